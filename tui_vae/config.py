@@ -1,0 +1,258 @@
+"""The one validated description of a run, behind the command line, the form, `--config FILE` and `config.toml` alike.
+
+Every field of `RunConfig` carries its `Option`: what it means and which values it takes. Command line, form and files
+are all made from, and checked by, that one table. Names are written `latent-dim` outside and `latent_dim` in Python.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from tui_vae.errors import UsageError
+
+RUN_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field means and which values it takes.
+
+    `unset` is the word that stands for "not given" (Python's None). `minimum` itself is allowed unless `above` is set.
+    """
+
+    help: str
+    group: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    above: bool = False
+    unset: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a run was asked to do. Build it with `make_config`, which checks every value."""
+
+    name: Annotated[str | None, Option("name of the run and of its directory", "run", unset="auto")] = None
+    preset: Annotated[
+        str, Option("recipe that fills in whatever is not given", "run", choices=("default", "seed"))
+    ] = "default"
+
+    dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
+    data_dir: Annotated[str | None, Option("folder that holds the dataset's idx files", "data", unset="auto")] = None
+    train_limit: Annotated[
+        int | None, Option("use only the first N training images", "data", minimum=1, unset="all")
+    ] = None
+    test_limit: Annotated[int | None, Option("use only the first N test images", "data", minimum=1, unset="all")] = None
+
+    model: Annotated[str, Option("kind of network", "model", choices=("mlp",))] = "mlp"
+    hidden: Annotated[
+        tuple[int, ...],
+        Option("encoder's hidden widths, mirrored in the decoder, e.g. 512,256", "model", minimum=1, maximum=65536),
+    ] = (512, 256)
+    latent_dim: Annotated[int, Option("dimensions of the latent space", "model", minimum=1, maximum=4096)] = 32
+    activation: Annotated[str, Option("activation function", "model", choices=("silu", "relu", "gelu"))] = "silu"
+    norm: Annotated[str, Option("normalization after each hidden layer", "model", choices=("none", "layer"))] = "layer"
+    output: Annotated[
+        str, Option("the decoder's last function", "model", choices=("tanh", "sigmoid", "linear"))
+    ] = "tanh"
+
+    objective: Annotated[
+        str, Option("what is minimized: mse = recon + β·KL, sigma = ½·784·ln(recon/784) + β·KL", "objective",
+                    choices=("sigma", "mse"))
+    ] = "sigma"
+    beta: Annotated[float, Option("weight β of the KL term", "objective", minimum=0, maximum=1e6)] = 1.0
+    kl_warmup: Annotated[
+        float, Option("epochs over which β rises linearly from 0", "objective", minimum=0, maximum=1e6)
+    ] = 0.0
+    free_bits: Annotated[
+        float, Option("nats of KL a latent dimension may have for free", "objective", minimum=0, maximum=1e3)
+    ] = 0.0
+
+    epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=10_000_000)] = 10
+    batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 256
+    lr: Annotated[float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=10,
+                                above=True)] = 2e-3
+    schedule: Annotated[
+        str, Option("course of the learning rate", "training", choices=("one-cycle", "cosine", "constant"))
+    ] = "one-cycle"
+    seed: Annotated[int, Option("seed of weights, order and noise", "training", minimum=0, maximum=2**63 - 1)] = 0
+
+    device: Annotated[str, Option("auto, cpu, cuda, cuda:N or mps", "machine")] = "auto"
+    threads: Annotated[
+        int | None, Option("CPU threads", "machine", minimum=1, maximum=1024, unset="auto")
+    ] = None
+    precision: Annotated[
+        str, Option("precision of the matrix products", "machine", choices=("auto", "float32", "bfloat16"))
+    ] = "auto"
+    checkpoint_every: Annotated[
+        float | None, Option("seconds between checkpoints", "machine", minimum=0, maximum=1e9, unset="auto")
+    ] = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option under its outside name, None written as its word: what config.toml and the `run` event hold."""
+        return {outside(name): written(name, getattr(self, name)) for name in options()}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # The original notebook: sigmoid output against targets in [-1, 1], and the KL weighted by one half.
+    "seed": {
+        "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
+        "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
+    },
+}  # fmt: skip
+
+
+@cache
+def options() -> dict[str, Option]:
+    """The table: Python name of each field → its `Option`, in the order in which users see them."""
+    hints = get_type_hints(RunConfig, include_extras=True)
+    return {field.name: get_args(hints[field.name])[1] for field in dataclasses.fields(RunConfig)}
+
+
+@cache
+def _types() -> dict[str, Any]:
+    hints = get_type_hints(RunConfig)
+    return {field.name: hints[field.name] for field in dataclasses.fields(RunConfig)}
+
+
+def outside(name: str) -> str:
+    """`latent_dim` → `latent-dim`."""
+    return name.replace("_", "-")
+
+
+def inside(name: str) -> str:
+    """`latent-dim` → `latent_dim`.
+
+    Raises:
+        UsageError: there is no such option.
+    """
+    python = name.replace("-", "_")
+    if python not in options():
+        raise UsageError(f"there is no option {name!r}", f"options are {', '.join(map(outside, options()))}")
+    return python
+
+
+def written(name: str, value: Any) -> Any:
+    """A value as it stands in a file: None as its word, tuples as lists."""
+    if value is None:
+        return options()[name].unset
+    return list(value) if isinstance(value, tuple) else value
+
+
+def text_of(name: str, value: Any) -> str:
+    """A value as a user types it: `512,256`, `0.002`, `auto`."""
+    if value is None:
+        return options()[name].unset or ""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def check_option(name: str, value: Any) -> Any:
+    """The value of option `name` from what a user typed (a string) or wrote in a file (a TOML value).
+
+    Raises:
+        UsageError: it is not a value of this option; the message names the option, the value and what is allowed.
+    """
+    name = inside(name)
+    option, kind = options()[name], _types()[name]
+
+    def wrong(expected: str) -> UsageError:
+        shown = text_of(name, tuple(value) if isinstance(value, list) else value)
+        return UsageError(f"{outside(name)} must be {expected}, not {shown!r}")
+
+    if option.unset is not None and value in (None, option.unset, ""):
+        return None
+    if option.choices:
+        if value not in option.choices:
+            raise wrong(f"one of {', '.join(option.choices)}")
+        return value
+    if get_origin(kind) is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)) or not parts:
+            raise wrong("whole numbers with commas between them, such as 512,256")
+        return tuple(_number(part, int, option, wrong) for part in parts)
+    plain = next(member for member in (get_args(kind) or (kind,)) if member is not type(None))
+    if plain in (int, float):
+        return _number(value, plain, option, wrong)
+    if not isinstance(value, str) or not value.strip():
+        raise wrong("a word")
+    if name == "name" and not RUN_NAME.fullmatch(value):
+        raise wrong("1 to 64 letters, digits, '.', '_' or '-', not starting with '.'")
+    if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
+        raise wrong("auto, cpu, cuda, cuda:N or mps")
+    return value
+
+
+def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
+    noun = "a whole number" if kind is int else "a number"
+    low, high = option.minimum, option.maximum
+    bounds = "" if low is None else f" above {low:g}" if option.above else f" of at least {low:g}"
+    bounds += "" if high is None else f" and at most {high:g}"
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = kind(value.replace("_", "") if isinstance(value, str) else value)
+        if number != (float(value) if not isinstance(value, int) else value) or not math.isfinite(number):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise wrong(noun + bounds) from None
+    too_low = low is not None and (number <= low if option.above else number < low)
+    if too_low or (high is not None and number > high):
+        raise wrong(noun + bounds)
+    return int(number) if kind is int else float(number)
+
+
+def make_config(given: Mapping[str, Any]) -> RunConfig:
+    """The whole description of a run: defaults, over them the preset's values, over them what was given.
+
+    `given` maps option names (`latent-dim` or `latent_dim`) to typed or written values.
+
+    Raises:
+        UsageError: an unknown option or a value out of place.
+    """
+    values = {inside(name): check_option(name, value) for name, value in given.items()}
+    return RunConfig(**{**PRESETS[values.get("preset", "default")], **values})
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The options that a TOML file gives, checked one by one.
+
+    Raises:
+        UsageError: the file is missing, not TOML, or has an unknown option or a value out of place.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a TOML file: {error}") from None
+    try:
+        return {inside(name): check_option(name, value) for name, value in given.items() if name != "runs-dir"}
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", error.hint) from None
+
+
+def command_line(config: RunConfig) -> str:
+    """The shortest `tui-vae train` command that asks for the same."""
+    import shlex
+
+    base = dataclasses.replace(RunConfig(preset=config.preset), **PRESETS[config.preset])
+    words = ["tui-vae", "train"]
+    if config.preset != "default":
+        words += ["--preset", config.preset]
+    for name in options():
+        value = getattr(config, name)
+        if name != "preset" and value != getattr(base, name):
+            words += [f"--{outside(name)}", text_of(name, value)]
+    return shlex.join(words)

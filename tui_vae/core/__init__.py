@@ -1,0 +1,1 @@
+"""The science: datasets, models, objectives, metrics. Knows no process and no screen."""

@@ -1,0 +1,86 @@
+"""Which device, how many threads, what precision: settled once, at a run's start."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from tui_vae.errors import UserError
+
+MOST_THREADS = 8
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto`: the CUDA device with the most free memory, else MPS, else the CPU; anything else must be there.
+
+    Raises:
+        UserError: the device asked for is not there.
+    """
+    cuda_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        if cuda_devices:
+            most_free = max(range(cuda_devices), key=lambda index: torch.cuda.mem_get_info(index)[0])
+            return torch.device("cuda", most_free)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda":
+        if not cuda_devices:
+            why = "PyTorch sees no CUDA device" if torch.version.cuda else "this PyTorch was built without CUDA"
+            raise UserError(f"there is no device {wanted!r}: {why}", "leave out --device, or say --device cpu")
+        index = device.index if device.index is not None else choose_device("auto").index
+        if index >= cuda_devices:
+            raise UserError(f"there is no device {wanted!r}", f"the last CUDA device here is cuda:{cuda_devices - 1}")
+        return torch.device("cuda", index)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("there is no device 'mps': it needs an Apple GPU", "leave out --device, or say --device cpu")
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """The hardware's name, such as `NVIDIA H200` or `AMD EPYC`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity, and the quota of its control group where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return cores
+
+
+def choose_threads(wanted: int | None) -> int:
+    """CPU threads for the matrix products. One core is left to the app; small layers gain nothing beyond eight."""
+    return wanted or max(1, min(MOST_THREADS, usable_cores() - 1))
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """`auto`: bfloat16 matrix products where the hardware has units for them, else float32."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
+    return "bfloat16" if device.type == "cpu" and _cpu_has_bfloat16() else "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,145 @@
+"""The figures of one evaluation, over a whole set of images. DESIGN.md, "What the numbers mean", is their contract."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tui_vae.core.model import VAE, sample_posterior
+from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
+
+BATCH = 1000
+ACTIVE_VARIANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures over a set of images, all means over images unless said otherwise.
+
+    recon: Σ over pixels of (x̂ - x)² on [-1, 1], z ~ q(z|x).
+    kl, kl_per_dim: nats. loss: the objective's formula applied to recon, kl and β.
+    mse: a pixel's squared error on [0, 1], at z = μ. accuracy: fraction of pixels with (p̂ > ½) = (p > ½), at z = μ.
+    elbo_bpd: see `bits_per_pixel`.
+    active_units: latent dimensions whose posterior mean has a variance above 0.01 over the set (Burda et al. 2016,
+    https://arxiv.org/abs/1509.00519).
+    """
+
+    loss: float
+    recon: float
+    kl: float
+    mse: float
+    accuracy: float
+    elbo_bpd: float
+    active_units: int
+    kl_per_dim: tuple[float, ...]
+
+
+def to_unit_interval(x: Tensor) -> Tensor:
+    """[-1, 1] → [0, 1]; what lies outside (a linear decoder's) is clipped."""
+    return ((x + 1) / 2).clamp(0, 1)
+
+
+def normalize(images: Tensor) -> Tensor:
+    """uint8 images `(N, …)` → float32 `(N, D)` in [-1, 1]."""
+    return images.flatten(1).float().mul_(2 / 255).sub_(1)
+
+
+def bits_per_pixel(mse: float, kl: float, pixels: int) -> float:
+    """Negative ELBO in bits a pixel under the Gaussian decoder whose one variance fits best.
+
+    `((½·D·(ln(2π·m) + 1) + KL)/D + ln 255)/ln 2`, where m = `mse` is the mean squared error a pixel on [0, 1] at
+    sampled z. For ranking: pixels are not dequantized.
+    """
+    if not mse > 0 or not math.isfinite(mse) or not math.isfinite(kl):
+        return math.nan
+    nats = 0.5 * pixels * (math.log(2 * math.pi * mse) + 1) + kl
+    return (nats / pixels + math.log(255)) / math.log(2)
+
+
+@torch.inference_mode()
+def evaluate(
+    model: VAE,
+    images: Tensor,
+    objective: Objective,
+    beta: float,
+    seed: int,
+    between_batches: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Evaluate in float32, in batches of 1,000, with noise of its own: nothing outside is changed by it.
+
+    Args:
+        images: uint8 `(N, height, width)` on the model's device.
+        seed: of the noise ε in z; the same seed gives the same figures to the last bit on the same device.
+        between_batches: called after each batch; whoever trains looks at its requests there.
+    """
+    generator = torch.Generator(images.device).manual_seed(seed)
+    was_training = model.training
+    sums, kl_sums, means = [], [], []
+    try:
+        for batch in torch.split(images, BATCH):
+            model.eval()
+            x = normalize(batch)
+            mu, logvar = model.encode(x)
+            sampled = model.decode(sample_posterior(mu, logvar, generator))
+            decoded = model.decode(mu)
+            p, p_decoded = to_unit_interval(x), to_unit_interval(decoded)
+            sums.append(
+                torch.stack([
+                    squared_error(sampled, x).sum(),
+                    squared_error(p_decoded, p).sum(),
+                    ((p_decoded > 0.5) == (p > 0.5)).sum().float(),
+                ])
+            )  # fmt: skip
+            kl_sums.append(kl_per_dimension(mu, logvar).sum(dim=0))
+            means.append(mu)
+            model.train(was_training)
+            between_batches()
+    finally:
+        model.train(was_training)
+    # Per-batch sums in float32, their total in float64; on the CPU because not every device has float64.
+    count, pixels = len(images), model.pixels
+    recon_sum, error_sum, hits = torch.stack(sums).cpu().double().sum(dim=0).tolist()
+    kl_dims = torch.stack(kl_sums).cpu().double().sum(dim=0) / count
+    variances = torch.cat(means).cpu().double().var(dim=0, correction=0)
+    recon, kl = recon_sum / count, float(kl_dims.sum())
+    loss = objective(torch.tensor(recon, dtype=torch.float64), torch.tensor(kl, dtype=torch.float64), beta, pixels)
+    return Evaluation(
+        loss=float(loss),
+        recon=recon,
+        kl=kl,
+        mse=error_sum / (count * pixels),
+        accuracy=hits / (count * pixels),
+        elbo_bpd=bits_per_pixel(recon / (4 * pixels), kl, pixels),
+        active_units=int((variances > ACTIVE_VARIANCE).sum()),
+        kl_per_dim=tuple(kl_dims.tolist()),
+    )
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """`images` float32 `(N, D)` in [0, 1], the decoder at z = μ; `mu`, `logvar` `(N, latent_dim)`; `mse` `(N,)`."""
+
+    images: Tensor
+    mu: Tensor
+    logvar: Tensor
+    mse: Tensor
+
+
+@torch.inference_mode()
+def reconstruct(model: VAE, images: Tensor) -> Reconstruction:
+    """Reconstruct uint8 images `(N, height, width)` on the model's device, in batches of 1,000."""
+    was_training = model.training
+    model.eval()
+    parts = []
+    for batch in torch.split(images, BATCH):
+        x = normalize(batch)
+        mu, logvar = model.encode(x)
+        decoded = to_unit_interval(model.decode(mu))
+        mse = (decoded - to_unit_interval(x)).square().mean(dim=1)
+        parts.append((decoded, mu, logvar, mse))
+    model.train(was_training)
+    return Reconstruction(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -1,0 +1,52 @@
+"""Latents to decode: from the prior, or from the Gaussian that fits the encoder's z."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tui_vae.core.metrics import BATCH, normalize, to_unit_interval
+from tui_vae.core.model import VAE
+
+
+@dataclass(frozen=True)
+class LatentGaussian:
+    """The Gaussian with the mean and covariance of z ~ q(z|x) over a set of images: the aggregate posterior's moments.
+
+    mean: `(latent_dim,)`; factor: lower Cholesky factor of the covariance, `(latent_dim, latent_dim)`; on the CPU.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """`(count, latent_dim)` float32 on the CPU."""
+        noise = torch.randn(count, len(self.mean), generator=generator, dtype=torch.float64)
+        return (self.mean + noise @ self.factor.T).float()
+
+
+@torch.inference_mode()
+def fit_gaussian(model: VAE, images: Tensor) -> LatentGaussian:
+    """Fit over uint8 images `(N, height, width)`: Cov z = Cov μ + diag(mean σ²), by the law of total variance."""
+    was_training = model.training
+    model.eval()
+    pairs = [model.encode(normalize(batch)) for batch in torch.split(images, BATCH)]
+    model.train(was_training)
+    mu = torch.cat([mu for mu, _ in pairs]).cpu().double()
+    variance = torch.cat([logvar for _, logvar in pairs]).cpu().double().exp().mean(dim=0)
+    mean = mu.mean(dim=0)
+    centred = mu - mean
+    covariance = centred.T @ centred / len(mu) + torch.diag(variance)
+    return LatentGaussian(mean, torch.linalg.cholesky(covariance))
+
+
+@torch.inference_mode()
+def decode(model: VAE, z: Tensor) -> Tensor:
+    """z `(N, latent_dim)` → images `(N, D)` in [0, 1]."""
+    was_training = model.training
+    model.eval()
+    images = to_unit_interval(model.decode(z))
+    model.train(was_training)
+    return images

@@ -1,0 +1,23 @@
+"""The errors that are meant for users: one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something a user can understand and mend. Shown as `message`, then `hint`; exit code 1."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(UserError):
+    """A wrong option or argument; exit code 2."""
+
+    exit_code = 2

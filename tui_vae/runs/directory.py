@@ -1,0 +1,279 @@
+"""A run's directory: the names of its files, how a run is made and found, and whether a process lives in it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tui_vae.config import RUN_NAME, RunConfig, make_config, read_config
+from tui_vae.errors import UserError
+from tui_vae.runs.files import sync_directory
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+SOCKET_PATH_LIMIT = 104  # bytes: sun_path holds 108 on Linux and 104 on macOS
+
+
+class RunError(UserError):
+    """A run that is not there, is in the way, or cannot do what was asked of it."""
+
+
+def finished_error(directory: RunDirectory) -> RunError:
+    """What to say where a finished run is to go on and nobody said how far."""
+    return RunError(f"run {directory.name!r} is finished", "say how many more epochs, such as --epochs 10")
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a run's lock: a process that trains it, or one that only serves its weights."""
+
+    pid: int
+    mode: Literal["train", "serve"]
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run under `path`, whose last part is the run's name."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def last(self) -> Path:
+        return self.path / LAST
+
+    @property
+    def best(self) -> Path:
+        return self.path / BEST
+
+    @property
+    def previews(self) -> Path:
+        return self.path / "previews"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "trainer.log"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def socket(self) -> Path:
+        """Where this run's process listens: a private directory, and a short path however deep the run lies."""
+        digest = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:20]
+        return runtime_directory() / f"{digest}.sock"
+
+    def read_config(self) -> RunConfig:
+        """What the run was asked to do.
+
+        Raises:
+            UsageError: config.toml is missing or damaged.
+        """
+        return make_config(read_config(self.config))
+
+    def holder(self) -> Holder | None:
+        """The living process of this run. The kernel frees the lock with its process: no stale file can lie."""
+        try:
+            file = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            data = os.pread(file, 1024, 0)
+            try:
+                return msgspec.json.decode(data, type=Holder)
+            except msgspec.DecodeError:
+                return Holder(pid=0, mode="train")  # it took the lock this instant and has not said who it is
+        else:
+            return None
+        finally:
+            os.close(file)
+
+    def is_training(self) -> bool:
+        """Whether a process lives that trains this run (or is paused in it)."""
+        holder = self.holder()
+        return holder is not None and holder.mode == "train"
+
+
+class RunLock:
+    """The lock of a run, held by its one living process until that process ends.
+
+    Raises:
+        RunError: another process holds it.
+    """
+
+    def __init__(self, directory: RunDirectory, mode: Literal["train", "serve"]) -> None:
+        self._file = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # A reader that asks whether the lock is held shares it for an instant, so one refusal proves nothing.
+        for attempt in range(50):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 49:
+                    os.close(self._file)
+                    raise RunError(f"run {directory.name!r} already has a living process") from None
+                _pause()
+        self.announce(mode)
+
+    def announce(self, mode: Literal["train", "serve"]) -> None:
+        """Write into the lock who holds it."""
+        data = msgspec.json.encode(Holder(pid=os.getpid(), mode=mode))
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, data, 0)
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+def _pause() -> None:
+    import time
+
+    time.sleep(0.01)
+
+
+def runtime_directory() -> Path:
+    """A directory for sockets that only this user can enter: the user's runtime directory, else a temporary one.
+
+    Raises:
+        UserError: the directory belongs to somebody else.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    candidates = [Path(runtime) / "tui-vae"] if runtime and os.path.isdir(runtime) else []
+    candidates.append(Path(tempfile.gettempdir()) / f"tui-vae-{os.getuid()}")
+    candidates.append(Path("/tmp") / f"tui-vae-{os.getuid()}")
+    for path in candidates:
+        if len(os.fsencode(path)) + 26 > SOCKET_PATH_LIMIT:
+            continue
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            continue
+        facts = path.lstat()
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+            raise UserError(f"{path} is not a directory of yours", "remove it, or set XDG_RUNTIME_DIR to a private one")
+        if stat.S_IMODE(facts.st_mode) & 0o077:
+            path.chmod(0o700)
+        return path
+    raise UserError("no directory for the trainer's socket can be made", "set XDG_RUNTIME_DIR to a private, short one")
+
+
+def runs_directory(given: str | Path | None = None) -> Path:
+    """Where the runs are: `--runs-dir`, else `TUI_VAE_RUNS`, else `checkpoints/` of the working directory."""
+    return Path(given or os.environ.get("TUI_VAE_RUNS") or "checkpoints").expanduser().absolute()
+
+
+def list_runs(runs_dir: Path) -> list[RunDirectory]:
+    """All runs, newest first (by the last change of the event log)."""
+
+    def changed(run: RunDirectory) -> float:
+        try:
+            return run.events.stat().st_mtime
+        except OSError:
+            return run.path.stat().st_mtime
+
+    try:
+        names = os.listdir(runs_dir)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    runs = [RunDirectory(runs_dir / name) for name in names if RUN_NAME.fullmatch(name)]
+    return sorted((run for run in runs if run.config.is_file()), key=changed, reverse=True)
+
+
+def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
+    """The run called `name`, or the newest.
+
+    Raises:
+        RunError: there is none.
+    """
+    runs = list_runs(runs_dir)
+    if not runs:
+        raise RunError(f"there are no runs in {runs_dir}", "start one with: tui-vae train")
+    if name is None:
+        return runs[0]
+    for run in runs:
+        if run.name == name:
+            return run
+    known = ", ".join(run.name for run in runs[:8]) + (", …" if len(runs) > 8 else "")
+    raise RunError(f"there is no run {name!r} in {runs_dir}", f"runs are: {known}")
+
+
+def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConfig]:
+    """A new run's directory with its config.toml, whole from the first moment on. Without a name it gets the next free.
+
+    A run that failed before its first step is not in the way: its directory is made anew.
+
+    Raises:
+        RunError: the name is taken, or the directory cannot be written.
+    """
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for _ in range(1000):
+            named = replace(config, name=config.name or _free_name(runs_dir))
+            target = RunDirectory(runs_dir / str(named.name))
+            if config.name and _never_trained(target):
+                shutil.rmtree(target.path)
+            fresh = Path(tempfile.mkdtemp(dir=runs_dir, prefix=".new-"))
+            try:
+                fresh.chmod(0o755)
+                (fresh / "config.toml").write_bytes(config_toml(named))
+                (fresh / "previews").mkdir()
+                os.rename(fresh, target.path)
+            except OSError:
+                shutil.rmtree(fresh, ignore_errors=True)
+                if not target.path.exists():
+                    raise
+                if config.name:
+                    raise RunError(f"run {config.name!r} already exists in {runs_dir}",
+                                   f"choose another --name, or continue it: tui-vae resume {config.name}") from None
+                continue
+            sync_directory(runs_dir)
+            return target, named
+    except OSError as error:
+        raise RunError(f"cannot create a run in {runs_dir}: {error.strerror}", "choose another --runs-dir") from None
+    raise RunError(f"no free run name in {runs_dir}", "choose one with --name")
+
+
+def config_toml(config: RunConfig) -> bytes:
+    """`config.toml`: every option, every default spelled out."""
+    import tomli_w
+
+    return tomli_w.dumps(config.to_dict()).encode()
+
+
+def _free_name(runs_dir: Path) -> str:
+    taken = set(os.listdir(runs_dir))
+    number = 1
+    while f"fashion-{number}" in taken:
+        number += 1
+    return f"fashion-{number}"
+
+
+def _never_trained(run: RunDirectory) -> bool:
+    """Whether a run failed so early that nothing of it is worth keeping."""
+    from tui_vae.runs.history import read_history
+
+    if not run.config.is_file() or run.last.exists() or run.best.exists() or run.holder() is not None:
+        return False
+    history = read_history(run.events)
+    return not len(history.steps) and not history.epochs

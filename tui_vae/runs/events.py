@@ -1,0 +1,211 @@
+"""The event log: what a run tells about itself, one JSON object a line, appended and never rewritten.
+
+The log is the truth about a run; whoever watches reads it from its start and follows it. JSON has no NaN: a number that
+is not finite is written as null and read as None.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+Number = float | None
+RunState = Literal["loading", "training", "paused", "stopped", "finished", "failed"]
+
+
+class DatasetFacts(msgspec.Struct, frozen=True):
+    name: str
+    source: str
+    train: int
+    test: int
+    classes: tuple[str, ...] = ()
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """The figures of one evaluation; DESIGN's section "What the numbers mean" (see `core.metrics`) defines each."""
+
+    loss: Number
+    recon: Number
+    kl: Number
+    mse: Number
+    accuracy: Number
+    elbo_bpd: Number
+    active_units: int
+    kl_per_dim: tuple[Number, ...] = ()
+
+
+class Legacy(msgspec.Struct, frozen=True):
+    """The original notebook's figures, in its own units: sums over a batch, averaged over the batches of an epoch."""
+
+    recon: Number
+    kl: Number
+    accuracy: Number
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """`t` is in seconds since the epoch."""
+
+    t: float = msgspec.field(default_factory=time.time)
+
+
+class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
+    """Written at every start and restart. `step` is where this process begins, `epochs` how many are planned in all."""
+
+    name: str
+    config: dict[str, Any]
+    device: str
+    dataset: DatasetFacts
+    parameters: int
+    versions: dict[str, str]
+    device_name: str = ""
+    threads: int = 0
+    precision: str = ""
+    step: int | UnsetType = UNSET
+    epochs: int = 0
+    steps_per_epoch: int = 0
+
+
+class StateEvent(Event, frozen=True, kw_only=True, tag="state"):
+    state: RunState
+    reason: str = ""
+
+
+class StepEvent(Event, frozen=True, kw_only=True, tag="step"):
+    """Means over the steps since the previous one of these. `epoch` counts from 1; `images` since the run began."""
+
+    epoch: int
+    step: int
+    images: int
+    loss: Number
+    recon: Number
+    kl: Number
+    lr: Number
+    beta: Number
+    images_per_s: Number
+
+
+class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch"):
+    epoch: int
+    step: int
+    seconds: float
+    images_per_s: Number
+    train: Metrics
+    test: Metrics
+    legacy: Legacy | UnsetType = UNSET
+
+
+class PreviewEvent(Event, frozen=True, kw_only=True, tag="preview"):
+    epoch: int
+    file: str
+
+
+class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint"):
+    epoch: int
+    step: int
+    file: str
+    best: bool
+
+
+class ControlEvent(Event, frozen=True, kw_only=True, tag="control"):
+    """`command` is `pause`, `resume`, `stop`, `checkpoint`, `set lr` or `set beta`; `value` the new lr or β."""
+
+    command: str
+    value: Number
+    epoch: int
+    step: int
+
+
+class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
+    message: str
+    hint: str = ""
+
+
+class ErrorEvent(Event, frozen=True, kw_only=True, tag="error"):
+    message: str
+    hint: str = ""
+
+
+AnyEvent = (
+    RunEvent | StateEvent | StepEvent | EpochEvent | PreviewEvent
+    | CheckpointEvent | ControlEvent | WarningEvent | ErrorEvent
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+def parse_line(line: bytes) -> AnyEvent | None:
+    """The event in a line; None for a kind this version does not know, or a line that a crash tore."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def encode_line(event: AnyEvent) -> bytes:
+    return _encoder.encode(event) + b"\n"
+
+
+class EventLog:
+    """Appends events to a run's log. Each is one write, so that another process never sees a mixture of two."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        size = os.fstat(self._file).st_size
+        self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
+
+    def write(self, event: AnyEvent) -> None:
+        """Append an event. On a full disk the event is lost, the run is not."""
+        line = encode_line(event)
+        if self._torn:
+            line = b"\n" + line  # what a crash or a full disk tore stays alone on its line and is skipped
+        try:
+            self._torn = os.write(self._file, line) != len(line)
+        except OSError as error:
+            self._torn = True
+            print(f"cannot write the event log: {error}", file=sys.stderr)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class LogTail:
+    """Follows a log from its start. End of file means "not yet"; a torn last line is kept until its rest arrives."""
+
+    CHUNK = 1 << 20
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+        self._rest = b""
+
+    def read(self) -> list[AnyEvent]:
+        """The next events, from at most one chunk of the file, so that a caller can breathe between chunks."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read(self.CHUNK)
+        except FileNotFoundError:
+            return []
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [event for line in lines if (event := parse_line(line)) is not None]
+
+    def at_end(self) -> bool:
+        try:
+            return self.path.stat().st_size <= self._offset
+        except FileNotFoundError:
+            return True
+
+    def read_all(self) -> list[AnyEvent]:
+        """Everything written up to now."""
+        events = self.read()
+        while not self.at_end():
+            events += self.read()
+        return events

@@ -1,0 +1,98 @@
+"""Starting a run's process so that no terminal, hang-up or killed app reaches it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from tui_vae.errors import UserError
+from tui_vae.runs.client import request
+from tui_vae.runs.directory import RunDirectory, RunError, finished_error
+from tui_vae.runs.events import ErrorEvent, LogTail
+from tui_vae.runs.protocol import Done, Resume
+from tui_vae.runs.summary import summarize
+
+START_LIMIT = 20.0
+
+
+class StartError(UserError):
+    """The process ended before it was ready."""
+
+
+def start_training(directory: RunDirectory, more_epochs: int = 0) -> subprocess.Popen[bytes]:
+    """Start the process that trains this run, from its last checkpoint if it has one.
+
+    Raises:
+        RunError: a process already trains it.
+        StartError: the process ended at once; the message is its own.
+    """
+    if directory.is_training():
+        raise RunError(f"run {directory.name!r} is already being trained", f"watch it: tui-vae attach {directory.name}")
+    return _start(directory, ["--epochs", str(more_epochs)] if more_epochs else [])
+
+
+def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
+    """Start a process that loads the run's weights and answers requests; None if one lives already.
+
+    Raises:
+        RunError: the run has no checkpoint.
+        StartError: the process ended at once.
+    """
+    if directory.holder() is not None:
+        return None
+    if not directory.last.exists() and not directory.best.exists():
+        raise RunError(f"run {directory.name!r} has no checkpoint yet", f"train it: tui-vae resume {directory.name}")
+    return _start(directory, ["--serve"])
+
+
+def continue_training(directory: RunDirectory, more_epochs: int = 0) -> None:
+    """Let a paused, stopped, finished or crashed run go on.
+
+    `more_epochs` are added to those planned; a finished run needs some.
+
+    Raises:
+        RequestError, RunError, StartError: it cannot; the message says why.
+    """
+    if directory.holder() is None:
+        newest = summarize(directory)
+        if newest.state == "finished" and not more_epochs:
+            raise finished_error(directory)
+        start_training(directory, more_epochs)
+    else:
+        request(directory, Resume(epochs=more_epochs), Done)
+
+
+def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[bytes]:
+    # Sleeping OpenMP threads, not spinning ones: beside a busy app spinning costs most of the training's speed.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    errors_before = len(_errors(directory))
+    with directory.log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_vae.trainer", str(directory.path), *options],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
+        )  # fmt: skip
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        holder = directory.holder()
+        if holder is not None and holder.pid == process.pid:
+            return process
+        if process.poll() is not None:
+            if process.returncode == 0:
+                return process  # it was quicker than this look at it
+            errors = _errors(directory)[errors_before:]
+            if errors:
+                raise StartError(errors[-1].message, errors[-1].hint)
+            raise StartError(_last_line(directory) or "the trainer ended at once", f"see {directory.log}")
+        time.sleep(0.01)
+    raise StartError(f"the trainer of run {directory.name!r} did not start", f"see {directory.log}")
+
+
+def _errors(directory: RunDirectory) -> list[ErrorEvent]:
+    return [event for event in LogTail(directory.events).read_all() if isinstance(event, ErrorEvent)]
+
+
+def _last_line(directory: RunDirectory) -> str:
+    lines = directory.log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""

@@ -1,0 +1,166 @@
+"""What is said over a run's socket: one request, one reply, as length-prefixed MessagePack.
+
+Images travel as raw bytes: uint8, row by row, 0 is black, one after another.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_FRAME = 64 << 20
+MAX_IMAGES = 4096
+_LENGTH = struct.Struct(">I")
+
+Positive = Annotated[float, Meta(gt=0, le=10)]
+NonNegative = Annotated[float, Meta(ge=0, le=1e6)]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    pass
+
+
+class Pause(Request, frozen=True):
+    pass
+
+
+class Resume(Request, frozen=True):
+    """Go on training. `epochs` more than planned; a finished run needs them."""
+
+    epochs: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+
+
+class Stop(Request, frozen=True):
+    """Write a checkpoint of this very step and end."""
+
+
+class Checkpoint(Request, frozen=True):
+    pass
+
+
+class Set(Request, frozen=True, kw_only=True):
+    """Change the learning rate or β from here on; a schedule goes on, scaled."""
+
+    lr: Positive | None = None
+    beta: NonNegative | None = None
+
+
+class Describe(Request, frozen=True):
+    pass
+
+
+class Reconstruct(Request, frozen=True, kw_only=True):
+    """Originals and reconstructions (the decoder at z = μ) of test images, from the newest weights."""
+
+    indices: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=1, max_length=MAX_IMAGES)]
+
+
+class TestErrors(Request, frozen=True):
+    """The mean squared error of every test image under the newest weights."""
+
+
+class Sample(Request, frozen=True, kw_only=True):
+    """Decoded latents, drawn from the Gaussian fitted to the encoder's z, or from the prior N(0, I)."""
+
+    count: Annotated[int, Meta(ge=1, le=MAX_IMAGES)]
+    source: Literal["fitted", "prior"] = "fitted"
+    seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
+
+
+AnyRequest = Pause | Resume | Stop | Checkpoint | Set | Describe | Reconstruct | TestErrors | Sample
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pass
+
+
+class Failure(Reply, frozen=True, kw_only=True):
+    message: str
+    hint: str = ""
+
+
+class Done(Reply, frozen=True, kw_only=True):
+    """A control took effect, at this step, with these values in force."""
+
+    epoch: int
+    step: int
+    lr: float
+    beta: float
+
+
+class Description(Reply, frozen=True, kw_only=True):
+    """The state of the serving process: `state` as in the log, or `serving` where nothing is trained.
+
+    `labels` holds the class of each test image, one byte each; `previews` the indices of the preview images.
+    """
+
+    state: str
+    epoch: int
+    step: int
+    classes: tuple[str, ...]
+    labels: bytes
+    previews: tuple[int, ...]
+    height: int = 28
+    width: int = 28
+
+
+class Reconstructions(Reply, frozen=True, kw_only=True):
+    """`originals` and `reconstructions`: one image after another; `mse`: a pixel's on [0, 1], of each image."""
+
+    epoch: int
+    step: int
+    indices: tuple[int, ...]
+    labels: bytes
+    originals: bytes
+    reconstructions: bytes
+    mse: tuple[float, ...]
+
+
+class Errors(Reply, frozen=True, kw_only=True):
+    """`mse`: little-endian float32, one for each test image in order; `labels`: one byte each."""
+
+    epoch: int
+    step: int
+    mse: bytes
+    labels: bytes
+
+
+class Samples(Reply, frozen=True, kw_only=True):
+    epoch: int
+    step: int
+    source: str
+    images: bytes
+
+
+AnyReply = Failure | Done | Description | Reconstructions | Errors | Samples
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_request: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
+_decode_reply: msgspec.msgpack.Decoder[AnyReply] = msgspec.msgpack.Decoder(AnyReply)
+
+decode_request = _decode_request.decode
+decode_reply = _decode_reply.decode
+
+
+def frame(message: AnyRequest | AnyReply) -> bytes:
+    """A message as it goes over the socket: its length in 4 bytes, big-endian, then MessagePack."""
+    body = _encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def frame_length(header: bytes) -> int:
+    """The length that the 4 bytes of a frame's head announce.
+
+    Raises:
+        ValueError: it is larger than any message of this protocol.
+    """
+    (length,) = _LENGTH.unpack(header)
+    if length > MAX_FRAME:
+        raise ValueError(f"a message of {length} bytes")
+    return int(length)
+
+
+HEADER_LENGTH = _LENGTH.size

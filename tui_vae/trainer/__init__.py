@@ -1,0 +1,1 @@
+"""The background process: training loop, checkpoints, answering requests. Knows no screen."""

@@ -1,0 +1,50 @@
+"""A run's process: `python -m tui_vae.trainer RUN_DIRECTORY`. It trains the run, or (`--serve`) only answers requests.
+
+It takes the run's lock and opens its socket before it imports PyTorch, so that it can be seen and asked at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tui_vae.errors import UserError
+from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.protocol import Stop
+from tui_vae.trainer.server import Inbox, Server, Ticket
+
+YIELDING = 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
+    parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
+    options = parser.parse_args()
+    directory = RunDirectory(options.directory)
+    try:
+        lock = RunLock(directory, "serve" if options.serve else "train")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    inbox = Inbox()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: inbox.put(Ticket(Stop(), lambda reply: None)))
+    os.nice(YIELDING)  # the app comes first
+    server = Server(directory, inbox)
+    server.start()
+    try:
+        from tui_vae.trainer.process import RunProcess
+
+        return RunProcess(directory, lock, inbox).run(serve_first=options.serve, more_epochs=options.epochs)
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Checkpoints: safetensors files with a checksum, whole or not there, never pickle.
+
+`last.safetensors` holds all that resuming needs; `best.safetensors` the weights alone.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from tui_vae.errors import UserError
+from tui_vae.runs.files import write_atomic
+
+FORMAT = 1
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged, or of another kind of model."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come, and what was settled at its start.
+
+    step: gradient steps done. evaluated: epochs whose end was evaluated and logged.
+    segments: epochs of each stretch of training; every stretch has a schedule of its own.
+    lr_scale, beta: what live changes made of the schedule and of β.
+    epoch_seconds, epoch_means: of the part of the epoch under way that is done.
+    """
+
+    config: dict[str, Any]
+    segments: list[int]
+    beta: float
+    step: int = 0
+    evaluated: int = 0
+    lr_scale: float = 1.0
+    best_loss: float | None = None
+    epoch_seconds: float = 0.0
+    epoch_means: list[float] = field(default_factory=list)
+    train_images: int = 0
+
+    @property
+    def planned_epochs(self) -> int:
+        return sum(self.segments)
+
+
+def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) -> None:
+    """Write `tensors` and `progress` into one file, atomically.
+
+    Raises:
+        OSError: the disk is full or not writable; the old checkpoint is then still there.
+    """
+    host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    facts = {"format": FORMAT, "crc32": _checksum(host), **asdict(progress)}
+    write_atomic(path, safetensors.torch.save(host, metadata={"tui-vae": json.dumps(facts)}))
+
+
+def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    """Read a checkpoint and verify it to the last bit.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a checkpoint of tui-vae.
+    """
+    if not path.exists():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", _what_now(path)) from None
+    try:
+        facts = json.loads(metadata["tui-vae"])
+        found, expected = _checksum(tensors), facts.pop("crc32")
+        version = facts.pop("format")
+        progress = Progress(**facts)
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path} is not a checkpoint of tui-vae", _what_now(path)) from None
+    if version != FORMAT:
+        raise CheckpointError(f"{path} has format {version}, this tui-vae reads {FORMAT}")
+    if found != expected:
+        raise CheckpointError(f"{path} is damaged: its checksum is {found:08x}, not {expected:08x}", _what_now(path))
+    return progress, tensors
+
+
+def _what_now(path: Path) -> str:
+    other = path.with_name("best.safetensors" if path.name.startswith("last") else "last.safetensors")
+    return f"{other.name} beside it may be whole (--checkpoint {other.stem})" if other.exists() else ""
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    value = 0
+    for name in sorted(tensors):
+        raw = tensors[name].contiguous().reshape(-1).view(torch.uint8)
+        value = zlib.crc32(raw.numpy().tobytes(), zlib.crc32(name.encode(), value))
+    return value

@@ -1,0 +1,115 @@
+"""Answers to whoever looks inside: reconstructions, errors, samples, from the newest weights.
+
+Longer answers are generators that yield between batches, so that training and controls go on in between.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tui_vae.core.metrics import BATCH, reconstruct
+from tui_vae.core.sampling import LatentGaussian, decode, fit_gaussian
+from tui_vae.runs import protocol
+from tui_vae.trainer.server import Ticket
+from tui_vae.trainer.workbench import Workbench
+
+
+def as_bytes(images: Tensor) -> bytes:
+    """Float images in [0, 1] → uint8, row by row."""
+    return (images * 255).round().to(torch.uint8).cpu().numpy().tobytes()
+
+
+class Inference:
+    """Answers inference requests of `bench`'s model. `where` tells epoch and step of the weights."""
+
+    def __init__(self, bench: Workbench, where: Callable[[], tuple[int, int]], state: Callable[[], str]) -> None:
+        self._bench = bench
+        self._where = where
+        self._state = state
+        self._jobs: deque[Generator[None, None, None]] = deque()
+        self._gaussian: tuple[int, LatentGaussian] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._jobs)
+
+    def advance(self) -> None:
+        """Do one batch of a longer answer."""
+        if self._jobs:
+            job = self._jobs.popleft()
+            if next(job, self) is not self:
+                self._jobs.append(job)
+
+    def take(self, ticket: Ticket) -> None:
+        """Answer an inference request, at once or in the course of the next `advance` calls."""
+        match ticket.request:
+            case protocol.Describe():
+                ticket.answer(self._describe())
+            case protocol.Reconstruct():
+                self._reconstruct(ticket, ticket.request)
+            case protocol.TestErrors():
+                self._jobs.append(self._errors(ticket))
+            case protocol.Sample():
+                self._jobs.append(self._samples(ticket, ticket.request))
+            case other:
+                ticket.answer(protocol.Failure(message=f"{type(other).__name__} cannot be done here"))
+
+    def preview_images(self) -> NDArray[np.uint8]:
+        """The preview images as the model reconstructs them now, `(N, height, width)`."""
+        chosen = self._bench.test[torch.tensor(self._bench.previews, device=self._bench.device)]
+        shape = (-1, *self._bench.dataset.test_images.shape[1:])
+        return np.frombuffer(as_bytes(reconstruct(self._bench.model, chosen).images), np.uint8).reshape(shape)
+
+    def _describe(self) -> protocol.Description:
+        epoch, step = self._where()
+        dataset = self._bench.dataset
+        height, width = dataset.test_images.shape[1:]
+        return protocol.Description(
+            state=self._state(), epoch=epoch, step=step, classes=dataset.classes,
+            labels=dataset.test_labels.tobytes(), previews=self._bench.previews, height=height, width=width,
+        )  # fmt: skip
+
+    def _reconstruct(self, ticket: Ticket, request: protocol.Reconstruct) -> None:
+        dataset, indices = self._bench.dataset, request.indices
+        if max(indices) >= len(dataset.test_images):
+            last = len(dataset.test_images) - 1
+            ticket.answer(protocol.Failure(message=f"test images are numbered 0 to {last}, not {max(indices)}"))
+            return
+        epoch, step = self._where()
+        result = reconstruct(self._bench.model, self._bench.test[torch.tensor(indices, device=self._bench.device)])
+        ticket.answer(
+            protocol.Reconstructions(
+                epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
+                originals=dataset.test_images[indices].tobytes(), reconstructions=as_bytes(result.images),
+                mse=tuple(result.mse.tolist()),
+            )
+        )  # fmt: skip
+
+    def _errors(self, ticket: Ticket) -> Generator[None, None, None]:
+        parts = []
+        for batch in torch.split(self._bench.test, BATCH):
+            parts.append(reconstruct(self._bench.model, batch).mse)
+            yield
+        epoch, step = self._where()
+        mse = torch.cat(parts).cpu().numpy().astype("<f4").tobytes()
+        labels = self._bench.dataset.test_labels.tobytes()
+        ticket.answer(protocol.Errors(epoch=epoch, step=step, mse=mse, labels=labels))
+
+    def _samples(self, ticket: Ticket, request: protocol.Sample) -> Generator[None, None, None]:
+        epoch, step = self._where()
+        generator = torch.Generator().manual_seed(request.seed)
+        if request.source == "prior":
+            z = torch.randn(request.count, self._bench.model.latent_dim, generator=generator)
+        else:
+            if self._gaussian is None or self._gaussian[0] != step:
+                self._gaussian = (step, fit_gaussian(self._bench.model, self._bench.subset))
+                yield
+            z = self._gaussian[1].draw(request.count, generator)
+        images = as_bytes(decode(self._bench.model, z.to(self._bench.device)))
+        ticket.answer(protocol.Samples(epoch=epoch, step=step, source=request.source, images=images))

@@ -1,0 +1,102 @@
+"""The life of a run's process: load, train or serve, and end with a word in the log whatever happens."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from tui_vae.errors import UserError
+from tui_vae.runs import events as ev
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import RunDirectory, RunError, RunLock, finished_error
+from tui_vae.trainer.server import Inbox
+
+IDLE_LIMIT = 300.0
+
+
+class RunProcess:
+    """One process in one run's directory, whose lock it holds."""
+
+    def __init__(self, directory: RunDirectory, lock: RunLock, inbox: Inbox) -> None:
+        self._directory = directory
+        self._lock = lock
+        self._inbox = inbox
+
+    def run(self, serve_first: bool, more_epochs: int) -> int:
+        """Serve until somebody wants to go on training or nobody is left, then train. Returns the exit code."""
+        if serve_first:
+            try:
+                wanted = self._serve()
+            except UserError as error:
+                return self._refuse_all(error)
+            if wanted is None:
+                return 0
+            more_epochs = wanted.epochs
+            self._lock.announce("train")
+        log = ev.EventLog(self._directory.events)
+        try:
+            return 0 if self._train(log, more_epochs) in ("finished", "stopped") else 1
+        except UserError as error:
+            return self._fail(log, error)
+        except Exception as error:
+            traceback.print_exc()
+            kind = type(error).__name__
+            return self._fail(log, UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}"))
+
+    def _train(self, log: ev.EventLog, more_epochs: int) -> ev.RunState:
+        def loading(what: str) -> None:
+            log.write(ev.StateEvent(state="loading", reason=what))
+
+        loading("importing PyTorch")
+        from tui_vae.trainer.start import start_training
+
+        return start_training(self._directory, log, self._inbox, more_epochs, loading).run()
+
+    def _serve(self) -> protocol.Resume | None:
+        """Answer from the newest checkpoint until somebody wants to go on training, or nobody has come for long (None).
+
+        Raises:
+            UserError: there is nothing whole to serve.
+        """
+        from tui_vae.trainer.inference import Inference
+        from tui_vae.trainer.workbench import open_run
+
+        bench, progress = open_run(self._directory, progress=print)
+        name = self._directory.name
+        finished = progress.evaluated >= progress.planned_epochs
+        epoch = min(progress.evaluated + 1, progress.planned_epochs)
+        inference = Inference(bench, where=lambda: (epoch, progress.step), state=lambda: "serving")
+        while time.monotonic() - self._inbox.last_use < IDLE_LIMIT:
+            ticket = self._inbox.wait(0.0 if inference.busy else 1.0)
+            inference.advance()
+            if ticket is None:
+                continue
+            match ticket.request:
+                case protocol.Resume(epochs=0) if finished:
+                    ticket.refuse(finished_error(self._directory))
+                case protocol.Resume() | protocol.Stop() as last:
+                    lr, beta = bench.config.lr, progress.beta
+                    ticket.answer(protocol.Done(epoch=epoch, step=progress.step, lr=lr, beta=beta))
+                    return last if isinstance(last, protocol.Resume) else None
+                case protocol.Pause() | protocol.Checkpoint() | protocol.Set():
+                    ticket.refuse(RunError(f"run {name!r} is not training", f"continue it with: tui-vae resume {name}"))
+                case _:
+                    inference.take(ticket)
+        return None
+
+    def _fail(self, log: ev.EventLog, error: UserError) -> int:
+        log.write(ev.ErrorEvent(message=error.message, hint=error.hint))
+        log.write(ev.StateEvent(state="failed", reason=error.message))
+        for ticket in self._inbox.pending():
+            ticket.refuse(error)
+        return error.exit_code
+
+    def _refuse_all(self, error: UserError) -> int:
+        """Tell everybody who asks in the next moments why nothing can be served."""
+        print(error, flush=True)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            ticket = self._inbox.wait(0.5)
+            if ticket:
+                ticket.refuse(error)
+        return error.exit_code

@@ -1,0 +1,156 @@
+"""The socket: requests come in on a thread of their own and wait in the inbox for the thread that owns the device."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tui_vae.errors import UserError
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import RunDirectory
+
+SLOW_CLIENT = 30.0
+REBIND_EVERY = 2.0
+
+
+@dataclass
+class Ticket:
+    """A request that waits for its one answer. Answering never blocks."""
+
+    request: protocol.AnyRequest
+    _send: Callable[[protocol.AnyReply], None] = field(repr=False)
+    answered: bool = False
+
+    def answer(self, reply: protocol.AnyReply) -> None:
+        if not self.answered:
+            self.answered = True
+            self._send(reply)
+
+    def refuse(self, error: UserError) -> None:
+        self.answer(protocol.Failure(message=error.message, hint=error.hint))
+
+
+class Inbox:
+    """Requests in the order in which they came. `last_use` tells when somebody was last here (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
+        self.last_use = time.monotonic()
+
+    def put(self, ticket: Ticket) -> None:
+        self.last_use = time.monotonic()
+        self._queue.put(ticket)
+
+    def pending(self) -> Iterator[Ticket]:
+        """What has come by now; costs next to nothing when nothing has."""
+        while not self._queue.empty():
+            yield self._queue.get_nowait()
+
+    def wait(self, seconds: float) -> Ticket | None:
+        """The next request, or None when none came in time."""
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get(timeout=seconds)
+        return None
+
+
+class Server:
+    """Listens on the run's socket until the process ends; binds again where the socket's file has been swept away.
+
+    (A user's runtime directory disappears with their last login session, and training goes on.)
+    """
+
+    def __init__(self, directory: RunDirectory, inbox: Inbox) -> None:
+        self._directory = directory
+        self._inbox = inbox
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+        self._main: asyncio.Task[None] | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait(5)
+
+    def close(self, grace: float = 1.0) -> None:
+        """Let answers on their way arrive, then stop listening."""
+        with contextlib.suppress(RuntimeError):
+            asyncio.run_coroutine_threadsafe(self._finish(grace), self._loop)
+        self._thread.join(grace + 1)
+
+    async def _finish(self, grace: float) -> None:
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=grace)
+        if self._main:
+            self._main.cancel()
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._listen())
+
+    async def _listen(self) -> None:
+        self._main = asyncio.current_task()
+        while True:
+            path = self._directory.socket
+            path.unlink(missing_ok=True)  # a leftover: whoever holds the lock is the only one to listen
+            server = await asyncio.start_unix_server(self._talk, path)
+            os.chmod(path, 0o600)
+            inode = path.stat().st_ino
+            self._ready.set()
+            try:
+                while _inode(path) == inode:
+                    await asyncio.sleep(REBIND_EVERY)
+            finally:
+                server.close()
+                if _inode(path) == inode:
+                    path.unlink(missing_ok=True)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while True:
+                length = protocol.frame_length(await reader.readexactly(protocol.HEADER_LENGTH))
+                body = await reader.readexactly(length)
+                self._connections.add(task)
+                writer.write(protocol.frame(await self._ask(body)))
+                await asyncio.wait_for(writer.drain(), SLOW_CLIENT)
+                self._connections.discard(task)
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError):
+            pass  # it left, or speaks something else
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _ask(self, body: bytes) -> protocol.AnyReply:
+        try:
+            request = protocol.decode_request(body)
+        except msgspec.DecodeError as error:
+            return protocol.Failure(message=f"the request was not understood: {error}")
+        answer: asyncio.Future[protocol.AnyReply] = self._loop.create_future()
+
+        def resolve(reply: protocol.AnyReply) -> None:
+            if not answer.done():
+                answer.set_result(reply)
+
+        def send(reply: protocol.AnyReply) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended with its process
+                self._loop.call_soon_threadsafe(resolve, reply)
+
+        self._inbox.put(Ticket(request, send))
+        return await answer
+
+
+def _inode(path: os.PathLike[str]) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None

@@ -1,0 +1,69 @@
+"""From a run's directory to a training that stands ready: from its config.toml, or from its last checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tui_vae.config import make_config
+from tui_vae.runs import events as ev
+from tui_vae.runs.directory import RunDirectory, RunError, finished_error
+from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint
+from tui_vae.trainer.learner import Learner
+from tui_vae.trainer.previews import write_originals
+from tui_vae.trainer.server import Inbox
+from tui_vae.trainer.training import Training
+from tui_vae.trainer.workbench import available_device, equip, run_event, settle
+
+
+def start_training(
+    directory: RunDirectory, log: ev.EventLog, inbox: Inbox, more_epochs: int, loading: Callable[[str], None]
+) -> Training:
+    """Load everything and say in the log what was loaded.
+
+    Raises:
+        UserError: a device or data that is not there, a damaged checkpoint, a finished run without more epochs.
+    """
+
+    def warn(message: str, hint: str = "") -> None:
+        log.write(ev.WarningEvent(message=message, hint=hint))
+
+    tensors = None
+    if directory.last.exists():
+        loading("reading the checkpoint")
+        progress, tensors = load_checkpoint(directory.last)
+        config = available_device(make_config(progress.config), warn)
+    elif directory.best.exists():
+        raise CheckpointError(
+            f"run {directory.name!r} has only its best weights, not the optimizer's state that resuming needs",
+            "train a new one with the same options: tui-vae train --config …/config.toml --name NAME",
+        )
+    else:
+        config = settle(directory.read_config())
+        progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
+    if more_epochs:
+        progress.segments.append(more_epochs)
+    if progress.evaluated >= progress.planned_epochs:
+        raise finished_error(directory)
+
+    loading("loading the data")
+    bench = equip(config, loading)
+    source = bench.dataset.source
+    if source.kind == "sample":
+        warn(f"training on the {source.description}, not on the full dataset", source.reason)
+    if progress.train_images not in (0, len(bench.train)):
+        raise RunError(
+            f"run {directory.name!r} was trained on {progress.train_images} images; there are {len(bench.train)} now",
+            "give it the same data again (tui-vae data shows what is found)",
+        )
+    progress.train_images = len(bench.train)
+    learner = Learner(config, bench.model, bench.device)
+    if tensors is not None:
+        try:
+            learner.restore(tensors)
+        except (KeyError, RuntimeError):
+            raise CheckpointError(f"{directory.last} does not fit the network of its configuration") from None
+    dataset, chosen = bench.dataset, list(bench.previews)
+    labels = dataset.test_labels[chosen].tolist()
+    write_originals(directory.previews, dataset.test_images[chosen], chosen, labels)
+    log.write(run_event(directory, bench, progress))
+    return Training(directory, log, inbox, bench, learner, progress)

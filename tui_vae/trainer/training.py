@@ -1,0 +1,301 @@
+"""The training loop: epochs of steps, with requests answered in between, and what happens at an epoch's end."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import astuple
+
+from msgspec import UNSET, UnsetType
+from torch import Tensor
+
+from tui_vae.core.metrics import Evaluation
+from tui_vae.core.schedules import factor
+from tui_vae.errors import UserError
+from tui_vae.runs import events as ev
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import BEST, LAST, RunDirectory
+from tui_vae.trainer.checkpoints import Progress, save_checkpoint
+from tui_vae.trainer.inference import Inference
+from tui_vae.trainer.learner import Learner, Means, epoch_order
+from tui_vae.trainer.pace import CheckpointPace, Stopwatch
+from tui_vae.trainer.previews import is_due, write_preview
+from tui_vae.trainer.server import Inbox, Ticket
+from tui_vae.trainer.workbench import Workbench, as_event, run_event
+
+STEP_EVENTS_A_SECOND = 10
+
+
+class Stopped(Exception):
+    """Somebody asked the training to stop; its checkpoint is written."""
+
+
+class Training:
+    """Trains one run from where its `progress` stands to the last planned epoch.
+
+    Everything happens on the calling thread, which owns the device. Requests are looked at after every step and between
+    the batches of an evaluation.
+    """
+
+    def __init__(
+        self, directory: RunDirectory, log: ev.EventLog, inbox: Inbox,
+        bench: Workbench, learner: Learner, progress: Progress,
+    ) -> None:  # fmt: skip
+        self._directory = directory
+        self._log = log
+        self._inbox = inbox
+        self._bench = bench
+        self._learner = learner
+        self._progress = progress
+        self._inference = Inference(bench, where=lambda: (self.epoch, progress.step), state=lambda: self._state)
+        self._state: ev.RunState = "training"
+        self._pace = CheckpointPace(bench.config.checkpoint_every)
+        self._epoch_time = Stopwatch(progress.epoch_seconds)
+        self._step_time = Stopwatch()
+        self._reported = time.monotonic()
+        self._steps_reported_at = 0.0
+        self._epoch_began_at, self._epoch_images = 0.0, 0
+        self._pending = Means()
+        self._epoch_means = Means.from_list(progress.epoch_means)
+        self._best_weights: dict[str, Tensor] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, counted from 1; after the last, the last."""
+        return min(self._progress.evaluated + 1, self._progress.planned_epochs)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step: the schedule of this stretch of epochs, scaled by live changes."""
+        steps_per_epoch = self._bench.steps_per_epoch
+        start = 0
+        for epochs in self._progress.segments:
+            share = (self._progress.step - start) / (epochs * steps_per_epoch)
+            if share < 1:
+                break
+            start += epochs * steps_per_epoch
+        scheduled = self._bench.config.lr * factor(self._bench.config.schedule, share)
+        return scheduled * self._progress.lr_scale
+
+    @property
+    def beta(self) -> float:
+        """β of the next step, warm-up included."""
+        return self._progress.beta * self._warmth()
+
+    def _warmth(self) -> float:
+        steps = self._bench.config.kl_warmup * self._bench.steps_per_epoch
+        return 1.0 if steps <= 0 else min(1.0, self._progress.step / steps)
+
+    def run(self) -> ev.RunState:
+        """Train to the end, or until somebody stops it. Returns the state it ends in, already in the log."""
+        self._enter("training")
+        try:
+            while self._progress.evaluated < self._progress.planned_epochs:
+                self._epoch_time.start()
+                self._train_epoch()
+                self._end_epoch()
+        except Stopped:
+            self._enter("stopped")
+            return "stopped"
+        self._checkpoint()
+        self._enter("finished")
+        return "finished"
+
+    def _train_epoch(self) -> None:
+        """The steps of the epoch under way that are not done yet."""
+        bench, progress = self._bench, self._progress
+        size, count = bench.config.batch_size, len(bench.train)
+        order = epoch_order(bench.config.seed, progress.evaluated, count).to(bench.device)
+        first = progress.step - progress.evaluated * bench.steps_per_epoch
+        self._step_time.start()
+        self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
+        for start in range(first * size, count, size):
+            chosen = order[start : start + size]
+            self._learner.step(bench.train.index_select(0, chosen), self.lr, self.beta)
+            progress.step += 1
+            self._epoch_images += len(chosen)
+            if time.monotonic() - self._reported >= 1 / STEP_EVENTS_A_SECOND:
+                self._report_steps()
+                if self._pace.due(at_epoch_end=False):
+                    self._try_checkpoint()
+            self._answer_requests()
+        self._absorb()  # waits for the device, so that the time of the steps is all in
+        self._step_time.stop()
+
+    def _absorb(self) -> None:
+        means = self._learner.take_means()
+        self._pending += means
+        self._epoch_means += means
+
+    def _report_steps(self) -> None:
+        self._absorb()
+        means, self._pending = self._pending, Means()
+        seconds = self._step_time.seconds - self._steps_reported_at
+        self._steps_reported_at = self._step_time.seconds
+        self._reported = time.monotonic()
+        if means.images:
+            progress, bench = self._progress, self._bench
+            in_epoch = progress.step - progress.evaluated * bench.steps_per_epoch
+            images = progress.evaluated * len(bench.train) + min(in_epoch * bench.config.batch_size, len(bench.train))
+            self._log.write(
+                ev.StepEvent(
+                    epoch=self.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
+                    kl=means.kl, lr=self.lr, beta=self.beta,
+                    images_per_s=means.images / seconds if seconds > 0 else None,
+                )
+            )  # fmt: skip
+
+    def _end_epoch(self) -> None:
+        bench, progress = self._bench, self._progress
+        test = bench.evaluate(bench.test, self.beta, self._answer_requests)
+        train = bench.evaluate(bench.subset, self.beta, self._answer_requests)
+        progress.evaluated += 1
+        trained = self._step_time.seconds - self._epoch_began_at
+        self._log.write(
+            ev.EpochEvent(
+                epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
+                images_per_s=self._epoch_images / trained if self._epoch_images else None,
+                train=as_event(train), test=as_event(test), legacy=self._legacy(),
+            )
+        )  # fmt: skip
+        self._epoch_time = Stopwatch()
+        self._epoch_time.start()
+        self._epoch_means = Means()
+        self._remember_best(test)
+        self._preview()
+        if self._pace.due(at_epoch_end=True):
+            self._try_checkpoint()
+
+    def _legacy(self) -> ev.Legacy | UnsetType:
+        """The original notebook's figures: sums over each batch, averaged over the epoch's batches, the KL times β."""
+        if self._bench.config.preset != "seed":
+            return UNSET
+        means, batches = self._epoch_means, self._bench.steps_per_epoch
+        batch = means.images / batches
+        return ev.Legacy(recon=means.recon * batch, kl=self.beta * means.kl * batch, accuracy=100 * means.white_hits)
+
+    def _remember_best(self, test: Evaluation) -> None:
+        best = self._progress.best_loss
+        if math.isfinite(test.loss) and (best is None or test.loss < best):
+            self._progress.best_loss = test.loss
+            self._best_weights = {name: value.clone() for name, value in self._learner.weights().items()}
+
+    def _preview(self) -> None:
+        epoch = self._progress.evaluated
+        if is_due(epoch) or epoch == self._progress.planned_epochs:
+            images = self._inference.preview_images()
+            self._log.write(ev.PreviewEvent(epoch=epoch, file=write_preview(self._directory.previews, epoch, images)))
+
+    def _checkpoint(self) -> None:
+        """Write this very step.
+
+        Raises:
+            UserError: it could not be written; the checkpoint before it stays.
+        """
+        started = time.monotonic()
+        self._absorb()
+        progress = self._progress
+        progress.epoch_seconds = self._epoch_time.seconds
+        progress.epoch_means = list(astuple(self._epoch_means))
+        try:
+            # First the best weights, so that the best loss a checkpoint speaks of is always that of best.safetensors.
+            if self._best_weights is not None:
+                save_checkpoint(self._directory.best, progress, self._best_weights)
+                self._best_weights = None
+                self._log_checkpoint(BEST, best=True)
+            save_checkpoint(self._directory.last, progress, self._learner.tensors())
+            self._log_checkpoint(LAST, best=False)
+        except OSError as error:
+            raise UserError(f"cannot write a checkpoint: {error.strerror}", "free some space, then resume") from None
+        finally:
+            self._pace.wrote(time.monotonic() - started)
+
+    def _try_checkpoint(self) -> None:
+        """Write a checkpoint; a full disk is a warning, and training goes on."""
+        try:
+            self._checkpoint()
+        except UserError as error:
+            self._log.write(ev.WarningEvent(message=error.message, hint=error.hint))
+
+    def _log_checkpoint(self, file: str, best: bool) -> None:
+        self._log.write(ev.CheckpointEvent(epoch=self.epoch, step=self._progress.step, file=file, best=best))
+
+    def _enter(self, state: ev.RunState) -> None:
+        self._state = state
+        self._log.write(ev.StateEvent(state=state))
+
+    def _answer_requests(self) -> None:
+        """Answer what has come by now. While paused: stay here, and answer what comes, until somebody resumes or stops.
+
+        Raises:
+            Stopped: somebody asked to stop.
+        """
+        for ticket in self._inbox.pending():
+            self._answer(ticket)
+        if self._inference.busy:
+            self._inference.advance()
+        if self._state == "paused":
+            watches = [watch for watch in (self._epoch_time, self._step_time) if watch.running]
+            for watch in watches:
+                watch.stop()
+            while self._state == "paused":
+                waiting = self._inbox.wait(0.0 if self._inference.busy else 1.0)
+                if waiting:
+                    self._answer(waiting)
+                self._inference.advance()
+            for watch in watches:
+                watch.start()
+
+    def _answer(self, ticket: Ticket) -> None:
+        try:
+            match ticket.request:
+                case protocol.Pause():
+                    if self._state != "paused":
+                        self._flush_steps()
+                        self._checkpoint()
+                        self._note("pause")
+                        self._enter("paused")
+                case protocol.Resume(epochs=more):
+                    if more:
+                        self._progress.segments.append(more)
+                        self._log.write(run_event(self._directory, self._bench, self._progress))
+                    if self._state == "paused":
+                        self._note("resume")
+                        self._enter("training")
+                case protocol.Stop():
+                    self._flush_steps()
+                    self._checkpoint()
+                    self._note("stop")
+                    ticket.answer(self._done())
+                    raise Stopped
+                case protocol.Checkpoint():
+                    self._checkpoint()
+                    self._note("checkpoint")
+                case protocol.Set():
+                    self._set(ticket.request)
+                case _:
+                    self._inference.take(ticket)
+                    return
+            ticket.answer(self._done())
+        except UserError as error:
+            ticket.refuse(error)
+
+    def _set(self, change: protocol.Set) -> None:
+        if change.lr is not None:
+            self._progress.lr_scale *= change.lr / self.lr
+            self._note("set lr", change.lr)
+        if change.beta is not None:
+            warmth = self._warmth()
+            self._progress.beta = change.beta / warmth if warmth > 0 else change.beta
+            self._note("set beta", change.beta)
+
+    def _flush_steps(self) -> None:
+        """Report the steps since the last report, unless that was so short ago that a reader would get too many."""
+        if time.monotonic() - self._reported >= 1 / STEP_EVENTS_A_SECOND:
+            self._report_steps()
+
+    def _note(self, command: str, value: float | None = None) -> None:
+        self._log.write(ev.ControlEvent(command=command, value=value, epoch=self.epoch, step=self._progress.step))
+
+    def _done(self) -> protocol.Done:
+        return protocol.Done(epoch=self.epoch, step=self._progress.step, lr=self.lr, beta=self.beta)

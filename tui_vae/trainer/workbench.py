@@ -1,0 +1,158 @@
+"""What a run works with: its settled configuration, its device, its images on that device, its network."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import tui_vae
+from tui_vae.config import RunConfig, make_config
+from tui_vae.core.datasets import Dataset, evaluation_subset, load, preview_indices
+from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name
+from tui_vae.core.metrics import Evaluation, evaluate
+from tui_vae.core.model import VAE, count_parameters
+from tui_vae.core.objectives import OBJECTIVES
+from tui_vae.errors import UserError
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import DatasetFacts, Metrics, RunEvent
+from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint
+from tui_vae.trainer.learner import build_model, derived_seed, restore_weights
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """`train`, `test`: uint8 `(N, height, width)` on the device; `subset`: the fixed part of `train` to evaluate on."""
+
+    config: RunConfig
+    device: torch.device
+    dataset: Dataset
+    model: VAE
+    train: Tensor
+    test: Tensor
+    subset: Tensor
+    previews: tuple[int, ...]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.train) // self.config.batch_size)
+
+    def evaluate(self, images: Tensor, beta: float, between_batches: Callable[[], None] = lambda: None) -> Evaluation:
+        """Evaluate on images on the device, with the run's own evaluation noise."""
+        seed = derived_seed(self.config.seed, 0, 2)
+        return evaluate(self.model, images, OBJECTIVES[self.config.objective], beta, seed, between_batches)
+
+    def dataset_facts(self) -> DatasetFacts:
+        return DatasetFacts(
+            name=self.dataset.name, source=self.dataset.source.description,
+            train=len(self.train), test=len(self.test), classes=self.dataset.classes,
+        )  # fmt: skip
+
+
+def settle(config: RunConfig) -> RunConfig:
+    """Device, threads and precision as they will be for the whole run.
+
+    Raises:
+        UserError: the device asked for is not there.
+    """
+    device = choose_device(config.device)
+    return replace(
+        config, device=str(device), threads=choose_threads(config.threads),
+        precision=choose_precision(config.precision, device),
+    )  # fmt: skip
+
+
+def equip(config: RunConfig, progress: Callable[[str], None] | None = None) -> Workbench:
+    """Load the data onto the device and build the network with its initial weights.
+
+    `config` is a settled one. Sets the process's thread count.
+
+    Raises:
+        UserError: device or data are not there, or the data do not fit on the device.
+    """
+    device = choose_device(config.device)
+    torch.set_num_threads(config.threads or 1)
+    dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
+    pixels = int(np.prod(dataset.train_images.shape[1:]))
+    try:
+        model = build_model(config, pixels).to(device)
+        train = torch.from_numpy(dataset.train_images).to(device)
+        test = torch.from_numpy(dataset.test_images).to(device)
+        subset = train[torch.from_numpy(evaluation_subset(len(train), len(test))).to(device)]
+    except torch.OutOfMemoryError:
+        raise UserError(f"{device} has too little free memory for this run", "choose another --device") from None
+    previews = tuple(int(index) for index in preview_indices(dataset.test_labels))
+    return Workbench(config, device, dataset, model, train, test, subset, previews)
+
+
+def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:
+    """The checkpoint called `last` or `best`; by default the newest there is: last, else best.
+
+    Raises:
+        CheckpointError: the run has none.
+    """
+    candidates = [directory.path / f"{which}.safetensors"] if which else [directory.last, directory.best]
+    for path in candidates:
+        if path.exists():
+            return path
+    wanted = f"{which} checkpoint" if which else "checkpoint"
+    raise CheckpointError(f"run {directory.name!r} has no {wanted} yet", f"train it: tui-vae resume {directory.name}")
+
+
+def open_run(
+    directory: RunDirectory, which: str | None = None, progress: Callable[[str], None] | None = None
+) -> tuple[Workbench, Progress]:
+    """A trained run's workbench with the weights of a checkpoint, on the run's own device, else on one that is there.
+
+    Raises:
+        UserError: no checkpoint, a damaged one, no data.
+    """
+    path = checkpoint_path(directory, which)
+    state, tensors = load_checkpoint(path)
+    config = available_device(make_config(state.config), progress)
+    bench = equip(config, progress)
+    try:
+        restore_weights(bench.model, tensors)
+    except RuntimeError:
+        raise CheckpointError(f"{path} does not fit the network that its own configuration describes") from None
+    return bench, state
+
+
+def available_device(config: RunConfig, progress: Callable[[str], None] | None = None) -> RunConfig:
+    """The settled configuration, on a device that is there: another machine may lack the run's own."""
+    try:
+        choose_device(config.device)
+    except UserError:
+        device = choose_device("auto")
+        if progress:
+            progress(f"{config.device} is not there: going on with {device}, not bit for bit the same")
+        return replace(config, device=str(device), precision="float32")
+    return config
+
+
+def as_event(figures: Evaluation) -> Metrics:
+    """An evaluation as the log holds it."""
+    return Metrics(**vars(figures))
+
+
+def run_event(directory: RunDirectory, bench: Workbench, progress: Progress) -> RunEvent:
+    """Who the run is, as the log holds it from here on."""
+    config = bench.config
+    return RunEvent(
+        name=directory.name, config=config.to_dict(), device=str(bench.device), device_name=device_name(bench.device),
+        dataset=bench.dataset_facts(), parameters=count_parameters(bench.model), versions=versions(),
+        threads=config.threads or 1, precision=config.precision, step=progress.step,
+        epochs=progress.planned_epochs, steps_per_epoch=bench.steps_per_epoch,
+    )  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    return {
+        "tui-vae": tui_vae.__version__, "python": platform.python_version(),
+        "torch": str(torch.__version__), "numpy": np.__version__,
+    }  # fmt: skip
