@@ -191,6 +191,8 @@ def check_option(name: str, value: Any) -> Any:
         raise wrong("1 to 64 letters, digits, '.', '_' or '-', not starting with '.'")
     if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
         raise wrong("auto, cpu, cuda, cuda:N or mps")
+    if name == "data_dir":
+        return str(Path(value).expanduser().absolute())  # a resumed run may have another working directory
     return value
 
 

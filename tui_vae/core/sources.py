@@ -49,11 +49,11 @@ STALL_SECONDS = 10.0  # without a byte, after which a download is given up
 REPORT_SECONDS = 0.25  # between two progress texts
 
 HINTS = {
-    "data-dir": "Put the four idx files there (.gz or not, or as FashionMNIST/raw), or leave --data-dir out.",
-    "cache": "Fetch it again with `tui-vae data --download fashion-mnist`, or delete the file.",
-    "system": "Reinstall the package that it came with.",
-    "download": "Check the network, or set TUI_VAE_MIRROR to another mirror, or name a copy with --data-dir.",
-    "sample": "Reinstall tui-vae.",
+    "data-dir": "put the four idx files there (.gz or not, or as FashionMNIST/raw), or leave --data-dir out",
+    "cache": "fetch it again with `tui-vae data --download fashion-mnist`, or delete the file",
+    "system": "reinstall the package that it came with",
+    "download": "check the network, or set TUI_VAE_MIRROR to another mirror, or name a copy with --data-dir",
+    "sample": "reinstall tui-vae",
 }
 
 

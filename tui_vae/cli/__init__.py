@@ -1,0 +1,43 @@
+"""The command `tui-vae`. Each command's own module is imported only when it runs, so that quick ones stay quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from tui_vae.cli.parser import make_parser
+from tui_vae.errors import UserError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in arguments
+    try:
+        options = make_parser().parse_args(arguments)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        if debug:
+            raise
+        complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone, as `| head` does
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        complain(UserError(f"unexpected {type(error).__name__}: {error}", "run it again with --debug to see where"))
+        return 1
+
+
+def complain(error: UserError) -> None:
+    """One sentence on stderr."""
+    sentence = " ".join(str(error).split())
+    print(f"tui-vae: {sentence}", file=sys.stderr)

@@ -1,0 +1,24 @@
+"""`tui-vae` and `tui-vae attach`: open the app."""
+
+from __future__ import annotations
+
+import argparse
+
+from tui_vae.runs.directory import find_run, list_runs, runs_directory
+
+
+def open_app(options: argparse.Namespace) -> int:
+    """The app, on the living run if there is exactly one, else on its start screen."""
+    from tui_vae.ui.app import run
+
+    runs_dir = runs_directory(options.runs_dir)
+    living = [directory.name for directory in list_runs(runs_dir) if directory.is_training()]
+    return run(runs_dir, living[0] if len(living) == 1 else None)
+
+
+def attach(options: argparse.Namespace) -> int:
+    """The app on one run."""
+    from tui_vae.ui.app import run
+
+    runs_dir = runs_directory(options.runs_dir)
+    return run(runs_dir, find_run(runs_dir, options.name).name)

@@ -1,0 +1,127 @@
+"""`ls`, and what steers a run from the shell: `pause`, `resume`, `stop`, `checkpoint`, `set`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tui_vae.errors import UsageError
+from tui_vae.runs import protocol
+from tui_vae.runs.client import request
+from tui_vae.runs.directory import RunDirectory, RunError, find_run, list_runs, runs_directory
+from tui_vae.runs.summary import RunSummary, summarize
+
+LOADING_LIMIT = 120.0
+
+
+def ls(options: argparse.Namespace) -> int:
+    """The runs, newest first."""
+    runs_dir = runs_directory(options.runs_dir)
+    runs = [summarize(directory) for directory in list_runs(runs_dir)]
+    if options.json:
+        print(json.dumps([asdict(run) for run in runs], indent=2))
+        return 0
+    if not runs:
+        print(f"no runs in {runs_dir}; start one with: tui-vae train")
+        return 0
+    print_table(
+        ("name", "state", "epochs", "test loss", "MSE", "KL", "active", "device", "age"), [_row(run) for run in runs]
+    )
+    return 0
+
+
+def _row(run: RunSummary) -> tuple[str, ...]:
+    return (
+        run.name, run.state, f"{run.epochs}/{run.planned}", number(run.test_loss, ".2f"), number(run.mse, ".5f"),
+        number(run.kl, ".2f"), number(run.active_units, "d"), run.device, _ago(run.age),
+    )  # fmt: skip
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0, 1, 7)) -> None:
+    """Columns as wide as their widest cell; numbers to the right, the columns in `left` to the left."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        cells = (
+            cell.ljust(width) if index in left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join(cells).rstrip())
+
+
+def number(value: Any, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _ago(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def pause(options: argparse.Namespace) -> int:
+    return _control(options, protocol.Pause(), "paused")
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Stop a run and wait until its process is gone."""
+    directory = _training_run(options)
+    done = request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
+    while directory.is_training():
+        time.sleep(0.02)
+    print(f"{directory.name}: stopped at step {done.step}; continue it with: tui-vae resume {directory.name}")
+    return 0
+
+
+def checkpoint(options: argparse.Namespace) -> int:
+    return _control(options, protocol.Checkpoint(), "checkpoint written")
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Let a run go on, in the process it has or in a new one."""
+    from tui_vae.runs.launch import continue_training
+
+    directory = find_run(runs_directory(options.runs_dir), options.name)
+    continue_training(directory, options.epochs)
+    print(f"{directory.name}: training goes on; watch it with: tui-vae attach {directory.name}")
+    return 0
+
+
+def set_values(options: argparse.Namespace) -> int:
+    """`set RUN lr=3e-4 beta=2`."""
+    values: dict[str, float] = {}
+    for change in options.changes:
+        name, _, text = change.partition("=")
+        if name not in ("lr", "beta"):
+            raise UsageError(f"{change!r} is not a change of lr or beta", "write it like lr=3e-4 or beta=2")
+        values[name] = _checked_value(name, text)
+    directory = _training_run(options)
+    done = request(directory, protocol.Set(**values), protocol.Done, LOADING_LIMIT)
+    print(f"{directory.name}: lr {done.lr:.3g}, β {done.beta:g} from step {done.step} on")
+    return 0
+
+
+def _checked_value(name: str, text: str) -> float:
+    from tui_vae.config import check_option
+
+    return float(check_option(name, text))
+
+
+def _control(options: argparse.Namespace, message: protocol.AnyRequest, what: str) -> int:
+    directory = _training_run(options)
+    done = request(directory, message, protocol.Done, LOADING_LIMIT)
+    print(f"{directory.name}: {what} at step {done.step}, epoch {done.epoch}")
+    return 0
+
+
+def _training_run(options: argparse.Namespace) -> RunDirectory:
+    directory = find_run(runs_directory(options.runs_dir), options.name)
+    if not directory.is_training():
+        state = summarize(directory).state
+        raise RunError(f"run {directory.name!r} is not training, it is {state}",
+                       f"continue it with: tui-vae resume {directory.name}")  # fmt: skip
+    return directory

@@ -1,0 +1,146 @@
+"""The words of the command line, made from one table of commands and from the options of `config`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import tui_vae
+from tui_vae import config
+from tui_vae.errors import UsageError
+
+DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
+EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence instead of printing its whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    common = Parser(add_help=False)
+    common.add_argument("--runs-dir", metavar="DIR", default=argparse.SUPPRESS,
+                        help="where runs are kept (TUI_VAE_RUNS, else ./checkpoints)")  # fmt: skip
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+    parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[common])
+    parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
+    parser.set_defaults(run=_lazily("app", "open_app"), runs_dir=None, debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, module: str, summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
+                                      parents=[common])  # fmt: skip
+        command.set_defaults(run=_lazily(module, name.replace("-", "_")))
+        return command
+
+    attach = add("attach", "app", "open the app on a run, living or not; the newest by default")
+    attach.add_argument("name", metavar="RUN", nargs="?")
+
+    train = add("train", "train", "train a new run and follow it; Ctrl-C stops it after a checkpoint")
+    _add_train_options(train)
+
+    ls = add("ls", "control", "list the runs with their newest figures")
+    ls.add_argument("--json", action="store_true", help="a JSON array on stdout")
+
+    for name, summary in (
+        ("pause", "pause a run, after a checkpoint"),
+        ("resume", "go on with a paused, stopped, finished or crashed run"),
+        ("stop", "stop a run, after a checkpoint of that very step"),
+        ("checkpoint", "write a checkpoint of a running run now"),
+    ):
+        command = add(name, "control", summary)
+        command.add_argument("name", metavar="RUN")
+        if name == "resume":
+            command.add_argument("--epochs", metavar="N", type=_checked("epochs"), default=0,
+                                 help="train so many epochs more than planned")  # fmt: skip
+
+    change = add("set", "control", "change the learning rate or β of a living run: set RUN lr=3e-4 beta=2")
+    change.add_argument("name", metavar="RUN")
+    change.add_argument("changes", metavar="lr=X|beta=X", nargs="+")
+    change.set_defaults(run=_lazily("control", "set_values"))
+
+    evaluate = add("eval", "look", "compute a run's test metrics afresh")
+    evaluate.set_defaults(run=_lazily("look", "evaluate"))
+    _add_run_and_checkpoint(evaluate)
+    evaluate.add_argument("--json", action="store_true", help="a JSON object on stdout")
+
+    show = add("show", "look", "print originals beside reconstructions, or samples, as half blocks")
+    _add_run_and_checkpoint(show)
+    show.add_argument("--images", metavar="N", type=_count, default=8, help="how many (8)")
+    show.add_argument("--class", dest="label", metavar="NAME", help="only images of this class")
+    show.add_argument("--worst", action="store_true", help="those with the largest error first")
+    show.add_argument("--samples", action="store_true",
+                      help="decoded samples from the Gaussian fitted to the encoder's z instead")  # fmt: skip
+
+    export = add("export", "export", "write a run's metrics or images to a file")
+    _add_run_and_checkpoint(export)
+    export.add_argument("--what", required=True, choices=("metrics", "reconstructions", "grid"),
+                        help="metrics: CSV; reconstructions: NPZ of the whole test set; grid: PNG")  # fmt: skip
+    export.add_argument("--out", metavar="FILE", required=True, type=Path)
+
+    doctor = add("doctor", "system", "check devices, terminal, datasets and folders, and say what to do")
+    doctor.add_argument("--json", action="store_true", help="a JSON object on stdout")
+
+    data = add("data", "system", "list the datasets that can be found, and where")
+    data.add_argument("--download", metavar="NAME", choices=("fashion-mnist",), help="fetch a dataset into the cache")
+    return parser
+
+
+def _lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        code: int = getattr(importlib.import_module(f"tui_vae.cli.{module}"), function)(options)
+        return code
+
+    return run
+
+
+def _add_run_and_checkpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="RUN")
+    command.add_argument("--checkpoint", choices=("best", "last"), help="which weights (last, else best)")
+
+
+def _add_train_options(train: argparse.ArgumentParser) -> None:
+    train.add_argument("--config", metavar="FILE", type=Path, help="TOML file with any of the options below")
+    train.add_argument("--json", action="store_true", help="the epoch events on stdout as they come, nothing else")
+    train.add_argument("--detach", action="store_true", help="start in the background and print the run's name")
+    defaults = config.RunConfig()
+    groups: dict[str, Any] = {}
+    for name, option in config.options().items():
+        group = groups.setdefault(option.group, train.add_argument_group(option.group))
+        default = config.text_of(name, getattr(defaults, name))
+        words = f"{{{','.join(option.choices)}}}" if option.choices else name.rsplit("_", 1)[-1].upper()
+        group.add_argument(
+            f"--{config.outside(name)}", dest=f"option_{name}", metavar=words, type=_checked(name),
+            default=argparse.SUPPRESS, help=f"{option.help} ({default})".replace("%", "%%"),
+        )  # fmt: skip
+
+
+def given_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The training options that stood on the command line, by their names in `config`."""
+    return {
+        name.removeprefix("option_"): value for name, value in vars(options).items() if name.startswith("option_")
+    }
+
+
+def _checked(name: str) -> Callable[[str], Any]:
+    def check(text: str) -> Any:
+        try:
+            return config.check_option(name, text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(error.message) from None
+
+    return check
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"it must be a whole number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
