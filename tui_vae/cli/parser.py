@@ -15,6 +15,8 @@ from tui_vae.errors import UsageError
 DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
 
+BENCH_OPTIONS = ("preset", "data_dir", "hidden", "latent_dim", "batch_size", "device", "threads", "precision")
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence instead of printing its whole usage."""
@@ -84,6 +86,12 @@ def make_parser() -> argparse.ArgumentParser:
                         help="metrics: CSV; reconstructions: NPZ of the whole test set; grid: PNG")  # fmt: skip
     export.add_argument("--out", metavar="FILE", required=True, type=Path)
 
+    bench = add("bench", "bench", "how fast this machine trains, against the ordinary way and the bare matrix products")
+    bench.add_argument("--json", action="store_true", help="a JSON object on stdout")
+    bench.add_argument("--rounds", metavar="N", type=_count, default=5, help="how often each takes its turn (5)")
+    bench.add_argument("--seconds", metavar="S", type=_count, default=3, help="seconds a turn (3)")
+    _add_options(bench, BENCH_OPTIONS)
+
     doctor = add("doctor", "system", "check devices, terminal, datasets and folders, and say what to do")
     doctor.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
@@ -109,10 +117,15 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--config", metavar="FILE", type=Path, help="TOML file with any of the options below")
     train.add_argument("--json", action="store_true", help="the epoch events on stdout as they come, nothing else")
     train.add_argument("--detach", action="store_true", help="start in the background and print the run's name")
+    _add_options(train, tuple(config.options()))
+
+
+def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
     defaults = config.RunConfig()
     groups: dict[str, Any] = {}
-    for name, option in config.options().items():
-        group = groups.setdefault(option.group, train.add_argument_group(option.group))
+    for name in names:
+        option = config.options()[name]
+        group = groups.get(option.group) or groups.setdefault(option.group, command.add_argument_group(option.group))
         default = config.text_of(name, getattr(defaults, name))
         words = f"{{{','.join(option.choices)}}}" if option.choices else name.rsplit("_", 1)[-1].upper()
         group.add_argument(

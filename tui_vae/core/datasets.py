@@ -47,7 +47,7 @@ def load(
     """
     for name, limit in (("train-limit", train_limit), ("test-limit", test_limit)):
         if limit is not None and limit < 1:
-            raise DatasetError(f"{name} must be at least 1, not {limit}", "Leave it out to use all images.")
+            raise DatasetError(f"{name} must be at least 1, not {limit}", "leave it out to use all images")
     info = get_info(dataset)
     source = resolve(dataset, data_dir, progress)
     paths = locate(info, source.path)

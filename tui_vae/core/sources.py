@@ -249,7 +249,7 @@ def get_info(dataset: str) -> DatasetInfo:
     try:
         return DATASETS[dataset]
     except KeyError:
-        raise DatasetError(f"there is no dataset {dataset!r}", f"Known datasets: {', '.join(DATASETS)}.") from None
+        raise DatasetError(f"there is no dataset {dataset!r}", f"known datasets: {', '.join(DATASETS)}") from None
 
 
 def locate(info: DatasetInfo, directory: Path) -> dict[str, Path]:
@@ -435,7 +435,7 @@ def download(dataset: str = "fashion-mnist", progress: Progress | None = None) -
         return source
     mirror = (os.environ.get("TUI_VAE_MIRROR") or info.mirror).rstrip("/") + "/"
     if os.environ.get("TUI_VAE_OFFLINE"):
-        raise DatasetError(f"{info.title} was not downloaded because TUI_VAE_OFFLINE is set", "Unset TUI_VAE_OFFLINE.")
+        raise DatasetError(f"{info.title} was not downloaded because TUI_VAE_OFFLINE is set", "unset TUI_VAE_OFFLINE")
     _probe(info, mirror)
 
     home, directory = _cache_home(), _directory(info, "download")
@@ -455,7 +455,8 @@ def download(dataset: str = "fashion-mnist", progress: Progress | None = None) -
                 for file in info.files.values():
                     os.replace(arrived / f"{file.name}.gz", directory / f"{file.name}.gz")
     except OSError as error:
-        raise DatasetError(f"{info.title} could not be saved in {home}: {_why(error)}", "Set TUI_VAE_CACHE.") from error
+        message = f"{info.title} could not be saved in {home}: {_why(error)}"
+        raise DatasetError(message, "set TUI_VAE_CACHE to another folder") from error
 
     source = _inspect(info, "download", directory)
     if source is None:

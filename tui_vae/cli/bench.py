@@ -1,0 +1,108 @@
+"""`tui-vae bench`: how fast this machine trains, against the ordinary way and against the bare matrix products."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from statistics import median
+from typing import Any
+
+from tui_vae.cli.control import print_table
+from tui_vae.cli.parser import given_options
+from tui_vae.config import make_config, written
+from tui_vae.errors import UserError
+
+CONTENDERS = {
+    "ours": "tui-vae's training step",
+    "ordinary": "DataLoader, transforms, Adam, loss.item() each step",
+    "ordinary-2-workers": "the same, 2 loader workers",
+    "products": "bare matrix products, the limit",
+}
+
+
+class Contender:
+    """A process that trains for a while whenever it is told to."""
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        environment = dict(os.environ)
+        if name in ("ours", "products"):
+            environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the trainer is started
+        self.name = name
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_vae.trainer.bench", name, json.dumps(options)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        self.facts = self._answer()
+        self.rates: list[float] = []
+        self.memory = 0
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise UserError(f"the benchmark's contender {self.name!r} ended without a result", "its output is above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def round(self, seconds: float) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.flush()
+        answer = self._answer()
+        self.rates.append(answer["images_per_s"])
+        self.memory = answer["memory_bytes"]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Let the contenders train in turn, so that a noisy machine is noisy for all, and compare them round by round."""
+    config = make_config(given_options(options))
+    wanted = {name: written(name, getattr(config, name)) for name in vars(config)}
+    contenders: list[Contender] = []
+    try:
+        contenders.extend(Contender(name, wanted) for name in CONTENDERS)
+        for number in range(options.rounds):
+            for contender in contenders:
+                contender.round(options.seconds)
+            print(f"round {number + 1} of {options.rounds} done", file=sys.stderr)
+    finally:
+        for contender in contenders:
+            contender.close()
+    results = [_result(contender, contenders[0]) for contender in contenders]
+    if options.json:
+        facts = {"batch_size": config.batch_size, "hidden": list(config.hidden), "latent_dim": config.latent_dim,
+                 "rounds": options.rounds, "seconds": options.seconds, "versions": _versions()}  # fmt: skip
+        print(json.dumps({**facts, "results": results}))
+        return 0
+    rows = [
+        (result["what"], f"{result['images_per_s']:,.0f}", f"{result['lowest']:,.0f} - {result['highest']:,.0f}",
+         f"{result['ours_over_this']:.2f}", f"{result['memory_bytes'] / 2**20:,.0f}", str(result["threads"]))
+        for result in results
+    ]  # fmt: skip
+    facts = contenders[0].facts
+    versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
+    print(f"{facts['device']}, {facts['precision']}, batch {config.batch_size}, {versions}; "
+          f"medians of {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
+    print_table(("", "images/s", "range", "ours/this", "MiB", "threads"), rows, left=(0,))
+    return 0
+
+
+def _result(contender: Contender, ours: Contender) -> dict[str, Any]:
+    ratios = [mine / theirs for mine, theirs in zip(ours.rates, contender.rates, strict=True)]
+    return {
+        "name": contender.name, "what": CONTENDERS[contender.name], **contender.facts,
+        "images_per_s": median(contender.rates), "lowest": min(contender.rates), "highest": max(contender.rates),
+        "ours_over_this": median(ratios), "memory_bytes": contender.memory,
+    }  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "torchvision", "tui-vae")}

@@ -1,0 +1,160 @@
+"""The contenders of `tui-vae bench`, each in a process of its own: `python -m tui_vae.trainer.bench CONTENDER …`.
+
+A contender warms up and prints a JSON line about itself; then, for every line on stdin, it trains for so many seconds
+and prints its images a second. All train the network of one configuration on the same images.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from tui_vae.config import RunConfig, make_config
+from tui_vae.core.model import sample_posterior
+from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error
+from tui_vae.trainer.learner import Learner, build_model, epoch_order
+from tui_vae.trainer.workbench import equip, settle
+
+REPORT_EVERY = 0.1
+Train = Callable[[float], float]
+
+
+def ours(config: RunConfig) -> Train:
+    """This trainer's own step, its figures read ten times a second, on its settled threads and precision."""
+    bench = equip(config)
+    learner = Learner(config, bench.model, bench.device)
+    size = config.batch_size
+
+    def batches() -> Iterator[Tensor]:
+        for epoch in itertools.count():
+            order = epoch_order(config.seed, epoch, len(bench.train)).to(bench.device)
+            yield from torch.split(order, size)
+
+    stream = batches()
+
+    def train(seconds: float) -> float:
+        images, start = 0, time.perf_counter()
+        reported = start
+        while (now := time.perf_counter()) - start < seconds:
+            chosen = next(stream)
+            learner.step(bench.train.index_select(0, chosen), config.lr, config.beta)
+            images += len(chosen)
+            if now - reported >= REPORT_EVERY:
+                learner.take_means()
+                reported = now
+        learner.take_means()
+        return images / (time.perf_counter() - start)
+
+    return train
+
+
+def ordinary(config: RunConfig, workers: int) -> Train:
+    """The usual way: DataLoader, transforms of PIL images, Adam, `loss.item()` each step, PyTorch's own thread count."""
+    from PIL import Image
+    from torch.utils.data import DataLoader, Dataset
+    from torchvision import transforms
+
+    threads = torch.get_num_threads()
+    bench = equip(config)
+    torch.set_num_threads(threads)
+
+    class Images(Dataset[Tensor]):
+        """As torchvision.datasets.FashionMNIST hands them out."""
+
+        transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+
+        def __len__(self) -> int:
+            return len(bench.dataset.train_images)
+
+        def __getitem__(self, index: int) -> Tensor:
+            image: Tensor = self.transform(Image.fromarray(bench.dataset.train_images[index], mode="L"))
+            return image
+
+    model = bench.model.train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
+    loader = DataLoader(Images(), batch_size=config.batch_size, shuffle=True, num_workers=workers,
+                        persistent_workers=workers > 0)  # fmt: skip
+    objective = OBJECTIVES[config.objective]
+    stream = itertools.chain.from_iterable(itertools.repeat(loader))
+
+    def train(seconds: float) -> float:
+        images, total, start = 0, 0.0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            x = next(stream).to(bench.device).flatten(1)
+            mu, logvar = model.encode(x)
+            decoded = model.decode(sample_posterior(mu, logvar))
+            kl = kl_per_dimension(mu, logvar).sum(dim=1).mean()
+            loss = objective(squared_error(decoded, x).mean(), kl, config.beta, model.pixels)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item()
+            images += len(x)
+        return images / (time.perf_counter() - start)
+
+    return train
+
+
+def products(config: RunConfig) -> Train:
+    """The limit: nothing but the matrix products of the same shapes, forward and backward."""
+    device = torch.device(config.device)
+    torch.set_num_threads(config.threads or 1)
+    dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+    layers = [layer for layer in build_model(config, 784).modules() if isinstance(layer, nn.Linear)]
+    size = config.batch_size
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, device=device, dtype=dtype)
+
+    shapes = [(layer.in_features, layer.out_features) for layer in layers]
+    arrays = [(random(size, inner), random(outer, inner), random(size, outer)) for inner, outer in shapes]
+    out = [(torch.empty_like(g), torch.empty_like(w), torch.empty_like(x)) for x, w, g in arrays]
+
+    def train(seconds: float) -> float:
+        images, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            for index, ((x, weight, gradient), (forward, for_weight, for_input)) in enumerate(
+                zip(arrays, out, strict=True)
+            ):
+                torch.mm(x, weight.T, out=forward)
+                torch.mm(gradient.T, x, out=for_weight)
+                if index:  # nobody asks for the image's gradient
+                    torch.mm(gradient, weight, out=for_input)
+            images += size
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return images / (time.perf_counter() - start)
+
+    return train
+
+
+def main() -> int:
+    name, options = sys.argv[1], json.loads(sys.argv[2])
+    config = settle(replace(make_config(options), name=None))
+    with torch.no_grad() if name == "products" else torch.enable_grad():
+        train = {
+            "ours": lambda: ours(config),
+            "ordinary": lambda: ordinary(config, workers=0),
+            "ordinary-2-workers": lambda: ordinary(config, workers=2),
+            "products": lambda: products(config),
+        }[name]()
+        train(1.0)
+        facts = {"device": config.device, "threads": torch.get_num_threads(), "precision": config.precision}
+        print(json.dumps(facts), flush=True)
+        for line in sys.stdin:
+            rate = train(float(line))
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            print(json.dumps({"images_per_s": rate, "memory_bytes": peak}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
