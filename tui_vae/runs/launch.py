@@ -25,11 +25,16 @@ def start_training(directory: RunDirectory, more_epochs: int = 0) -> subprocess.
     """Start the process that trains this run, from its last checkpoint if it has one.
 
     Raises:
-        RunError: a process already trains it.
+        RunError: a process already trains it, or what resuming needs is not there.
         StartError: the process ended at once; the message is its own.
     """
     if directory.is_training():
         raise RunError(f"run {directory.name!r} is already being trained", f"watch it: tui-vae attach {directory.name}")
+    if directory.best.exists() and not directory.last.exists():
+        raise RunError(
+            f"run {directory.name!r} has only its best weights, not the optimizer's state that resuming needs",
+            f"train a new one like it: tui-vae train --config {directory.config} --name NAME",
+        )
     return _start(directory, ["--epochs", str(more_epochs)] if more_epochs else [])
 
 

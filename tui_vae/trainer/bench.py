@@ -57,7 +57,7 @@ def ours(config: RunConfig) -> Train:
 
 
 def ordinary(config: RunConfig, workers: int) -> Train:
-    """The usual way: DataLoader, transforms of PIL images, Adam, `loss.item()` each step, PyTorch's own thread count."""
+    """The usual way: DataLoader, transforms of images, Adam, `loss.item()` each step, PyTorch's default threads."""
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms

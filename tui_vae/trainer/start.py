@@ -32,11 +32,6 @@ def start_training(
         loading("reading the checkpoint")
         progress, tensors = load_checkpoint(directory.last)
         config = available_device(make_config(progress.config), warn)
-    elif directory.best.exists():
-        raise CheckpointError(
-            f"run {directory.name!r} has only its best weights, not the optimizer's state that resuming needs",
-            "train a new one with the same options: tui-vae train --config …/config.toml --name NAME",
-        )
     else:
         config = settle(directory.read_config())
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
