@@ -11,7 +11,7 @@ from typing import Any
 
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
-from tui_vae.runs.client import request
+from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.directory import RunDirectory, RunError, find_run, list_runs, runs_directory
 from tui_vae.runs.summary import RunSummary, summarize
 
@@ -87,6 +87,11 @@ def resume(options: argparse.Namespace) -> int:
 
     directory = find_run(runs_directory(options.runs_dir), options.name)
     continue_training(directory, options.epochs)
+    try:
+        request(directory, protocol.Describe(), protocol.Description, LOADING_LIMIT)  # answered once it is loaded
+    except NoProcess:
+        if summarize(directory).state in ("failed", "crashed"):
+            raise
     print(f"{directory.name}: training goes on; watch it with: tui-vae attach {directory.name}")
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from typing import TypeVar
@@ -25,11 +24,12 @@ def evaluate(options: argparse.Namespace) -> int:
     directory = find_run(runs_directory(options.runs_dir), options.name)
     which = options.checkpoint or checkpoint_path(directory).stem
     bench, progress = open_run(directory, which, note)
-    test = msgspec.to_builtins(as_event(bench.evaluate(bench.test, progress.beta)))
+    beta = progress.beta * bench.warmth(progress.step)
+    test = msgspec.to_builtins(as_event(bench.evaluate(bench.test, beta)))
     if options.json:
         facts = {"run": directory.name, "checkpoint": which, "epoch": progress.evaluated, "step": progress.step,
                  "images": len(bench.test), "test": test}  # fmt: skip
-        print(json.dumps(facts))
+        print(msgspec.json.encode(facts).decode())  # where the standard library writes NaN, which is not JSON
         return 0
     print(f"{directory.name}, {which} checkpoint (epoch {progress.evaluated}), {len(bench.test):,} test images of "
           f"{bench.dataset.name} from the {bench.dataset.source.description}")  # fmt: skip

@@ -27,6 +27,12 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder where nobody else writes now."""
+    for leftover in folder.glob(".*.part"):
+        leftover.unlink(missing_ok=True)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory, a rename among them, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)

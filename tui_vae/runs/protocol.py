@@ -70,7 +70,17 @@ class Sample(Request, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
-AnyRequest = Pause | Resume | Stop | Checkpoint | Set | Describe | Reconstruct | TestErrors | Sample
+class Decode(Request, frozen=True, kw_only=True):
+    """Images of given latents: little-endian float32, `latent_dim` numbers each."""
+
+    z: Annotated[bytes, Meta(min_length=4, max_length=MAX_IMAGES * 4096)]
+
+
+class Map(Request, frozen=True):
+    """The plane of the two main directions of the posterior means, and where the test images lie on it."""
+
+
+AnyRequest = Pause | Resume | Stop | Checkpoint | Set | Describe | Reconstruct | TestErrors | Sample | Decode | Map
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -108,7 +118,10 @@ class Description(Reply, frozen=True, kw_only=True):
 
 
 class Reconstructions(Reply, frozen=True, kw_only=True):
-    """`originals` and `reconstructions`: one image after another; `mse`: a pixel's on [0, 1], of each image."""
+    """`originals` and `reconstructions`: one image after another; `mse`: a pixel's on [0, 1], of each image.
+
+    `mu`: little-endian float32, `latent_dim` numbers an image.
+    """
 
     epoch: int
     step: int
@@ -117,6 +130,7 @@ class Reconstructions(Reply, frozen=True, kw_only=True):
     originals: bytes
     reconstructions: bytes
     mse: tuple[float, ...]
+    mu: bytes = b""
 
 
 class Errors(Reply, frozen=True, kw_only=True):
@@ -135,7 +149,33 @@ class Samples(Reply, frozen=True, kw_only=True):
     images: bytes
 
 
-AnyReply = Failure | Done | Description | Reconstructions | Errors | Samples
+class Images(Reply, frozen=True, kw_only=True):
+    epoch: int
+    step: int
+    images: bytes
+
+
+class LatentMap(Reply, frozen=True, kw_only=True):
+    """Numbers are little-endian float32. A point (a, b) is the latent `origin + a·directions[0] + b·directions[1]`.
+
+    origin: `latent_dim`; directions: 2 × `latent_dim`; points: test images × 2; labels: one byte a test image;
+    explained: share of the posterior means' variance along each direction; kl_per_dim: nats, mean over test images;
+    deviations: the standard deviation of the posterior means along each latent dimension.
+    """
+
+    epoch: int
+    step: int
+    latent_dim: int
+    origin: bytes
+    directions: bytes
+    points: bytes
+    labels: bytes
+    explained: tuple[float, float]
+    kl_per_dim: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+
+AnyReply = Failure | Done | Description | Reconstructions | Errors | Samples | Images | LatentMap
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)

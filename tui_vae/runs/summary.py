@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import msgspec
 
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
@@ -14,7 +18,10 @@ TAIL = 64 << 10
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What `tui-vae ls` and the start screen tell of a run. `age` is in seconds since the log last changed."""
+    """What `tui-vae ls` and the start screen tell of a run. `age` is in seconds since the log last changed.
+
+    `started` is when it began for the first time, in seconds since the epoch.
+    """
 
     name: str
     state: str
@@ -26,6 +33,9 @@ class RunSummary:
     active_units: int | None
     device: str
     age: float
+    elbo_bpd: float | None = None
+    dataset: str = ""
+    started: float | None = None
 
 
 def summarize(directory: RunDirectory) -> RunSummary:
@@ -33,13 +43,15 @@ def summarize(directory: RunDirectory) -> RunSummary:
     run: ev.RunEvent | None = None
     state: ev.StateEvent | None = None
     epoch: ev.EpochEvent | None = None
+    begins = math.inf  # where the process begins that tells what is read; what came later was lost in a crash
     for event in _newest_events(directory):
         match event:
-            case ev.RunEvent() if run is None:
-                run = event
+            case ev.RunEvent():
+                run = run or event
+                begins = begins if event.step is msgspec.UNSET else min(begins, event.step)
             case ev.StateEvent() if state is None:
                 state = event
-            case ev.EpochEvent() if epoch is None:
+            case ev.EpochEvent() if epoch is None and event.step <= begins:
                 epoch = event
         if run and state and epoch:
             break
@@ -59,6 +71,9 @@ def summarize(directory: RunDirectory) -> RunSummary:
         active_units=test.active_units if test else None,
         device=run.device if run else "",
         age=age,
+        elbo_bpd=test.elbo_bpd if test else None,
+        dataset=run.dataset.name if run else "",
+        started=_started(directory),
     )
 
 
@@ -71,7 +86,17 @@ def state_of(directory: RunDirectory, newest: ev.StateEvent | None) -> str:
     return newest.state
 
 
-def _newest_events(directory: RunDirectory) -> list[ev.AnyEvent]:
+def _started(directory: RunDirectory) -> float | None:
+    """When the log's first line was written."""
+    try:
+        with directory.events.open("rb") as file:
+            first = ev.parse_line(file.readline(TAIL))
+    except FileNotFoundError:
+        return None
+    return first.t if first else None
+
+
+def _newest_events(directory: RunDirectory) -> Iterator[ev.AnyEvent]:
     """Events, newest first: the log's tail, and its head, where the first `run` event stands."""
     try:
         with directory.events.open("rb") as file:
@@ -82,5 +107,7 @@ def _newest_events(directory: RunDirectory) -> list[ev.AnyEvent]:
                 file.seek(0)
                 lines = file.read(TAIL).split(b"\n") + lines[1:]
     except FileNotFoundError:
-        return []
-    return [event for line in reversed(lines) if (event := ev.parse_line(line)) is not None]
+        return
+    for line in reversed(lines):
+        if (event := ev.parse_line(line)) is not None:
+            yield event

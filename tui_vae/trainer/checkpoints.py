@@ -19,7 +19,7 @@ from torch import Tensor
 from tui_vae.errors import UserError
 from tui_vae.runs.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(UserError):
@@ -59,7 +59,8 @@ def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) 
         OSError: the disk is full or not writable; the old checkpoint is then still there.
     """
     host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    facts = {"format": FORMAT, "crc32": _checksum(host), **asdict(progress)}
+    facts = {"format": FORMAT, **asdict(progress)}
+    facts["crc32"] = _checksum(facts, host)
     write_atomic(path, safetensors.torch.save(host, metadata={"tui-vae": json.dumps(facts)}))
 
 
@@ -79,13 +80,15 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
         raise CheckpointError(f"{path} is damaged: {error}", _what_now(path)) from None
     try:
         facts = json.loads(metadata["tui-vae"])
-        found, expected = _checksum(tensors), facts.pop("crc32")
-        version = facts.pop("format")
+        version = facts["format"]
+        if version != FORMAT:
+            raise CheckpointError(f"{path} has format {version}, this tui-vae reads {FORMAT}")
+        expected = int(facts.pop("crc32"))
+        found = _checksum(facts, tensors)
+        del facts["format"]
         progress = Progress(**facts)
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path} is not a checkpoint of tui-vae", _what_now(path)) from None
-    if version != FORMAT:
-        raise CheckpointError(f"{path} has format {version}, this tui-vae reads {FORMAT}")
     if found != expected:
         raise CheckpointError(f"{path} is damaged: its checksum is {found:08x}, not {expected:08x}", _what_now(path))
     return progress, tensors
@@ -96,9 +99,9 @@ def _what_now(path: Path) -> str:
     return f"{other.name} beside it may be whole (--checkpoint {other.stem})" if other.exists() else ""
 
 
-def _checksum(tensors: dict[str, Tensor]) -> int:
-    value = 0
-    for name in sorted(tensors):
-        raw = tensors[name].contiguous().reshape(-1).view(torch.uint8)
-        value = zlib.crc32(raw.numpy().tobytes(), zlib.crc32(name.encode(), value))
+def _checksum(facts: dict[str, Any], tensors: dict[str, Tensor]) -> int:
+    value = zlib.crc32(json.dumps(facts).encode())
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)
+        value = zlib.crc32(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes(), value)
     return value

@@ -6,13 +6,15 @@ Longer answers are generators that yield between batches, so that training and c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tui_vae.core.latent import posterior_means, principal_plane
 from tui_vae.core.metrics import BATCH, reconstruct
 from tui_vae.core.sampling import LatentGaussian, decode, fit_gaussian
 from tui_vae.runs import protocol
@@ -25,6 +27,21 @@ def as_bytes(images: Tensor) -> bytes:
     return (images * 255).round().to(torch.uint8).cpu().numpy().tobytes()
 
 
+@contextmanager
+def refusing(ticket: Ticket) -> Iterator[None]:
+    """What PyTorch cannot do (no memory, no Gaussian fits a diverged encoder's NaN) ends the request, not the run."""
+    try:
+        yield
+    except RuntimeError as error:
+        why = str(error).strip().splitlines() or [type(error).__name__]
+        ticket.answer(protocol.Failure(message=f"{type(ticket.request).__name__} failed: {why[0]}"))
+
+
+def as_floats(values: Tensor) -> bytes:
+    """Numbers → little-endian float32."""
+    return values.cpu().numpy().astype("<f4").tobytes()
+
+
 class Inference:
     """Answers inference requests of `bench`'s model. `where` tells epoch and step of the weights."""
 
@@ -32,7 +49,7 @@ class Inference:
         self._bench = bench
         self._where = where
         self._state = state
-        self._jobs: deque[Generator[None, None, None]] = deque()
+        self._jobs: deque[tuple[Ticket, Generator[None, None, None]]] = deque()
         self._gaussian: tuple[int, LatentGaussian] | None = None
 
     @property
@@ -42,23 +59,29 @@ class Inference:
     def advance(self) -> None:
         """Do one batch of a longer answer."""
         if self._jobs:
-            job = self._jobs.popleft()
-            if next(job, self) is not self:
-                self._jobs.append(job)
+            ticket, job = self._jobs.popleft()
+            with refusing(ticket):
+                if next(job, self) is not self:
+                    self._jobs.append((ticket, job))
 
     def take(self, ticket: Ticket) -> None:
         """Answer an inference request, at once or in the course of the next `advance` calls."""
-        match ticket.request:
-            case protocol.Describe():
-                ticket.answer(self._describe())
-            case protocol.Reconstruct():
-                self._reconstruct(ticket, ticket.request)
-            case protocol.TestErrors():
-                self._jobs.append(self._errors(ticket))
-            case protocol.Sample():
-                self._jobs.append(self._samples(ticket, ticket.request))
-            case other:
-                ticket.answer(protocol.Failure(message=f"{type(other).__name__} cannot be done here"))
+        with refusing(ticket):
+            match ticket.request:
+                case protocol.Describe():
+                    ticket.answer(self._describe())
+                case protocol.Reconstruct():
+                    self._reconstruct(ticket, ticket.request)
+                case protocol.Decode():
+                    self._decode(ticket, ticket.request)
+                case protocol.TestErrors():
+                    self._jobs.append((ticket, self._errors(ticket)))
+                case protocol.Sample():
+                    self._jobs.append((ticket, self._samples(ticket, ticket.request)))
+                case protocol.Map():
+                    self._jobs.append((ticket, self._map(ticket)))
+                case other:
+                    ticket.answer(protocol.Failure(message=f"{type(other).__name__} cannot be done here"))
 
     def preview_images(self) -> NDArray[np.uint8]:
         """The preview images as the model reconstructs them now, `(N, height, width)`."""
@@ -87,7 +110,39 @@ class Inference:
             protocol.Reconstructions(
                 epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
                 originals=dataset.test_images[indices].tobytes(), reconstructions=as_bytes(result.images),
-                mse=tuple(result.mse.tolist()),
+                mse=tuple(result.mse.tolist()), mu=as_floats(result.mu),
+            )
+        )  # fmt: skip
+
+    def _decode(self, ticket: Ticket, request: protocol.Decode) -> None:
+        size = self._bench.model.latent_dim
+        values = np.frombuffer(request.z[: len(request.z) // 4 * 4], "<f4")
+        if len(values) * 4 != len(request.z) or len(values) % size:
+            found = f"{len(request.z) / 4:g} in all"
+            ticket.answer(protocol.Failure(message=f"latents have {size} numbers each, not {found}"))
+            return
+        if len(values) // size > protocol.MAX_IMAGES:
+            ticket.answer(protocol.Failure(message=f"at most {protocol.MAX_IMAGES} latents can be decoded at once"))
+            return
+        epoch, step = self._where()
+        z = torch.from_numpy(values.astype(np.float32).reshape(-1, size)).to(self._bench.device)
+        ticket.answer(protocol.Images(epoch=epoch, step=step, images=as_bytes(decode(self._bench.model, z))))
+
+    def _map(self, ticket: Ticket) -> Generator[None, None, None]:
+        epoch, step = self._where()
+        parts = []
+        for batch in torch.split(self._bench.test, BATCH):
+            parts.append(posterior_means(self._bench.model, batch))
+            yield
+        mu, kl = (torch.cat(column) for column in zip(*parts, strict=True))
+        plane = principal_plane(mu)
+        ticket.answer(
+            protocol.LatentMap(
+                epoch=epoch, step=step, latent_dim=mu.shape[1], origin=as_floats(plane.origin),
+                directions=as_floats(plane.directions), points=as_floats(plane.project(mu.double())),
+                labels=self._bench.dataset.test_labels.tobytes(), explained=plane.explained,
+                kl_per_dim=tuple(kl.double().mean(dim=0).tolist()),
+                deviations=tuple(mu.double().std(dim=0, correction=0).tolist()),
             )
         )  # fmt: skip
 
@@ -97,9 +152,8 @@ class Inference:
             parts.append(reconstruct(self._bench.model, batch).mse)
             yield
         epoch, step = self._where()
-        mse = torch.cat(parts).cpu().numpy().astype("<f4").tobytes()
         labels = self._bench.dataset.test_labels.tobytes()
-        ticket.answer(protocol.Errors(epoch=epoch, step=step, mse=mse, labels=labels))
+        ticket.answer(protocol.Errors(epoch=epoch, step=step, mse=as_floats(torch.cat(parts)), labels=labels))
 
     def _samples(self, ticket: Ticket, request: protocol.Sample) -> Generator[None, None, None]:
         epoch, step = self._where()

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -19,6 +21,7 @@ from tui_vae.runs.directory import RunDirectory
 
 SLOW_CLIENT = 30.0
 REBIND_EVERY = 2.0
+UNREACHABLE_FOR = 10.0
 
 
 @dataclass
@@ -64,7 +67,7 @@ class Inbox:
 class Server:
     """Listens on the run's socket until the process ends; binds again where the socket's file has been swept away.
 
-    (A user's runtime directory disappears with their last login session, and training goes on.)
+    (A user's runtime directory disappears with their last login session, and is back with the next; training goes on.)
     """
 
     def __init__(self, directory: RunDirectory, inbox: Inbox) -> None:
@@ -99,19 +102,27 @@ class Server:
     async def _listen(self) -> None:
         self._main = asyncio.current_task()
         while True:
-            path = self._directory.socket
-            path.unlink(missing_ok=True)  # a leftover: whoever holds the lock is the only one to listen
-            server = await asyncio.start_unix_server(self._talk, path)
+            try:
+                await self._listen_at(self._directory.socket)
+            except (OSError, UserError) as error:  # nowhere to listen for now, and training goes on
+                print(f"cannot be reached: {error}", file=sys.stderr)
+                await asyncio.sleep(UNREACHABLE_FOR)
+
+    async def _listen_at(self, path: Path) -> None:
+        """Listen until the socket's file is gone or belongs elsewhere."""
+        path.unlink(missing_ok=True)  # a leftover: whoever holds the lock is the only one to listen
+        server = await asyncio.start_unix_server(self._talk, path)
+        inode = None
+        try:
             os.chmod(path, 0o600)
             inode = path.stat().st_ino
             self._ready.set()
-            try:
-                while _inode(path) == inode:
-                    await asyncio.sleep(REBIND_EVERY)
-            finally:
-                server.close()
-                if _inode(path) == inode:
-                    path.unlink(missing_ok=True)
+            while _inode(path) == inode and self._directory.socket == path:
+                await asyncio.sleep(REBIND_EVERY)
+        finally:
+            server.close()
+            if inode and _inode(path) == inode:
+                path.unlink(missing_ok=True)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

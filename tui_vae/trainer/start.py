@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error
+from tui_vae.runs.files import sweep
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.previews import write_originals
@@ -27,6 +28,8 @@ def start_training(
     def warn(message: str, hint: str = "") -> None:
         log.write(ev.WarningEvent(message=message, hint=hint))
 
+    sweep(directory.path)
+    sweep(directory.previews)
     tensors = None
     if directory.last.exists():
         loading("reading the checkpoint")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import astuple
+from dataclasses import astuple, replace
+from itertools import accumulate
 
 from msgspec import UNSET, UnsetType
 from torch import Tensor
@@ -57,7 +58,7 @@ class Training:
         self._epoch_began_at, self._epoch_images = 0.0, 0
         self._pending = Means()
         self._epoch_means = Means.from_list(progress.epoch_means)
-        self._best_weights: dict[str, Tensor] | None = None
+        self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
 
     @property
     def epoch(self) -> int:
@@ -80,11 +81,7 @@ class Training:
     @property
     def beta(self) -> float:
         """β of the next step, warm-up included."""
-        return self._progress.beta * self._warmth()
-
-    def _warmth(self) -> float:
-        steps = self._bench.config.kl_warmup * self._bench.steps_per_epoch
-        return 1.0 if steps <= 0 else min(1.0, self._progress.step / steps)
+        return self._progress.beta * self._bench.warmth(self._progress.step)
 
     def run(self) -> ev.RunState:
         """Train to the end, or until somebody stops it. Returns the state it ends in, already in the log."""
@@ -147,9 +144,12 @@ class Training:
 
     def _end_epoch(self) -> None:
         bench, progress = self._bench, self._progress
-        test = bench.evaluate(bench.test, self.beta, self._answer_requests)
-        train = bench.evaluate(bench.subset, self.beta, self._answer_requests)
+        beta = self.beta  # of both evaluations, although somebody may change it between them
+        test = bench.evaluate(bench.test, beta, self._answer_requests)
+        train = bench.evaluate(bench.subset, beta, self._answer_requests)
         progress.evaluated += 1
+        if progress.evaluated in accumulate(progress.segments) and bench.config.schedule != "constant":
+            progress.lr_scale = 1.0  # it scaled the end of a schedule; the next stretch begins a new one
         trained = self._step_time.seconds - self._epoch_began_at
         self._log.write(
             ev.EpochEvent(
@@ -178,13 +178,19 @@ class Training:
         best = self._progress.best_loss
         if math.isfinite(test.loss) and (best is None or test.loss < best):
             self._progress.best_loss = test.loss
-            self._best_weights = {name: value.clone() for name, value in self._learner.weights().items()}
+            weights = {name: value.clone() for name, value in self._learner.weights().items()}
+            self._best = replace(self._progress, segments=[*self._progress.segments]), weights
 
     def _preview(self) -> None:
         epoch = self._progress.evaluated
         if is_due(epoch) or epoch == self._progress.planned_epochs:
             images = self._inference.preview_images()
-            self._log.write(ev.PreviewEvent(epoch=epoch, file=write_preview(self._directory.previews, epoch, images)))
+            try:
+                file = write_preview(self._directory.previews, epoch, images)
+            except OSError as error:
+                self._log.write(ev.WarningEvent(message=f"cannot write a preview: {error.strerror}"))
+            else:
+                self._log.write(ev.PreviewEvent(epoch=epoch, file=file))
 
     def _checkpoint(self) -> None:
         """Write this very step.
@@ -199,12 +205,12 @@ class Training:
         progress.epoch_means = list(astuple(self._epoch_means))
         try:
             # First the best weights, so that the best loss a checkpoint speaks of is always that of best.safetensors.
-            if self._best_weights is not None:
-                save_checkpoint(self._directory.best, progress, self._best_weights)
-                self._best_weights = None
-                self._log_checkpoint(BEST, best=True)
+            if self._best is not None:
+                save_checkpoint(self._directory.best, *self._best)
+                self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
+                self._best = None
             save_checkpoint(self._directory.last, progress, self._learner.tensors())
-            self._log_checkpoint(LAST, best=False)
+            self._log_checkpoint(LAST, self.epoch, progress.step)
         except OSError as error:
             raise UserError(f"cannot write a checkpoint: {error.strerror}", "free some space, then resume") from None
         finally:
@@ -217,8 +223,8 @@ class Training:
         except UserError as error:
             self._log.write(ev.WarningEvent(message=error.message, hint=error.hint))
 
-    def _log_checkpoint(self, file: str, best: bool) -> None:
-        self._log.write(ev.CheckpointEvent(epoch=self.epoch, step=self._progress.step, file=file, best=best))
+    def _log_checkpoint(self, file: str, epoch: int, step: int) -> None:
+        self._log.write(ev.CheckpointEvent(epoch=epoch, step=step, file=file, best=file == BEST))
 
     def _enter(self, state: ev.RunState) -> None:
         self._state = state
@@ -282,10 +288,11 @@ class Training:
 
     def _set(self, change: protocol.Set) -> None:
         if change.lr is not None:
-            self._progress.lr_scale *= change.lr / self.lr
+            if self.lr > 0:  # a cosine ends at 0, where there is nothing left to scale
+                self._progress.lr_scale *= change.lr / self.lr
             self._note("set lr", change.lr)
         if change.beta is not None:
-            warmth = self._warmth()
+            warmth = self._bench.warmth(self._progress.step)
             self._progress.beta = change.beta / warmth if warmth > 0 else change.beta
             self._note("set beta", change.beta)
 

@@ -42,6 +42,11 @@ class Workbench:
     def steps_per_epoch(self) -> int:
         return -(-len(self.train) // self.config.batch_size)
 
+    def warmth(self, step: int) -> float:
+        """The share of β that is in force after `step` steps: it rises linearly over the warm-up."""
+        steps = self.config.kl_warmup * self.steps_per_epoch
+        return 1.0 if steps <= 0 else min(1.0, step / steps)
+
     def evaluate(self, images: Tensor, beta: float, between_batches: Callable[[], None] = lambda: None) -> Evaluation:
         """Evaluate on images on the device, with the run's own evaluation noise."""
         seed = derived_seed(self.config.seed, 0, 2)

@@ -1,0 +1,250 @@
+"""The app from its start to its farewell: starting, steering, noticing a crash, leaving."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_run import FakeProcess, make_run
+from piloting import in_event_loop, until
+from textual.pilot import Pilot
+from textual.widgets import Input, Label, OptionList, Static
+
+from tui_vae.errors import UserError
+from tui_vae.runs import launch, protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import EventLog, StateEvent
+from tui_vae.ui import app as door
+from tui_vae.ui import terminal
+from tui_vae.ui.application import TuiVae
+from tui_vae.ui.commands import commands
+from tui_vae.ui.dialogs import Confirm, Help
+from tui_vae.ui.new_run import NewRun
+from tui_vae.ui.run_screen import RunScreen
+from tui_vae.ui.start_screen import StartScreen
+
+
+class Trainers:
+    """Stands in for `runs.launch`: every start makes a fake process in the run."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[RunDirectory, int]] = []
+        self.processes: list[FakeProcess] = []
+
+    def start(self, directory: RunDirectory, more_epochs: int = 0) -> None:
+        self.started.append((directory, more_epochs))
+        self.processes.append(FakeProcess(directory, "train"))
+        self.processes[-1].log(StateEvent(state="training"))
+
+
+@pytest.fixture
+def trainers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainers]:
+    trainers = Trainers()
+    monkeypatch.setattr(launch, "start_training", trainers.start)
+    yield trainers
+    for process in trainers.processes:
+        process.die()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+@pytest.fixture
+def live(run: RunDirectory) -> Iterator[FakeProcess]:
+    with FakeProcess(run, "train", step=705) as process:
+        process.log(StateEvent(state="training"))
+        yield process
+
+
+def told(app: TuiVae) -> list[str]:
+    """What toasts have said."""
+    return [notification.message for notification in app._notifications]
+
+
+async def opened(app: TuiVae, pilot: Pilot[str]) -> None:
+    await until(pilot, lambda: app.session is not None and app.session.caught_up)
+
+
+@in_event_loop
+async def test_one_key_starts_the_default(tmp_path: Path, trainers: Trainers) -> None:
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert isinstance(app.screen, StartScreen)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.session is not None and app.session.state == "training")
+        assert isinstance(app.screen, RunScreen) and app.session is not None and app.session.name == "fashion-1"
+        assert app.session.directory.read_config().epochs == 10
+
+
+@in_event_loop
+async def test_the_start_screen_opens_runs_newest_first(tmp_path: Path) -> None:
+    import os
+
+    for age, name in enumerate(("newest", "older", "demo")):
+        directory = make_run(tmp_path, name, epochs=1)
+        os.utime(directory.events, (1e9 - age, 1e9 - age))
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        options = app.screen.query_one(OptionList)
+        await until(pilot, lambda: options.option_count > 1)
+        shown = [option.id for option in options.options if option.id]
+        assert shown == ["train", "run:newest", "run:older", "run:demo"]
+        await pilot.press("down", "down", "enter")
+        await opened(app, pilot)
+        assert app.session is not None and app.session.name == "older"
+
+
+@in_event_loop
+async def test_the_form_checks_fills_and_starts(tmp_path: Path, trainers: Trainers) -> None:
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        form = app.screen
+        assert isinstance(form, NewRun)
+        await pilot.press(*"my-run", "down", "right")  # the name, then the other preset
+        await pilot.pause()
+        assert form.query_one("#field-hidden Input", Input).value == "256"
+        latent = form.query_one("#field-latent-dim Input", Input)
+        latent.focus()
+        await pilot.press(*"0")
+        reason = str(form.query_one("#field-latent-dim .about", Label).content)
+        assert "at least 1" in reason and form.query_one("#field-latent-dim").has_class("-wrong")
+        await pilot.press("enter")  # refused
+        assert app.screen is form
+        await pilot.press("backspace", *"7")
+        await pilot.pause()
+        assert str(form.query_one("#command", Static).content) == (
+            "tui-vae train --preset seed --name my-run --latent-dim 7"
+        )
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(trainers.started))
+        config = trainers.started[0][0].read_config()
+        assert (config.name, config.preset, config.latent_dim, config.objective) == ("my-run", "seed", 7, "mse")
+
+
+@in_event_loop
+async def test_steering_a_living_run(run: RunDirectory, live: FakeProcess) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("space")
+        await until(pilot, lambda: app.session is not None and app.session.state == "paused")
+        await pilot.press("space")
+        await until(pilot, lambda: app.session is not None and app.session.state == "training")
+        await pilot.press("+", "+", "]", "s")
+        await until(pilot, lambda: protocol.Checkpoint() in live.asked)
+        assert live.lr == pytest.approx(2e-3 * 1.25**2) and live.beta == pytest.approx(1.25)
+        await until(pilot, lambda: "Learning rate 0.00313" in told(app))
+        await pilot.press("r")
+        await until(pilot, lambda: any("already" in message for message in told(app)))
+        await pilot.press("x")
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("escape", "x", "enter")
+        await until(pilot, lambda: protocol.Stop() in live.asked)
+        assert sum(request == protocol.Stop() for request in live.asked) == 1
+
+
+@in_event_loop
+async def test_keys_that_make_no_sense_say_why(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        for key in ("space", "s", "+", "[", "x"):
+            before = len(told(app))
+            await pilot.press(key)
+            await until(pilot, lambda before=before: len(told(app)) > before)
+            assert "fashion-1 is finished; r trains more epochs" in told(app)[-1]
+
+
+@in_event_loop
+async def test_a_finished_run_asks_for_more_epochs(run: RunDirectory, trainers: Trainers) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("r", *"5", "enter")
+        await until(pilot, lambda: bool(trainers.started))
+        assert trainers.started == [(run, 5)]
+        await until(pilot, lambda: app.session is not None and app.session.state == "training")
+
+
+@in_event_loop
+async def test_a_crash_is_noticed_and_can_be_resumed(run: RunDirectory, trainers: Trainers) -> None:
+    run.log.write_text("Traceback (most recent call last):\nMemoryError: no more\n")
+    process = FakeProcess(run, "train")
+    process.log(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        assert app.session is not None and app.session.state == "training"
+        process.die()
+        await until(pilot, lambda: any("MemoryError: no more" in message for message in told(app)), seconds=3)
+        assert app.session.state == "crashed"
+        await pilot.press("r")
+        await until(pilot, lambda: app.session is not None and app.session.state == "training")
+        assert trainers.started == [(run, 0)]
+
+
+@in_event_loop
+async def test_a_stop_is_no_crash(run: RunDirectory) -> None:
+    process = FakeProcess(run, "train")
+    process.log(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        EventLog(run.events).write(StateEvent(state="stopped"))
+        process.die()
+        await until(pilot, lambda: app.session is not None and not app.session.alive)
+        assert app.session is not None and app.session.state == "stopped" and told(app) == []
+
+
+@in_event_loop
+async def test_leaving_says_how_to_come_back(run: RunDirectory, live: FakeProcess) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("q")
+    assert app.return_value is not None
+    assert "training of fashion-1 goes on" in app.return_value and "tui-vae attach fashion-1" in app.return_value
+
+
+@in_event_loop
+async def test_every_key_has_an_id_a_tooltip_and_a_line_in_the_help(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(120, 50)) as pilot:
+            await opened(app, pilot)
+            for pane in ("1", "2"):
+                await pilot.press(pane)
+                found = commands(app, app.screen.active_bindings.values())
+                assert all(command.tooltip for command in found)
+                ids = [command.binding.id for command in found]
+                assert len(ids) == len(set(ids))
+                await pilot.press("question_mark")
+                assert isinstance(app.screen, Help)
+                await pilot.press("escape")
+                names = [command.title for command in app.get_system_commands(app.screen)]
+                assert {command.tooltip for command in found if command.action != "command_palette"} <= set(names)
+
+
+def test_the_first_paint_needs_no_heavy_imports() -> None:
+    program = (
+        "import sys, tui_vae.ui.application, tui_vae.ui.start_screen, tui_vae.ui.run_screen;"
+        "print(*sorted({'torch', 'torchvision', 'numpy', 'PIL'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
+
+
+def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs a terminal"):
+        door.run(tmp_path)
+    assert terminal.why_not({"TERM": "dumb"}, is_terminal=True) is not None
+    assert terminal.why_not({"TERM": "xterm-256color"}, is_terminal=True) is None
+    assert terminal.has_unicode({}) and terminal.has_unicode({"LANG": "de_DE.UTF-8"})
+    assert not terminal.has_unicode({"LANG": "C", "LC_CTYPE": "C.UTF-8"}) and not terminal.has_unicode({"LC_ALL": "C"})
+    environ = {"TERM": "foot"}
+    terminal.settle(environ)
+    assert environ["TEXTUAL_COLOR_SYSTEM"] == "truecolor" and environ["TEXTUAL_ANIMATIONS"] == "none"

@@ -1,0 +1,184 @@
+"""Browse: paging, classes, order, one image large, the time-lapse, and runs whose model is not in memory."""
+
+from pathlib import Path
+
+import pytest
+from fake_run import CLASSES, FakeProcess, blurred, images, make_run
+from piloting import in_event_loop, until
+from textual.geometry import Size
+from textual.pilot import Pilot
+
+from tui_vae.runs import launch, protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import StepEvent
+from tui_vae.ui.application import TuiVae
+from tui_vae.ui.browse_pane import BrowsePane
+from tui_vae.ui.browse_views import OneImage, PairGrid, grid_for, portrait_for
+from tui_vae.ui.catalogue import Catalogue, Pager
+from tui_vae.ui.images import cells
+
+
+async def browse(app: TuiVae, pilot: Pilot[str]) -> BrowsePane:
+    """Open the pane and wait for its first page."""
+    await pilot.press("2")
+    pane = app.screen.query_one(BrowsePane)
+    await until(pilot, lambda: pane.weights is not None)
+    return pane
+
+
+def shown(pane: BrowsePane) -> list[int | None]:
+    return [pair.index for pair in pane.query_one(PairGrid).pairs]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(80, 20), (118, 27), (118, 28), (158, 43), (198, 55), (60, 10), (30, 8), (20, 5)]
+)
+def test_layouts_stay_inside(width: int, height: int) -> None:
+    size = Size(width, height)
+    for grid in (grid_for(size), grid_for(size, turned=True)):
+        if width >= 29 and height >= 8:
+            x, y = grid.place(grid.capacity - 1)
+            assert x + grid.pair_width <= width and y + grid.pair_height <= height
+            assert grid.at(x, y) == grid.capacity - 1 and grid.at(width + 5, 0) is None
+    portrait = portrait_for(size)
+    if width >= 60 and height >= 10:
+        assert 2 * cells(portrait.scale).width + 1 <= width and cells(portrait.scale).height <= height
+        assert portrait.difference_at[0] + cells(portrait.difference_scale).width <= width
+
+
+def test_pager_keeps_its_place_when_the_page_changes_size() -> None:
+    pager = Pager(range(100), 0, 10)
+    assert pager.turn(3) and pager.shown == list(range(30, 40))
+    assert pager.step(5) and pager.current == 35
+    pager.capacity = 8
+    assert pager.current in pager.shown
+    assert pager.jump(1000) and pager.current == 99 and not pager.turn(1)
+    assert Pager().shown == [] and Pager().current is None and not Pager().step(1)
+
+
+def test_catalogue_orders_the_worst_first() -> None:
+    catalogue = Catalogue(("a", "b"), bytes([0, 1, 0, 1]))
+    errors = [0.1, 0.2, 0.3, 0.4]
+    assert catalogue.chosen(None, errors) == [3, 2, 1, 0]
+    assert catalogue.chosen(0, errors) == [2, 0]
+    assert catalogue.chosen(1, None) == [1, 3]
+
+
+@in_event_loop
+async def test_paging_class_and_order(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            assert shown(pane) == [0, 1, 2, 3]
+            await pilot.press("pagedown")
+            await until(pilot, lambda: shown(pane) == [4, 5, 6, 7])
+            await pilot.press("left")  # over the edge, back to the page before
+            await until(pilot, lambda: shown(pane) == [0, 1, 2, 3])
+            assert pane.pager.current == 3
+            await pilot.press("c", "c", "c")
+            await until(pilot, lambda: shown(pane) == [2, 12, 22, 32])
+            assert {pair.label for pair in pane.grid.pairs} == {CLASSES[2]}
+            await pilot.press("o")
+            await until(pilot, lambda: pane.errors is not None and shown(pane) == pane.pager.shown)
+            errors = [pair.mse or 0 for pair in pane.grid.pairs]
+            assert errors == sorted(errors, reverse=True)
+
+
+@in_event_loop
+async def test_one_image_large(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("right", "enter")
+            view = pane.query_one(OneImage)
+            assert view.display and view.pair is not None and view.pair.index == 1
+            assert view.pair.reconstruction == blurred(images()[1], process.step)
+            await pilot.press("right")
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 2)
+            await pilot.press("g", *"57", "enter")
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 57)
+            await pilot.press("escape")
+            assert not view.display
+            await until(pilot, lambda: 57 in shown(pane))
+            await pilot.click(PairGrid, offset=(5, 3))
+            await until(pilot, lambda: view.display and view.pair is not None and view.pair.index == 56)
+
+
+@in_event_loop
+async def test_living_runs_are_followed_until_frozen(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+
+    def advance(process: FakeProcess) -> None:
+        process.step += 100
+        process.log(StepEvent(epoch=8, step=process.step, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1,
+                              images_per_s=1))  # fmt: skip
+
+    make_live(run)
+    with FakeProcess(run, "train") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            before = pane.grid.pairs[0].reconstruction
+            advance(process)
+            await until(pilot, lambda: pane.weights is not None and pane.weights[1] == process.step)
+            assert pane.grid.pairs[0].reconstruction != before
+            await pilot.press("f")
+            frozen = pane.weights
+            advance(process)
+            await until(pilot, lambda: app.session is not None and app.session.history.step == process.step)
+            pane._follow()
+            await pilot.pause(0.2)
+            assert pane.weights == frozen
+
+
+def make_live(run: RunDirectory) -> None:
+    from tui_vae.runs.events import EventLog, StateEvent
+
+    EventLog(run.events).write(StateEvent(state="training"))
+
+
+@in_event_loop
+async def test_saved_previews_until_the_model_is_loaded(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process lives: the previews stand there at once, a serving process is started once, and then answers."""
+    started: list[FakeProcess] = []
+
+    def start_serving(directory: RunDirectory) -> None:
+        started.append(FakeProcess(directory, "serve"))
+        started[-1].directory.socket.rename(str(directory.socket) + ".later")  # it lives, and does not listen yet
+
+    monkeypatch.setattr(launch, "start_serving", start_serving)
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("2")
+        pane = app.screen.query_one(BrowsePane)
+        await until(pilot, lambda: bool(pane.grid.pairs))
+        assert pane.weights is None and pane.grid.pairs[0].mse is None and pane.grid.pairs[0].label == CLASSES[0]
+        assert "being loaded" in pane.note
+        await until(pilot, lambda: bool(started))
+        Path(str(run.socket) + ".later").rename(run.socket)
+        await until(pilot, lambda: pane.weights is not None)
+        assert pane.grid.pairs[0].mse is not None and len(started) == 1
+        started[0].die()
+
+
+@in_event_loop
+async def test_time_lapse_plays_to_its_end(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("t")
+            assert pane.film.epoch < 3 and pane.film.playing
+            await until(pilot, lambda: not pane.film.playing)
+            assert pane.film.epoch == 3
+            await pilot.press("left")
+            assert pane.film.epoch == 2
+            await pilot.press("escape")
+            await until(pilot, lambda: pane.grid.pairs[0].mse is not None)
+            assert protocol.Pause() not in process.asked

@@ -1,0 +1,84 @@
+"""What people do with runs that do not live: rename, delete, and a line of text kept with any run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tui_vae.config import check_option, make_config, read_config
+from tui_vae.runs.client import RequestError, request
+from tui_vae.runs.directory import RunDirectory, RunError, RunLock, config_toml
+from tui_vae.runs.files import sync_directory, write_atomic
+from tui_vae.runs.protocol import Done, Stop
+
+NOTE = "note.txt"
+MOST_NOTE = 500
+
+
+def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
+    """Give a run that does not live another name.
+
+    Raises:
+        UsageError: it is not a name. RunError: the run lives, or the name is taken.
+    """
+    check_option("name", name)
+    target = RunDirectory(directory.path.with_name(name))
+    with _alone(directory):
+        if target.path.exists():
+            raise RunError(f"run {name!r} already exists", "choose another name")
+        write_atomic(directory.config, config_toml(make_config({**read_config(directory.config), "name": name})))
+        os.rename(directory.path, target.path)
+        sync_directory(target.path.parent)
+    return target
+
+
+def delete_run(directory: RunDirectory) -> None:
+    """Delete a run that does not live, with everything in it.
+
+    Raises:
+        RunError: the run lives.
+    """
+    with _alone(directory):
+        # Out of sight in one step first: nobody ever sees half a run.
+        grave = Path(tempfile.mkdtemp(dir=directory.path.parent, prefix=".deleted-"))
+        os.rename(directory.path, grave / directory.name)
+        shutil.rmtree(grave)
+
+
+def read_note(directory: RunDirectory) -> str:
+    try:
+        return (directory.path / NOTE).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def write_note(directory: RunDirectory, text: str) -> None:
+    """Keep one line of text with a run; an empty one removes it."""
+    line = " ".join(text.split())[:MOST_NOTE]
+    if line:
+        write_atomic(directory.path / NOTE, f"{line}\n".encode())
+    else:
+        (directory.path / NOTE).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(directory: RunDirectory) -> Iterator[None]:
+    """Hold the run's lock. A process that only serves its weights is asked to leave."""
+    if directory.is_training():
+        raise RunError(f"run {directory.name!r} is being trained", "stop it first")
+    if directory.holder() is not None:
+        with suppress(RequestError):
+            request(directory, Stop(), Done, timeout=10)
+        deadline = time.monotonic() + 5
+        while directory.holder() is not None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    lock = RunLock(directory, "serve")
+    try:
+        yield
+    finally:
+        lock.release()

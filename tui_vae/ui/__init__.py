@@ -1,0 +1,1 @@
+"""The Textual app: panes, widgets, styles. Never imports torch."""

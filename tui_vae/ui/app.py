@@ -1,0 +1,30 @@
+"""The door to the app: what must be settled before Textual is imported, and what is said after it has gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tui_vae.errors import UserError
+from tui_vae.ui import terminal
+
+
+def run(runs_dir: Path, run: str | None = None) -> int:
+    """Open the app on a run, or on the start screen; the exit code.
+
+    Raises:
+        UserError: this terminal cannot show the app, or there is no such run.
+    """
+    refusal = terminal.why_not(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
+    if refusal is not None:
+        raise UserError(*refusal)
+    terminal.settle(os.environ)
+    from tui_vae.runs.directory import find_run
+    from tui_vae.ui.application import TuiVae
+
+    app = TuiVae(runs_dir, find_run(runs_dir, run) if run else None)
+    farewell = app.run()
+    if farewell:
+        print(farewell)
+    return app.return_code or 0

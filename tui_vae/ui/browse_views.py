@@ -1,0 +1,231 @@
+"""How Browse lays images out: a page of pairs, and one image large beside its difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from textual.events import Click
+from textual.geometry import Size
+from textual.message import Message
+from textual.widget import Widget
+
+from tui_vae.ui.catalogue import Pair
+from tui_vae.ui.images import FULL, SMALL, Canvas, Depth, Tile, cells
+
+GAP = 2
+
+Line = list[tuple[str, str]]
+"""Texts and the names of their inks."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the pairs of a page stand."""
+
+    scale: int
+    columns: int
+    rows: int
+    left: int
+
+    @property
+    def capacity(self) -> int:
+        return self.columns * self.rows
+
+    @property
+    def pair_width(self) -> int:
+        return 2 * cells(self.scale).width + 1
+
+    @property
+    def pair_height(self) -> int:
+        return cells(self.scale).height + 1
+
+    def place(self, number: int) -> tuple[int, int]:
+        """The upper left corner of a pair."""
+        row, column = divmod(number, self.columns)
+        return self.left + column * (self.pair_width + GAP), row * self.pair_height
+
+    def at(self, x: int, y: int) -> int | None:
+        """The pair at a cell."""
+        column, across = divmod(x - self.left, self.pair_width + GAP)
+        row = y // self.pair_height
+        inside = 0 <= column < self.columns and row < self.rows and across < self.pair_width
+        return row * self.columns + column if inside else None
+
+
+def grid_of(size: Size, scale: int) -> Grid:
+    """As many pairs of a scale as fit, in the middle."""
+    image = cells(scale)
+    width, height = 2 * image.width + 1, image.height + 1
+    columns = max(1, (size.width + GAP) // (width + GAP))
+    used = columns * (width + GAP) - GAP
+    return Grid(scale, columns, max(1, size.height // height), max(0, (size.width - used) // 2))
+
+
+def grid_for(size: Size, turned: bool = False) -> Grid:
+    """Full size where several pairs fill most of the height, else half size; `turned` asks for the other."""
+    full = grid_of(size, FULL)
+    filled = full.rows * full.pair_height / max(1, size.height)
+    fits = full.pair_width <= size.width and full.pair_height <= size.height
+    big = fits and full.capacity >= 2 and filled > 0.6
+    return full if fits and big != turned else grid_of(size, SMALL)
+
+
+class PairGrid(Canvas):
+    """A page of pairs, one of them selected."""
+
+    @dataclass
+    class Opened(Message):
+        number: int
+
+    class Resized(Message):
+        """There is room for more or fewer pairs."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.pairs: list[Pair] = []
+        self.selected: int | None = None
+        self.turned = False
+
+    @property
+    def grid(self) -> Grid:
+        # A hidden widget has no size; its container has, and what will be shown must be known before.
+        room = self.parent.size if isinstance(self.parent, Widget) else self.size
+        return grid_for(room, self.turned)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.post_message(self.Resized())
+
+    @property
+    def columns(self) -> int:
+        return self.grid.columns
+
+    @property
+    def capacity(self) -> int:
+        return self.grid.capacity
+
+    def show(self, pairs: list[Pair], selected: int | None) -> None:
+        self.pairs, self.selected = pairs, selected
+        self.redraw()
+
+    def select(self, number: int) -> None:
+        self.selected = number
+        self.redraw()
+
+    def tiles(self, size: Size) -> Iterator[Tile]:
+        grid = self.grid
+        image = cells(grid.scale)
+        for number, pair in enumerate(self.pairs[: grid.capacity]):
+            x, y = grid.place(number)
+            if pair.original is not None:
+                yield Tile(x, y, image.width, self.pen.image(pair.original, grid.scale))
+            yield Tile(x + image.width + 1, y, image.width, self.pen.image(pair.reconstruction, grid.scale))
+            yield self._caption(pair, x, y + image.height, grid.pair_width, number == self.selected)
+
+    def _caption(self, pair: Pair, x: int, y: int, width: int, selected: bool) -> Tile:
+        index = "" if pair.index is None else f" #{pair.index}"
+        error = "" if pair.mse is None else f"mse {pair.mse:.4f}"
+        mark = " ◂" if selected else ""
+        space = " " * max(1, width - len(pair.label) - len(index) - len(mark) - len(error))
+        name, number = ("accent", "accent") if selected else ("text", "label")
+        return self.text(x, y, width, (pair.label, name), (index + mark, number), (space, "label"), (error, "note"))
+
+    def on_click(self, event: Click) -> None:
+        number = self.grid.at(event.x, event.y)
+        if number is not None and number < len(self.pairs):
+            self.post_message(self.Opened(number))
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """Where one image, its reconstruction, their difference and the words about them stand."""
+
+    scale: int
+    difference_scale: int
+    difference_at: tuple[int, int]
+    words_at: tuple[int, int]
+    beside: bool
+    """Whether the words stand in a column beside the images; else in a few lines below."""
+
+
+BELOW, BESIDE = Size(60, 3), Size(17, 7)
+"""The room that the words need below the images and beside them."""
+
+
+def portrait_for(size: Size) -> Portrait:
+    """The largest images that leave room for the difference and the words."""
+    for scale in range(max(SMALL, size.width // cells(SMALL).width), 0, -1):
+        image = cells(scale)
+        pair_width = 2 * image.width + 1
+        side = size.width - pair_width - GAP
+        if image.height + BELOW.height <= size.height and side >= image.width:
+            return Portrait(scale, scale, (pair_width + 1, 0), (0, image.height), beside=False)
+        if image.height > size.height:
+            continue
+        for smaller in range(scale, (scale - 1) // 2, -1):
+            other = cells(smaller)
+            if max(other.width, BESIDE.width) <= side and other.height + BESIDE.height <= size.height:
+                return Portrait(scale, smaller, (pair_width + GAP, 0), (pair_width + GAP, other.height), beside=True)
+    image = cells(SMALL)
+    return Portrait(SMALL, SMALL, (2 * image.width + 2, 0), (0, image.height), beside=False)
+
+
+class OneImage(Canvas):
+    """One pair as large as fits, with its signed difference and what is known of it."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.pair: Pair | None = None
+        self.place = ""
+
+    def show(self, pair: Pair, place: str) -> None:
+        """`place` says where in the order it stands."""
+        self.pair, self.place = pair, place
+        self.redraw()
+
+    def tiles(self, size: Size) -> Iterator[Tile]:
+        pair = self.pair
+        if pair is None or pair.original is None:
+            return
+        portrait = portrait_for(size)
+        image = cells(portrait.scale)
+        yield Tile(0, 0, image.width, self.pen.image(pair.original, portrait.scale))
+        yield Tile(image.width + 1, 0, image.width, self.pen.image(pair.reconstruction, portrait.scale))
+        difference = self.pen.difference(pair.original, pair.reconstruction, portrait.difference_scale)
+        yield Tile(*portrait.difference_at, cells(portrait.difference_scale).width, difference)
+        x, y = portrait.words_at
+        lines = self._beside(pair) if portrait.beside else self._below(pair, image.width)
+        for number, line in enumerate(lines):
+            if y + number < size.height:
+                yield self.text(x, y + number, size.width - x, *line)
+
+    @property
+    def _signs(self) -> tuple[str, str]:
+        """How the difference map shows too dark and too bright."""
+        return ("- =", "+ #") if self.pen.depth is Depth.CHARACTERS else ("blue", "amber")
+
+    def _beside(self, pair: Pair) -> list[Line]:
+        dark, bright = self._signs
+        return [
+            [("difference", "label")],
+            [],
+            [(pair.label, "text"), (f" #{pair.index}", "label")],
+            [(f"mse {pair.mse:.4f}", "text")],
+            [(self.place, "note")],
+            [],
+            [(f"{dark} ", "blue"), ("too dark", "label")],
+            [(f"{bright} ", "accent"), ("too bright", "label")],
+            [("full at ±¼ of white", "label")],
+        ]
+
+    def _below(self, pair: Pair, width: int) -> list[Line]:
+        dark, bright = self._signs
+        return [
+            [(f"{name:<{width + 1}}", "label") for name in ("original", "reconstruction", "difference")],
+            [],
+            [(pair.label, "text"), (f" #{pair.index}   ", "label"), (f"mse {pair.mse:.4f}   ", "text"),
+             (self.place, "note")],
+            [("difference: ", "label"), (f"{dark} ", "blue"), ("too dark, ", "label"), (f"{bright} ", "accent"),
+             ("too bright, in full at ±¼ of white", "label")],
+        ]  # fmt: skip

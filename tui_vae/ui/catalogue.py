@@ -1,0 +1,127 @@
+"""Which test images there are, and in which order they are looked at."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from tui_vae.runs import protocol
+from tui_vae.ui.halfblocks import SIDE
+
+PIXELS = SIDE * SIDE
+
+
+class Order(Enum):
+    INDEX = "by index"
+    WORST = "worst first"
+
+    @property
+    def other(self) -> Order:
+        return Order.WORST if self is Order.INDEX else Order.INDEX
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A test image beside its reconstruction. A saved preview knows neither its index nor its error."""
+
+    original: bytes | None
+    reconstruction: bytes
+    label: str = ""
+    index: int | None = None
+    mse: float | None = None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The test set's classes and labels."""
+
+    classes: tuple[str, ...]
+    labels: bytes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def name(self, label: int) -> str:
+        return self.classes[label] if label < len(self.classes) else f"class {label}"
+
+    def chosen(self, label: int | None, errors: Sequence[float] | None) -> list[int]:
+        """The images of one class, or all; the worst first where the errors are given."""
+        indices = [index for index, each in enumerate(self.labels) if label is None or each == label]
+        if errors is not None:
+            indices.sort(key=lambda index: -errors[index])
+        return indices
+
+
+def pairs_of(reply: protocol.Reconstructions, catalogue: Catalogue) -> list[Pair]:
+    """The images of a reply, one by one."""
+    return [
+        Pair(
+            original=reply.originals[at * PIXELS : (at + 1) * PIXELS],
+            reconstruction=reply.reconstructions[at * PIXELS : (at + 1) * PIXELS],
+            label=catalogue.name(reply.labels[at]),
+            index=index,
+            mse=reply.mse[at],
+        )
+        for at, index in enumerate(reply.indices)
+    ]
+
+
+def errors_of(reply: protocol.Errors) -> array[float]:
+    """The mean squared errors of a reply, one for each test image."""
+    import sys
+
+    errors = array("f", reply.mse)
+    if sys.byteorder == "big":
+        errors.byteswap()
+    return errors
+
+
+@dataclass
+class Pager:
+    """A place in a list of images, a page at a time. The page follows from the place: resizing never loses it."""
+
+    order: Sequence[int] = ()
+    place: int = 0
+    capacity: int = 1
+
+    @property
+    def page(self) -> int:
+        return self.place // self.capacity
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-len(self.order) // self.capacity))
+
+    @property
+    def start(self) -> int:
+        return self.page * self.capacity
+
+    @property
+    def shown(self) -> list[int]:
+        """The images on the page."""
+        return list(self.order[self.start : self.start + self.capacity])
+
+    @property
+    def current(self) -> int | None:
+        return self.order[self.place] if self.order else None
+
+    def step(self, by: int) -> bool:
+        """Go some images further, as far as there are any; whether that led anywhere."""
+        return self.jump(self.place + by)
+
+    def turn(self, by: int) -> bool:
+        """Go some pages further."""
+        return self.jump(self.start + by * self.capacity) if 0 <= self.page + by < self.pages else False
+
+    def jump(self, place: int) -> bool:
+        before, self.place = self.place, max(0, min(place, len(self.order) - 1))
+        return before != self.place
+
+    def find(self, index: int) -> bool:
+        """Go to an image, if it is in the list."""
+        if index not in self.order:
+            return False
+        self.place = list(self.order).index(index)
+        return True

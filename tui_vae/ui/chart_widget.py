@@ -1,0 +1,188 @@
+"""A chart on screen: a frame that carries its name, its newest values and the ticks of its x axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_vae.ui import charts, strips
+from tui_vae.ui.charts import GUTTER, Control, Sources, Span, View
+from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.scales import Tick
+
+NOT_LOG = "linear, as some ≤ 0"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Everything that a chart shows at one moment."""
+
+    sources: Sources
+    controls: Sequence[Control]
+    end: float
+    ticks: Sequence[Tick]
+    values: Sequence[tuple[str, str]]
+    """Texts and roles for the frame's right: the newest values, or what the cursor reads."""
+    log: bool = False
+    cursor: float | None = None
+    waiting: str = ""
+    """What stands in the middle while there is nothing to draw."""
+
+
+class ChartWidget(Widget, can_focus=True):
+    """Draws a `Sheet`. Only the cells that changed are sent to the terminal."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *("chart--label", "chart--grid", "chart--band", "chart--train", "chart--test", "chart--mark", "chart--cursor"),
+        *("chart--frame", "chart--title", "chart--note"),
+    }
+
+    @dataclass
+    class Pointed(Message):
+        """The mouse points at a place of the x axis: 0 is its start, 1 its end; None when it has left."""
+
+        chart: ChartWidget
+        place: float | None
+
+    @dataclass
+    class Chosen(Message):
+        """A double click."""
+
+        chart: ChartWidget
+
+    def __init__(self, title: str, *, id: str) -> None:
+        super().__init__(id=id)
+        self.title = title
+        self._sheet: Sheet | None = None
+        self._strips: list[Strip] = []
+        self._styles: dict[str, Style] = {}
+
+    @property
+    def plot_width(self) -> int:
+        """Columns of the plot itself."""
+        return max(1, self.size.width - 2 - GUTTER - 1)
+
+    @property
+    def _drawable(self) -> bool:
+        return self.display and self.size.width >= GUTTER + 6 and self.size.height >= 3
+
+    def show(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw anew, and have repainted what differs from what is on screen."""
+        if self._sheet is None or not self._drawable:
+            return
+        before, self._strips = self._strips, self._draw(self._sheet)
+        if len(before) != len(self._strips):
+            self.refresh()
+            return
+        regions = strips.changed(before, self._strips)
+        if regions:
+            self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        if len(self._strips) != self.size.height:  # laid out anew, and not yet told so
+            self._strips = self._draw(self._sheet) if self._sheet is not None and self._drawable else []
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+
+    def on_resize(self) -> None:
+        self._strips = []
+        self.redraw()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._strips = []
+        self.redraw()
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self._styles.clear()
+        self.call_after_refresh(self._redraw_all)
+
+    def _redraw_all(self) -> None:
+        self._styles.clear()
+        self.redraw()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        place = (event.x - 1 - GUTTER) / max(1, self.plot_width - 1)
+        self.post_message(self.Pointed(self, place if 0 <= place <= 1 else None))
+
+    def on_leave(self) -> None:
+        self.post_message(self.Pointed(self, None))
+
+    def on_click(self, event: events.Click) -> None:
+        if event.chain == 2:
+            self.post_message(self.Chosen(self))
+
+    def _draw(self, sheet: Sheet) -> list[Strip]:
+        width, height = self.size.width - 2, self.size.height - 2
+        view = View(width, height, sheet.end, sheet.log, not self.app.no_color, sheet.cursor)
+        chart = charts.draw(sheet.sources, () if sheet.waiting else sheet.controls, view, glyphs())
+        note = ""
+        if chart.log_refused:
+            note = NOT_LOG
+        elif sheet.log:
+            note = "log"
+        elif chart.scale.clipped is not None:
+            note = f"{glyphs().above}{charts.extreme(chart.scale.clipped)}"
+        rows = chart.rows
+        if sheet.waiting:
+            rows = [[Span(" " * width, "ground")] for _ in range(height)]
+            rows[height // 2] = [Span(sheet.waiting[:width].center(width), "label")]
+        side = self._segment(glyphs().vertical, "frame")
+        body = [Strip([side, *(self._segment(*span) for span in row), side], width + 2) for row in rows]
+        ticks = () if sheet.waiting else sheet.ticks
+        return [self._top(width, note, sheet.values), *body, self._bottom(width, ticks, sheet.end)]
+
+    def _top(self, width: int, note: str, values: Sequence[tuple[str, str]]) -> Strip:
+        """`╭ title note ──── values ╮`; where there is no room, the note or the first values give way."""
+        pinned = note in ("log", NOT_LOG)
+        signs = glyphs()
+        left = [(f" {self.title} ", "title"), *([(f"{signs.plain(note)} ", "note")] if note else [])]
+        right = [(signs.plain(text), role) for text, role in values]
+        while right and sum(len(text) for text, _ in [*left, *right]) + 2 > width:
+            if len(left) > 1 and (len(right) < 2 or not pinned):
+                left.pop()
+            else:
+                right.pop(0)
+        if right:
+            right = [(" ", "frame"), *right, (" ", "frame")]
+        line = width - sum(len(text) for text, _ in [*left, *right])
+        start, end = (signs.corners[0], "frame"), (signs.corners[1], "frame")
+        return self._strip([start, *left, (signs.horizontal * line, "frame"), *right, end])
+
+    def _bottom(self, width: int, ticks: Sequence[Tick], end: float) -> Strip:
+        """The frame's lower edge, with the labels of the x axis in it."""
+        signs = glyphs()
+        placed = charts.place_labels(ticks, end, self.plot_width)
+        parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
+        for start, label in placed:
+            parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
+            at = start + len(label) + 1
+        parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
+        return self._strip(parts).adjust_cell_length(width + 2, self._style("frame"))
+
+    def _strip(self, parts: Sequence[tuple[str, str]]) -> Strip:
+        return Strip([self._segment(text, role) for text, role in parts])
+
+    def _segment(self, text: str, role: str) -> Segment:
+        return Segment(text, self._style(role))
+
+    def _style(self, role: str) -> Style:
+        if role not in self._styles:
+            ground = role == "ground"
+            self._styles[role] = self.rich_style if ground else self.get_component_rich_style(f"chart--{role}")
+        return self._styles[role]
+

@@ -1,0 +1,141 @@
+"""Small questions over the screen, and the help, which is made from the bindings themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui_vae.ui.commands import Command
+from tui_vae.ui.terminal import legible
+
+Answer = TypeVar("Answer")
+
+CANCEL = Binding("escape", "cancel", "cancel", id="dialog.cancel", tooltip="Close without doing anything")
+
+
+class Dialog(ModalScreen[Answer | None]):
+    """A question in the middle of the screen; escape answers None."""
+
+    CSS_PATH = "dialogs.tcss"
+    AUTO_FOCUS = "Input, OptionList"
+    BINDINGS: ClassVar[list[BindingType]] = [CANCEL]
+
+    def __init__(self, question: str, keys: str) -> None:
+        super().__init__()
+        self._question = question
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Label(self._question, classes="question", markup=False)
+            yield from self.body()
+            yield Label(self._keys, classes="keys", markup=False)
+
+    def body(self) -> ComposeResult:
+        """What stands between the question and the keys."""
+        yield from ()
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+
+class Confirm(Dialog[bool]):
+    """Yes or no; `verb` names what yes does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,y", "yes", "yes", id="dialog.yes", tooltip="Do it"),
+        Binding("n", "cancel", "no", id="dialog.no", tooltip="Close without doing anything"),
+    ]
+
+    def __init__(self, question: str, explanation: str, verb: str) -> None:
+        super().__init__(question, f"enter {verb}   esc cancel")
+        self._explanation = explanation
+
+    def body(self) -> ComposeResult:
+        yield Label(self._explanation, markup=False)
+
+    def action_yes(self) -> None:
+        self.dismiss(True)
+
+
+class AskNumber(Dialog[int]):
+    """A whole number between two bounds."""
+
+    def __init__(self, question: str, label: str, default: int | None, low: int, high: int) -> None:
+        super().__init__(question, "enter go   esc cancel")
+        self._label, self._default, self._low, self._high = label, default, low, high
+
+    def body(self) -> ComposeResult:
+        yield Label(f"{self._label} ({self._low:,} to {self._high:,})", markup=False)
+        yield Input("" if self._default is None else str(self._default), type="integer", compact=True)
+        yield Label("", classes="wrong", markup=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        text = event.value.strip()
+        if text.isdecimal() and self._low <= int(text) <= self._high:
+            self.dismiss(int(text))
+        else:
+            self.query_one(".wrong", Label).update(f"Type a whole number from {self._low:,} to {self._high:,}.")
+
+
+class Choose(Dialog[str]):
+    """One of several things, each with a word of explanation."""
+
+    def __init__(self, question: str, choices: Sequence[tuple[str, str]]) -> None:
+        super().__init__(question, "enter choose   esc cancel")
+        self._choices = choices
+
+    def body(self) -> ComposeResult:
+        width = max(len(name) for name, _ in self._choices)
+        options = [Option(f"{name:<{width}}  {about}", id=name) for name, about in self._choices]
+        yield OptionList(*options, compact=True, markup=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
+
+class Help(ModalScreen[None]):
+    """Every key that works now, with what it does, from the bindings themselves."""
+
+    CSS_PATH = "dialogs.tcss"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "app.pop_screen", "close", id="help.close", tooltip="Close the help"),
+    ]
+
+    def __init__(self, pane_title: str, commands: Sequence[Command]) -> None:
+        super().__init__()
+        self._sections = {
+            pane_title: [command for command in commands if not command.everywhere],
+            "everywhere": [command for command in commands if command.everywhere],
+        }
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog help"):
+            yield Static(self._table())
+            yield Label(legible("↑ ↓ scroll   esc close"), classes="keys", markup=False)
+
+    def _table(self) -> Table:
+        colours = self.app.theme_variables
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(ratio=1)
+        for title, commands in self._sections.items():
+            if not commands:
+                continue
+            if table.row_count:
+                table.add_row()
+            table.add_row("", Text(title, style=colours["label"]))
+            for command in commands:
+                keys = Text(" ".join(command.keys), style=colours["accent"])
+                table.add_row(keys, Text(command.tooltip, style=colours["foreground"]))
+        return table

@@ -1,0 +1,81 @@
+"""The signs that the Train pane draws with, and plain ones for terminals without Unicode."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+from tui_vae.ui.terminal import has_unicode
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """`states` are by the name of a run's state; `corners` are top left, top right, bottom left, bottom right."""
+
+    states: dict[str, str]
+    bar: tuple[str, str, str]
+    corners: str
+    horizontal: str
+    vertical: str
+    line: str
+    train: str
+    test: str
+    control: str
+    cursor: str
+    dot: str
+    dash: str
+    beta: str
+    above: str
+    braille: bool
+
+    def plain(self, text: str) -> str:
+        """The text as this terminal can show it."""
+        return text if self.braille else text.translate(_PLAIN)
+
+
+_PLAIN = str.maketrans({"−": "-", "·": "|", "β": "b", "…": ".", "×": "x", "—": "-", "↑": "^", "≤": "<="})
+
+UNICODE = Glyphs(
+    states={"loading": "…", "training": "▶", "paused": "⏸", "stopped": "■", "finished": "✔", "failed": "✖",
+            "crashed": "✖"},
+    bar=("━", "╸", "─"),
+    corners="╭╮╰╯",
+    horizontal="─",
+    vertical="│",
+    line="━",
+    train="○",
+    test="●",
+    control="┊",
+    cursor="│",
+    dot="·",
+    dash="—",
+    beta="β",
+    above="↑",
+    braille=True,
+)
+
+ASCII = Glyphs(
+    states={"loading": ".", "training": ">", "paused": "=", "stopped": "#", "finished": "*", "failed": "!",
+            "crashed": "!"},
+    bar=("=", ">", "-"),
+    corners="++++",
+    horizontal="-",
+    vertical="|",
+    line="*",
+    train="o",
+    test="@",
+    control=":",
+    cursor="|",
+    dot="|",
+    dash="-",
+    beta="b",
+    above="^",
+    braille=False,
+)
+
+
+@cache
+def glyphs() -> Glyphs:
+    """The signs for this terminal."""
+    return UNICODE if has_unicode(os.environ) else ASCII

@@ -1,0 +1,241 @@
+"""Widgets that draw greyscale images as half blocks, line by line, repainting only the lines that changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import App
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_vae.ui import halfblocks
+from tui_vae.ui.halfblocks import SIDE, Colour, Drawing, Palette, Picture
+from tui_vae.ui.terminal import has_unicode, legible
+
+Lines = tuple[tuple[Segment, ...], ...]
+
+SMALL, FULL = 1, 2
+"""Scales count half sizes: an image takes 14 × 7 cells at scale 1, one pixel a half block at scale 2, and so on."""
+
+
+def cells(scale: int) -> Size:
+    """The size of one image in cells."""
+    return Size(SIDE // 2 * scale, SIDE // 4 * scale)
+
+
+class Depth(Enum):
+    """What there is to draw with."""
+
+    CHARACTERS = 0
+    COLOURS_256 = 1
+    TRUE_COLOUR = 2
+
+
+@dataclass(frozen=True)
+class Pen:
+    """How pictures are drawn on this terminal, and whether as light on black or as ink on paper."""
+
+    depth: Depth
+    paper: bool = False
+
+    @classmethod
+    def of(cls, app: App[Any]) -> Pen:
+        """The pen of an app: its own `pen` if it has one, else what its terminal suggests."""
+        pen = getattr(app, "pen", None)
+        return pen if isinstance(pen, Pen) else cls.for_terminal(app)
+
+    @classmethod
+    def for_terminal(cls, app: App[Any]) -> Pen:
+        if app.no_color or not has_unicode(os.environ) or app.console.color_system is None:
+            return cls(Depth.CHARACTERS)
+        return cls(Depth.TRUE_COLOUR if app.console.color_system == "truecolor" else Depth.COLOURS_256)
+
+    @property
+    def palette(self) -> Palette:
+        if self.depth is Depth.TRUE_COLOUR:
+            return halfblocks.BONE_R if self.paper else halfblocks.GREYS
+        return halfblocks.PAPER_256 if self.paper else halfblocks.GREYS_256
+
+    def turned(self) -> Pen:
+        """The other palette."""
+        return replace(self, paper=not self.paper)
+
+    def image(self, pixels: bytes, scale: int) -> Lines:
+        return _draw(self, pixels, scale)
+
+    def difference(self, original: bytes, reconstruction: bytes, scale: int) -> Lines:
+        picture = _scaled(Picture(halfblocks.difference(original, reconstruction)), scale)
+        if self.depth is Depth.CHARACTERS:
+            return _lines(halfblocks.ascii_art(picture, halfblocks.ASCII_SIGNS))
+        true_colour = self.depth is Depth.TRUE_COLOUR
+        return _lines(
+            halfblocks.half_blocks(picture, halfblocks.DIFFERENCE if true_colour else halfblocks.DIFFERENCE_256)
+        )
+
+
+@lru_cache(maxsize=1024)
+def _draw(pen: Pen, pixels: bytes, scale: int) -> Lines:
+    picture = Picture(pixels)
+    if pen.depth is Depth.CHARACTERS:
+        ramp = halfblocks.ASCII_RAMP[::-1] if pen.paper else halfblocks.ASCII_RAMP
+        return _lines(halfblocks.ascii_art(_scaled(picture, scale), ramp))
+    if scale == SMALL:
+        return _lines(halfblocks.small_blocks(picture, pen.palette))
+    return _lines(halfblocks.half_blocks(_scaled(picture, scale), pen.palette))
+
+
+def _scaled(picture: Picture, scale: int) -> Picture:
+    if scale == SMALL:
+        return halfblocks.halve(picture)
+    return picture if scale == FULL else halfblocks.enlarge(picture, cells(scale).width)
+
+
+@lru_cache(maxsize=4096)
+def _style(foreground: Colour | None, background: Colour | None) -> Style:
+    # Never None: a segment without a style crashes Textual under NO_COLOR.
+    if foreground is None or background is None:
+        return Style()
+    return Style(color=Color.from_rgb(*foreground), bgcolor=Color.from_rgb(*background))
+
+
+def _lines(drawing: Drawing) -> Lines:
+    return tuple(tuple(Segment(run.text, _style(run.foreground, run.background)) for run in row) for row in drawing)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Lines of one width somewhere on a canvas."""
+
+    x: int
+    y: int
+    width: int
+    lines: Lines
+
+    @property
+    def size(self) -> Size:
+        return Size(self.width, len(self.lines))
+
+
+Tiles = dict[tuple[int, int], Tile]
+"""By their upper left corners."""
+
+
+INKS = ("label", "note", "text", "accent", "blue")
+
+
+class Canvas(Widget):
+    """Tiles on a plain ground. Placing a new set repaints only the lines of those tiles that differ."""
+
+    DEFAULT_CSS = """
+    Canvas {
+        & > .canvas--label { color: $label; }
+        & > .canvas--note { color: $note; }
+        & > .canvas--text { color: $foreground; }
+        & > .canvas--accent { color: $accent; }
+        & > .canvas--blue { color: $secondary; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"canvas--{name}" for name in INKS}
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._tiles: Tiles = {}
+        self._rows: dict[int, list[Tile]] = {}
+
+    def tiles(self, size: Size) -> Iterable[Tile]:
+        """What to draw on a canvas of this size: left to right, never overlapping, never beyond the right edge."""
+        return ()
+
+    @property
+    def pen(self) -> Pen:
+        return Pen.of(self.app)
+
+    def ink(self, name: str) -> Style:
+        """The style of text on the canvas: label, note, text, accent or blue."""
+        return self.get_component_rich_style(f"canvas--{name}")
+
+    def text(self, x: int, y: int, width: int, *parts: tuple[str, str]) -> Tile:
+        """One line of text, cut or filled to the width; each part with the name of its ink."""
+        strip = Strip(Segment(legible(text), self.ink(ink)) for text, ink in parts)
+        return Tile(x, y, width, (tuple(strip.adjust_cell_length(width, self.rich_style)),))
+
+    def redraw(self) -> None:
+        """Lay the tiles out anew."""
+        if not self.is_attached or not self.size:
+            return
+        before, after = self._tiles, {(tile.x, tile.y): tile for tile in self.tiles(self.size)}
+        self._tiles = after
+        self._rows = {}
+        for tile in after.values():
+            for row in range(tile.y, tile.y + len(tile.lines)):
+                self._rows.setdefault(row, []).append(tile)
+        if {at: tile.size for at, tile in before.items()} != {at: tile.size for at, tile in after.items()}:
+            self.refresh()
+        else:
+            self._refresh_changed_lines(before, after)
+
+    def _refresh_changed_lines(self, before: Tiles, after: Tiles) -> None:
+        """One region a line: Textual sends a line from the widget's left edge to a region's end, for every region."""
+        ends: dict[int, int] = {}
+        for at, tile in after.items():
+            for row, (was, now) in enumerate(zip(before[at].lines, tile.lines, strict=True), tile.y):
+                if was is not now and was != now:
+                    ends[row] = max(ends.get(row, 0), tile.x + tile.width)
+        if ends:
+            self.refresh(*(Region(0, row, end, 1) for row, end in ends.items()))
+
+    def on_resize(self) -> None:
+        self.redraw()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.redraw()
+
+    def render_line(self, y: int) -> Strip:
+        ground = self.rich_style
+        width = self.size.width
+        segments: list[Segment] = []
+        x = 0
+        for tile in self._rows.get(y, ()):
+            if tile.x > x:
+                segments.append(Segment(" " * (tile.x - x), ground))
+            segments.extend(tile.lines[y - tile.y])
+            x = tile.x + tile.width
+        if x < width:
+            segments.append(Segment(" " * (width - x), ground))
+        return Strip(segments, max(x, width)).crop(0, width)
+
+
+class ImageStrip(Canvas):
+    """Originals above their reconstructions: as many columns as fit, at half size where there is little room."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._pairs: list[tuple[bytes, bytes]] = []
+
+    def set_images(self, originals: Sequence[bytes], reconstructions: Sequence[bytes]) -> None:
+        """Show these images, 784 bytes each; a call with the same images costs nothing."""
+        pairs = list(zip(originals, reconstructions, strict=False))
+        if pairs != self._pairs:
+            self._pairs = pairs
+            self.redraw()
+
+    def tiles(self, size: Size) -> Iterable[Tile]:
+        scale = FULL if size.height >= 2 * cells(FULL).height else SMALL
+        image = cells(scale)
+        columns = (size.width + 1) // (image.width + 1)
+        for column, (original, reconstruction) in enumerate(self._pairs[:columns]):
+            x = column * (image.width + 1)
+            if size.height >= 2 * image.height:
+                yield Tile(x, 0, image.width, self.pen.image(original, scale))
+            below = image.height if size.height >= 2 * image.height else 0
+            yield Tile(x, below, image.width, self.pen.image(reconstruction, scale))

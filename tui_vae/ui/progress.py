@@ -1,0 +1,117 @@
+"""How far a run is, how fast it goes and what is to be said about it: facts for the status line and the headline."""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_left
+
+from tui_vae.runs.events import EpochEvent, ErrorEvent
+from tui_vae.runs.history import History
+from tui_vae.ui import numbers
+
+WINDOW = 30.0
+"""Seconds of the past from which the future is told."""
+
+SETTLED = 2.0
+"""Seconds of training before an end is foretold at all."""
+
+
+def epoch_now(history: History) -> int:
+    """The epoch that is trained, or was last."""
+    if len(history.steps):
+        return int(history.steps["epoch"][-1])
+    return history.epochs[-1].epoch if history.epochs else 0
+
+
+def share_done(history: History) -> float:
+    return min(1.0, history.step / history.total_steps) if history.total_steps else 0.0
+
+
+def speed(history: History, events: int = 5) -> float | None:
+    """Images a second: the mean of the last few reports."""
+    rates = [rate for rate in history.steps["images_per_s"][-events:] if math.isfinite(rate)]
+    return sum(rates) / len(rates) if rates else None
+
+
+def seconds_left(history: History) -> float | None:
+    """Seconds to the end at the pace of the last half minute, evaluations included; None while that cannot be told."""
+    times, steps = history.steps["t"], history.steps["step"]
+    if history.state is None or history.state.state != "training" or not history.total_steps or not len(times):
+        return None
+    since = max(history.state.t, times[-1] - WINDOW)
+    first = bisect_left(times, since)
+    if first >= len(times):
+        return None
+    elapsed, done = times[-1] - times[first], steps[-1] - steps[first]
+    if elapsed < SETTLED or done <= 0:
+        return None
+    return max(0.0, (history.total_steps - history.step) * elapsed / done)
+
+
+def checkpoint_age(history: History, now: float | None = None) -> float | None:
+    if history.checkpoint is None:
+        return None
+    return max(0.0, (time.time() if now is None else now) - history.checkpoint.t)
+
+
+def device(history: History) -> str:
+    """`cuda:0 H200 bf16`, `cpu ×2 fp32`."""
+    run = history.run
+    if run is None:
+        return ""
+    name = run.device_name.removeprefix("NVIDIA ").split(" (")[0].strip()
+    words = [run.device]
+    if run.device == "cpu":
+        words += [f"×{run.threads}"] if run.threads else []
+    elif name and len(name) <= 16:
+        words.append(name)
+    precision = {"bfloat16": "bf16", "float32": "fp32", "float16": "fp16"}.get(run.precision, run.precision)
+    return " ".join([*words, precision] if precision else words)
+
+
+def reached(history: History) -> str:
+    """What a run that trains no more has come to."""
+    newest = history.epochs[-1] if history.epochs else None
+    if newest is None:
+        return f"step {history.step:,}" if history.step else "before its first step"
+    best = history.best
+    text = f"epoch {newest.epoch}"
+    if best is not None and best.test.loss is not None:
+        text += f" · best test loss {numbers.metric(best.test.loss, 0)} at epoch {best.epoch}"
+        text += _figures(best)
+    return text
+
+
+def _figures(epoch: EpochEvent) -> str:
+    return f" · recon {numbers.metric(epoch.test.recon, 0)} · KL {numbers.metric(epoch.test.kl, 0)}"
+
+
+def sentence(history: History, state: str) -> str:
+    """What is happening, where that is not plain training; empty where the curves say it."""
+    reason = history.state.reason if history.state else ""
+    error = next((message for message in reversed(history.messages) if isinstance(message, ErrorEvent)), None)
+    again = "continues from the last checkpoint" if history.checkpoint else "starts it again"
+    match state:
+        case "loading":
+            return f"{reason or 'starting the trainer'}…"
+        case "paused":
+            return f"paused at step {history.step:,} · space goes on, x stops"
+        case "finished":
+            return f"finished · r trains more epochs · {reached(history)}"
+        case "stopped":
+            return f"stopped · r continues it · {reached(history)}"
+        case "failed":
+            what = error.message if error else reason or "see its trainer.log"
+            return f"failed: {what}" + (f" · {error.hint}" if error and error.hint else " · r tries again")
+        case "crashed":
+            return f"its process has died · r {again} · {reached(history)}"
+    return ""
+
+
+def fresh_warning(history: History, now: float, seconds: float = 60.0) -> str:
+    """The newest warning, while it is news."""
+    newest = history.messages[-1] if history.messages else None
+    if newest is None or now - newest.t > seconds:
+        return ""
+    return f"{newest.message} · {newest.hint}" if newest.hint else newest.message

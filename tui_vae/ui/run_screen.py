@@ -1,0 +1,266 @@
+"""One run on screen: its status, its panes behind tabs, and the keys that steer it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.screen import Screen
+from textual.types import CSSPathType
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui_vae.errors import UserError
+from tui_vae.ui import steering
+from tui_vae.ui.export import EXPORTS, export
+from tui_vae.ui.key_bar import KeyBar
+from tui_vae.ui.messages import HistoryChanged
+from tui_vae.ui.session import RunSession
+from tui_vae.ui.status_line import StatusLine
+
+
+def train_pane(session: RunSession) -> Widget:
+    from tui_vae.ui.train_pane import TrainPane
+
+    return TrainPane(session)
+
+
+def browse_pane(session: RunSession) -> Widget:
+    from tui_vae.ui.browse_pane import BrowsePane
+
+    return BrowsePane(session)
+
+
+@dataclass(frozen=True)
+class PaneEntry:
+    """One tab: adding a pane is adding a row. A pane is imported when it is first shown."""
+
+    key: str
+    title: str
+    make: Callable[[RunSession], Widget]
+    tooltip: str
+
+    @property
+    def id(self) -> str:
+        return self.title.lower()
+
+
+PANES = (
+    PaneEntry("1", "Train", train_pane, "Curves, epochs and previews of the run"),
+    PaneEntry("2", "Browse", browse_pane, "Test images beside their reconstructions"),
+)
+
+
+class PaneTab(Static):
+    """A tab, for the mouse; the keys are the screen's."""
+
+    ALLOW_SELECT = False
+
+    @dataclass
+    class Chosen(Message):
+        pane: str
+
+    def __init__(self, entry: PaneEntry) -> None:
+        super().__init__(f"{entry.key} {entry.title}", id=f"tab-{entry.id}", markup=False)
+        self.entry = entry
+
+    def on_click(self) -> None:
+        self.post_message(self.Chosen(self.entry.id))
+
+
+class RunScreen(Screen[None]):
+    """Shows one run and steers it."""
+
+    CSS_PATH: ClassVar[CSSPathType | None] = ["run.tcss", "browse.tcss", "train.tcss"]
+    LR = Binding.Group("lr")
+    BETA = Binding.Group("β")
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(entry.key, f"show_pane('{entry.id}')", entry.title, id=f"pane.{entry.id}", tooltip=entry.tooltip,
+                    show=False)
+            for entry in PANES
+        ),
+        Binding("space", "pause", "pause", id="run.pause", tooltip="Pause training, or go on"),
+        Binding("s", "save", "save", id="run.save", tooltip="Save a checkpoint now"),
+        Binding("+,=", "scale_lr(1)", "lr up", id="run.lr-up", group=LR,
+                tooltip=f"Raise the learning rate by a factor of {steering.FACTOR}"),
+        Binding("-", "scale_lr(-1)", "lr down", id="run.lr-down", group=LR,
+                tooltip=f"Lower the learning rate by a factor of {steering.FACTOR}"),
+        Binding("[", "scale_beta(-1)", "β down", id="run.beta-down", group=BETA,
+                tooltip=f"Lower β, the weight of the KL term, by a factor of {steering.FACTOR}"),
+        Binding("]", "scale_beta(1)", "β up", id="run.beta-up", group=BETA,
+                tooltip=f"Raise β, the weight of the KL term, by a factor of {steering.FACTOR}"),
+        Binding("x", "stop", "stop", id="run.stop", tooltip="Stop the run after a checkpoint (asks)"),
+        Binding("r", "go_on", "resume", id="run.resume", tooltip="Continue a paused, stopped, crashed or finished run"),
+        Binding("e", "export", "export", id="run.export", tooltip="Write figures, images or the decoder to a file"),
+        Binding("n", "app.new_run", "new run", id="run.new", tooltip="Describe and start a new run"),
+    ]  # fmt: skip
+
+    def __init__(self, session: RunSession, start: bool = False) -> None:
+        """`start`: begin training as soon as the screen is there."""
+        super().__init__()
+        self.session = session
+        self._start = start
+        self.steering = steering.Steering(session)
+        self._one_at_a_time = asyncio.Lock()
+        self._told_crash = False
+        self._told_state = "", False
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine(self.session)
+        with Horizontal(id="tabs"):
+            for entry in PANES:
+                yield PaneTab(entry)
+        yield Vertical(id="panes")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.set_timer(0.02, partial(self.action_show_pane, PANES[0].id))  # the frame is painted before its first pane
+        if self._start:
+            self._steer(self.steering.start())
+        self.run_worker(self.session.follow(self._changed), name="follow")
+
+    def _changed(self) -> None:
+        self.post_message(HistoryChanged())
+
+    def timely(self, action: str) -> bool:
+        """Steering needs a living trainer, and continuing one that is dead or paused."""
+        if action in ("pause", "save", "scale_lr", "scale_beta", "stop"):
+            return self.session.alive
+        return action != "go_on" or not self.steering.why_not_continue()
+
+    @property
+    def help_title(self) -> str:
+        return (self.pane.id or "").title() if self.pane else ""
+
+    @property
+    def pane(self) -> Widget | None:
+        """The pane on screen."""
+        return next((pane for pane in self.query_one("#panes").children if pane.display), None)
+
+    @on(PaneTab.Chosen)
+    async def _tab_clicked(self, message: PaneTab.Chosen) -> None:
+        await self.action_show_pane(message.pane)
+
+    async def action_show_pane(self, pane_id: str) -> None:
+        panes = self.query_one("#panes")
+        if not panes.query(f"#{pane_id}"):
+            entry = next(entry for entry in PANES if entry.id == pane_id)
+            pane = entry.make(self.session)
+            pane.id = pane_id
+            await panes.mount(pane)
+        for tab in self.query(PaneTab):
+            tab.set_class(tab.entry.id == pane_id, "-active")
+        for pane in panes.children:
+            pane.display = pane.id == pane_id
+        self._focus_pane()
+        self._refresh_pane()
+
+    def _focus_pane(self) -> None:
+        target = self.pane
+        if target is not None and not target.can_focus:
+            target = next((widget for widget in target.query("*") if widget.focusable), target)
+        self.set_focus(target, scroll_visible=False)
+
+    def on_history_changed(self) -> None:
+        self.query_one(StatusLine).refresh_history()
+        self._refresh_pane()
+        state = self.session.state
+        if (state, self.session.alive) != self._told_state:
+            self._told_state = state, self.session.alive
+            self.refresh_bindings()
+        crashed = state == "crashed"
+        if crashed and not self._told_crash:
+            way_out = "r continues from the last checkpoint."
+            words = self.session.last_words()
+            self.notify(
+                f"{words}\n\n{way_out}" if words else way_out,
+                title=f"The trainer of {self.session.name} has died",
+                severity="error",
+                timeout=30,
+                markup=False,
+            )
+        self._told_crash = crashed
+
+    def _refresh_pane(self) -> None:
+        refresh = getattr(self.pane, "refresh_history", None)
+        if refresh is not None:
+            refresh()
+
+    def _steer(self, doing: Coroutine[object, object, str]) -> None:
+        """Do one thing after the other, so that each sees what the one before it did."""
+
+        async def in_turn() -> None:
+            async with self._one_at_a_time:
+                await self._say(doing)
+                await self.session.look_for_process()
+            self.on_history_changed()
+
+        self.run_worker(in_turn(), group="steer")
+
+    async def _say(self, doing: Coroutine[object, object, str]) -> None:
+        """Do something, and say how it went."""
+        try:
+            self.notify(await doing, timeout=4, markup=False)
+        except (UserError, OSError) as error:
+            self.notify(str(error), severity="warning", markup=False)
+
+    def action_pause(self) -> None:
+        self._steer(self.steering.pause_or_resume())
+
+    def action_save(self) -> None:
+        self._steer(self.steering.save())
+
+    def action_scale_lr(self, direction: int) -> None:
+        self._steer(self.steering.scale_lr(steering.FACTOR**direction))
+
+    def action_scale_beta(self, direction: int) -> None:
+        self._steer(self.steering.scale_beta(steering.FACTOR**direction))
+
+    def action_stop(self) -> None:
+        if not self.session.alive:
+            self._steer(self.steering.stop())  # which refuses, and says why
+            return
+        from tui_vae.ui.dialogs import Confirm
+
+        question = Confirm(
+            f"Stop {self.session.name}?", "It ends after a checkpoint of this very step; r continues it later.", "stop"
+        )
+        self.app.push_screen(question, lambda yes: self._steer(self.steering.stop()) if yes else None)
+
+    def action_export(self) -> None:
+        from tui_vae.ui.dialogs import Choose
+
+        choices = [(each.what, each.about) for each in EXPORTS]
+        self.app.push_screen(Choose(f"Export from {self.session.name}", choices), self._export)
+
+    def _export(self, what: str | None) -> None:
+        for choice in EXPORTS:
+            if choice.what == what:
+                self.notify(f"Writing {choice.file_of(self.session.directory).name} …", timeout=2, markup=False)
+                self.run_worker(self._say(export(self.session.directory, choice)), group="export")
+
+    def action_go_on(self) -> None:
+        from tui_vae.ui.dialogs import AskNumber
+
+        refusal = self.steering.why_not_continue()
+        if refusal:
+            self.notify(refusal, severity="warning", markup=False)
+        elif self.session.state == "paused":
+            self._steer(self.steering.pause_or_resume())
+        elif self.session.state == "finished":
+            planned = self.session.history.run.epochs if self.session.history.run else 0
+            finished = f"{self.session.name} has finished its {planned} epochs."
+            question = AskNumber(finished, "More epochs", default=10, low=1, high=1_000_000)
+            self.app.push_screen(question, lambda more: self._steer(self.steering.go_on(more)) if more else None)
+        else:
+            self._steer(self.steering.go_on())

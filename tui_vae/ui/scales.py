@@ -1,0 +1,145 @@
+"""Axes: which part of the values is shown, where the ticks stand and what they say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui_vae.ui.numbers import MINUS
+
+SQUEEZE = 4.0
+"""Rare extremes that would squeeze the rest into less than this part of the height are left outside a linear scale."""
+
+TINY = 1e-100
+"""Differences below this are none."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    value: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values from `low` to `high` on 0 … 1. `clipped`: the farthest value that the scale leaves out, if any."""
+
+    low: float
+    high: float
+    ticks: tuple[Tick, ...] = ()
+    log: bool = False
+    clipped: float | None = None
+
+    def place(self, value: float) -> float:
+        """Where a value is; below 0 or above 1 when it is outside. A logarithm needs a positive one."""
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def value(self, place: float) -> float:
+        if self.log:
+            return float(self.low * (self.high / self.low) ** place)
+        return self.low + place * (self.high - self.low)
+
+
+def nice_step(span: float, count: int) -> float:
+    """The step of 1, 2 or 5 times a power of ten that divides `span` into at most `count` parts."""
+    rough = max(span, 1e-300) / max(1, count)
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next((factor * power for factor in (1.0, 2.0, 5.0) if factor * power >= rough * (1 - 1e-9)), 10.0 * power)
+
+
+def ticks(low: float, high: float, count: int, whole: bool = False) -> tuple[Tick, ...]:
+    """At most about `count` round values from `low` to `high`, all labelled with the same decimals."""
+    step = nice_step(high - low, count)
+    if whole:
+        step = max(1.0, step)
+    first = math.ceil(low / step - 1e-9)
+    values = [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
+    return tuple(Tick(value, label) for value, label in zip(values, labels(values, step), strict=True))
+
+
+def labels(values: Sequence[float], step: float) -> list[str]:
+    """Short names of values `step` apart: `0 20 40`, `0.5 1.0`, `−1k −500 0`, `2e-5 4e-5`."""
+    largest = max((abs(value) for value in values), default=0.0)
+    if 0 < largest < 1e-3 or largest >= 1e15:
+        return [_signed(f"{value:.0e}".replace("e-0", "e-").replace("e+", "e") if value else "0") for value in values]
+    units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+    unit, suffix = next(((size, name) for size, name in units if largest >= 10 * size or step >= size), (1.0, ""))
+    decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9)) if step > 0 else 0
+    return [_signed(f"{value / unit:.{decimals}f}" + suffix) if value else "0" for value in values]
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
+
+
+def _shown(values: Sequence[float]) -> tuple[float, float]:
+    """The lowest and highest value, without rare extremes that would squeeze all others together."""
+    ordered = sorted(values)
+    low, high = ordered[0], ordered[-1]
+    cut = len(ordered) // 20
+    inner_low, inner_high = ordered[cut], ordered[-1 - cut]
+    inner = inner_high - inner_low
+    if cut and 0 < inner < (high - low) / SQUEEZE:
+        low, high = max(low, inner_low - inner * 0.25), min(high, inner_high + inner * 0.25)
+    return low, high
+
+
+def linear(values: Sequence[float], count: int, always: Sequence[float] = ()) -> Scale:
+    """A scale for all values, or all but rare extremes; those of `always` are inside in any case.
+
+    Its ends snap to parts of a tick, so that it stays put while the values creep.
+    """
+    if not values:
+        return Scale(0.0, 1.0)
+    low, high = _shown(values)
+    low, high = min([low, *always]), max([high, *always])
+    if high - low <= abs(high) * 1e-9 or high - low < TINY:
+        margin = abs(high) * 0.05 if abs(high) > TINY else 0.5
+        low, high = low - margin, high + margin
+    part = nice_step(high - low, count) / 4
+    snapped_low, snapped_high = math.floor(low / part + 1e-9) * part, math.ceil(high / part - 1e-9) * part
+    tolerance = part * 1e-6
+    least, greatest = min(values), max(values)
+    clipped = greatest if greatest > snapped_high + tolerance else least if least < snapped_low - tolerance else None
+    return Scale(snapped_low, snapped_high, ticks(snapped_low, snapped_high, count), clipped=clipped)
+
+
+def logarithmic(values: Sequence[float], count: int) -> Scale:
+    """A scale for all values, which must be positive: no extreme is ever left out."""
+    low, high = min(values), max(values)
+    if high < low * 1.02:
+        low, high = low / 1.1, high * 1.1
+    found = _log_ticks(low, high, count)
+    if len(found) < 2:  # less than a decade: round values of a linear step
+        found = ticks(low, high, count)
+    return Scale(low, high, found, log=True)
+
+
+def _log_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
+    """Powers of ten, and their multiples by 2 and 5 or by 3 while there are not too many."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        values = [f * 10.0**n for n in range(first, last + 1) for f in factors if low <= f * 10.0**n <= high]
+        if len(values) <= count + 1:
+            break
+    else:
+        values = values[:: math.ceil(len(values) / max(1, count))]
+    return tuple(Tick(value, labels([value], value)[0]) for value in values)
+
+
+_SNAPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+
+
+def extent(now: float, total: float = 0.0) -> float:
+    """How far an axis of time goes that has reached `now`: a round value a little ahead, never beyond the `total`.
+
+    It seldom changes, so the curve grows to the right instead of being squeezed at every redraw.
+    """
+    if now <= 0:
+        return total or 1.0
+    power = 10.0 ** math.floor(math.log10(now))
+    end = next(factor * power for factor in (*_SNAPS, 20.0) if factor * power >= now * (1 - 1e-9))
+    return max(now, min(end, total) if total > 0 else end)

@@ -1,0 +1,147 @@
+"""One run on screen: its history, kept up to date from its log, and a way to ask its process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tui_vae.runs import launch, protocol
+from tui_vae.runs.client import NoProcess, request
+from tui_vae.runs.directory import Holder, RunDirectory
+from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
+from tui_vae.runs.history import History
+
+POLL_SECONDS = 0.25
+HOLDER_SECONDS = 1.0
+
+ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
+
+
+class RunSession:
+    """What the app knows of the run on screen.
+
+    The log is read in chunks in a thread and applied on the event loop, so that whoever draws needs no lock.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self.history = History()
+        self.holder: Holder | None = directory.holder()
+        self.caught_up = False
+        """Whether the log has been read to its end once; before that, the newest state is not known."""
+        self._tail = LogTail(directory.events)
+        self._starting = False
+        self._serving: asyncio.Task[object] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.directory.name
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process trains this run (or is paused in it); known to within a second."""
+        return self.holder is not None and self.holder.mode == "train"
+
+    @property
+    def state(self) -> str:
+        """The state in the log; `crashed` where it speaks of a living trainer and there is none."""
+        newest = self.history.state.state if self.history.state else "loading"
+        if self._starting:
+            return "loading"
+        if newest in ("loading", "training", "paused") and self.caught_up and not self.alive:
+            return "crashed"
+        return newest
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Keep up with the run for ever, calling `changed` when there is something new, at most 4 times a second."""
+        told_at, looked_at, news = 0.0, 0.0, False
+        while True:
+            now = time.monotonic()
+            events = await self._read()
+            look = now - looked_at >= HOLDER_SECONDS
+            # The process first, the log after it: a trainer writes its last words before it frees its lock, and takes
+            # the lock before its first ones. So "no process, and the log says training" can only mean a crash.
+            while look or any(isinstance(event, StateEvent) for event in events):
+                self.history.extend(events)
+                news |= await self.look_for_process() or bool(events)
+                look, looked_at = False, now
+                events = await self._read()
+            self.history.extend(events)
+            news |= bool(events)
+            behind = not self._tail.at_end()
+            if not behind and not self.caught_up:
+                self.caught_up = news = True
+            if news and now - told_at >= POLL_SECONDS * 0.9:
+                told_at, news = now, False
+                changed()
+            await asyncio.sleep(0 if behind else POLL_SECONDS)
+
+    async def _read(self) -> list[AnyEvent]:
+        return await asyncio.to_thread(self._tail.read)
+
+    async def look_for_process(self) -> bool:
+        """Look again who holds the run; whether that changed."""
+        before, self.holder = self.holder, await asyncio.to_thread(self.directory.holder)
+        return before != self.holder
+
+    async def request(
+        self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0
+    ) -> ReplyType:
+        """Ask the run's process.
+
+        Raises:
+            RequestError: there is no process, or it refuses, or does not answer in time.
+        """
+        return await asyncio.to_thread(request, self.directory, message, expected, timeout)
+
+    async def ask(self, message: protocol.AnyRequest, expected: type[ReplyType], patience: float = 60.0) -> ReplyType:
+        """Ask about the model, starting a process that only serves where none lives, and waiting until it listens.
+
+        Raises:
+            UserError: no process can be started, or it refuses, or does not answer in time.
+        """
+        deadline = time.monotonic() + patience
+        started = False
+        while True:
+            try:
+                return await self.request(message, expected)
+            except NoProcess:
+                await self.look_for_process()
+                if time.monotonic() > deadline or (started and self.holder is None):
+                    raise
+            if self.holder is None:
+                # Shielded: who asks may lose interest, but two processes must not be started at once.
+                if self._serving is None or self._serving.done():
+                    self._serving = asyncio.create_task(asyncio.to_thread(launch.start_serving, self.directory))
+                await asyncio.shield(self._serving)
+                started = True
+            await asyncio.sleep(0.1)
+
+    async def train(self, more_epochs: int = 0) -> None:
+        """Go on training: tell the living process, or start one.
+
+        Raises:
+            UserError: it cannot be done.
+        """
+        self._starting = True
+        try:
+            await self.look_for_process()
+            if self.holder is None:
+                await asyncio.to_thread(launch.start_training, self.directory, more_epochs)
+            else:
+                await self.request(protocol.Resume(epochs=more_epochs), protocol.Done)
+            await self.look_for_process()
+        finally:
+            self._starting = False
+
+    def last_words(self, lines: int = 4) -> str:
+        """The end of the trainer's output: what is known of a crash."""
+        try:
+            with self.directory.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 4096))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.strip().splitlines()[-lines:])

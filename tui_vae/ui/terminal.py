@@ -1,0 +1,49 @@
+"""What the terminal can do, read from the environment before Textual is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+
+# They do true colour, but neither COLORTERM survives SSH nor do their names say so: they would fall to 16 colours.
+_TRUE_COLOUR_TERMINALS = ("alacritty", "foot", "ghostty", "xterm-ghostty", "wezterm", "xterm-kitty", "contour")
+
+
+_PLAIN = str.maketrans(
+    {"β": "b", "·": "*", "½": "1/2 ", "¼": "1/4", "±": "+-", "◂": "<", "…": "...", "‹": "<", "›": ">", "×": "x",
+     "←": "<-", "→": "->", "↑": "up", "↓": "down", "−": "-", "–": "-"}
+)  # fmt: skip
+
+
+def why_not(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, str] | None:
+    """Why the app cannot run here and what to do about it; None where it can."""
+    term = environ.get("TERM", "")
+    if not is_terminal:
+        return "the app needs a terminal", "use `tui-vae train`, `ls` and `show`, which print plain text"
+    if term in ("", "dumb", "unknown"):
+        hint = "set TERM, for example to xterm-256color, or use `tui-vae train`, `ls` and `show`"
+        return f"the app needs a terminal that can move its cursor, and TERM is {term or 'not set'}", hint
+    return None
+
+
+def has_unicode(environ: Mapping[str, str]) -> bool:
+    """Whether a locale speaks against UTF-8. None set at all, as in most containers, does not."""
+    category = environ.get("LC_CTYPE", "")
+    if category == "C.UTF-8" and environ.get("LANG", "") in ("C", "POSIX"):
+        category = ""  # Python itself puts this there when it starts under LANG=C (PEP 538).
+    locale = environ.get("LC_ALL") or category or environ.get("LANG", "")
+    return not locale or "utf" in locale.lower()
+
+
+def legible(text: str) -> str:
+    """The text in what this terminal can show."""
+    return text if text.isascii() or has_unicode(os.environ) else text.translate(_PLAIN)
+
+
+def settle(environ: MutableMapping[str, str]) -> None:
+    """Textual reads these at import: no animations, few repaints, and the colours that the terminal really has."""
+    environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    environ.setdefault("TEXTUAL_FPS", "20")
+    term = environ.get("TERM", "")
+    if "COLORTERM" not in environ and (term.startswith(_TRUE_COLOUR_TERMINALS) or term.endswith("-direct")):
+        environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")

@@ -1,0 +1,128 @@
+"""The app's colours, named once; style sheets use the names (`$frame`, `$label`, ...).
+
+Every grey lies on the 24-step ramp of 256 colours and every accent on its colour cube: over SSH, where COLORTERM is
+not forwarded, the app looks the same as in true colour.
+"""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="tui-vae-dark",
+    dark=True,
+    primary="#ffaf5f",
+    secondary="#5fafd7",
+    accent="#ffaf5f",
+    success="#87d787",
+    warning="#ffd75f",
+    error="#ff5f5f",
+    foreground="#d0d0d0",
+    background="#121212",
+    surface="#121212",
+    panel="#1c1c1c",
+    boost="#1c1c1c",
+    text_alpha=1.0,
+    variables={
+        "bar": "#1c1c1c",
+        "frame": "#3a3a3a",
+        "quiet": "#4e4e4e",
+        "label": "#767676",
+        "note": "#9e9e9e",
+        "emphasis": "#eeeeee",
+        "test-series": "#ffaf5f",
+        "train-series": "#5fafd7",
+        "band": "#3a3a3a",
+        "latent": "#af87ff",
+        "on-accent": "#121212",
+        "block-cursor-background": "#ffaf5f",
+        "block-cursor-foreground": "#121212",
+        "block-cursor-text-style": "none",
+        "block-cursor-blurred-background": "#3a3a3a",
+        "block-cursor-blurred-foreground": "#d0d0d0",
+        "block-hover-background": "#262626",
+        "input-cursor-background": "#d0d0d0",
+        "input-cursor-foreground": "#121212",
+        "input-selection-background": "#5f5f5f",
+        "border": "#ffaf5f",
+        "border-blurred": "#3a3a3a",
+        "footer-background": "#1c1c1c",
+        "footer-foreground": "#9e9e9e",
+        "footer-description-foreground": "#9e9e9e",
+        "footer-key-foreground": "#ffaf5f",
+        "footer-key-background": "#1c1c1c",
+        "footer-item-background": "#1c1c1c",
+        "scrollbar": "#3a3a3a",
+        "scrollbar-hover": "#4e4e4e",
+        "scrollbar-active": "#767676",
+        "scrollbar-background": "#121212",
+        "scrollbar-background-hover": "#121212",
+        "scrollbar-background-active": "#121212",
+        "scrollbar-corner-color": "#121212",
+    },
+)
+
+LIGHT = Theme(
+    name="tui-vae-light",
+    dark=False,
+    primary="#af5f00",
+    secondary="#005f87",
+    accent="#af5f00",
+    success="#008700",
+    warning="#875f00",
+    error="#d70000",
+    foreground="#303030",
+    background="#eeeeee",
+    surface="#eeeeee",
+    panel="#e4e4e4",
+    boost="#e4e4e4",
+    text_alpha=1.0,
+    variables={
+        "bar": "#e4e4e4",
+        "frame": "#bcbcbc",
+        "quiet": "#a8a8a8",
+        "label": "#767676",
+        "note": "#585858",
+        "emphasis": "#121212",
+        "test-series": "#af5f00",
+        "train-series": "#005f87",
+        "band": "#c6c6c6",
+        "latent": "#5f00af",
+        "on-accent": "#eeeeee",
+        "block-cursor-background": "#af5f00",
+        "block-cursor-foreground": "#eeeeee",
+        "block-cursor-text-style": "none",
+        "block-cursor-blurred-background": "#bcbcbc",
+        "block-cursor-blurred-foreground": "#303030",
+        "block-hover-background": "#dadada",
+        "input-cursor-background": "#303030",
+        "input-cursor-foreground": "#eeeeee",
+        "input-selection-background": "#bcbcbc",
+        "border": "#af5f00",
+        "border-blurred": "#bcbcbc",
+        "footer-background": "#e4e4e4",
+        "footer-foreground": "#585858",
+        "footer-description-foreground": "#585858",
+        "footer-key-foreground": "#af5f00",
+        "footer-key-background": "#e4e4e4",
+        "footer-item-background": "#e4e4e4",
+        "scrollbar": "#bcbcbc",
+        "scrollbar-hover": "#a8a8a8",
+        "scrollbar-active": "#767676",
+        "scrollbar-background": "#eeeeee",
+        "scrollbar-background-hover": "#eeeeee",
+        "scrollbar-background-active": "#eeeeee",
+        "scrollbar-corner-color": "#eeeeee",
+    },
+)
+
+THEMES = (DARK, LIGHT)
+
+# What the style sheets use and Textual's own themes lack; a theme of ours replaces them.
+DEFAULT_VARIABLES = {
+    name: DARK.variables[name]
+    for name in (
+        *("bar", "frame", "quiet", "label", "note", "emphasis"),
+        *("test-series", "train-series", "band", "latent", "on-accent"),
+    )
+}
