@@ -231,8 +231,8 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
         for _ in range(1000):
             named = replace(config, name=config.name or _free_name(runs_dir))
             target = RunDirectory(runs_dir / str(named.name))
-            if config.name and _never_trained(target):
-                shutil.rmtree(target.path)
+            if config.name and _failed_early(target):
+                _clear_away(target)
             fresh = Path(tempfile.mkdtemp(dir=runs_dir, prefix=".new-"))
             try:
                 fresh.chmod(0o755)
@@ -269,11 +269,31 @@ def _free_name(runs_dir: Path) -> str:
     return f"fashion-{number}"
 
 
-def _never_trained(run: RunDirectory) -> bool:
+def _failed_early(run: RunDirectory) -> bool:
     """Whether a run failed so early that nothing of it is worth keeping."""
     from tui_vae.runs.history import read_history
 
-    if not run.config.is_file() or run.last.exists() or run.best.exists() or run.holder() is not None:
+    if not run.config.is_file() or run.last.exists() or run.best.exists():
         return False
     history = read_history(run.events)
-    return not len(history.steps) and not history.epochs
+    failed = history.state is not None and history.state.state == "failed"
+    return failed and not len(history.steps) and not history.epochs
+
+
+def _clear_away(run: RunDirectory) -> None:
+    """Remove a run that failed early, unless it has been removed, or made anew, by another process meanwhile.
+
+    Raises:
+        RunError: a process lives in it.
+    """
+    try:
+        lock = RunLock(run, "serve")
+    except FileNotFoundError:
+        return
+    try:
+        if _failed_early(run):
+            away = tempfile.mkdtemp(dir=run.path.parent, prefix=".old-")
+            os.rename(run.path, away)
+            shutil.rmtree(away, ignore_errors=True)
+    finally:
+        lock.release()

@@ -6,7 +6,8 @@ import math
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby, pairwise
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from tui_vae.runs import events as ev
 
 STEP_FIELDS = ("t", "epoch", "step", "images", "loss", "recon", "kl", "lr", "beta", "images_per_s")
+"""In the order of a `StepEvent`'s fields."""
 
 
 class StepSeries:
@@ -35,6 +37,22 @@ class StepSeries:
             value = getattr(event, name)
             column.append(math.nan if value is None else value)
 
+    def extend(self, events: Sequence[ev.StepEvent]) -> None:
+        """Add events as `append` does one after the other, but a whole column at a time while nothing is replaced."""
+        values = list(chain.from_iterable(map(msgspec.structs.astuple, events)))
+        try:
+            flat = array("d", values)
+        except TypeError:  # a number that was not finite
+            flat = array("d", [math.nan if value is None else value for value in values])
+        columns = {name: flat[at :: len(STEP_FIELDS)] for at, name in enumerate(STEP_FIELDS)}
+        known, steps = self.columns["step"], columns["step"]
+        if (known and steps[0] <= known[-1]) or not all(one < next_one for one, next_one in pairwise(steps)):
+            for event in events:
+                self.append(event)
+            return
+        for name, column in self.columns.items():
+            column.extend(columns[name])
+
     def cut(self, step: int) -> None:
         """Forget everything from `step` on."""
         steps = self.columns["step"]
@@ -55,6 +73,8 @@ class History:
         self.run: ev.RunEvent | None = None
         self.state: ev.StateEvent | None = None
         self.steps = StepSeries()
+        self.breaks: list[tuple[float, float]] = []
+        """From when to when no process trained, between steps that are both known."""
         self.epochs: list[ev.EpochEvent] = []
         self.previews: dict[int, str] = {}
         self.controls: list[ev.ControlEvent] = []
@@ -62,8 +82,14 @@ class History:
         self.messages: deque[ev.WarningEvent | ev.ErrorEvent] = deque(maxlen=100)
 
     def extend(self, events: Iterable[ev.AnyEvent]) -> None:
-        for event in events:
-            self.apply(event)
+        for kind, alike in groupby(events, type):
+            if kind is ev.StepEvent:
+                steps: list[ev.StepEvent] = list(alike)  # type: ignore[arg-type]
+                self.revision += len(steps)
+                self.steps.extend(steps)
+            else:
+                for event in alike:
+                    self.apply(event)
 
     def apply(self, event: ev.AnyEvent) -> None:
         self.revision += 1
@@ -82,6 +108,7 @@ class History:
                     self._cut_epochs(event.step + 1)
                     if self.checkpoint and self.checkpoint.step > event.step:
                         self.checkpoint = None
+                self._note_break(event.t)
             case ev.PreviewEvent():
                 self.previews[event.epoch] = event.file
             case ev.CheckpointEvent():
@@ -90,6 +117,13 @@ class History:
                 self.controls.append(event)
             case ev.WarningEvent() | ev.ErrorEvent():
                 self.messages.append(event)
+
+    def _note_break(self, until: float) -> None:
+        times = self.steps["t"]
+        last = times[-1] if times else -math.inf
+        self.breaks = [one for one in self.breaks if one[0] < last]
+        if times and until > last:
+            self.breaks.append((last, until))
 
     def _cut_epochs(self, step: int) -> None:
         while self.epochs and self.epochs[-1].step >= step:

@@ -1,4 +1,4 @@
-"""One line about each run, read from the end of its log, however long that is."""
+"""One line about each run, read from the ends of its log, however long that is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import msgspec
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 
-TAIL = 64 << 10
+BLOCK = 256 << 10
+FARTHEST = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ def summarize(directory: RunDirectory) -> RunSummary:
     state: ev.StateEvent | None = None
     epoch: ev.EpochEvent | None = None
     begins = math.inf  # where the process begins that tells what is read; what came later was lost in a crash
-    for event in _newest_events(directory):
+    for event, distance in _newest_events(directory):
+        if state is None and distance > BLOCK:
+            # Only training fills the log: any other state would stand among its last lines.
+            state = ev.StateEvent(t=event.t, state="training")
         match event:
             case ev.RunEvent():
                 run = run or event
@@ -90,24 +94,37 @@ def _started(directory: RunDirectory) -> float | None:
     """When the log's first line was written."""
     try:
         with directory.events.open("rb") as file:
-            first = ev.parse_line(file.readline(TAIL))
+            first = ev.parse_line(file.readline(BLOCK))
     except FileNotFoundError:
         return None
     return first.t if first else None
 
 
-def _newest_events(directory: RunDirectory) -> Iterator[ev.AnyEvent]:
-    """Events, newest first: the log's tail, and its head, where the first `run` event stands."""
+def _newest_events(directory: RunDirectory) -> Iterator[tuple[ev.AnyEvent, int]]:
+    """All events but steps, newest first, and how many bytes from the end of the log they stand.
+
+    From the last `FARTHEST` bytes (where an epoch takes minutes, thousands of steps come after the newest one) and from
+    the head, where the first `run` event stands.
+    """
     try:
-        with directory.events.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            lines = file.read().split(b"\n")
-            if size > TAIL:
-                file.seek(0)
-                lines = file.read(TAIL).split(b"\n") + lines[1:]
+        file = directory.events.open("rb")
     except FileNotFoundError:
         return
+    with file:
+        size = start = file.seek(0, os.SEEK_END)
+        torn = b""  # the rest of a line that begins in the block before
+        while start > 0 and size - start < FARTHEST:
+            end, start = start, max(0, start - BLOCK)
+            file.seek(start)
+            lines = (file.read(end - start) + torn).split(b"\n")
+            torn = lines.pop(0) if start else b""
+            yield from ((event, size - start) for event in _told(lines))
+        if start > 0:
+            file.seek(0)
+            yield from ((event, size) for event in _told(file.read(min(start, BLOCK)).split(b"\n")))
+
+
+def _told(lines: list[bytes]) -> Iterator[ev.AnyEvent]:
     for line in reversed(lines):
-        if (event := ev.parse_line(line)) is not None:
+        if not line.startswith(b'{"kind":"step"') and (event := ev.parse_line(line)) is not None:
             yield event

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from tui_vae.config import RunConfig
+from tui_vae.core.flat import flatten_parameters
+from tui_vae.core.handwritten import HandwrittenStep, Result, can_differentiate
 from tui_vae.core.metrics import normalize
-from tui_vae.core.model import VAE, sample_posterior
+from tui_vae.core.model import VAE
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
 
 
@@ -57,7 +59,8 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
 class Learner:
     """A model that learns from uint8 images on its device.
 
-    No step waits for the device: sums gather there, and `take_means` reads them.
+    No step waits for the device: sums gather there, and `take_means` reads them. From here on the model's parameters
+    are views of one vector; it must not be moved to another device any more.
     """
 
     def __init__(self, config: RunConfig, model: VAE, device: torch.device) -> None:
@@ -68,7 +71,10 @@ class Learner:
         self._free_bits = config.free_bits
         self._half = config.precision == "bfloat16"
         self._counts_white = config.preset == "seed"
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        self._parameters = flatten_parameters(model)
+        written_out = device.type == "cpu" and not self._half and can_differentiate(model)
+        self._step_by_hand = HandwrittenStep(model) if written_out else None
+        self.optimizer = torch.optim.Adam([self._parameters], lr=config.lr, fused=device.type in ("cpu", "cuda"))
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         self._images = 0
@@ -76,25 +82,34 @@ class Learner:
     def step(self, images: Tensor, lr: float, beta: float) -> None:
         """Learn from uint8 images `(N, height, width)` on the device."""
         x = normalize(images)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._half):
-            mu, logvar = self.model.encode(x)
-            mu, logvar = mu.float(), logvar.float()
-            decoded = self.model.decode(sample_posterior(mu, logvar, self._noise))
-        decoded = decoded.float()
-        recon = squared_error(decoded, x).mean()
-        kl_dims = kl_per_dimension(mu, logvar)
-        kl = kl_dims.mean(dim=0).sum()
-        minimized = with_free_bits(kl_dims, self._free_bits) if self._free_bits else kl
-        loss = self._objective(recon, minimized, beta, self._pixels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        noise = torch.empty(len(images), self.model.latent_dim, device=self.device).normal_(generator=self._noise)
+        if self._step_by_hand is not None:
+            result = self._step_by_hand(x, noise, self._objective, beta, self._free_bits)
+        else:
+            result = self._step_by_autograd(x, noise, beta)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
         with torch.no_grad():
-            white = self._white_hits(decoded, images) if self._counts_white else torch.zeros_like(kl)
-            self._sums += torch.stack([loss.detach(), recon.detach(), kl.detach(), white]) * len(images)
+            sums = torch.stack([result.loss, result.recon, result.kl])
+            self._sums[:3].add_(sums, alpha=len(images))
+            if self._counts_white:
+                self._sums[3].add_(self._white_hits(result.decoded, images), alpha=len(images))
         self._images += len(images)
+
+    def _step_by_autograd(self, x: Tensor, noise: Tensor, beta: float) -> Result:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._half):
+            mu, logvar = self.model.encode(x)
+            mu, logvar = mu.float(), logvar.float()
+            decoded = self.model.decode(mu + torch.exp(0.5 * logvar) * noise)
+        decoded = decoded.float()
+        recon = squared_error(decoded, x).mean()
+        kl_dims = kl_per_dimension(mu, logvar)
+        loss = self._objective(recon, with_free_bits(kl_dims, self._free_bits), beta, self._pixels)
+        assert self._parameters.grad is not None
+        self._parameters.grad.zero_()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return Result(loss.detach(), recon.detach(), kl_dims.detach().mean(dim=0).sum(), decoded.detach())
 
     def take_means(self) -> Means:
         """Means over everything learnt from since the last call; waits for the device."""
@@ -107,9 +122,8 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimizer and noise under names for a checkpoint."""
         tensors = self.weights()
-        for index, parameter in enumerate(self.model.parameters()):
-            for name, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"adam.{index}.{name}"] = value
+        for name, value in self.optimizer.state[self._parameters].items():
+            tensors[f"adam.{name}"] = value
         tensors["noise"] = self._noise.get_state()
         return tensors
 
@@ -123,15 +137,14 @@ class Learner:
             KeyError, RuntimeError: they are not of this model.
         """
         restore_weights(self.model, tensors)
-        for index, parameter in enumerate(self.model.parameters()):
-            prefix = f"adam.{index}."
-            state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            if state:
-                on_device = self.optimizer.defaults["fused"]
-                self.optimizer.state[parameter] = {
-                    name: value.to(self.device if on_device or name != "step" else "cpu")
-                    for name, value in state.items()
-                }
+        prefix = "adam."
+        state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if state:
+            step_on_device = self.optimizer.defaults["fused"]
+            self.optimizer.state[self._parameters] = {
+                name: value.to(self.device if step_on_device or name != "step" else "cpu")
+                for name, value in state.items()
+            }
         self.restore_noise(tensors["noise"])
 
     def restore_noise(self, state: Tensor) -> None:
