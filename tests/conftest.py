@@ -1,4 +1,4 @@
-"""What every test stands on: temporary directories instead of the user's own, and real runs, ended by their own pids."""
+"""What every test stands on: temporary directories instead of the user's own; real runs, ended by their own pids."""
 
 import os
 import shutil
@@ -66,10 +66,11 @@ def kill_trainer(directory: RunDirectory) -> None:
 
 def wait_until(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
     """What `condition` returns as soon as that is true."""
-    deadline = time.monotonic() + timeout
+    start = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        waited = time.monotonic() - start
+        assert waited < timeout, "it did not happen in time"
+        time.sleep(min(0.2, 0.01 + waited / 20))
     return value
 
 

@@ -140,12 +140,20 @@ def test_gradients_of_an_objective_are_those_of_finite_differences(objective: st
 
 
 @pytest.mark.parametrize(
-    ("objective", "free_bits"), [("sigma", 0.0), ("mse", 0.0), ("mse", 0.05)], ids=["sigma", "mse", "free-bits"]
+    ("objective", "free_bits", "network"),
+    [
+        ("sigma", 0.0, {"activation": "silu", "norm": "layer", "output": "tanh"}),
+        ("mse", 0.0, {"activation": "relu", "norm": "none", "output": "sigmoid"}),
+        ("mse", 0.05, {"activation": "gelu", "norm": "layer", "output": "linear"}),
+    ],
+    ids=["sigma", "mse", "free-bits"],
 )
-def test_a_training_step_goes_down_the_loss_that_it_states(objective: str, free_bits: float) -> None:
+def test_a_training_step_goes_down_the_loss_that_it_states(
+    objective: str, free_bits: float, network: dict[str, str]
+) -> None:
     """Adam's first step moves each weight by lr against the sign of its gradient: here that of finite differences."""
-    config = make_config({"hidden": "6", "latent-dim": 3, "objective": objective, "free-bits": free_bits,
-                          "precision": "float32", "seed": 3})  # fmt: skip
+    config = make_config({"hidden": "6,5", "latent-dim": 3, "objective": objective, "free-bits": free_bits,
+                          "precision": "float32", "seed": 3, **network})  # fmt: skip
     dice = np.random.default_rng(4)
     images = torch.from_numpy(dice.integers(0, 256, (40, 28, 28), dtype=np.uint8))
     beta, cpu = 1.7, torch.device("cpu")
@@ -259,7 +267,7 @@ def test_evaluation_repeats_to_the_last_bit_and_changes_nothing(model_and_images
 
     (quiet, _), (watched, figures) = trained(False), trained(True)
     assert quiet.keys() == watched.keys()
-    assert {"noise", "adam.0.exp_avg", "model.encoder.0.weight"} <= quiet.keys()
+    assert len(quiet) > sum(name.startswith("model.") for name in quiet) > 0
     assert all(torch.equal(quiet[name], watched[name]) for name in quiet)
     assert len(figures) == 10
     assert all(first == second for first, second in figures)

@@ -155,7 +155,10 @@ def text_of(name: str, value: Any) -> str:
         return options()[name].unset or ""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def check_option(name: str, value: Any) -> Any:
@@ -192,7 +195,12 @@ def check_option(name: str, value: Any) -> Any:
     if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
         raise wrong("auto, cpu, cuda, cuda:N or mps")
     if name == "data_dir":
-        return str(Path(value).expanduser().absolute())  # a resumed run may have another working directory
+        try:
+            if b"\0" in value.encode():
+                raise ValueError
+            return str(Path(value).expanduser().absolute())  # a resumed run may have another working directory
+        except (ValueError, RuntimeError):  # not UTF-8, which config.toml must be; an unknown user's home
+            raise wrong("a path") from None
     return value
 
 
@@ -204,8 +212,8 @@ def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
     try:
         if isinstance(value, bool):
             raise ValueError
-        number = kind(value.replace("_", "") if isinstance(value, str) else value)
-        if number != (float(value) if not isinstance(value, int) else value) or not math.isfinite(number):
+        number = kind(value)
+        if not math.isfinite(number) or (isinstance(value, float) and number != value):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise wrong(noun + bounds) from None
@@ -256,5 +264,6 @@ def command_line(config: RunConfig) -> str:
     for name in options():
         value = getattr(config, name)
         if name != "preset" and value != getattr(base, name):
-            words += [f"--{outside(name)}", text_of(name, value)]
+            text = text_of(name, value)
+            words += [f"--{outside(name)}={text}"] if text.startswith("-") else [f"--{outside(name)}", text]
     return shlex.join(words)

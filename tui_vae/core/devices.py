@@ -22,7 +22,7 @@ def choose_device(wanted: str) -> torch.device:
     cuda_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
         if cuda_devices:
-            most_free = max(range(cuda_devices), key=lambda index: torch.cuda.mem_get_info(index)[0])
+            most_free = max(range(cuda_devices), key=_free_memory) if cuda_devices > 1 else 0
             return torch.device("cuda", most_free)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(wanted)
@@ -37,6 +37,17 @@ def choose_device(wanted: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UserError("there is no device 'mps': it needs an Apple GPU", "leave out --device, or say --device cpu")
     return device
+
+
+def _free_memory(index: int) -> int:
+    """Free bytes of a CUDA device, from the driver's management library where it can be asked.
+
+    CUDA itself would open a context on every device only to ask, half a gigabyte of somebody else's memory each.
+    """
+    try:
+        return torch.cuda.get_device_properties(index).total_memory - torch.cuda.device_memory_used(index)
+    except Exception:  # the library is optional, and its own errors are of no known type
+        return torch.cuda.mem_get_info(index)[0]
 
 
 def device_name(device: torch.device) -> str:

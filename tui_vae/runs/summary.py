@@ -77,7 +77,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
         age=age,
         elbo_bpd=test.elbo_bpd if test else None,
         dataset=run.dataset.name if run else "",
-        started=_started(directory),
+        started=started(directory),
     )
 
 
@@ -90,7 +90,7 @@ def state_of(directory: RunDirectory, newest: ev.StateEvent | None) -> str:
     return newest.state
 
 
-def _started(directory: RunDirectory) -> float | None:
+def started(directory: RunDirectory) -> float | None:
     """When the log's first line was written."""
     try:
         with directory.events.open("rb") as file:
