@@ -13,7 +13,7 @@ def open_app(options: argparse.Namespace) -> int:
 
     runs_dir = runs_directory(options.runs_dir)
     living = [directory.name for directory in list_runs(runs_dir) if directory.is_training()]
-    return run(runs_dir, living[0] if len(living) == 1 else None)
+    return run(runs_dir, living[0] if len(living) == 1 else None, options.color)
 
 
 def attach(options: argparse.Namespace) -> int:
@@ -21,4 +21,4 @@ def attach(options: argparse.Namespace) -> int:
     from tui_vae.ui.app import run
 
     runs_dir = runs_directory(options.runs_dir)
-    return run(runs_dir, find_run(runs_dir, options.name).name)
+    return run(runs_dir, find_run(runs_dir, options.name).name, options.color)

@@ -30,18 +30,21 @@ def make_parser() -> argparse.ArgumentParser:
     common.add_argument("--runs-dir", metavar="DIR", default=argparse.SUPPRESS,
                         help="where runs are kept (TUI_VAE_RUNS, else ./checkpoints)")  # fmt: skip
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
-    parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[common])
+    looks = Parser(add_help=False)
+    looks.add_argument("--color", choices=("auto", "truecolor", "256", "16", "none"), default=argparse.SUPPRESS,
+                       help="the app's colours, where the terminal's own are guessed wrongly")  # fmt: skip
+    parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[common, looks])
     parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
-    parser.set_defaults(run=_lazily("app", "open_app"), runs_dir=None, debug=False)
+    parser.set_defaults(run=_lazily("app", "open_app"), runs_dir=None, debug=False, color="auto")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
 
-    def add(name: str, module: str, summary: str) -> argparse.ArgumentParser:
+    def add(name: str, module: str, summary: str, *more: Parser) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
-                                      parents=[common])  # fmt: skip
+                                      parents=[common, *more])  # fmt: skip
         command.set_defaults(run=_lazily(module, name.replace("-", "_")))
         return command
 
-    attach = add("attach", "app", "open the app on a run, living or not; the newest by default")
+    attach = add("attach", "app", "open the app on a run, living or not; the newest by default", looks)
     attach.add_argument("name", metavar="RUN", nargs="?")
 
     train = add("train", "train", "train a new run and follow it; Ctrl-C stops it after a checkpoint")

@@ -23,6 +23,7 @@ from tui_vae.runs.launch import StartError, start_training
 
 INTERRUPTED = 130
 POLL = 0.1
+LOADING_LIMIT = 60.0
 
 
 def train(options: argparse.Namespace) -> int:
@@ -32,9 +33,27 @@ def train(options: argparse.Namespace) -> int:
     directory, _ = create_run(runs_directory(options.runs_dir), wanted)
     start_training(directory)
     if options.detach:
+        _wait_until_loaded(directory)
         print(directory.name)
         return 0
     return follow(directory, reporter(directory, options.json))
+
+
+def _wait_until_loaded(directory: RunDirectory) -> None:
+    """Wait until a run trains, so that what keeps it from training is said here; a long download is not waited for.
+
+    Raises:
+        UserError: it failed.
+    """
+    tail, history = ev.LogTail(directory.events), History()
+    deadline = time.monotonic() + LOADING_LIMIT
+    alive = True
+    while alive and history.run is None and time.monotonic() < deadline:
+        time.sleep(POLL)
+        alive = directory.is_training()
+        history.extend(tail.read_all())
+    if history.state and history.state.state == "failed":
+        raise _last_error(directory, history)
 
 
 class Reporter(Protocol):

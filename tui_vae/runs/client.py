@@ -35,7 +35,7 @@ def request(
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
-            connection.connect(str(directory.socket))
+            connection.connect(_address(directory))
             connection.sendall(protocol.frame(message))
             body = _receive(connection, protocol.frame_length(_receive(connection, protocol.HEADER_LENGTH)))
         reply = protocol.decode_reply(body)
@@ -52,6 +52,11 @@ def request(
     if not isinstance(reply, expected):
         raise RequestError(f"run {name!r} answered with {type(reply).__name__}, not {expected.__name__}")
     return reply
+
+
+def _address(directory: RunDirectory) -> str:
+    holder = directory.holder()
+    return holder.socket if holder and holder.socket else str(directory.socket)
 
 
 def _receive(connection: socket.socket, length: int) -> bytes:

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs.files import sync_directory
 
 LAST, BEST = "last.safetensors", "best.safetensors"
+HOLDER_LENGTH = 512  # bytes
 SOCKET_PATH_LIMIT = 104  # bytes: sun_path holds 108 on Linux and 104 on macOS
 
 
@@ -31,11 +33,15 @@ def finished_error(directory: RunDirectory) -> RunError:
     return RunError(f"run {directory.name!r} is finished", "say how many more epochs, such as --epochs 10")
 
 
+Mode = Literal["train", "serve"]
+
+
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds a run's lock: a process that trains it, or one that only serves its weights."""
+    """Who holds a run's lock: a process that trains it, or one that only serves its weights; and where it listens."""
 
     pid: int
-    mode: Literal["train", "serve"]
+    mode: Mode
+    socket: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,9 @@ class RunLock:
         RunError: another process holds it.
     """
 
-    def __init__(self, directory: RunDirectory, mode: Literal["train", "serve"]) -> None:
+    def __init__(self, directory: RunDirectory, mode: Mode) -> None:
+        self._holder = Holder(pid=os.getpid(), mode=mode)
+        self._writing = threading.Lock()
         self._file = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         # A reader that asks whether the lock is held shares it for an instant, so one refusal proves nothing.
         for attempt in range(50):
@@ -134,13 +142,21 @@ class RunLock:
                     os.close(self._file)
                     raise RunError(f"run {directory.name!r} already has a living process") from None
                 _pause()
-        self.announce(mode)
+        self._announce()
 
-    def announce(self, mode: Literal["train", "serve"]) -> None:
-        """Write into the lock who holds it."""
-        data = msgspec.json.encode(Holder(pid=os.getpid(), mode=mode))
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, data, 0)
+    def change_mode(self, mode: Mode) -> None:
+        """Tell whoever looks that this process trains now, or only serves."""
+        self._announce(mode=mode)
+
+    def listens_at(self, socket: Path) -> None:
+        """Tell whoever looks where to ask: their runtime directory may be another one, under sudo or cron."""
+        self._announce(socket=str(socket))
+
+    def _announce(self, **changes: str) -> None:
+        with self._writing:
+            self._holder = msgspec.structs.replace(self._holder, **changes)
+            # One write of one length, so that a reader never sees half of it.
+            os.pwrite(self._file, msgspec.json.encode(self._holder).ljust(HOLDER_LENGTH), 0)
 
     def release(self) -> None:
         os.close(self._file)

@@ -153,6 +153,28 @@ class History:
         return min(finite, key=lambda e: e.test.loss or 0.0, default=None)
 
 
+def read_newest(log: Path, size: int = 256 << 10) -> History | None:
+    """What the two ends of a long log tell, at once: the newest figures of the run. None where the whole is no longer.
+
+    Curves begin with the tail; what stands between the ends is missing.
+    """
+    try:
+        with log.open("rb") as file:
+            end = file.seek(0, 2)
+            if end <= 8 * size:
+                return None
+            file.seek(0)
+            head = file.read(size).rpartition(b"\n")[0]
+            file.seek(end - size)
+            tail = file.read().partition(b"\n")[2]
+    except FileNotFoundError:
+        return None
+    history = History()
+    history.extend(event for event in ev.parse_lines(head) if not isinstance(event, ev.StepEvent | ev.EpochEvent))
+    history.extend(ev.parse_lines(tail))
+    return history
+
+
 def read_history(log: Path) -> History:
     """The history as far as the log at `log` has been written."""
     history = History()

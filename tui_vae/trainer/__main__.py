@@ -36,7 +36,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: inbox.put(Ticket(Stop(), lambda reply: None)))
     os.nice(YIELDING)  # the app comes first
-    server = Server(directory, inbox)
+    server = Server(directory, lock, inbox)
     server.start()
     try:
         from tui_vae.trainer.process import RunProcess

@@ -32,7 +32,7 @@ class RunProcess:
             if wanted is None:
                 return 0
             more_epochs = wanted.epochs
-            self._lock.announce("train")
+            self._lock.change_mode("train")
         log = ev.EventLog(self._directory.events)
         try:
             return 0 if self._train(log, more_epochs) in ("finished", "stopped") else 1

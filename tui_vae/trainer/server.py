@@ -17,7 +17,7 @@ import msgspec
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import RunDirectory, RunLock
 
 SLOW_CLIENT = 30.0
 REBIND_EVERY = 2.0
@@ -70,8 +70,9 @@ class Server:
     (A user's runtime directory disappears with their last login session, and is back with the next; training goes on.)
     """
 
-    def __init__(self, directory: RunDirectory, inbox: Inbox) -> None:
+    def __init__(self, directory: RunDirectory, lock: RunLock, inbox: Inbox) -> None:
         self._directory = directory
+        self._lock = lock
         self._inbox = inbox
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -116,6 +117,7 @@ class Server:
         try:
             os.chmod(path, 0o600)
             inode = path.stat().st_ino
+            self._lock.listens_at(path)
             self._ready.set()
             while _inode(path) == inode and self._directory.socket == path:
                 await asyncio.sleep(REBIND_EVERY)

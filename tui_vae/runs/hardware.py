@@ -1,0 +1,112 @@
+"""How busy the device of a living run is. Where a library or a driver is missing, nothing is known, nothing fails."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Load:
+    """Of a GPU: its load in percent, its used memory in bytes, its temperature in °C.
+
+    Of a CPU: the whole machine's load, and the memory of the run's process.
+    """
+
+    percent: float | None = None
+    memory: int | None = None
+    temperature: float | None = None
+
+
+NOTHING = Load()
+
+
+class Sampler:
+    """Watches the device of one process. Asking takes milliseconds, the first time more: do it in a thread."""
+
+    def __init__(self, device: str, pid: int) -> None:
+        self.device, self.pid = device, pid
+        self._gpu: _Gpu | None = None
+        self._asked = False
+
+    def sample(self) -> Load:
+        if not self.device.startswith("cuda"):
+            return _cpu(self.pid)
+        if not self._asked:
+            self._asked = True
+            self._gpu = _Gpu.of(self.device, self.pid)
+        return self._gpu.sample() if self._gpu is not None else NOTHING
+
+
+def _cpu(pid: int) -> Load:
+    try:
+        import psutil
+    except ImportError:
+        return NOTHING
+    memory = None
+    with contextlib.suppress(psutil.Error):
+        memory = psutil.Process(pid).memory_info().rss
+    return Load(psutil.cpu_percent(interval=0.2), memory)
+
+
+class _Gpu:
+    """One NVIDIA GPU, through the driver's own library."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml, self._handle = nvml, handle
+
+    @classmethod
+    def of(cls, device: str, pid: int) -> _Gpu | None:
+        """The GPU that this process calls `cuda:N`; None where that cannot be told."""
+        try:
+            nvml: Any = importlib.import_module("pynvml")
+        except ImportError:
+            return None
+        try:
+            nvml.nvmlInit()
+            chosen = physical(device, _visible_to(pid))
+            if isinstance(chosen, int):
+                return cls(nvml, nvml.nvmlDeviceGetHandleByIndex(chosen))
+            return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(chosen)) if chosen else None
+        except (nvml.NVMLError, OSError):
+            return None
+
+    def sample(self) -> Load:
+        nvml, handle = self._nvml, self._handle
+        found: list[Any] = [None, None, None]
+        questions: tuple[Callable[[], float], ...] = (
+            lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+            lambda: int(nvml.nvmlDeviceGetMemoryInfo(handle).used),
+            lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        )
+        for at, question in enumerate(questions):
+            with contextlib.suppress(nvml.NVMLError):  # a part of a divided GPU knows its memory alone
+                found[at] = question()
+        return Load(*found)
+
+
+def physical(device: str, visible: str | None) -> int | str | None:
+    """The index or the UUID of a GPU where `CUDA_VISIBLE_DEVICES` may reorder them; None where that cannot be told."""
+    index = int(device.partition(":")[2] or 0)
+    if visible is None:
+        return index
+    entries = [entry.strip() for entry in visible.split(",")]
+    if index >= len(entries) or not re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", entries[index]):
+        return None
+    return int(entries[index]) if entries[index].isdigit() else entries[index]
+
+
+def _visible_to(pid: int) -> str | None:
+    """What the process sees, which this one need not."""
+    with contextlib.suppress(ImportError):
+        import psutil
+
+        with contextlib.suppress(psutil.Error, OSError):
+            visible: str | None = psutil.Process(pid).environ().get("CUDA_VISIBLE_DEVICES")
+            return visible
+    return os.environ.get("CUDA_VISIBLE_DEVICES")

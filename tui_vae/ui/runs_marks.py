@@ -1,0 +1,65 @@
+"""Which runs are marked, and the colour and sign that each keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui_vae.ui.glyphs import Glyphs
+
+MOST = 8
+"""Runs that can be marked at once: four colours, each with two signs."""
+
+COLOURS = 4
+_SIGNS, _PLAIN_SIGNS = "●■▲◆○□△◇", "ox+#@=%&"
+
+
+def sign(slot: int, glyphs: Glyphs) -> str:
+    """The sign of a series; no two that are marked at once share it."""
+    return (_SIGNS if glyphs.braille else _PLAIN_SIGNS)[slot % MOST]
+
+
+def role(slot: int) -> str:
+    """The name of a series' colour in the style sheet."""
+    return f"series-{slot % COLOURS}"
+
+
+class Marks:
+    """Marked runs, in the order of marking. A run that was marked once keeps its place in the colours."""
+
+    def __init__(self) -> None:
+        self.marked: list[Path] = []
+        self._slots: dict[Path, int] = {}
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self.marked
+
+    def toggle(self, path: Path) -> bool:
+        """Mark a run or take its mark away; False where there are too many marks already."""
+        if path in self.marked:
+            self.marked.remove(path)
+            return True
+        if len(self.marked) == MOST:
+            return False
+        taken = {self._slots[each] for each in self.marked}
+        if self._slots.get(path) in taken or path not in self._slots:
+            remembered = set(self._slots.values())
+            free = [slot for slot in range(MOST) if slot not in taken]
+            self._slots[path] = next((slot for slot in free if slot not in remembered), free[0])
+        self.marked.append(path)
+        return True
+
+    def slot(self, path: Path) -> int:
+        """Its place in the colours; the first one for a run that was never marked."""
+        return self._slots.get(path, 0)
+
+    def clear(self) -> None:
+        self.marked.clear()
+
+    def renamed(self, old: Path, new: Path) -> None:
+        self.marked = [new if path == old else path for path in self.marked]
+        if old in self._slots:
+            self._slots[new] = self._slots.pop(old)
+
+    def forget(self, path: Path) -> None:
+        self.marked = [each for each in self.marked if each != path]
+        self._slots.pop(path, None)
