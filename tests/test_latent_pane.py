@@ -1,0 +1,370 @@
+"""Latent: points as cells, the cursor and its latent, bars; and the pane against a process that answers it."""
+
+import math
+import random
+import re
+import struct
+import time
+from array import array
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+import pytest
+from fake_run import CLASSES, PIXELS, TEST_IMAGES, FakeProcess, labels, make_run
+from piloting import in_event_loop, until
+from rich.color import Color, ColorSystem
+from textual.geometry import Size
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+import tui_vae.ui
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import EventLog, StateEvent, StepEvent
+from tui_vae.ui.application import TuiVae
+from tui_vae.ui.images import cells
+from tui_vae.ui.kl_bars import KlBars, bar, row_of, top_of
+from tui_vae.ui.latent_images import ImageBoard, board_for
+from tui_vae.ui.latent_keys import View
+from tui_vae.ui.latent_pane import LatentPane
+from tui_vae.ui.latent_plane import Extent, Plane, as_bytes, between, extent_of, floats, plane_of
+from tui_vae.ui.latent_views import Look, Scatter
+from tui_vae.ui.scatter import gather
+
+DIMENSIONS = 4
+DEVIATIONS = (2.0, 1.0, 0.5, 0.05)
+KL = (2.5, 1.5, 3.5, 0.001)
+
+
+def pack(*values: float) -> bytes:
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def latent_of(index: int) -> tuple[float, ...]:
+    """Each class has its place on a circle; the third and fourth dimension follow the index."""
+    angle = 2 * math.pi * (index % 10) / 10
+    return 2 * math.cos(angle) + index / 1000, math.sin(angle), index / TEST_IMAGES, 0.0
+
+
+def picture_of(z: tuple[float, ...]) -> bytes:
+    """An image that tells its latent: one level for each dimension."""
+    levels = bytes(min(255, max(0, int(128 + 30 * value))) for value in z)
+    return levels * (PIXELS // len(z))
+
+
+def latent_map(step: int = 0, sign: float = 1.0) -> protocol.LatentMap:
+    points = [value for index in range(TEST_IMAGES) for value in (sign * latent_of(index)[0], latent_of(index)[1])]
+    return protocol.LatentMap(
+        epoch=step // 235, step=step, latent_dim=DIMENSIONS, origin=pack(0, 0, 0.5, 0),
+        directions=pack(sign, 0, 0, 0, 0, 1, 0, 0), points=pack(*points), labels=labels(), explained=(0.6, 0.3),
+        kl_per_dim=KL, deviations=DEVIATIONS,
+    )  # fmt: skip
+
+
+class LatentProcess(FakeProcess):
+    """Also answers what only Latent asks; slowly, where it has a `delay`."""
+
+    delay = 0.0
+
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        epoch = self.step // 235
+        match request:
+            case protocol.Map():
+                return latent_map(self.step, -1.0 if self.step % 2 else 1.0)
+            case protocol.Decode(z=z):
+                time.sleep(self.delay)
+                images = b"".join(map(picture_of, struct.iter_unpack(f"<{DIMENSIONS}f", z)))
+                return protocol.Images(epoch=epoch, step=self.step, images=images)
+            case protocol.Sample(count=count, source=source, seed=seed):
+                dice = random.Random(f"{source} {seed}")
+                images = b"".join(bytes([dice.randrange(256)]) * PIXELS for _ in range(count))
+                return protocol.Samples(epoch=epoch, step=self.step, source=source, images=images)
+            case protocol.Reconstruct(indices=indices):
+                reply = super()._answer(request)
+                assert isinstance(reply, protocol.Reconstructions)
+                return msgspec.structs.replace(reply, mu=pack(*(v for index in indices for v in latent_of(index))))
+        return super()._answer(request)
+
+    def decoded(self) -> list[bytes]:
+        return [request.z for request in self.asked if isinstance(request, protocol.Decode)]
+
+
+async def latent(app: TuiVae, pilot: Pilot[str]) -> LatentPane:
+    """Open the pane and wait for its plane and the image at the cursor."""
+    await pilot.press("3")
+    pane = app.screen.query_one(LatentPane)
+    await until(pilot, lambda: pane.query_one(Look).image is not None)
+    return pane
+
+
+def shown(pane: LatentPane) -> bytes | None:
+    return pane.query_one(Look).image
+
+
+def here(pane: LatentPane) -> bytes:
+    """The image that belongs to the cursor."""
+    assert pane.plane is not None
+    (z,) = struct.iter_unpack(f"<{DIMENSIONS}f", as_bytes([pane.plane.latent(*pane.scatter.cursor)]))
+    return picture_of(z)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+def test_points_become_cells_and_the_most_frequent_class_wins() -> None:
+    xs, ys = [0.1, 0.2, 0.9, 1.5, 3.9, 9.0, math.nan], [1.9, 1.8, 1.1, 0.1, 0.1, 0.5, 0.5]
+    found = gather(xs, ys, bytes([7, 7, 2, 2, 0, 1, 1]), Extent(0, 4, 0, 2), 4, 2)
+    assert list(found.classes) == [8, 0, 0, 0, 0, 3, 0, 1]
+    assert found.outside == 2 and found.dots[0] == 0x01 | 0x80 and found.dots[7] == 0x80
+
+
+def test_ten_thousand_points_are_quick() -> None:
+    dice = random.Random(0)
+    xs, ys = ([dice.gauss(0, 1) for _ in range(10_000)] for _ in range(2))
+    best = math.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        gather(xs, ys, bytes(index % 10 for index in range(10_000)), Extent(-3, 3, -3, 3), 100, 40)
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.05
+
+
+def test_the_cursor_and_its_latent() -> None:
+    plane = plane_of(latent_map())
+    assert list(plane.latent(2, -1)) == [2, -1, 0.5, 0]
+    extent = extent_of(plane)
+    for cell in ((0, 0), (17, 5), (39, 11)):
+        assert extent.cell(extent.centre(*cell, 40, 12), 40, 12) == cell
+    assert extent.cell((-99, 99), 40, 12) == (0, 0) and extent.cell((99, -99), 40, 12) == (39, 11)
+    at = plane.nearest(plane.xs[123], plane.ys[123])
+    assert at == 123
+    assert [row[1] for row in plane.traversal([0, 9, 9, 9], 1, (-3, 0, 3))] == [-3, 0, 3]
+    assert [row[3] for row in plane.traversal([9, 9, 9, 9], 3, (-3, 0, 3))] == [-3, 0, 3]  # inactive: the prior's σ
+    assert between([0, 2], [1, 0], 3) == [[0, 2], [0.5, 1], [1, 0]]
+    assert plane.active_units == 3 and plane.by_kl() == [2, 0, 1, 3]
+    assert floats(as_bytes([[0.5, 1.5]])) == array("f", [0.5, 1.5])
+
+
+def test_the_picture_neither_flips_nor_jumps() -> None:
+    before = plane_of(latent_map())
+    flipped = plane_of(latent_map(sign=-1.0), before)
+    assert flipped.xs == before.xs and list(flipped.latent(1, 0)) == list(before.latent(1, 0))
+    message = latent_map()
+    points = floats(message.points)
+    swapped = msgspec.structs.replace(
+        message, points=pack(*(value for a, b in zip(points[::2], points[1::2], strict=True) for value in (b, a))),
+        directions=message.directions[16:] + message.directions[:16], explained=(0.3, 0.6),
+    )  # fmt: skip
+    turned = plane_of(swapped, before)
+    assert turned.xs == before.xs and turned.explained == before.explained
+    extent = extent_of(before)
+    crept = replace(before, xs=array("f", [x * 0.97 for x in before.xs]))
+    assert extent_of(crept, extent) == extent
+    grown = replace(before, xs=array("f", [x * 3 for x in before.xs]))
+    assert extent_of(grown, extent).right > extent.right
+    broken = replace(before, xs=array("f", [math.nan] * len(before.xs)))
+    assert extent_of(broken, extent).right == extent.right
+
+
+def test_bars() -> None:
+    assert bar(1, 3) == "███" and bar(0.5, 3) == " ▄█" and bar(0, 3) == "   " and bar(1e-9, 3) == "  ▁"
+    assert bar(math.nan, 2) == "  "
+    assert top_of([2.9, 0.1]) >= 2.9 and top_of([]) == top_of([0.0]) == 1.0 == top_of([math.nan])
+    assert row_of(70, 32, 0).count == 32 and row_of(70, 32, 0).step == 2
+    window = row_of(70, 512, 300)
+    assert window.step == 1 and window.first <= 300 < window.first + window.count <= 512
+
+
+@pytest.mark.parametrize(("width", "height"), [(78, 20), (118, 27), (118, 35), (158, 43), (198, 55), (40, 9)])
+def test_boards_stay_inside(width: int, height: int) -> None:
+    for turned in (False, True):
+        for head, foot, odd in ((1, 0, True), (0, 1, False)):
+            board = board_for(Size(width, height), turned, head, foot, odd)
+            x, y = board.place(board.capacity - 1)
+            assert x + cells(board.scale).width <= width and y + cells(board.scale).height + foot <= height
+            assert not odd or board.columns % 2
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1.
+VISION = {
+    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+
+
+def lab(colour: Color, vision: str) -> tuple[float, float, float]:
+    assert colour.triplet is not None
+    linear = [(v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4) for v in colour.triplet.normalized]
+    r, g, b = (min(1, max(0, sum(map(float.__mul__, map(float, row), linear)))) for row in VISION[vision])
+    xyz = (0.4339, 0.3762, 0.1899), (0.2126, 0.7152, 0.0722), (0.0177, 0.1095, 0.8730)
+    shares = [row[0] * r + row[1] * g + row[2] * b for row in xyz]
+    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in shares)
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+def test_class_colours_are_exact_in_256_and_apart_for_every_eye() -> None:
+    sheet = (Path(tui_vae.ui.__file__).parent / "latent.tcss").read_text()
+    found = [Color.parse(colour) for colour in re.findall(r"latent--class-\d \{ color: (#\w+)", sheet)]
+    assert len(found) == 20
+    for colours in (found[:10], found[10:]):
+        for colour in colours:
+            ansi = colour.downgrade(ColorSystem.EIGHT_BIT)
+            assert colour.triplet == ansi.get_truecolor() or colour.name == "#121212"
+        for vision in VISION:
+            places = [lab(colour, vision) for colour in colours]
+            assert min(math.dist(a, b) for a, b in combinations(places, 2)) > 22, vision
+
+
+@in_event_loop
+async def test_the_image_follows_the_cursor(run: RunDirectory) -> None:
+    """One request in flight; of the positions that are passed meanwhile only the newest is asked for."""
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            assert shown(pane) == here(pane) and pane.scatter.cursor == (0, 0)
+            process.delay = 0.1
+            before = len(process.decoded())
+            for _ in range(12):
+                pane.action_move(1, 0)
+                pane.action_move(0, -1)
+            await until(pilot, lambda: shown(pane) == here(pane))
+            assert pane.scatter.cursor[0] > 0 < pane.scatter.cursor[1]
+            assert 1 <= len(process.decoded()) - before <= 2
+            assert pane.plane is not None
+            assert process.decoded()[-1] == as_bytes([pane.plane.latent(*pane.scatter.cursor)])
+            await pilot.press("enter")
+            nearest = pane.plane.nearest(*pane.scatter.cursor)
+            assert nearest is not None and pane.scatter.cursor == (pane.plane.xs[nearest], pane.plane.ys[nearest])
+            await pilot.press("home")
+            await pilot.click(Scatter, offset=(5, 3))
+            assert pane.scatter.cursor[0] < 0 < pane.scatter.cursor[1]
+            await until(pilot, lambda: shown(pane) == here(pane))
+
+
+@in_event_loop
+async def test_moving_the_cursor_repaints_two_lines(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            before = next(iter(pane.scatter._tiles.values())).lines
+            await pilot.press("down")
+            await until(pilot, lambda: next(iter(pane.scatter._tiles.values())).lines != before)
+            after = next(iter(pane.scatter._tiles.values())).lines
+            assert sum(a is not b for a, b in zip(before, after, strict=True)) == 2
+
+
+@in_event_loop
+async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+
+            board = pane.query_one("#latent-traverse", ImageBoard)
+            await pilot.press("v")
+            await until(pilot, lambda: bool(board.pictures))
+            columns = board.board(pane.room).columns
+            first = struct.unpack(f"<{DIMENSIONS}f", process.decoded()[-1][:16])
+            assert pane.dimension == 2 and first == pytest.approx((0, 0, 0.5 - 3 * 0.5, 0))
+            assert len(board.pictures) == columns * min(DIMENSIONS, board.board(pane.room).rows)
+            await pilot.press("down", "down", "down", "down")
+            await until(pilot, lambda: any("inactive" in part[0] for part in board.heads[-1]))
+            assert pane.dimension == 3
+
+            board = pane.query_one("#latent-interpolate", ImageBoard)
+            await pilot.press("tab")
+            await until(pilot, lambda: bool(board.pictures))
+            assert board.pictures[1].image == picture_of(latent_of(0))
+            assert board.pictures[-2].image == picture_of(latent_of(1))
+            await pilot.press("b", *["backspace"] * 3, *"57", "enter")
+            await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(57)))
+            await pilot.press("down", "left")
+            await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(56)))
+            assert pane.ends == {"a": 1, "b": 56}
+
+            board = pane.query_one("#latent-samples", ImageBoard)
+            await pilot.press("v")
+            await until(pilot, lambda: bool(board.pictures))
+            fitted = board.pictures
+            await pilot.press("g")
+            await until(pilot, lambda: board.pictures != fitted)
+            prior = board.pictures
+            await pilot.press("d")
+            await until(pilot, lambda: board.pictures not in (fitted, prior))
+            newest = process.asked[-1]
+            assert isinstance(newest, protocol.Sample) and newest.source == "prior" and newest.seed
+
+            await pilot.press("v", "o", "home", "left", "left", "left")
+            bars = pane.query_one(KlBars)
+            assert bars.display and bars.order == [0, 1, 2, 3] and bars.place == 0
+            assert "3 of 4 active" in str(bars.border_subtitle) and "1 inactive" in str(bars.border_subtitle)
+            await pilot.press("enter")
+            assert pane.view is View.TRAVERSE and pane.dimension == 0
+
+
+@in_event_loop
+async def test_marks_and_classes(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await latent(app, pilot)
+            text = "".join(segment.text for line in pane.scatter._lines for segment in line)
+            await pilot.press("shift+right", "a", "c", "c")
+            assert pane.plane is not None and pane.ends["a"] == pane.plane.nearest(*pane.scatter.cursor)
+            assert pane.scatter.label == 1 and pane.query_one(Look).names == CLASSES
+            assert any("a" in segment.text for line in pane.scatter._tiles[0, 0].lines for segment in line)
+            await pilot.press("m")
+            assert "".join(segment.text for line in pane.scatter._lines for segment in line) != text
+
+
+@in_event_loop
+async def test_a_living_run_is_followed_until_frozen(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_vae.ui.latent_pane.MAP_SECONDS", 0.2)
+    monkeypatch.setattr("tui_vae.ui.latent_pane.IMAGE_SECONDS", 0.2)
+    EventLog(run.events).write(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+
+    def advance(process: FakeProcess) -> None:
+        process.step += 101
+        process.log(StepEvent(epoch=8, step=process.step, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1,
+                              images_per_s=1))  # fmt: skip
+
+    def step(plane: Plane | None) -> int:
+        return plane.step if plane else 0
+
+    with LatentProcess(run, "train") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            xs = pane.plane.xs if pane.plane else None
+            advance(process)  # whose directions point the other way
+            await until(pilot, lambda: step(pane.plane) == process.step)
+            assert pane.plane is not None and pane.plane.xs == xs
+            await pilot.press("f")
+            frozen = process.step
+            advance(process)
+            await until(pilot, lambda: app.session is not None and app.session.history.step == process.step)
+            pane._follow()
+            await pilot.pause(0.3)
+            assert step(pane.plane) == frozen
+
+
+@in_event_loop
+async def test_a_run_without_a_checkpoint_says_so(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        pane = app.screen.query_one(LatentPane)
+        message = pane.query_one("#latent-message", Static)
+        await until(pilot, lambda: "no checkpoint yet" in str(message.content))
+        process = LatentProcess(run, "serve")
+        await pilot.press("enter")
+        await until(pilot, lambda: shown(pane) is not None)
+        process.die()

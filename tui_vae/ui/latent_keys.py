@@ -1,0 +1,78 @@
+"""Latent's views, and the keys that do something in each of them."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from textual.binding import Binding, BindingType
+
+FAR = 8
+"""So many cells the cursor moves with shift."""
+
+
+class View(Enum):
+    PLANE = "plane"
+    TRAVERSE = "traverse"
+    INTERPOLATE = "interpolate"
+    SAMPLES = "samples"
+    KL = "KL"
+
+
+VIEWS = tuple(View)
+
+MARK = Binding.Group("mark")
+
+BINDINGS: list[BindingType] = [
+    Binding("v,tab", "turn_view(1)", "view", id="latent.view", tooltip="The next view: plane, traverse, …"),
+    Binding("V,shift+tab", "turn_view(-1)", "view back", id="latent.view-back", show=False,
+            tooltip="The view before"),
+    Binding("left", "move(-1, 0)", "left", id="latent.left", show=False,
+            tooltip="Cursor left; b: the test image before; the bar before"),
+    Binding("right", "move(1, 0)", "right", id="latent.right", show=False,
+            tooltip="Cursor right; b: the next test image; the next bar"),
+    Binding("up", "move(0, -1)", "up", id="latent.up", show=False,
+            tooltip="Cursor up; the dimension above; a: the test image before"),
+    Binding("down", "move(0, 1)", "down", id="latent.down", show=False,
+            tooltip="Cursor down; the dimension below; a: the next test image"),
+    Binding("shift+left", f"far(-{FAR}, 0)", "far left", id="latent.far-left", show=False,
+            tooltip="Cursor far to the left"),
+    Binding("shift+right", f"far({FAR}, 0)", "far right", id="latent.far-right", show=False,
+            tooltip="Cursor far to the right"),
+    Binding("shift+up", f"far(0, -{FAR // 2})", "far up", id="latent.far-up", show=False,
+            tooltip="Cursor far up"),
+    Binding("shift+down", f"far(0, {FAR // 2})", "far down", id="latent.far-down", show=False,
+            tooltip="Cursor far down"),
+    Binding("enter", "open", "nearest", id="latent.open",
+            tooltip="Cursor to the nearest test image; from the bars to that dimension's traversal"),
+    Binding("home", "home", "mean", id="latent.home", tooltip="Cursor back to the mean of all test images"),
+    Binding("a", "mark('a')", "mark a", id="latent.mark-a", group=MARK,
+            tooltip="Interpolate from this test image: the one nearest to the cursor, or by its index"),
+    Binding("b", "mark('b')", "mark b", id="latent.mark-b", group=MARK,
+            tooltip="Interpolate to this test image: the one nearest to the cursor, or by its index"),
+    Binding("c", "choose_class(1)", "class", id="latent.class", tooltip="Only one class in colour: the next one"),
+    Binding("C", "choose_class(-1)", "class back", id="latent.class-back", show=False,
+            tooltip="Only one class in colour: the one before"),
+    Binding("m", "signs", "marks", id="latent.signs", tooltip="The classes' signs everywhere, or dots among them"),
+    Binding("o", "order", "order", id="latent.order", tooltip="Dimensions by their number, or by their KL"),
+    Binding("d", "draw", "draw", id="latent.draw", tooltip="Draw new samples"),
+    Binding("g", "source", "Gaussian", id="latent.source",
+            tooltip="Samples from the Gaussian fitted to the encoder's z, or from the prior N(0, I)"),
+    Binding("z", "size", "size", id="latent.size", tooltip="Images at full or half size"),
+    Binding("f", "freeze", "freeze", id="latent.freeze", tooltip="Freeze the view, or follow the newest weights"),
+    Binding("p", "app.turn_pen", "colours", id="latent.palette", tooltip="Light on black, or ink on paper"),
+]  # fmt: skip
+
+ACTIONS: dict[str, set[View]] = {
+    "move": {View.PLANE, View.TRAVERSE, View.INTERPOLATE, View.KL},
+    "far": {View.PLANE},
+    "open": {View.PLANE, View.KL},
+    "home": {View.PLANE, View.TRAVERSE},
+    "mark": {View.PLANE, View.INTERPOLATE},
+    "choose_class": {View.PLANE},
+    "signs": {View.PLANE},
+    "order": {View.TRAVERSE, View.KL},
+    "draw": {View.SAMPLES},
+    "source": {View.SAMPLES},
+    "size": {View.TRAVERSE, View.INTERPOLATE, View.SAMPLES},
+}
+"""In which views an action makes sense; those not named do everywhere."""
