@@ -122,17 +122,6 @@ def test_points_become_cells_and_the_most_frequent_class_wins() -> None:
     assert found.outside == 2 and found.dots[0] == 0x01 | 0x80 and found.dots[7] == 0x80
 
 
-def test_ten_thousand_points_are_quick() -> None:
-    dice = random.Random(0)
-    xs, ys = ([dice.gauss(0, 1) for _ in range(10_000)] for _ in range(2))
-    best = math.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        gather(xs, ys, bytes(index % 10 for index in range(10_000)), Extent(-3, 3, -3, 3), 100, 40)
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.05
-
-
 def test_the_cursor_and_its_latent() -> None:
     plane = plane_of(latent_map())
     assert list(plane.latent(2, -1)) == [2, -1, 0.5, 0]
