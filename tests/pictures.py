@@ -75,7 +75,8 @@ def draw_cell(
 
 def main() -> int:
     PICTURES.mkdir(exist_ok=True)
-    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp()
+    for name in ("XDG_RUNTIME_DIR", "TUI_VAE_STATE"):
+        os.environ[name] = tempfile.mkdtemp()
     command = [sys.executable, "-m", "tui_vae", "--runs-dir", str(ROOT / "checkpoints"), "attach", "demo"]
     with Terminal(command, columns=132, rows=40, env={"COLORTERM": "truecolor"}) as terminal:
         terminal.until("finished")

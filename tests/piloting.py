@@ -2,18 +2,24 @@
 
 import asyncio
 import functools
+import os
+import tempfile
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest import mock
 
 from textual.pilot import Pilot
 
 
 def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """A coroutine as a test that pytest runs without plugins."""
+    """A coroutine as a test that pytest runs without plugins, far from the user's own settings and habits."""
 
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))
+        with tempfile.TemporaryDirectory() as folder:
+            own = {"TUI_VAE_STATE": f"{folder}/state", "TUI_VAE_CONFIG": f"{folder}/config.toml"}
+            with mock.patch.dict(os.environ, {**own, **os.environ}):
+                asyncio.run(test(*args, **kwargs))
 
     return run
 

@@ -1,5 +1,6 @@
 """The app from its start to its farewell: starting, steering, noticing a crash, leaving."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,18 +9,20 @@ from pathlib import Path
 import pytest
 from fake_run import FakeProcess, make_run
 from piloting import in_event_loop, until
+from rich.color import Color, ColorSystem
 from textual.pilot import Pilot
 from textual.widgets import Input, Label, OptionList, Static
 
+from tui_vae.config import RunConfig, make_config
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.events import EventLog, StateEvent
+from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import app as door
-from tui_vae.ui import terminal
+from tui_vae.ui import forecast, settings, steering, terminal, theme
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.commands import commands
-from tui_vae.ui.dialogs import Confirm, Help
+from tui_vae.ui.dialogs import Choose, Confirm, Help
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.run_screen import RunScreen
 from tui_vae.ui.start_screen import StartScreen
@@ -81,8 +84,6 @@ async def test_one_key_starts_the_default(tmp_path: Path, trainers: Trainers) ->
 
 @in_event_loop
 async def test_the_start_screen_opens_runs_newest_first(tmp_path: Path) -> None:
-    import os
-
     for age, name in enumerate(("newest", "older", "demo")):
         directory = make_run(tmp_path, name, epochs=1)
         os.utime(directory.events, (1e9 - age, 1e9 - age))
@@ -119,6 +120,9 @@ async def test_the_form_checks_fills_and_starts(tmp_path: Path, trainers: Traine
         assert str(form.query_one("#command", Static).content) == (
             "tui-vae train --preset seed --name my-run --latent-dim 7"
         )
+        assert "408,094 parameters" in str(form.query_one("#forecast", Static).content)
+        await pilot.press("ctrl+y")
+        assert app.clipboard == "tui-vae train --preset seed --name my-run --latent-dim 7"
         await pilot.press("enter")
         await until(pilot, lambda: bool(trainers.started))
         config = trainers.started[0][0].read_config()
@@ -141,10 +145,39 @@ async def test_steering_a_living_run(run: RunDirectory, live: FakeProcess) -> No
         await pilot.press("r")
         await until(pilot, lambda: any("already" in message for message in told(app)))
         await pilot.press("x")
-        assert isinstance(app.screen, Confirm)
+        assert isinstance(app.screen, Choose)
         await pilot.press("escape", "x", "enter")
         await until(pilot, lambda: protocol.Stop() in live.asked)
         assert sum(request == protocol.Stop() for request in live.asked) == 1
+
+
+@in_event_loop
+async def test_a_kill_says_what_it_loses_and_hits_nothing_but_a_trainer(
+    run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+
+    def kill(pid: int, sign: int) -> None:
+        killed.append(pid)
+        live.die()
+        monkeypatch.setattr(live, "die", lambda: None)
+
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        live.log(StepEvent(epoch=4, step=800, images=0, loss=1, recon=1, kl=1, lr=1e-3, beta=1, images_per_s=1))
+        await until(pilot, lambda: app.session is not None and app.session.history.step == 800)
+        await pilot.press("x", "down", "enter")
+        assert isinstance(app.screen, Confirm)
+        assert "The 95 steps since the checkpoint at step 705 are lost" in app.screen._explanation
+        await pilot.press("enter")  # the lock is this test's own
+        await until(pilot, lambda: any("not one that can be killed" in message for message in told(app)))
+        monkeypatch.setattr(steering, "_is_trainer", lambda pid: True)
+        monkeypatch.setattr(steering.os, "kill", kill)
+        await pilot.press("x", "down", "enter", "enter")
+        await until(pilot, lambda: app.session is not None and app.session.state == "crashed")
+        await pilot.pause(0.3)
+        assert killed == [os.getpid()] and not any("continues from" in message for message in told(app))
 
 
 @in_event_loop
@@ -211,6 +244,71 @@ async def test_leaving_says_how_to_come_back(run: RunDirectory, live: FakeProces
 
 
 @in_event_loop
+async def test_keys_of_the_users_own(run: RunDirectory, live: FakeProcess) -> None:
+    settings.config_file().write_text(
+        '[keys]\nrun.pause = "ctrl+t"\n"pane.browse" = "f5"\n"run.stpo" = "z"\nrun.save = "n"\nrun.export = 3\n'
+    )
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await until(pilot, lambda: any("no command run.stpo (did you mean run.stop?)" in said for said in told(app)))
+        assert any("run.save cannot have the key n: run.new has it" in said for said in told(app))
+        assert any("the keys of run.export must be a text" in said for said in told(app))
+        await pilot.press("space", "ctrl+t")
+        await until(pilot, lambda: app.session is not None and app.session.state == "paused")
+        await pilot.press("s")  # its usual key
+        await until(pilot, lambda: protocol.Checkpoint() in live.asked)
+        await pilot.press("f5")
+        await until(pilot, lambda: app.habits.pane == "browse")
+
+
+@in_event_loop
+async def test_habits_are_kept_from_one_session_to_the_next(run: RunDirectory) -> None:
+    with FakeProcess(run, "serve"):
+        app = TuiVae(run.path.parent, run)
+        async with app.run_test(size=(120, 32)) as pilot:
+            await opened(app, pilot)
+            app.action_turn_theme()
+            app.action_turn_pen()
+            await pilot.press("2")
+            await until(pilot, lambda: settings.read_habits().pane == "browse")
+        app = TuiVae(run.path.parent, run)
+        async with app.run_test(size=(120, 32)) as pilot:
+            await until(pilot, lambda: bool(app.screen.query("#browse")))
+            assert app.theme == theme.LIGHT.name and app.pen.paper
+    settings.habits_file().write_text("{")
+    assert settings.read_habits() == settings.Habits()
+    settings.habits_file().unlink()
+    settings.habits_file().parent.rmdir()
+    settings.habits_file().parent.write_text("a file is in the way")
+    settings.write_habits(b"{}")
+    assert settings.read_habits() == settings.Habits()
+
+
+@pytest.mark.parametrize("name", [each.name for each in theme.THEMES])
+def test_themes_arrive_as_they_are_meant_in_256_colours(name: str) -> None:
+    meant = next(each for each in theme.THEMES if each.name == name)
+    sent = theme.for_terminal(meant, "256")
+    for there, here in ((sent.variables, meant.variables), (vars(sent), vars(meant))):
+        for key, colour in here.items():
+            if isinstance(colour, str) and colour.startswith("#"):
+                arrived = Color.parse(str(there[key])).downgrade(ColorSystem.EIGHT_BIT).get_truecolor()
+                assert arrived.hex == colour, key
+
+
+def test_forecasts(run: RunDirectory) -> None:
+    assert forecast.parameters_of(RunConfig()) == 1_094_992
+    assert forecast.parameters_of(make_config({"preset": "seed"})) == 418_104
+    paces = forecast.read_paces(run.path.parent)
+    assert forecast.seconds_of(RunConfig(device="cuda"), paces) is None
+    known = forecast.seconds_of(RunConfig(epochs=10), paces)  # an epoch took 2.6 s
+    assert known is not None and known == (pytest.approx(26, rel=0.01), "cpu")
+    assert forecast.forecast(
+        RunConfig(), paces
+    ) == "1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 0:26 on cpu"
+
+
+@in_event_loop
 async def test_every_key_has_an_id_a_tooltip_and_a_line_in_the_help(run: RunDirectory) -> None:
     app = TuiVae(run.path.parent, run)
     with FakeProcess(run, "serve"):
@@ -245,6 +343,9 @@ def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert terminal.why_not({"TERM": "xterm-256color"}, is_terminal=True) is None
     assert terminal.has_unicode({}) and terminal.has_unicode({"LANG": "de_DE.UTF-8"})
     assert not terminal.has_unicode({"LANG": "C", "LC_CTYPE": "C.UTF-8"}) and not terminal.has_unicode({"LC_ALL": "C"})
+    environ = {"TERM": "xterm", "NO_COLOR": "1"}
+    terminal.settle(environ, "256")
+    assert environ["TEXTUAL_COLOR_SYSTEM"] == "256" and "NO_COLOR" not in environ
     environ = {"TERM": "foot"}
     terminal.settle(environ)
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "truecolor" and environ["TEXTUAL_ANIMATIONS"] == "none"

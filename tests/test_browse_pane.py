@@ -11,11 +11,21 @@ from textual.pilot import Pilot
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import StepEvent
+from tui_vae.ui import settings
 from tui_vae.ui.application import TuiVae
+from tui_vae.ui.browse_classes import ClassTable
+from tui_vae.ui.browse_facts import facts_of
 from tui_vae.ui.browse_pane import BrowsePane
 from tui_vae.ui.browse_views import OneImage, PairGrid, grid_for, portrait_for
 from tui_vae.ui.catalogue import Catalogue, Pager
-from tui_vae.ui.images import cells
+from tui_vae.ui.images import Band, cells
+
+
+def opening(run: RunDirectory) -> TuiVae:
+    """The app as it was left in Browse."""
+    app = TuiVae(run.path.parent, run)
+    app.habits.pane = "browse"
+    return app
 
 
 async def browse(app: TuiVae, pilot: Pilot[str]) -> BrowsePane:
@@ -71,7 +81,7 @@ def test_catalogue_orders_the_worst_first() -> None:
 
 @in_event_loop
 async def test_paging_class_and_order(run: RunDirectory) -> None:
-    app = TuiVae(run.path.parent, run)
+    app = opening(run)
     with FakeProcess(run, "serve"):
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
@@ -85,14 +95,72 @@ async def test_paging_class_and_order(run: RunDirectory) -> None:
             await until(pilot, lambda: shown(pane) == [2, 12, 22, 32])
             assert {pair.label for pair in pane.grid.pairs} == {CLASSES[2]}
             await pilot.press("o")
-            await until(pilot, lambda: pane.errors is not None and shown(pane) == pane.pager.shown)
+            await until(pilot, lambda: pane.measured is not None and shown(pane) == pane.pager.shown)
             errors = [pair.mse or 0 for pair in pane.grid.pairs]
             assert errors == sorted(errors, reverse=True)
 
 
 @in_event_loop
+async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("w")
+            table = pane.query_one(ClassTable)
+            await until(pilot, lambda: len(table.rows) == len(CLASSES))
+            means = [row.mean for row in table.rows]
+            assert table.display and not pane.grid.display and means == sorted(means, reverse=True)
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: pane.grid.display and shown(pane) == pane.pager.shown)
+            assert {pair.label for pair in pane.grid.pairs} == {table.rows[1].name}
+            errors = [pair.mse or 0 for pair in pane.grid.pairs]
+            assert errors == sorted(errors, reverse=True)
+            assert ("measured", "now") in [(item.label, item.value) for item in facts_of(pane).items]
+            asked = process.asked.count(protocol.TestErrors())
+            process.step += 500
+            await pilot.press("u")
+            await until(pilot, lambda: pane.measured is not None and pane.measured.step == process.step)
+            assert process.asked.count(protocol.TestErrors()) == asked + 1
+
+
+@in_event_loop
+async def test_marked_images_are_remembered(run: RunDirectory) -> None:
+    with FakeProcess(run, "serve"):
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            await browse(app, pilot)
+            await pilot.press("m", "right", "m", "right", "m", "m")
+            await until(pilot, lambda: list(settings.read_habits().marks.values()) == [[0, 1]])
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("C")
+            await until(pilot, lambda: shown(pane) == [0, 1])
+            await pilot.press("m")
+            await until(pilot, lambda: pane.marked == [1])
+
+
+@in_event_loop
+async def test_newer_weights_repaint_no_original(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            bands = list(pane.grid.query(Band))
+            await until(pilot, lambda: len(bands) == 4 and all(band.size.width for band in bands))
+            repainted: set[Band] = set()
+            for band in bands:
+                band.refresh = lambda *regions, band=band: repainted.add(band) if len(regions) > 2 else None
+            process.step += 3000
+            pane._load()
+            await until(pilot, lambda: pane.weights is not None and pane.weights[1] == process.step)
+            assert repainted == set(bands[1::2])
+
+
+@in_event_loop
 async def test_one_image_large(run: RunDirectory) -> None:
-    app = TuiVae(run.path.parent, run)
+    app = opening(run)
     with FakeProcess(run, "serve") as process:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
@@ -113,7 +181,7 @@ async def test_one_image_large(run: RunDirectory) -> None:
 
 @in_event_loop
 async def test_living_runs_are_followed_until_frozen(run: RunDirectory) -> None:
-    app = TuiVae(run.path.parent, run)
+    app = opening(run)
 
     def advance(process: FakeProcess) -> None:
         process.step += 100
@@ -153,7 +221,7 @@ async def test_saved_previews_until_the_model_is_loaded(run: RunDirectory, monke
         started[-1].directory.socket.rename(str(directory.socket) + ".later")  # it lives, and does not listen yet
 
     monkeypatch.setattr(launch, "start_serving", start_serving)
-    app = TuiVae(run.path.parent, run)
+    app = opening(run)
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.press("2")
         pane = app.screen.query_one(BrowsePane)
@@ -169,7 +237,7 @@ async def test_saved_previews_until_the_model_is_loaded(run: RunDirectory, monke
 
 @in_event_loop
 async def test_time_lapse_plays_to_its_end(run: RunDirectory) -> None:
-    app = TuiVae(run.path.parent, run)
+    app = opening(run)
     with FakeProcess(run, "serve") as process:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from array import array
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_vae.ui import charts, numbers, raster, scales
+from tui_vae.ui import axis, charts, numbers, raster, scales
+from tui_vae.ui.axis import Axis
 from tui_vae.ui.charts import Control, Sources, View
 from tui_vae.ui.curves import Curve
 from tui_vae.ui.glyphs import ASCII, UNICODE, Glyphs
@@ -21,13 +23,18 @@ figures = st.one_of(st.none(), st.floats(1e-3, 99_999), st.floats(-99_999, -1e-3
 
 def curve(points: list[float], limit: int = 64, smoothing: float = 0.0) -> Curve:
     made = Curve(smoothing, limit)
-    made.extend((float(step), value) for step, value in enumerate(points, 1))
+    made.extend([float(step) for step in range(1, len(points) + 1)], points)
     return made
+
+
+def to(end: float) -> Axis:
+    """An axis of steps up to that one."""
+    return Axis(0.0, end)
 
 
 @given(st.lists(any_values, max_size=500), st.integers(1, 80), st.sampled_from([4, 16, 64]))
 def test_extremes_survive_in_at_most_one_entry_a_column(points: list[float], width: int, limit: int) -> None:
-    runs = curve(points, limit).runs(max(1, len(points)), width)
+    runs = curve(points, limit).runs(to(max(1, len(points))).edges(width))
     columns = [column for run in runs for column in run]
     finite = [value for value in points if math.isfinite(value)]
     assert len({column.x for column in columns}) == len(columns)
@@ -44,11 +51,11 @@ def test_extremes_survive_in_at_most_one_entry_a_column(points: list[float], wid
 def test_a_bounded_curve_keeps_its_newest_smoothed_value(points: list[float], limit: int) -> None:
     bounded, whole = curve(points, limit * 2, 0.9), curve(points, 1024, 0.9)
     assert len(bounded) <= limit * 2
-    assert bounded.at(len(points)) == whole.at(len(points))
+    assert bounded.at(len(points)) == pytest.approx(whole.at(len(points)), rel=1e-9, abs=1e-6)
 
 
 def test_a_gap_divides_a_curve() -> None:
-    runs = curve([1.0, 2.0, math.nan, 4.0, 5.0]).runs(5, 10)
+    runs = curve([1.0, 2.0, math.nan, 4.0, 5.0]).runs(to(5).edges(10))
     assert [[column.low for column in run] for run in runs] == [[1.0, 2.0], [4.0, 5.0]]
 
 
@@ -74,6 +81,9 @@ def test_clipping_cuts_at_the_edges() -> None:
         (0, 25_000, ["0", "10k", "20k"]),
         (0.008, 0.014, ["0.008", "0.010", "0.012", "0.014"]),
         (0, 1e-4, ["0", "5e-5", "1e-4"]),
+        (1e-4, 3e-4, ["1e-4", "2e-4", "3e-4"]),
+        (1e-4, 2e-4, ["1e-4", "1.5e-4", "2e-4"]),
+        (1.1e-3, 1.2e-3, [".00110", ".00115", ".00120"]),
     ],
 )
 def test_ticks_are_round_and_short(low: float, high: float, expected: list[str]) -> None:
@@ -104,7 +114,8 @@ def test_the_x_axis_is_never_shorter_than_what_has_happened(now: float, total: f
 def sources(points: list[float]) -> Sources:
     tests = [(float(step), points[step - 1]) for step in range(20, len(points) + 1, 20)]
     test = Curve()
-    test.extend(tests)
+    for point in tests:
+        test.add(*point)
     return Sources(curve(points, 1024, 0.9), Curve(), test, [], tests)
 
 
@@ -118,7 +129,7 @@ def text(chart: charts.Chart) -> list[str]:
     st.sampled_from([UNICODE, ASCII]),
 )  # fmt: skip
 def test_every_chart_fills_its_cells(points: list[float], width: int, height: int, log: bool, signs: Glyphs) -> None:
-    view = View(width, height, max(1.0, len(points)), log, cursor=len(points) / 2)
+    view = View(width, height, to(max(1.0, len(points))), log, cursor=len(points) / 2)
     chart = charts.draw(sources(points), [Control(5.0, "lr 1e-3")], view, signs)
     assert [len(row) for row in text(chart)] == [width] * height
     if not signs.braille:
@@ -127,7 +138,7 @@ def test_every_chart_fills_its_cells(points: list[float], width: int, height: in
 
 def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
     points = [50 * math.exp(-step / 30) + 20 for step in range(100)]
-    chart = charts.draw(sources(points), [Control(50.0, "β 2")], View(60, 12, 100.0), UNICODE)
+    chart = charts.draw(sources(points), [Control(50.0, "β 2")], View(60, 12, to(100.0)), UNICODE)
     roles = {span.role for row in chart.rows for span in row}
     assert {"label", "band", "train", "test", "mark"} <= roles
     assert sum(row.count("●") for row in text(chart)) == 5
@@ -136,23 +147,82 @@ def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
 
 def test_a_spike_reaches_the_top_and_an_infinity_does_not() -> None:
     points = [10.0 + step % 3 for step in range(100)]
-    calm = charts.draw(sources([*points, math.inf, math.nan]), [], View(60, 8, 102.0), UNICODE)
+    calm = charts.draw(sources([*points, math.inf, math.nan]), [], View(60, 8, to(102.0)), UNICODE)
     assert calm.scale.high <= 13
-    spiked = charts.draw(sources([*points[:50], 17.0, *points[50:]]), [], View(60, 8, 101.0), UNICODE)
+    spiked = charts.draw(sources([*points[:50], 17.0, *points[50:]]), [], View(60, 8, to(101.0)), UNICODE)
     assert spiked.scale.high >= 17
 
 
 def test_a_logarithm_of_what_is_not_positive_is_refused() -> None:
-    view = View(60, 8, 100.0, log=True)
+    view = View(60, 8, to(100.0), log=True)
     assert charts.draw(sources([float(n) for n in range(-5, 60)]), [], view, UNICODE).log_refused
     positive = charts.draw(sources([10.0**n for n in (3, 2, 1, 0)]), [], view, UNICODE)
     assert not positive.log_refused
     assert [tick.label for tick in positive.scale.ticks] == ["1", "10", "100", "1k"]
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(any_values, min_size=20, max_size=60), st.integers(0, 59), st.integers(5, 40), st.integers(1, 40),
+    st.sampled_from([0.0, 0.6, 0.97]),
+)  # fmt: skip
+def test_a_narrow_window_is_drawn_from_the_series_itself(
+    points: list[float], first: int, length: int, width: int, smoothing: float
+) -> None:
+    xs, ys = array("d", range(1, len(points) + 1)), array("d", points)
+    made = Curve(smoothing, 16, whole=(xs, ys))
+    made.extend(xs, ys)
+    edges = Axis(float(first), float(first + length)).edges(width)
+    columns = [column for run in made.runs(edges) for column in run]
+    inside = [y for x, y in zip(xs, points, strict=True) if edges[0] <= x <= edges[-1] and math.isfinite(y)]
+    assert len({column.x for column in columns}) == len(columns)
+    if inside and sum(edges[0] <= x <= edges[-1] for x in xs) <= 2 * (width - 1):
+        assert min(column.low for column in columns) <= min(inside)
+        assert max(column.high for column in columns) >= max(inside)
+    exact, read = curve(points, 1024, smoothing).at(len(points)), made.at(len(points))
+    assert exact is not None and read is not None
+    if all(map(math.isfinite, points)):  # of a series with gaps, less of the past is taken into account
+        assert read.smooth == pytest.approx(exact.smooth, rel=1e-6, abs=1e-3)
+
+
+@given(st.floats(0, 1), st.lists(st.sampled_from([0.5, 2.0]), max_size=12), st.floats(-3, 3))
+def test_looking_closer_keeps_its_place_and_panning_stays_inside(place: float, factors: list[float], by: float) -> None:
+    limits = now = Axis(0.0, 400.0, axis.Linear(40.0), "epochs")
+    around = now.step(place)
+    for factor in factors:
+        window = axis.zoomed(now, around, factor, limits)
+        if window is None:
+            now = limits
+            continue
+        assert limits.window.first - 1e-6 <= window.first < around + 1e-6 <= window.last + 2e-6
+        closer = Axis(window.first / 40, window.last / 40, limits.unit, "epochs")
+        if factor < 1:
+            assert closer.place(around) == pytest.approx(now.place(around), abs=1e-6)
+        now = closer
+    moved = axis.panned(now, by, limits)
+    assert moved.first >= -1e-6 and moved.last <= limits.window.last + 1e-6
+    assert moved.last - moved.first == pytest.approx(now.window.last - now.window.first)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(80, ["0", "0:20", "0:40", "1:00", "1:20"]), (3 * 3600, ["0", "1:00:00", "2:00:00", "3:00:00"]),
+     (9 * 86400, ["0", "2d 00h", "4d 00h", "6d 00h", "8d 00h"])],
+)  # fmt: skip
+def test_times_are_round(seconds: float, expected: list[str]) -> None:
+    assert [tick.label for tick in scales.time_ticks(0, seconds, 5)] == expected
+
+
+def test_a_path_becomes_braille_and_signs() -> None:
+    assert raster.rasterize((((0, 0), (3, 0), (3, 7)),), 2, 2, raster.BRAILLE) == (" ⢸", "⣀⣸")
+    rows = raster.rasterize((((0, 0), (4, 2)),), 5, 3, raster.signs("*"))
+    assert rows[0].endswith("*") and "*" in rows[1] and rows[2].startswith("*")
+    assert all(sum(row[column] == "*" for row in rows) == 1 for column in range(5))
+
+
 def test_labels_of_the_x_axis_never_overlap() -> None:
     ticks = scales.ticks(0, 20_000, 10)
-    placed = charts.place_labels(ticks, 20_000, 40)
+    placed = charts.place_labels(Axis(0, 20_000, ticks=ticks), 40)
     assert all(start + len(label) < after for (start, label), (after, _) in pairwise(placed))
     assert placed[0] == (0, "0")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +16,11 @@ from textual.pilot import Pilot
 
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
+from tui_vae.runs import hardware
 from tui_vae.runs.directory import RunDirectory, RunLock, create_run
-from tui_vae.runs.history import History
-from tui_vae.ui import glyphs, progress, status_line, theme
+from tui_vae.runs.history import History, read_newest
+from tui_vae.ui import axis, glyphs, progress, run_curves, status_line, theme
+from tui_vae.ui.axis import Axis
 from tui_vae.ui.chart_widget import ChartWidget
 from tui_vae.ui.epoch_table import EpochTable
 from tui_vae.ui.run_curves import MEASURES, RunCurves
@@ -65,7 +70,7 @@ def trained(epochs: int, state: ev.RunState | None = None) -> Iterator[ev.AnyEve
     for step in range(1, epochs * STEPS_AN_EPOCH + 1):
         yield step_event(step, step / 10)
         if step == 60:
-            yield ev.ControlEvent(t=START + 6, command="beta", value=2.0, epoch=2, step=60)
+            yield ev.ControlEvent(t=START + 6, command="set beta", value=2.0, epoch=2, step=60)
         if step % STEPS_AN_EPOCH == 0:
             yield epoch_event(step // STEPS_AN_EPOCH)
     if state is not None:
@@ -191,10 +196,10 @@ async def test_the_cursor_reads_all_charts_at_once_and_stays_on_the_axis(run: Ru
     async with app.run_test(size=(120, 32)) as pilot:
         await seen(app, pilot, "● test")
         await pilot.press("left")
-        assert (await seen(app, pilot, "epoch 10.00")).count("epoch 10.00") >= 3
+        shown = await seen(app, pilot, "epoch 10.00 · step 400 · 0:40 · escape leaves the cursor")
+        assert "raw 20.10  ─ train 20.12  ● test 27.20" in shown
         await pilot.press("t", "left")
-        shown = await seen(app, pilot, "step 3")
-        assert "x in steps" not in shown  # a finished run has no room for settings
+        await seen(app, pilot, "step 3")
         await pilot.press(*["shift+left"] * 7)
         assert app.query_one(TrainPane).cursor == 0
         await pilot.press("escape")
@@ -236,6 +241,129 @@ async def test_a_new_step_repaints_only_what_it_changes(run: RunDirectory, monke
     lock.release()
 
 
+@in_event_loop
+async def test_other_charts_show_the_conditions_and_the_newest_values(run: RunDirectory) -> None:
+    write(run, trained(10, "finished"))
+    app = Demo(run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await seen(app, pilot, "● test")
+        await pilot.press("v")
+        shown = await seen(app, pilot, "−ELBO, bits a pixel")
+        for words in ("● test 6.740", "learning rate", "0.002", "╭ β ", "images/s EMA 0.9", "26.4k"):
+            assert words in shown
+        await pilot.press("m")
+        assert "smoothed 0.97" in await seen(app, pilot, "images/s EMA 0.97")
+        await pilot.press("v")
+        await seen(app, pilot, "reconstruction EMA 0.97")
+
+
+@in_event_loop
+async def test_charts_hold_still_once_zoomed_until_they_follow_again(run: RunDirectory) -> None:
+    lock = RunLock(run, "train")
+    write(run, trained(3))
+    app = Demo(run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await seen(app, pilot, "● test")
+        pane = app.query_one(TrainPane)
+        for unit in ("epochs", "steps", "time"):
+            assert pane.unit == unit
+            await pilot.press("i", "i", "comma")
+            held = pane.window
+            assert held is not None and 0 <= held.first < held.last <= 160 and held.last - held.first < 50
+            newest = app.session.history.step
+            write(run, [step_event(newest + 1, (newest + 1) / 10)])
+            await until(pilot, lambda newest=newest: app.session.history.step > newest)
+            assert "held, f follows" in await seen(app, pilot, "reconstruction held") and pane.window == held
+            await pilot.press("o", "o", "o")
+            assert pane.window is None
+            await pilot.press("i", "f", "t")
+            assert pane.window is None
+    lock.release()
+
+
+@in_event_loop
+async def test_the_log_shows_messages_and_the_trainers_words_until_it_is_left(run: RunDirectory) -> None:
+    run.log.write_text("Traceback\n  \x1b[31mValueError: odd\x1b[0m\n")
+    warning = ev.WarningEvent(t=START + 5, message="the disk is [nearly] full", hint="make room")
+    write(run, [*trained(2), warning, ev.ErrorEvent(t=START + 9, message="it broke"), ev.StateEvent(state="failed")])
+    app = Demo(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await seen(app, pilot, "● test")
+        await pilot.press("w")
+        shown = await seen(app, pilot, "ValueError: odd")
+        for words in ("warning  the disk is [nearly] full", "make room", "error    it broke", "trainer.log"):
+            assert words in shown
+        assert "reconstruction" not in shown
+        await pilot.press("escape")
+        await seen(app, pilot, "reconstruction")
+
+
+def test_marks_name_what_was_changed_by_hand() -> None:
+    history = History()
+    told = (("set lr", 3e-4, 5), ("pause", None, 7), ("resume", None, 7), ("checkpoint", None, 9), ("stop", None, 9),
+            ("resume", None, 9))  # fmt: skip
+    for second, (command, value, step) in enumerate(told):
+        history.apply(ev.ControlEvent(t=START + second, command=command, value=value, epoch=1, step=step))
+    labels = [(mark.step, mark.label) for mark in run_curves.control_marks(history)]
+    assert labels == [(5, "lr 3e-4"), (7, "paused 0:01"), (9, "saved"), (9, "stopped"), (9, "resumed")]
+
+
+def test_wall_time_leaves_out_what_no_process_trained() -> None:
+    history = History()
+    history.extend(trained(2))
+    history.apply(ev.RunEvent(**{**{name: getattr(run_event(step=80), name) for name in run_event().__struct_fields__},
+                                 "t": START + 1000}))  # fmt: skip
+    history.extend([step_event(step, 1000 + (step - 80) / 10) for step in range(81, 121)])
+    whole = axis.whole(history, "time")
+    assert [round(whole.unit.of(step)) for step in (40, 80, 120)] == [4, 8, 12]
+    assert whole.unit.step(whole.unit.of(33)) == pytest.approx(33)
+    assert whole.text(80) == "0:08"
+
+
+def test_the_ends_of_a_long_log_tell_the_newest_at_once(run: RunDirectory) -> None:
+    write(run, trained(10, "finished"))
+    assert read_newest(run.events) is None
+    newest = read_newest(run.events, size=4096)
+    assert newest is not None and newest.run is not None and newest.state is not None
+    assert (newest.step, newest.epochs[-1].epoch, newest.state.state) == (400, 10, "finished")
+
+
+class FakeDriver(types.ModuleType):
+    """NVIDIA's library on a machine with two GPUs, of which the second does not know its temperature."""
+
+    NVMLError = type("NVMLError", (Exception,), {})
+    NVML_TEMPERATURE_GPU = 0
+
+    def nvmlInit(self) -> None: ...
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> types.SimpleNamespace:
+        return types.SimpleNamespace(gpu=40 + handle)
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> types.SimpleNamespace:
+        return types.SimpleNamespace(used=(handle + 1) << 30)
+
+    def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> int:
+        if handle:
+            raise self.NVMLError
+        return 55
+
+
+def test_the_load_is_of_the_device_that_the_run_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeDriver("pynvml"))
+    monkeypatch.setattr(hardware, "_visible_to", lambda pid: "1,0")
+    assert hardware.Sampler("cuda:1", 1).sample() == hardware.Load(40.0, 1 << 30, 55.0)
+    assert hardware.Sampler("cuda:0", 1).sample() == hardware.Load(41.0, 2 << 30, None)
+    assert hardware.Sampler("cuda:2", 1).sample() == hardware.NOTHING
+    assert hardware.physical("cuda", "GPU-1a-2b") == "GPU-1a-2b"
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert hardware.Sampler("cuda:0", 1).sample() == hardware.NOTHING
+    load = hardware.Sampler("cpu", os.getpid()).sample()
+    assert load.percent is not None and load.memory is not None and load.temperature is None
+
+
 def test_curves_are_read_anew_when_a_resume_rewrites_the_past() -> None:
     history, curves = History(), RunCurves()
     history.extend(trained(3))
@@ -248,8 +376,9 @@ def test_curves_are_read_anew_when_a_resume_rewrites_the_past() -> None:
     assert len(curves._sources["recon"].test_epochs) == len(history.epochs) == 2
     fresh = RunCurves()
     fresh.read(history)
+    edges = Axis(0.0, 140.0).edges(50)
     assert fresh._sources["recon"].steps is not None
-    assert fresh._sources["recon"].steps.runs(140, 50) == steps.runs(140, 50)
+    assert fresh._sources["recon"].steps.runs(edges) == steps.runs(edges)
 
 
 def test_the_end_is_foretold_from_the_pace_once_it_is_known() -> None:

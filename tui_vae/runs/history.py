@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby
 from pathlib import Path
 
 import msgspec
@@ -46,7 +46,7 @@ class StepSeries:
             flat = array("d", [math.nan if value is None else value for value in values])
         columns = {name: flat[at :: len(STEP_FIELDS)] for at, name in enumerate(STEP_FIELDS)}
         known, steps = self.columns["step"], columns["step"]
-        if (known and steps[0] <= known[-1]) or not all(one < next_one for one, next_one in pairwise(steps)):
+        if (known and steps[0] <= known[-1]) or not all(map(float.__lt__, steps, steps[1:])):
             for event in events:
                 self.append(event)
             return

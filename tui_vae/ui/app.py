@@ -10,8 +10,8 @@ from tui_vae.errors import UserError
 from tui_vae.ui import terminal
 
 
-def run(runs_dir: Path, run: str | None = None) -> int:
-    """Open the app on a run, or on the start screen; the exit code.
+def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
+    """Open the app on a run, or on the start screen; the exit code. `colour` is what `--color` asked for.
 
     Raises:
         UserError: this terminal cannot show the app, or there is no such run.
@@ -19,7 +19,7 @@ def run(runs_dir: Path, run: str | None = None) -> int:
     refusal = terminal.why_not(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
     if refusal is not None:
         raise UserError(*refusal)
-    terminal.settle(os.environ)
+    terminal.settle(os.environ, colour)
     from tui_vae.runs.directory import find_run
     from tui_vae.ui.application import TuiVae
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.theme import Theme
 
 from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory, create_run, runs_directory
-from tui_vae.ui import terminal, theme
+from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images import Canvas, Depth, Pen
 from tui_vae.ui.messages import OpenRun, StartRun
@@ -45,17 +50,44 @@ class TuiVae(App[str]):
         super().__init__()
         self.runs_dir = runs_dir
         self._first_run = run
+        self.habits = settings.read_habits()
         for each in theme.THEMES:
-            self.register_theme(each)
-        self.theme = theme.DARK.name
-        self.set_reactive(TuiVae.pen, Pen.for_terminal(self))
+            self.register_theme(theme.for_terminal(each, self.console.color_system))
+        self.theme = self.habits.theme if self.habits.theme in self.available_themes else theme.DARK.name
+        self.set_reactive(TuiVae.pen, replace(Pen.for_terminal(self), paper=self.habits.paper))
+        self._keys, self._complaint = settings.read_keys()
+        self.set_keymap(self._keys)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.DEFAULT_VARIABLES
 
     def on_mount(self) -> None:
         self.set_class(not terminal.has_unicode(os.environ), "-ascii")
+        self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.push_screen(self._run_screen(self._first_run) if self._first_run else self._start_screen())
+        if self._complaint:
+            self._complain(self._complaint)
+        if self._keys:
+            self.run_worker(self._check_keys())
+
+    async def _check_keys(self) -> None:
+        """Give up keys that cannot be. It needs all of the app's modules, so it is done behind the first paint."""
+        from tui_vae.ui.keymap import checked, known_commands
+
+        good, complaints = checked(self._keys, await asyncio.to_thread(known_commands))
+        if complaints:
+            self.set_keymap(good)
+            self._complain("\n".join(complaints))
+
+    def _complain(self, text: str) -> None:
+        self.notify(text, title="Your settings", severity="warning", timeout=15, markup=False)
+
+    def on_habits_changed(self) -> None:
+        self._write_habits()
+
+    @work(exclusive=True, group="habits")
+    async def _write_habits(self) -> None:
+        await asyncio.to_thread(settings.write_habits, msgspec.json.encode(self.habits))
 
     def watch_pen(self) -> None:
         for canvas in self.screen.query(Canvas):
@@ -99,6 +131,36 @@ class TuiVae(App[str]):
 
     def action_turn_pen(self) -> None:
         self.pen = self.pen.turned()
+        self.habits.paper = self.pen.paper
+        self.on_habits_changed()
+
+    def action_turn_theme(self) -> None:
+        """The light theme where the present one is dark, and the other way round."""
+        self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name
+
+    def _theme_changed(self, theme: Theme) -> None:
+        self.habits.theme = theme.name
+        self.on_habits_changed()
+
+    def action_copy(self, what: str) -> None:
+        """Put the run's name, or the command that comes back to it, on the clipboard of whoever sits here (OSC 52)."""
+        if self.session is not None:
+            text = self.session.name if what == "name" else self._way_back(self.session)
+            self.copy_to_clipboard(text)
+            self.notify(f"Copied, if your terminal allows it: {text}", timeout=4, markup=False)
+
+    def action_picture(self) -> None:
+        """Save what is on the screen. After the next repaint: the palette, from which it is called, is still there."""
+        self.call_after_refresh(self._save_picture)
+
+    def _save_picture(self) -> None:
+        name = self.session.name if self.session else "start"
+        try:
+            file = self.save_screenshot(f"tui-vae-{name}-{time.strftime('%Y%m%d-%H%M%S')}.svg", str(Path.cwd()))
+        except OSError as error:
+            self.notify(f"The picture cannot be written: {error}", severity="error", markup=False)
+        else:
+            self.notify(f"Written: {file}", markup=False)
 
     def action_help(self) -> None:
         from tui_vae.ui.dialogs import Help
@@ -120,10 +182,14 @@ class TuiVae(App[str]):
         if session is None or not session.alive:
             return ""
         what = "is paused" if session.state == "paused" else "goes on"
+        return f"training of {session.name} {what}; come back with: {self._way_back(session)}"
+
+    def _way_back(self, session: RunSession) -> str:
+        """The command that opens this run, typed in this directory."""
         words = ["tui-vae", "attach", session.name]
         if self.runs_dir != runs_directory():
             words += ["--runs-dir", str(self.runs_dir)]
-        return f"training of {session.name} {what}; come back with: {shlex.join(words)}"
+        return shlex.join(words)
 
     def get_key_display(self, binding: Binding) -> str:
         return super().get_key_display(binding).replace("⏎", "enter")
@@ -133,4 +199,11 @@ class TuiVae(App[str]):
             if command.action != "command_palette":
                 act = partial(self.run_action, command.action, command.node)
                 yield SystemCommand(command.tooltip, f"key {' or '.join(command.keys)}", act)
-        yield SystemCommand("Change the theme", "dark, light and others", self.action_change_theme)
+        if self.session is not None:
+            yield SystemCommand("Copy the name of the run", self.session.name, partial(self.action_copy, "name"))
+            come_back = self._way_back(self.session)
+            yield SystemCommand("Copy the command that comes back to the run", come_back, partial(self.action_copy, ""))
+        yield SystemCommand("Save a picture of the screen", f"SVG, into {Path.cwd()}", self.action_picture)
+        other = "light" if self.current_theme.dark else "dark"
+        yield SystemCommand(f"Turn to the {other} theme", "remembered", self.action_turn_theme)
+        yield SystemCommand("Choose a theme", "dark, light and others", self.action_change_theme)

@@ -3,79 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
-from enum import Enum
+import time
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.ui.browse_status import BrowseFacts, BrowseStatus, Item
+from tui_vae.ui.browse_classes import ClassTable
+from tui_vae.ui.browse_facts import facts_of
+from tui_vae.ui.browse_keys import ACTIONS, BINDINGS, View
+from tui_vae.ui.browse_status import BrowseStatus
 from tui_vae.ui.browse_views import OneImage, PairGrid
-from tui_vae.ui.catalogue import Catalogue, Order, Pager, Pair, errors_of, pairs_of
+from tui_vae.ui.catalogue import MARKED, Catalogue, Measured, Order, Pager, Pair, measured, pairs_of
 from tui_vae.ui.dialogs import AskNumber
+from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.previews import Film, read_film
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
 
 LIVE_SECONDS = 2.0
+MEASURE_SECONDS = 10.0
+"""Between two measurements that nobody asked for: one takes the trainer a pass over the test set."""
 FRAME_SECONDS = 0.25
 PATIENCE = 0.3
 NO_MODEL = "the model does not answer; enter tries again"
 
 
-class View(Enum):
-    PAGE = "page"
-    IMAGE = "image"
-    FILM = "film"
-
-
 class BrowsePane(Widget, can_focus=True):
     """Pages of pairs; one image large; the previews as a time-lapse."""
 
-    PAGING = Binding.Group("page")
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "previous", id="browse.left", show=False, tooltip="Previous image, or frame"),
-        Binding("right", "step(1)", "next", id="browse.right", show=False, tooltip="Next image, or frame"),
-        Binding("up", "row(-1)", "up", id="browse.up", show=False, tooltip="The image above"),
-        Binding("down", "row(1)", "down", id="browse.down", show=False, tooltip="The image below"),
-        Binding("pagedown,j", "turn(1)", "next page", id="browse.page-down", group=PAGING,
-                tooltip="Next page (also j)"),
-        Binding("pageup,k", "turn(-1)", "previous page", id="browse.page-up", group=PAGING,
-                tooltip="Previous page (also k)"),
-        Binding("home", "ends(0)", "first", id="browse.home", show=False, tooltip="First image"),
-        Binding("end", "ends(-1)", "last", id="browse.end", show=False, tooltip="Last image"),
-        Binding("enter", "open", "large", id="browse.open", tooltip="The selected image large, with its difference"),
-        Binding("escape", "close", "back", id="browse.close", tooltip="Back to the page"),
-        Binding("c", "choose_class(1)", "class", id="browse.class", tooltip="Only one class: the next one"),
-        Binding("C", "choose_class(-1)", "class back", id="browse.class-back", show=False,
-                tooltip="Only one class: the one before"),
-        Binding("o", "order", "order", id="browse.order", tooltip="By index, or by error, the worst first"),
-        Binding("g", "go_to", "go to", id="browse.go-to", tooltip="Go to a test image by its index"),
-        Binding("t", "film", "time-lapse", id="browse.film", tooltip="Play how the preview images were learnt"),
-        Binding("f", "freeze", "freeze", id="browse.freeze", tooltip="Freeze the images, or follow the newest weights"),
-        Binding("p", "app.turn_pen", "colours", id="browse.palette", tooltip="Light on black, or ink on paper"),
-        Binding("z", "size", "size", id="browse.size", tooltip="Images at full or half size"),
-    ]  # fmt: skip
-
-    ACTIONS: ClassVar[dict[str, set[View]]] = {
-        "step": {View.PAGE, View.IMAGE, View.FILM},
-        "row": {View.PAGE},
-        "turn": {View.PAGE},
-        "ends": {View.PAGE, View.IMAGE, View.FILM},
-        "open": {View.PAGE},
-        "close": {View.IMAGE, View.FILM},
-        "choose_class": {View.PAGE},
-        "order": {View.PAGE},
-        "go_to": {View.PAGE, View.IMAGE},
-        "film": {View.PAGE, View.FILM},
-        "freeze": {View.PAGE, View.IMAGE},
-        "size": {View.PAGE, View.FILM},
-    }
-    """In which views an action makes sense; those not named do everywhere."""
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
 
     def __init__(self, session: RunSession) -> None:
         super().__init__()
@@ -84,20 +45,23 @@ class BrowsePane(Widget, can_focus=True):
         self.pager = Pager()
         self.film = Film()
         self.catalogue: Catalogue | None = None
-        self.errors: array[float] | None = None
+        self.measured: Measured | None = None
         self.label: int | None = None
-        self.order = Order.INDEX
+        self.habits = habits_of(self.app)
+        self.order = Order.WORST if self.habits.worst_first else Order.INDEX
+        self.marked = self.habits.marks.get(str(session.directory.path), [])
         self.frozen = False
         self.note = ""
         self.weights: tuple[int, int] | None = None
         """Epoch and step of the weights that made what is shown; None while that is a saved preview."""
-        self._portrait_index: int | None = None
+        self._measured_at = 0.0
 
     def compose(self) -> ComposeResult:
         yield BrowseStatus()
         with Vertical():
             yield PairGrid()
             yield OneImage()
+            yield ClassTable()
 
     def on_mount(self) -> None:
         self.set_interval(LIVE_SECONDS, self._follow)
@@ -107,7 +71,7 @@ class BrowsePane(Widget, can_focus=True):
         self.run_worker(self._show_saved(), group="saved")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self.view in self.ACTIONS.get(action, set(View))
+        return self.view in ACTIONS.get(action, set(View))
 
     def timely(self, action: str) -> bool:
         return action != "freeze" or self.session.alive
@@ -133,8 +97,6 @@ class BrowsePane(Widget, can_focus=True):
         if self.view is View.PAGE and self.catalogue and self.grid.capacity != self.pager.capacity:
             self._load()
 
-    # Loading
-
     def _load(self) -> None:
         """Bring what is on screen up to date with place, order and weights. A newer call replaces an older one."""
         self.run_worker(self._loading(), group="load", exclusive=True)
@@ -142,10 +104,11 @@ class BrowsePane(Widget, can_focus=True):
     async def _loading(self) -> None:
         try:
             catalogue = self.catalogue or await self._open_catalogue()
-            if self.order is Order.WORST and self.errors is None:
-                self._say("measuring the error of every test image …")
-                self.errors = errors_of(await self.session.ask(protocol.TestErrors(), protocol.Errors))
-                self._reorder()
+            if self.measured is None and (self.order is Order.WORST or self.view is View.CLASSES):
+                await self._measure()
+            if self.view is View.CLASSES:
+                self._show_classes(catalogue)
+                return
             wanted = self._wanted()
             if not wanted:
                 return
@@ -166,6 +129,20 @@ class BrowsePane(Widget, can_focus=True):
             self.app.notify(str(error), title="The model cannot be asked", severity="error", markup=False)
         self._say(NO_MODEL)
 
+    async def _measure(self) -> None:
+        self._say("measuring the error of every test image …")
+        self.measured = measured(await self.session.ask(protocol.TestErrors(), protocol.Errors))
+        self._measured_at = time.monotonic()
+        if self.order is Order.WORST:
+            self._reorder(keep=self.view is View.IMAGE)
+
+    def _show_classes(self, catalogue: Catalogue) -> None:
+        if self.measured is not None:
+            self.note = ""
+            self.weights = self.weights or (self.measured.epoch, self.measured.step)
+            self.query_one(ClassTable).show(catalogue.by_class(self.measured.errors))
+            self._refresh_status()
+
     async def _open_catalogue(self) -> Catalogue:
         self._say("the model is being loaded …")
         description = await self.session.ask(protocol.Describe(), protocol.Description)
@@ -185,8 +162,8 @@ class BrowsePane(Widget, can_focus=True):
         if self.catalogue is None:
             return
         current = self.pager.current
-        errors = self.errors if self.order is Order.WORST else None
-        self.pager.order = self.catalogue.chosen(self.label, errors)
+        errors = self.measured.errors if self.measured and self.order is Order.WORST else None
+        self.pager.order = self.catalogue.chosen(self.label, errors, self.marked)
         if not (keep and current is not None and self.pager.find(current)):
             self.pager.place = 0
 
@@ -210,6 +187,7 @@ class BrowsePane(Widget, can_focus=True):
         if self.view is View.IMAGE:
             self.query_one(OneImage).show(pairs[0], f"{self.pager.place + 1:,} of {len(self.pager.order):,}")
         elif self.view is View.PAGE:
+            self.grid.marked = frozenset(self.marked)
             self.grid.show(pairs, self.pager.place - self.pager.start)
         self._refresh_status()
 
@@ -217,7 +195,10 @@ class BrowsePane(Widget, can_focus=True):
         """The newest weights, every other second, for what can be seen."""
         if not self.watched or not self.live or self.view is View.FILM or self.weights is None:
             return
-        if self.session.state == "training" and self.session.history.step > self.weights[1]:
+        if self.view is View.CLASSES:
+            if time.monotonic() - self._measured_at > MEASURE_SECONDS and self.session.state == "training":
+                self.action_measure()
+        elif self.session.state == "training" and self.session.history.step > self.weights[1]:
             self._load()
 
     # What the keys do
@@ -231,7 +212,9 @@ class BrowsePane(Widget, can_focus=True):
             self._moved()
 
     def action_row(self, by: int) -> None:
-        if self.pager.step(by * self.grid.columns):
+        if self.view is View.CLASSES:
+            self.query_one(ClassTable).step(by)
+        elif self.pager.step(by * self.grid.columns):
             self._moved()
 
     def action_turn(self, by: int) -> None:
@@ -256,6 +239,9 @@ class BrowsePane(Widget, can_focus=True):
             self._load()
 
     def action_open(self) -> None:
+        if self.view is View.CLASSES:
+            self.query_one(ClassTable).open()
+            return
         if self.weights is None:
             if self.note == NO_MODEL:
                 self._load()  # once more
@@ -278,19 +264,60 @@ class BrowsePane(Widget, can_focus=True):
     def action_choose_class(self, by: int) -> None:
         if self.catalogue is None:
             return
-        count = len(self.catalogue.classes)
-        number = ((-1 if self.label is None else self.label) + 1 + by) % (count + 1) - 1
-        self.label = None if number < 0 else number
+        choices = [None, *range(len(self.catalogue.classes)), *([MARKED] if self.marked else [])]
+        self.label = choices[(choices.index(self.label) + by) % len(choices)]
+        self._begin_anew()
+
+    def action_order(self) -> None:
+        self._put_in(self.order.other)
+        self._begin_anew()
+
+    def _put_in(self, order: Order) -> None:
+        self.order = order
+        if self.session.alive:
+            self.measured = None  # the weights have changed since
+        self.habits.worst_first = order is Order.WORST
+        self.post_message(HabitsChanged())
+
+    def _begin_anew(self) -> None:
+        """At the start of another list of images."""
         self._reorder()
         self._refresh_status()
         self._load()
 
-    def action_order(self) -> None:
-        self.order = self.order.other
-        self.errors = None  # the weights have changed since they were measured
-        self._reorder()
-        self._refresh_status()
+    def action_measure(self) -> None:
+        self.measured = None
+        if self.order is Order.INDEX and self.view is not View.CLASSES:
+            self._put_in(Order.WORST)
         self._load()
+
+    def action_classes(self) -> None:
+        if self.view is View.CLASSES:
+            self.action_close()
+        elif self.catalogue is not None:
+            self._change_view(View.CLASSES)
+            self._load()
+
+    def on_class_table_opened(self, message: ClassTable.Opened) -> None:
+        """The images of a class, the worst first: what the table was opened for."""
+        self.label, self.order = message.label, Order.WORST
+        self._change_view(View.PAGE)
+        self._begin_anew()
+
+    def action_mark(self) -> None:
+        index = self.pager.current
+        if index is None or self.weights is None:
+            return
+        others = [each for each in self.marked if each != index]
+        self.marked = others if index in self.marked else [*others, index]
+        self.habits.mark(self.session.directory.path, self.marked)
+        self.post_message(HabitsChanged())
+        if self.label == MARKED and not self.marked:
+            self.label = None
+            self._begin_anew()
+        self.grid.marked = frozenset(self.marked)
+        self.grid.redraw()
+        self._refresh_status()
 
     def action_go_to(self) -> None:
         if self.catalogue is None:
@@ -321,8 +348,6 @@ class BrowsePane(Widget, can_focus=True):
         self.grid.redraw()
         if self.view is View.PAGE:
             self._load()
-
-    # The time-lapse
 
     async def action_film(self) -> None:
         if self.view is not View.FILM:
@@ -357,12 +382,11 @@ class BrowsePane(Widget, can_focus=True):
         self.grid.show(self.film.pairs, None)
         self._refresh_status()
 
-    # The line above the images
-
     def _change_view(self, view: View) -> None:
         self.view = view
-        self.grid.display = view is not View.IMAGE
+        self.grid.display = view in (View.PAGE, View.FILM)
         self.query_one(OneImage).display = view is View.IMAGE
+        self.query_one(ClassTable).display = view is View.CLASSES
         self.refresh_bindings()
         self._refresh_status()
 
@@ -372,26 +396,4 @@ class BrowsePane(Widget, can_focus=True):
 
     def _refresh_status(self) -> None:
         if self.is_mounted:
-            self.query_one(BrowseStatus).facts = self._facts()
-
-    def _facts(self) -> BrowseFacts:
-        film = self.film
-        if self.view is View.FILM:
-            frames = f"{film.position + 1}/{len(film.frames)}"
-            playing = "playing" if film.playing else "halted"
-            return BrowseFacts((Item("time-lapse", playing, "t"), Item("frame", frames, "← →")), f"epoch {film.epoch}")
-        if self.weights is None:
-            saved = f"saved previews of epoch {film.epoch}; " if film.frames else ""
-            return BrowseFacts((), note=saved + self.note if self.note else "")
-        label = "all" if self.label is None or self.catalogue is None else self.catalogue.name(self.label)
-        pager, (epoch, step) = self.pager, self.weights
-        place = (
-            Item("image", f"{pager.place + 1:,}/{len(pager.order):,}", "← →")
-            if self.view is View.IMAGE
-            else Item("page", f"{pager.page + 1:,}/{pager.pages:,}")
-        )
-        items = [Item("class", label, "c"), Item("order", self.order.value, "o"), place]
-        if self.view is View.PAGE:
-            items.append(Item("images", f"{len(pager.order):,}"))
-        frozen = "frozen at " if self.frozen and self.session.alive else ""
-        return BrowseFacts(tuple(items), f"{frozen}epoch {epoch} · step {step:,}", self.live, self.note)
+            self.query_one(BrowseStatus).facts = facts_of(self)

@@ -85,6 +85,7 @@ class PairGrid(Canvas):
         super().__init__(id=id)
         self.pairs: list[Pair] = []
         self.selected: int | None = None
+        self.marked: frozenset[int] = frozenset()
         self.turned = False
 
     @property
@@ -123,16 +124,25 @@ class PairGrid(Canvas):
             yield Tile(x + image.width + 1, y, image.width, self.pen.image(pair.reconstruction, grid.scale))
             yield self._caption(pair, x, y + image.height, grid.pair_width, number == self.selected)
 
+    def edges(self, size: Size) -> list[int]:
+        """Originals apart from reconstructions: while a run is watched, only these change."""
+        grid = self.grid
+        edges = []
+        for column in range(grid.columns):
+            start, _ = grid.place(column)
+            edges += [start + cells(grid.scale).width + 1, min(start + grid.pair_width + GAP, size.width)]
+        return edges
+
     def _caption(self, pair: Pair, x: int, y: int, width: int, selected: bool) -> Tile:
         index = "" if pair.index is None else f" #{pair.index}"
         error = "" if pair.mse is None else f"mse {pair.mse:.4f}"
-        mark = " ◂" if selected else ""
+        mark = (" *" if pair.index in self.marked else "") + (" ◂" if selected else "")
         space = " " * max(1, width - len(pair.label) - len(index) - len(mark) - len(error))
         name, number = ("accent", "accent") if selected else ("text", "label")
         return self.text(x, y, width, (pair.label, name), (index + mark, number), (space, "label"), (error, "note"))
 
     def on_click(self, event: Click) -> None:
-        number = self.grid.at(event.x, event.y)
+        number = self.grid.at(event.screen_x - self.region.x, event.screen_y - self.region.y)
         if number is not None and number < len(self.pairs):
             self.post_message(self.Opened(number))
 
@@ -203,7 +213,8 @@ class OneImage(Canvas):
     @property
     def _signs(self) -> tuple[str, str]:
         """How the difference map shows too dark and too bright."""
-        return ("- =", "+ #") if self.pen.depth is Depth.CHARACTERS else ("blue", "amber")
+        signs = {Depth.CHARACTERS: ("- =", "+ #"), Depth.COLOURS_16: ("cyan", "yellow")}
+        return signs.get(self.pen.depth, ("blue", "amber"))
 
     def _beside(self, pair: Pair) -> list[Line]:
         dark, bright = self._signs

@@ -13,6 +13,10 @@ from tui_vae.ui.halfblocks import SIDE
 PIXELS = SIDE * SIDE
 
 
+MARKED = -1
+"""Stands for the images that the user marked where else a class stands."""
+
+
 class Order(Enum):
     INDEX = "by index"
     WORST = "worst first"
@@ -33,6 +37,26 @@ class Pair:
     mse: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClassError:
+    """A class of the test set, and the errors of its images."""
+
+    label: int
+    name: str
+    images: int
+    mean: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The error of every test image, under the weights of one step."""
+
+    errors: Sequence[float]
+    epoch: int
+    step: int
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """The test set's classes and labels."""
@@ -44,14 +68,31 @@ class Catalogue:
         return len(self.labels)
 
     def name(self, label: int) -> str:
+        if label == MARKED:
+            return "marked"
         return self.classes[label] if label < len(self.classes) else f"class {label}"
 
-    def chosen(self, label: int | None, errors: Sequence[float] | None) -> list[int]:
-        """The images of one class, or all; the worst first where the errors are given."""
-        indices = [index for index, each in enumerate(self.labels) if label is None or each == label]
+    def chosen(self, label: int | None, errors: Sequence[float] | None, marked: Sequence[int] = ()) -> list[int]:
+        """The images of one class, the marked ones, or all; the worst first where the errors are given."""
+        if label == MARKED:
+            indices = sorted(index for index in marked if index < len(self.labels))
+        else:
+            indices = [index for index, each in enumerate(self.labels) if label is None or each == label]
         if errors is not None:
             indices.sort(key=lambda index: -errors[index])
         return indices
+
+
+    def by_class(self, errors: Sequence[float]) -> list[ClassError]:
+        """How well each class is reconstructed, the worst first."""
+        found: dict[int, list[float]] = {}
+        for label, error in zip(self.labels, errors, strict=False):
+            found.setdefault(label, []).append(error)
+        table = [
+            ClassError(label, self.name(label), len(each), sum(each) / len(each), max(each))
+            for label, each in found.items()
+        ]
+        return sorted(table, key=lambda row: -row.mean)
 
 
 def pairs_of(reply: protocol.Reconstructions, catalogue: Catalogue) -> list[Pair]:
@@ -68,14 +109,14 @@ def pairs_of(reply: protocol.Reconstructions, catalogue: Catalogue) -> list[Pair
     ]
 
 
-def errors_of(reply: protocol.Errors) -> array[float]:
-    """The mean squared errors of a reply, one for each test image."""
+def measured(reply: protocol.Errors) -> Measured:
+    """The mean squared errors of a reply."""
     import sys
 
     errors = array("f", reply.mse)
     if sys.byteorder == "big":
         errors.byteswap()
-    return errors
+    return Measured(errors, reply.epoch, reply.step)
 
 
 @dataclass

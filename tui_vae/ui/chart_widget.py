@@ -14,9 +14,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_vae.ui import charts, strips
+from tui_vae.ui.axis import Axis
 from tui_vae.ui.charts import GUTTER, Control, Sources, Span, View
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.scales import Tick
 
 NOT_LOG = "linear, as some ≤ 0"
 
@@ -25,14 +25,16 @@ NOT_LOG = "linear, as some ≤ 0"
 class Sheet:
     """Everything that a chart shows at one moment."""
 
+    title: str
     sources: Sources
     controls: Sequence[Control]
-    end: float
-    ticks: Sequence[Tick]
+    axis: Axis
     values: Sequence[tuple[str, str]]
     """Texts and roles for the frame's right: the newest values, or what the cursor reads."""
     log: bool = False
     cursor: float | None = None
+    notes: tuple[str, ...] = ()
+    """What else is to be known of the curves, the most important first; left out where there is no room."""
     waiting: str = ""
     """What stands in the middle while there is nothing to draw."""
 
@@ -59,9 +61,15 @@ class ChartWidget(Widget, can_focus=True):
 
         chart: ChartWidget
 
-    def __init__(self, title: str, *, id: str) -> None:
+    @dataclass
+    class Scrolled(Message):
+        """The wheel was turned at a place of the x axis: 1 is up, which looks closer, -1 down."""
+
+        place: float
+        direction: int
+
+    def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.title = title
         self._sheet: Sheet | None = None
         self._strips: list[Strip] = []
         self._styles: dict[str, Style] = {}
@@ -115,8 +123,17 @@ class ChartWidget(Widget, can_focus=True):
         self._styles.clear()
         self.redraw()
 
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.post_message(self.Scrolled(self._place(event), 1))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.post_message(self.Scrolled(self._place(event), -1))
+
+    def _place(self, event: events.MouseEvent) -> float:
+        return (event.x - 1 - GUTTER) / max(1, self.plot_width - 1)
+
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        place = (event.x - 1 - GUTTER) / max(1, self.plot_width - 1)
+        place = self._place(event)
         self.post_message(self.Pointed(self, place if 0 <= place <= 1 else None))
 
     def on_leave(self) -> None:
@@ -128,32 +145,33 @@ class ChartWidget(Widget, can_focus=True):
 
     def _draw(self, sheet: Sheet) -> list[Strip]:
         width, height = self.size.width - 2, self.size.height - 2
-        view = View(width, height, sheet.end, sheet.log, not self.app.no_color, sheet.cursor)
+        view = View(width, height, sheet.axis, sheet.log, not self.app.no_color, sheet.cursor)
         chart = charts.draw(sheet.sources, () if sheet.waiting else sheet.controls, view, glyphs())
-        note = ""
+        notes = [*sheet.notes]
         if chart.log_refused:
-            note = NOT_LOG
+            notes.insert(0, NOT_LOG)
         elif sheet.log:
-            note = "log"
+            notes.insert(0, "log")
         elif chart.scale.clipped is not None:
-            note = f"{glyphs().above}{charts.extreme(chart.scale.clipped)}"
+            signs, clipped = glyphs(), chart.scale.clipped
+            notes.insert(0, f"{signs.above if clipped > chart.scale.high else signs.below}{charts.extreme(clipped)}")
+        notes = [] if sheet.waiting else notes
         rows = chart.rows
         if sheet.waiting:
             rows = [[Span(" " * width, "ground")] for _ in range(height)]
             rows[height // 2] = [Span(sheet.waiting[:width].center(width), "label")]
         side = self._segment(glyphs().vertical, "frame")
         body = [Strip([side, *(self._segment(*span) for span in row), side], width + 2) for row in rows]
-        ticks = () if sheet.waiting else sheet.ticks
-        return [self._top(width, note, sheet.values), *body, self._bottom(width, ticks, sheet.end)]
+        return [self._top(width, notes, sheet), *body, self._bottom(width, None if sheet.waiting else sheet.axis)]
 
-    def _top(self, width: int, note: str, values: Sequence[tuple[str, str]]) -> Strip:
-        """`╭ title note ──── values ╮`; where there is no room, the note or the first values give way."""
-        pinned = note in ("log", NOT_LOG)
+    def _top(self, width: int, notes: Sequence[str], sheet: Sheet) -> Strip:
+        """`╭ title notes ──── values ╮`; where there is no room, first notes and then values give way."""
         signs = glyphs()
-        left = [(f" {self.title} ", "title"), *([(f"{signs.plain(note)} ", "note")] if note else [])]
-        right = [(signs.plain(text), role) for text, role in values]
+        left = [(f" {signs.plain(sheet.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
+        right = [(signs.plain(text), role) for text, role in sheet.values]
+        pinned = 2 if sheet.log else 1  # which scale it is must be said
         while right and sum(len(text) for text, _ in [*left, *right]) + 2 > width:
-            if len(left) > 1 and (len(right) < 2 or not pinned):
+            if len(left) > pinned or (len(left) > 1 and len(right) < 2):
                 left.pop()
             else:
                 right.pop(0)
@@ -163,10 +181,10 @@ class ChartWidget(Widget, can_focus=True):
         start, end = (signs.corners[0], "frame"), (signs.corners[1], "frame")
         return self._strip([start, *left, (signs.horizontal * line, "frame"), *right, end])
 
-    def _bottom(self, width: int, ticks: Sequence[Tick], end: float) -> Strip:
+    def _bottom(self, width: int, axis: Axis | None) -> Strip:
         """The frame's lower edge, with the labels of the x axis in it."""
         signs = glyphs()
-        placed = charts.place_labels(ticks, end, self.plot_width)
+        placed = charts.place_labels(axis, self.plot_width) if axis is not None else []
         parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
         for start, label in placed:
             parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from tui_vae.ui import raster, scales
+from tui_vae.ui.axis import Axis
 from tui_vae.ui.curves import Column, Curve
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.numbers import metric, short
@@ -51,11 +52,11 @@ class Sources:
 
 @dataclass(frozen=True)
 class View:
-    """How a chart is drawn. `end` is the last step of its x axis; `cursor` a step."""
+    """How a chart is drawn; `cursor` is a step."""
 
     width: int
     height: int
-    end: float
+    axis: Axis
     log: bool = False
     band: bool = True
     cursor: float | None = None
@@ -76,8 +77,9 @@ def draw(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyp
     """Draw one chart: below the controls' marks, above them the band, the train curve and the test curve."""
     width, height = view.plot_width, view.height
     dots = raster.BRAILLE if glyphs.braille else raster.signs(glyphs.line)
+    edges = view.axis.edges(width * dots.across) if width else []
     steps, train, test = (
-        curve.runs(view.end, width * dots.across) if curve is not None and width else []
+        curve.runs(edges) if curve is not None and len(curve) and edges else []
         for curve in (sources.steps, sources.train, sources.test)
     )
     scale, refused = _scale([*steps, *train, *test], view)
@@ -106,7 +108,7 @@ def draw(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyp
             canvas.put(column, 0, glyphs.above, "mark")
     for column, label in columns.items():
         canvas.caption(column, glyphs.plain(label))
-    if view.cursor is not None:
+    if view.cursor is not None and 0 <= view.axis.place(view.cursor) <= 1:
         canvas.vertical(_cell(view.cursor, view), glyphs.cursor, "cursor", through=True)
     gutter = _gutter(scale, height, dots.down, glyphs)
     rows = [[Span(gutter[y], "label"), *canvas.row(y), Span(BLANK, "ground")] for y in range(height)]
@@ -135,12 +137,12 @@ def tick_count(height: int) -> int:
     return 2 if height < 6 else 3 if height < 10 else 4 if height < 16 else 5
 
 
-def place_labels(ticks: Sequence[Tick], end: float, width: int) -> list[tuple[int, str]]:
+def place_labels(axis: Axis, width: int) -> list[tuple[int, str]]:
     """Columns at which the labels of an x axis begin: centred below their ticks, never overlapping."""
     placed: list[tuple[int, str]] = []
     free = 0
-    for tick in ticks:
-        centre = round(tick.value / end * (width - 1)) if end else 0
+    for tick in axis.ticks:
+        centre = round((tick.value - axis.low) / (axis.high - axis.low) * (width - 1))
         start = min(max(0, centre - (len(tick.label) - 1) // 2), width - len(tick.label))
         if start >= free:
             placed.append((start, tick.label))
@@ -169,21 +171,25 @@ def _scale(runs: list[list[Column]], view: View) -> tuple[Scale, bool]:
 
 
 def _cell(step: float, view: View) -> int:
-    return min(view.plot_width - 1, max(0, int(step / view.end * view.plot_width)))
+    return min(view.plot_width - 1, max(0, int(view.axis.place(step) * view.plot_width)))
 
 
 def _control_columns(controls: Sequence[Control], view: View) -> dict[int, str]:
     """The newest control of each column."""
-    return {_cell(control.step, view): control.label for control in controls if control.step <= view.end}
+    return {_cell(control.step, view): control.label for control in controls if 0 <= view.axis.place(control.step) <= 1}
 
 
 def _thinned(points: list[Point], view: View) -> list[Point]:
     """Every epoch, every 2nd, 5th, 10th … so that markers stay apart; and the newest, alone where it is."""
-    if len(points) < 2:
-        return points
-    apart = (points[-1][0] - points[0][0]) / (len(points) - 1) * view.plot_width / view.end
+    first, last = view.axis.window
+    start, stop = bisect_left(points, (first, -math.inf)), bisect_right(points, (last, math.inf))
+    if stop - start < 2:
+        return points[start:stop]
+    width = view.axis.place(points[stop - 1][0]) - view.axis.place(points[start][0])
+    apart = width / (stop - 1 - start) * view.plot_width
     every = next(factor * 10**n for n in range(12) for factor in (1, 2, 5) if factor * 10**n * apart >= MARKER_SPACING)
-    return [*points[every - 1 : -1 : every], points[-1]]
+    kept = range(start + (every - 1 - start) % every, stop - 1, every)  # the same ones wherever the window is
+    return [*(points[at] for at in kept), points[stop - 1]]
 
 
 def _beyond(runs: list[list[Column]], high: float, across: int) -> set[int]:
@@ -238,7 +244,7 @@ class _Canvas:
 
     def points(self, points: Iterable[Point], scale: Scale, view: View, sign: str, role: Role) -> None:
         for x, y in points:
-            if math.isfinite(y) and x <= view.end and -0.02 <= (place := scale.place(y)) <= 1.02:
+            if math.isfinite(y) and -0.02 <= (place := scale.place(y)) <= 1.02:
                 self.put(_cell(x, view), _row(place, self.height, self._down), sign, role)
 
     def caption(self, x: int, label: str) -> None:

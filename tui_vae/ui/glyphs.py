@@ -27,6 +27,7 @@ class Glyphs:
     dash: str
     beta: str
     above: str
+    below: str
     braille: bool
 
     def plain(self, text: str) -> str:
@@ -34,7 +35,9 @@ class Glyphs:
         return text if self.braille else text.translate(_PLAIN)
 
 
-_PLAIN = str.maketrans({"−": "-", "·": "|", "β": "b", "…": ".", "×": "x", "—": "-", "↑": "^", "≤": "<="})
+_PLAIN = str.maketrans(
+    {"−": "-", "·": "|", "β": "b", "…": ".", "×": "x", "—": "-", "↑": "^", "↓": "v", "≤": "<=", "°": ""}
+)
 
 UNICODE = Glyphs(
     states={"loading": "…", "training": "▶", "paused": "⏸", "stopped": "■", "finished": "✔", "failed": "✖",
@@ -52,6 +55,7 @@ UNICODE = Glyphs(
     dash="—",
     beta="β",
     above="↑",
+    below="↓",
     braille=True,
 )
 
@@ -71,6 +75,7 @@ ASCII = Glyphs(
     dash="-",
     beta="b",
     above="^",
+    below="v",
     braille=False,
 )
 

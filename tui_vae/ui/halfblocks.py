@@ -89,6 +89,10 @@ GREYS_256 = Palette("grey", tuple(_nearest_terminal_grey(level) for level in ran
 PAPER = Palette("paper", GREYS.colours[::-1])
 PAPER_256 = Palette("paper", GREYS_256.colours[::-1])
 
+# What 16 colours have of grey, as Rich believes they look: black, bright black, white and bright white.
+GREYS_16 = Palette("grey", tuple(((level * 3 + 127) // 255 * 85,) * 3 for level in range(256)))
+PAPER_16 = Palette("paper", GREYS_16.colours[::-1])
+
 # Matplotlib's bone_r, ink on paper. Only for true colour: 256 colours turn it into navy and teal blotches.
 BONE_R = Palette(
     "bone_r", _gradient((0.0, (255, 255, 255)), (0.25, (166, 199, 199)), (0.635, (81, 81, 113)), (1.0, (0, 0, 0)))
@@ -100,6 +104,8 @@ DIFFERENCE = Palette("difference", _gradient((0.0, (95, 215, 255)), (0.5, (18, 1
 _COLD = ((95, 215, 255), (95, 175, 215), (0, 135, 175), (0, 95, 135))
 _WARM = ((135, 95, 0), (175, 95, 0), (215, 135, 0), (255, 175, 95))
 _NINE = (*_COLD, (18, 18, 18), *_WARM)
+_FIVE = ((85, 255, 255), (0, 170, 170), (0, 0, 0), (170, 85, 0), (255, 255, 85))
+DIFFERENCE_16 = Palette("difference", tuple(_FIVE[level * 5 // 256] for level in range(256)))
 DIFFERENCE_256 = Palette("difference", tuple(_NINE[level * 9 // 256] for level in range(256)))
 
 

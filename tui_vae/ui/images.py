@@ -38,6 +38,10 @@ class Depth(Enum):
     CHARACTERS = 0
     COLOURS_256 = 1
     TRUE_COLOUR = 2
+    COLOURS_16 = 3
+
+
+_DEPTHS = {"truecolor": Depth.TRUE_COLOUR, "256": Depth.COLOURS_256}
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,14 @@ class Pen:
     def for_terminal(cls, app: App[Any]) -> Pen:
         if app.no_color or not has_unicode(os.environ) or app.console.color_system is None:
             return cls(Depth.CHARACTERS)
-        return cls(Depth.TRUE_COLOUR if app.console.color_system == "truecolor" else Depth.COLOURS_256)
+        return cls(_DEPTHS.get(app.console.color_system, Depth.COLOURS_16))
 
     @property
     def palette(self) -> Palette:
         if self.depth is Depth.TRUE_COLOUR:
             return halfblocks.BONE_R if self.paper else halfblocks.GREYS
+        if self.depth is Depth.COLOURS_16:
+            return halfblocks.PAPER_16 if self.paper else halfblocks.GREYS_16
         return halfblocks.PAPER_256 if self.paper else halfblocks.GREYS_256
 
     def turned(self) -> Pen:
@@ -76,10 +82,14 @@ class Pen:
         picture = _scaled(Picture(halfblocks.difference(original, reconstruction)), scale)
         if self.depth is Depth.CHARACTERS:
             return _lines(halfblocks.ascii_art(picture, halfblocks.ASCII_SIGNS))
-        true_colour = self.depth is Depth.TRUE_COLOUR
-        return _lines(
-            halfblocks.half_blocks(picture, halfblocks.DIFFERENCE if true_colour else halfblocks.DIFFERENCE_256)
-        )
+        return _lines(halfblocks.half_blocks(picture, _DIFFERENCES[self.depth]))
+
+
+_DIFFERENCES = {
+    Depth.TRUE_COLOUR: halfblocks.DIFFERENCE,
+    Depth.COLOURS_256: halfblocks.DIFFERENCE_256,
+    Depth.COLOURS_16: halfblocks.DIFFERENCE_16,
+}
 
 
 @lru_cache(maxsize=1024)
@@ -129,6 +139,27 @@ Tiles = dict[tuple[int, int], Tile]
 """By their upper left corners."""
 
 
+class Band(Widget):
+    """A vertical part of a canvas. Textual sends a changed line from its widget's left edge on, so a column that
+    changes while its neighbours stand still has to be a widget of its own."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self, canvas: Canvas) -> None:
+        super().__init__()
+        self._canvas = canvas
+        self.left = self.right = 0
+        """Its columns of the canvas, without the last."""
+
+    def place(self, left: int, right: int) -> None:
+        self.left, self.right = left, right
+        self.styles.width = right - left
+        self.refresh(layout=True)
+
+    def render_line(self, y: int) -> Strip:
+        return self._canvas.render_line(y).crop(self.left, self.right)
+
+
 INKS = ("label", "note", "text", "accent", "blue")
 
 
@@ -137,6 +168,8 @@ class Canvas(Widget):
 
     DEFAULT_CSS = """
     Canvas {
+        layout: horizontal;
+        & > Band { height: 100%; }
         & > .canvas--label { color: $label; }
         & > .canvas--note { color: $note; }
         & > .canvas--text { color: $foreground; }
@@ -150,9 +183,14 @@ class Canvas(Widget):
         super().__init__(id=id, classes=classes)
         self._tiles: Tiles = {}
         self._rows: dict[int, list[Tile]] = {}
+        self._edges: tuple[int, ...] = ()
 
     def tiles(self, size: Size) -> Iterable[Tile]:
         """What to draw on a canvas of this size: left to right, never overlapping, never beyond the right edge."""
+        return ()
+
+    def edges(self, size: Size) -> Sequence[int]:
+        """Where the canvas is cut into bands that are sent on their own: the right edge of each, or none at all."""
         return ()
 
     @property
@@ -178,20 +216,47 @@ class Canvas(Widget):
         for tile in after.values():
             for row in range(tile.y, tile.y + len(tile.lines)):
                 self._rows.setdefault(row, []).append(tile)
+        self._cut()
         if {at: tile.size for at, tile in before.items()} != {at: tile.size for at, tile in after.items()}:
-            self.refresh()
+            for piece in (self, *self.query_children(Band)):
+                piece.refresh()
         else:
             self._refresh_changed_lines(before, after)
 
+    def _cut(self) -> None:
+        """Give the bands their places, and make or remove some where their number changed."""
+        edges = tuple(self.edges(self.size))
+        if edges == self._edges:
+            return
+        self._edges = edges
+        bands = list(self.query_children(Band))
+        fresh = [Band(self) for _ in edges[len(bands) :]]
+        for band, left, right in zip([*bands, *fresh], (0, *edges), edges, strict=False):
+            band.place(left, right)
+        for band in bands[len(edges) :]:
+            band.remove()
+        if fresh:
+            self.mount_all(fresh)
+
     def _refresh_changed_lines(self, before: Tiles, after: Tiles) -> None:
-        """One region a line: Textual sends a line from the widget's left edge to a region's end, for every region."""
-        ends: dict[int, int] = {}
+        """One region a line and band: Textual sends a line from its widget's left edge to each region's end."""
+        bands = [(band, band.left, band.right) for band in self.query_children(Band)]
+        pieces: list[tuple[Widget, int, int]] = [*bands] or [(self, 0, self.size.width)]
+        ends: dict[tuple[Widget, int], int] = {}
         for at, tile in after.items():
-            for row, (was, now) in enumerate(zip(before[at].lines, tile.lines, strict=True), tile.y):
-                if was is not now and was != now:
-                    ends[row] = max(ends.get(row, 0), tile.x + tile.width)
-        if ends:
-            self.refresh(*(Region(0, row, end, 1) for row, end in ends.items()))
+            changed = [
+                row
+                for row, (was, now) in enumerate(zip(before[at].lines, tile.lines, strict=True), tile.y)
+                if was is not now and was != now
+            ]
+            for piece, left, right in pieces if changed else ():
+                end = min(right, tile.x + tile.width) - left
+                if tile.x < right and end > 0:
+                    ends.update({(piece, row): max(ends.get((piece, row), 0), end) for row in changed})
+        for piece, _, _ in pieces:
+            regions = [Region(0, row, end, 1) for (each, row), end in ends.items() if each is piece]
+            if regions:
+                piece.refresh(*regions)
 
     def on_resize(self) -> None:
         self.redraw()

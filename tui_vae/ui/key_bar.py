@@ -72,15 +72,20 @@ class KeyBar(Widget, can_focus=False):
         super().__init__()
         self._keys: list[str] = []
         """The key that a click on each cell stands for."""
+        self._shown: Text | None = None
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
 
     def _bindings_changed(self, screen: Screen[object]) -> None:
-        if screen is self.screen:
+        if screen is self.screen and self._line() != self._shown:  # which is seldom: bindings change with the focus
             self.refresh()
 
     def render(self) -> Text:
+        self._shown = self._line()
+        return self._shown
+
+    def _line(self) -> Text:
         shown = [it for it in commands(self.app, self.screen.active_bindings.values()) if it.binding.show and it.timely]
         right = hints([command for command in shown if command.binding.id in self.LAST])
         left = hints([command for command in shown if command.binding.id not in self.LAST])

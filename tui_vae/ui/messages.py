@@ -30,3 +30,8 @@ class StartRun(Message):
     """Make a run of this description, train it, and show it."""
 
     config: RunConfig
+
+
+@dataclass
+class HabitsChanged(Message):
+    """The app's habits are to be kept now: a hang-up leaves no time for it at the end."""

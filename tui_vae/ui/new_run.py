@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from textual.widgets import Input, Label, Static
 
 from tui_vae.config import PRESETS, RunConfig, check_option, command_line, make_config, options, outside, text_of
 from tui_vae.errors import UserError
+from tui_vae.runs.directory import runs_directory
+from tui_vae.ui.forecast import Pace, forecast, read_paces
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.terminal import legible
 
@@ -134,12 +137,19 @@ class NewRun(ModalScreen[RunConfig | None]):
         Binding("down", "app.focus_next", "next field", id="form.next", tooltip="Next field"),
         Binding("up", "app.focus_previous", "field before", id="form.previous", show=False,
                 tooltip="The field before"),
+        Binding("ctrl+y", "copy", "copy command", id="form.copy",
+                tooltip="Copy the command that would do the same"),
         Binding("escape", "cancel", "cancel", id="form.cancel", tooltip="Close; nothing is started"),
     ]  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, like: RunConfig | None = None) -> None:
+        """`like`: what the form is filled with; the name is left to be chosen."""
         super().__init__()
-        self._touched: set[str] = set()
+        self._paces: list[Pace] = []
+        self._initial = replace(like or RunConfig(), name=None)
+        recipe = replace(RunConfig(), **PRESETS[self._initial.preset])
+        same = {name for name in options() if getattr(self._initial, name) == getattr(recipe, name)}
+        self._touched = set(options()) - same - {"preset"}
         """The options that the user set; a preset leaves them alone."""
 
     def compose(self) -> ComposeResult:
@@ -151,13 +161,20 @@ class NewRun(ModalScreen[RunConfig | None]):
                     if option.group != group:
                         group = option.group
                         yield Label(group, classes="group")
-                    yield Field(name, getattr(RunConfig(), name))
+                    yield Field(name, getattr(self._initial, name))
             yield Static(id="explain", markup=False)
+            yield Static(id="forecast", markup=False)
             yield Static(id="command", markup=False)
         yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one("#field-name Input").focus(scroll_visible=False)
+        self._show_command()
+        self.run_worker(self._look_at_paces())
+
+    async def _look_at_paces(self) -> None:
+        """How fast earlier runs went, behind the first paint."""
+        self._paces = await asyncio.to_thread(read_paces, getattr(self.app, "runs_dir", runs_directory()))
         self._show_command()
 
     def on_descendant_focus(self) -> None:
@@ -192,8 +209,10 @@ class NewRun(ModalScreen[RunConfig | None]):
     def _show_command(self) -> None:
         command = self.query_one("#command", Static)
         try:
-            command.update(command_line(self._config()))
+            config = self._config()
+            command.update(command_line(config))
             command.remove_class("-wrong")
+            self.query_one("#forecast", Static).update(forecast(config, self._paces))
         except UserError as error:
             command.update(str(error))
             command.add_class("-wrong")
@@ -204,6 +223,15 @@ class NewRun(ModalScreen[RunConfig | None]):
                 field.query_one("Input, Choice").focus()
                 return
         self.dismiss(self._config())
+
+    def action_copy(self) -> None:
+        try:
+            command = command_line(self._config())
+        except UserError as error:
+            self.app.notify(str(error), severity="warning", markup=False)
+            return
+        self.app.copy_to_clipboard(command)
+        self.app.notify(f"Copied, if your terminal allows it: {command}", timeout=4, markup=False)
 
     def action_cancel(self) -> None:
         self.dismiss(None)

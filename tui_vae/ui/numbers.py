@@ -47,6 +47,14 @@ def short(value: float | None, width: int = 5) -> str:
     return f"{value:.0f}".replace("-", MINUS).rjust(width)
 
 
+def memory(size: int, width: int = 7) -> str:
+    """`412 MiB`, `1.2 GiB`, ` 38 GiB`."""
+    mebibytes = size / 2**20
+    if mebibytes < 1000:
+        return f"{mebibytes:.0f} MiB".rjust(width)
+    return f"{mebibytes / 1024:.{1 if mebibytes < 9.95 * 1024 else 0}f} GiB".rjust(width)
+
+
 def duration(seconds: float | None, width: int = 7) -> str:
     """`   0:34`, `  12:05`, `1:02:03`, ` 3d 04h`; a dash where it is not known."""
     if seconds is None or not math.isfinite(seconds):

@@ -7,13 +7,12 @@ import time
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images import ImageStrip
 from tui_vae.ui.previews import Film, read_film
 from tui_vae.ui.session import RunSession
 
-SECONDS = 1.0
-"""Between two questions to a trainer: it answers them between its steps."""
+SECONDS = 2.0
+"""Between two questions to a trainer, which answers them between its steps; images are most of what a link carries."""
 
 
 class PreviewStrip(ImageStrip):
@@ -45,7 +44,7 @@ class PreviewStrip(ImageStrip):
         newer = await self._newest(film) if self.session.alive else None
         if newer is not None:
             self.set_images(*_split(newer))
-            self._say(f"epoch {newer.epoch} {glyphs().dot} step {newer.step:,}")
+            self._say(f"epoch {newer.epoch}")  # not the step: a frame that changes repaints everything in it
         elif film.frames:
             self.set_images(*_both(film))
             self._say(f"epoch {film.epoch}")

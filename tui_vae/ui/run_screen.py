@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.types import CSSPathType
 from textual.widget import Widget
 from textual.widgets import Static
@@ -22,8 +23,9 @@ from tui_vae.errors import UserError
 from tui_vae.ui import steering
 from tui_vae.ui.export import EXPORTS, export
 from tui_vae.ui.key_bar import KeyBar
-from tui_vae.ui.messages import HistoryChanged
+from tui_vae.ui.messages import HabitsChanged, HistoryChanged
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
 from tui_vae.ui.status_line import StatusLine
 
 
@@ -37,6 +39,18 @@ def browse_pane(session: RunSession) -> Widget:
     from tui_vae.ui.browse_pane import BrowsePane
 
     return BrowsePane(session)
+
+
+def latent_pane(session: RunSession) -> Widget:
+    from tui_vae.ui.latent_pane import LatentPane
+
+    return LatentPane(session)
+
+
+def runs_pane(session: RunSession) -> Widget:
+    from tui_vae.ui.runs_pane import RunsPane
+
+    return RunsPane(session)
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,8 @@ class PaneEntry:
 PANES = (
     PaneEntry("1", "Train", train_pane, "Curves, epochs and previews of the run"),
     PaneEntry("2", "Browse", browse_pane, "Test images beside their reconstructions"),
+    PaneEntry("3", "Latent", latent_pane, "The latent space: plane, traversals, interpolation, samples, KL"),
+    PaneEntry("4", "Runs", runs_pane, "All runs side by side"),
 )
 
 
@@ -79,7 +95,7 @@ class PaneTab(Static):
 class RunScreen(Screen[None]):
     """Shows one run and steers it."""
 
-    CSS_PATH: ClassVar[CSSPathType | None] = ["run.tcss", "browse.tcss", "train.tcss"]
+    CSS_PATH: ClassVar[CSSPathType | None] = ["run.tcss", "browse.tcss", "train.tcss", "latent.tcss", "runs.tcss"]
     LR = Binding.Group("lr")
     BETA = Binding.Group("β")
 
@@ -99,7 +115,7 @@ class RunScreen(Screen[None]):
                 tooltip=f"Lower β, the weight of the KL term, by a factor of {steering.FACTOR}"),
         Binding("]", "scale_beta(1)", "β up", id="run.beta-up", group=BETA,
                 tooltip=f"Raise β, the weight of the KL term, by a factor of {steering.FACTOR}"),
-        Binding("x", "stop", "stop", id="run.stop", tooltip="Stop the run after a checkpoint (asks)"),
+        Binding("x", "stop", "stop", id="run.stop", tooltip="Stop the run, after a checkpoint or at once (asks)"),
         Binding("r", "go_on", "resume", id="run.resume", tooltip="Continue a paused, stopped, crashed or finished run"),
         Binding("e", "export", "export", id="run.export", tooltip="Write figures, images or the decoder to a file"),
         Binding("n", "app.new_run", "new run", id="run.new", tooltip="Describe and start a new run"),
@@ -114,6 +130,7 @@ class RunScreen(Screen[None]):
         self._one_at_a_time = asyncio.Lock()
         self._told_crash = False
         self._told_state = "", False
+        self._theme = ""
 
     def compose(self) -> ComposeResult:
         yield StatusLine(self.session)
@@ -124,10 +141,28 @@ class RunScreen(Screen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.set_timer(0.02, partial(self.action_show_pane, PANES[0].id))  # the frame is painted before its first pane
+        last = habits_of(self.app).pane
+        first = last if not self._start and last in (entry.id for entry in PANES) else PANES[0].id
+        self.set_timer(0.02, partial(self.action_show_pane, first))  # the frame is painted before its first pane
         if self._start:
             self._steer(self.steering.start())
+        self._theme = self.app.theme
+        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
         self.run_worker(self.session.follow(self._changed), name="follow")
+
+    def on_screen_resume(self) -> None:
+        self._theme_changed()  # perhaps, in a screen above this one
+
+    def _theme_changed(self, theme: Theme | None = None) -> None:
+        if self.app.theme != self._theme and self.is_current:
+            self._theme = self.app.theme
+            self.call_after_refresh(self._restyle)
+
+    def _restyle(self) -> None:
+        """Let all who keep styles fetch them anew: Textual tells them before the styles of their parts have changed."""
+        for widget in self.query("*"):
+            widget.notify_style_update()
+        self.on_history_changed()
 
     def _changed(self) -> None:
         self.post_message(HistoryChanged())
@@ -162,6 +197,10 @@ class RunScreen(Screen[None]):
             tab.set_class(tab.entry.id == pane_id, "-active")
         for pane in panes.children:
             pane.display = pane.id == pane_id
+        habits = habits_of(self.app)
+        if habits.pane != pane_id:
+            habits.pane = pane_id
+            self.post_message(HabitsChanged())
         self._focus_pane()
         self._refresh_pane()
 
@@ -179,7 +218,7 @@ class RunScreen(Screen[None]):
             self._told_state = state, self.session.alive
             self.refresh_bindings()
         crashed = state == "crashed"
-        if crashed and not self._told_crash:
+        if crashed and not self._told_crash and not self.steering.killed:
             way_out = "r continues from the last checkpoint."
             words = self.session.last_words()
             self.notify(
@@ -230,12 +269,24 @@ class RunScreen(Screen[None]):
         if not self.session.alive:
             self._steer(self.steering.stop())  # which refuses, and says why
             return
-        from tui_vae.ui.dialogs import Confirm
+        from tui_vae.ui.dialogs import Choose
 
-        question = Confirm(
-            f"Stop {self.session.name}?", "It ends after a checkpoint of this very step; r continues it later.", "stop"
-        )
-        self.app.push_screen(question, lambda yes: self._steer(self.steering.stop()) if yes else None)
+        choices = [
+            ("stop", "after a checkpoint; r goes on later"),
+            ("kill", "at once, without a checkpoint (asks again)"),
+            ("keep", "training goes on"),
+        ]
+        self.app.push_screen(Choose(f"Stop {self.session.name}?", choices), self._stop)
+
+    def _stop(self, how: str | None) -> None:
+        if how == "stop":
+            self._steer(self.steering.stop())
+        elif how == "kill":
+            from tui_vae.ui.dialogs import Confirm
+
+            lost = self.steering.what_a_kill_loses()
+            question = Confirm(f"Kill the trainer of {self.session.name}?", lost, "kill it")
+            self.app.push_screen(question, lambda yes: self._steer(self.steering.kill()) if yes else None)
 
     def action_export(self) -> None:
         from tui_vae.ui.dialogs import Choose

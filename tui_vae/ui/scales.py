@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tui_vae.ui.numbers import MINUS
+from tui_vae.ui.numbers import MINUS, duration
 
 SQUEEZE = 4.0
 """Rare extremes that would squeeze the rest into less than this part of the height are left outside a linear scale."""
@@ -60,15 +60,42 @@ def ticks(low: float, high: float, count: int, whole: bool = False) -> tuple[Tic
     return tuple(Tick(value, label) for value, label in zip(values, labels(values, step), strict=True))
 
 
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_PERIODS = (
+    *(1.0, 2.0, 5.0, 10.0, 20.0, 30.0),
+    *(n * _MINUTE for n in (1, 2, 5, 10, 20, 30)),
+    *(n * _HOUR for n in (1, 2, 3, 6, 12)),
+    *(n * _DAY for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+)
+
+
+def time_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
+    """At most about `count` round times, in seconds, from `low` to `high`: `0:30 1:00`, `2:00:00`."""
+    count = max(1, count)
+    period = next((period for period in _PERIODS if (high - low) / period <= count), nice_step(high - low, count))
+    if (high - low) / _PERIODS[0] < 2:
+        return tuple(Tick(tick.value, f"{tick.label} s") for tick in ticks(low, high, count))
+    numbers_of = range(math.ceil(low / period - 1e-9), math.floor(high / period + 1e-9) + 1)
+    return tuple(Tick(n * period, duration(n * period, 0) if n else "0") for n in numbers_of)
+
+
 def labels(values: Sequence[float], step: float) -> list[str]:
     """Short names of values `step` apart: `0 20 40`, `0.5 1.0`, `−1k −500 0`, `2e-5 4e-5`."""
     largest = max((abs(value) for value in values), default=0.0)
     if 0 < largest < 1e-3 or largest >= 1e15:
-        return [_signed(f"{value:.0e}".replace("e-0", "e-").replace("e+", "e") if value else "0") for value in values]
+        return [_signed(_power(value)) for value in values]
     units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
     unit, suffix = next(((size, name) for size, name in units if largest >= 10 * size or step >= size), (1.0, ""))
     decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9)) if step > 0 else 0
+    if decimals > 4:  # `.00115`: the labels' room is narrow
+        return [_signed(f"{value:.{decimals}f}".replace("0.", ".", 1)) if value else "0" for value in values]
     return [_signed(f"{value / unit:.{decimals}f}" + suffix) if value else "0" for value in values]
+
+
+def _power(value: float) -> str:
+    """`2e-5`, `1.5e-4`."""
+    text = f"{value:.0e}" if math.isclose(float(f"{value:.0e}"), value, rel_tol=1e-3) else f"{value:.1e}"
+    return text.replace("e-0", "e-").replace("e+", "e") if value else "0"
 
 
 def _signed(text: str) -> str:

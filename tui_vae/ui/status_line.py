@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,12 +13,20 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_vae.runs.hardware import NOTHING, Load, Sampler
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers, progress, strips
+from tui_vae.ui.glimpse import Glimpse
 from tui_vae.ui.glyphs import Glyphs, glyphs
 from tui_vae.ui.session import RunSession
 
+LOAD_SECONDS = 2.0
+"""Between two looks at the device."""
+
 GAP = 3
+QUIET_SECONDS = 0.4
+"""Between two redraws: a line is sent whole, whatever changed in it."""
+
 SHORTEST_BAR, LONGEST_BAR = 8, 60
 STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed")
 
@@ -35,7 +44,9 @@ class Part:
         return sum(len(text) for text, _ in self.words)
 
 
-def parts(history: History, name: str, state: str, now: float, signs: Glyphs) -> list[Part]:
+def parts(
+    history: History, name: str, state: str, now: float, signs: Glyphs, load: Load = NOTHING
+) -> list[Part]:
     """Everything that may stand in the line, from the left; the bar is made later, from the room that is left."""
     planned = history.run.epochs if history.run else 0
     digits = len(str(planned))
@@ -54,11 +65,21 @@ def parts(history: History, name: str, state: str, now: float, signs: Glyphs) ->
         left = numbers.duration(progress.seconds_left(history), 0).ljust(7)
         found.append(Part(5, ((rate, "number"), (" img/s", "label"))))
         found.append(Part(4, (("ETA ", "label"), (left, "number"))))
+        found.append(Part(10, (("step ", "label"), (f"{history.step:>{len(f'{history.total_steps:,}')},}", "number"))))
     found.append(Part(8, ((progress.device(history), "label"),)))
+    found.append(Part(6, ((_load(load), "note"),)))
     age = progress.checkpoint_age(history, now)
     if age is not None:
-        found.append(Part(7, (("saved ", "label"), (f"{numbers.ago(age, 0)} ago".ljust(9), "note"))))
+        found.append(Part(7, (("saved ", "label"), (numbers.ago(age, 0).ljust(5), "note"))))
     return [part for part in found if any(text for text, _ in part.words) or part.rank == 3]
+
+
+def _load(load: Load) -> str:
+    """` 38% 1.2 GiB 41°C`, as much of it as is known."""
+    words = [f"{load.percent:3.0f}%"] if load.percent is not None else []
+    words += [numbers.memory(load.memory)] if load.memory is not None else []
+    words += [f"{load.temperature:.0f}°C"] if load.temperature is not None else []
+    return " ".join(words)
 
 
 def line(found: Iterable[Part], width: int, share: float, signs: Glyphs) -> list[tuple[str, str]]:
@@ -101,21 +122,50 @@ class StatusLine(Widget):
     def __init__(self, session: RunSession) -> None:
         super().__init__()
         self.session = session
+        self.glimpse = Glimpse(session)
+        self._load = NOTHING
+        self._sampler: Sampler | None = None
+        self._state, self._drawn_at = "", 0.0
         self._strip = Strip([])
         self._styles: dict[str, Style] = {}
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._tick)
+        self.set_interval(LOAD_SECONDS, self._look_at_device)
+        self.run_worker(self._look_ahead())
+
+    async def _look_ahead(self) -> None:
+        await self.glimpse.look()
+        self.refresh_history()
 
     def _tick(self) -> None:
         if self.session.alive:
             self.refresh_history()
 
+    def _look_at_device(self) -> None:
+        if self.session.alive and self.screen.is_current:
+            self.run_worker(self._sample(), group="load", exclusive=True)
+        elif self._load != NOTHING and not self.session.alive:
+            self._load, self._sampler = NOTHING, None
+            self.refresh_history()
+
+    async def _sample(self) -> None:
+        run, holder = self.session.history.run, self.session.holder
+        if run is None or holder is None:
+            return
+        if self._sampler is None or (self._sampler.device, self._sampler.pid) != (run.device, holder.pid):
+            self._sampler = Sampler(run.device, holder.pid)
+        self._load = await asyncio.to_thread(self._sampler.sample)
+
     def refresh_history(self) -> None:
-        """Take over what changed; only the cells that differ are sent to the terminal."""
-        session = self.session
-        found = parts(session.history, session.name, session.state, time.time(), glyphs())
-        words = line(found, self.size.width, progress.share_done(session.history), glyphs())
+        """Take over what changed."""
+        history, name, state = self.glimpse.history, self.session.name, self.glimpse.state
+        now = time.monotonic()
+        if state == self._state and now - self._drawn_at < QUIET_SECONDS:
+            return
+        self._state, self._drawn_at = state, now
+        found = parts(history, name, state, time.time(), glyphs(), self._load)
+        words = line(found, self.size.width, progress.share_done(history), glyphs())
         segments = [Segment(text, self._style(role)) for text, role in words if text]
         before, self._strip = self._strip, Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
         regions = strips.changed([before], [self._strip])
@@ -123,12 +173,14 @@ class StatusLine(Widget):
             self.refresh(*regions)
 
     def on_resize(self) -> None:
+        self._drawn_at = 0.0
         self.refresh_history()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
         if self.is_attached:
+            self._drawn_at = 0.0
             self.refresh_history()
 
     def render_line(self, y: int) -> Strip:

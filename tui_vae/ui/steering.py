@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
 from typing import Literal
 
 from tui_vae.errors import UserError
@@ -24,6 +27,8 @@ class Steering:
 
     def __init__(self, session: RunSession) -> None:
         self.session = session
+        self.killed = False
+        """Whether the trainer was killed from here: no news to whoever did it."""
         self._newest: protocol.Done | None = None
 
     async def pause_or_resume(self) -> str:
@@ -56,6 +61,34 @@ class Steering:
         done = await self.session.request(protocol.Stop(), protocol.Done)
         return f"Stopped at step {done.step:,}, with a checkpoint; r continues."
 
+    def what_a_kill_loses(self) -> str:
+        """What is lost if the trainer is killed now, as far as the log tells."""
+        history = self.session.history
+        if history.checkpoint is None:
+            return "Nothing of it has been saved yet: all of it is lost."
+        saved = history.checkpoint.step
+        lost = history.step - saved
+        return f"The {lost:,} steps since the checkpoint at step {saved:,} are lost; r goes on from there."
+
+    async def kill(self) -> str:
+        """
+        Raises:
+            UserError: nothing is training, or what holds the run is no trainer that may be killed from here.
+        """
+        await self.session.look_for_process()
+        self._must_live("kill")
+        holder = self.session.holder
+        if holder is None or not _is_trainer(holder.pid):
+            raise Refused("The process that trains this run is not one that can be killed from here.")
+        self.killed = True
+        try:
+            os.kill(holder.pid, signal.SIGKILL)
+        except OSError as error:
+            self.killed = False
+            raise Refused(f"The trainer cannot be killed: {error.strerror}.") from None
+        saved = self.session.history.checkpoint
+        return f"Killed; r goes on from step {saved.step:,}." if saved else "Killed; r begins it anew."
+
     async def scale_lr(self, factor: float) -> str:
         """
         Raises:
@@ -87,6 +120,7 @@ class Steering:
         Raises:
             UserError: the trainer cannot be started.
         """
+        self.killed = False
         await self.session.train()
         return f"Training of {self.session.name} starts; it goes on when you leave."
 
@@ -95,6 +129,7 @@ class Steering:
         Raises:
             UserError: the trainer cannot be started.
         """
+        self.killed = False
         await self.session.train(more_epochs)
         return f"Training of {self.session.name} goes on."
 
@@ -114,3 +149,15 @@ class Steering:
         if not len(steps):
             raise Refused("The trainer has not made a step yet; try again in a moment.")
         return steps[name][-1]
+
+
+def _is_trainer(pid: int) -> bool:
+    """Whether a process looks like one of ours: a lock on a shared disk may be held on another machine."""
+    if pid <= 0:
+        return False
+    if not Path("/proc/self").exists():
+        return True
+    try:
+        return b"tui_vae.trainer" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -40,10 +40,19 @@ def legible(text: str) -> str:
     return text if text.isascii() or has_unicode(os.environ) else text.translate(_PLAIN)
 
 
-def settle(environ: MutableMapping[str, str]) -> None:
-    """Textual reads these at import: no animations, few repaints, and the colours that the terminal really has."""
+COLOURS = {"truecolor": "truecolor", "256": "256", "16": "standard"}
+"""What `--color` may ask for, in Textual's words; besides `auto` and `none`."""
+
+
+def settle(environ: MutableMapping[str, str], colour: str = "auto") -> None:
+    """Textual reads these at import: no animations, few repaints, and the colours asked for, or those that it has."""
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     environ.setdefault("TEXTUAL_FPS", "20")
+    if colour == "none":
+        environ["NO_COLOR"] = "1"
+    elif colour in COLOURS:
+        environ.pop("NO_COLOR", None)
+        environ["TEXTUAL_COLOR_SYSTEM"] = COLOURS[colour]
     term = environ.get("TERM", "")
     if "COLORTERM" not in environ and (term.startswith(_TRUE_COLOUR_TERMINALS) or term.endswith("-direct")):
         environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")

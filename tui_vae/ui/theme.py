@@ -6,6 +6,11 @@ not forwarded, the app looks the same as in true colour.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
 from textual.theme import Theme
 
 DARK = Theme(
@@ -43,7 +48,7 @@ DARK = Theme(
         "block-hover-background": "#262626",
         "input-cursor-background": "#d0d0d0",
         "input-cursor-foreground": "#121212",
-        "input-selection-background": "#5f5f5f",
+        "input-selection-background": "#626262",
         "border": "#ffaf5f",
         "border-blurred": "#3a3a3a",
         "footer-background": "#1c1c1c",
@@ -117,6 +122,44 @@ LIGHT = Theme(
 )
 
 THEMES = (DARK, LIGHT)
+
+_SIXTEEN = (0x00, 0x55, 0xAA, 0xFF)
+"""The greys that 16 colours have, as Rich believes they look."""
+
+_OF_SIXTEEN = {
+    **{"#ffaf5f": "#ffff55", "#5fafd7": "#55ffff", "#87d787": "#55ff55", "#ffd75f": "#ffff55", "#ff5f5f": "#ff5555"},
+    **{"#af5f00": "#aa5500", "#005f87": "#0000aa", "#008700": "#00aa00", "#875f00": "#aa5500", "#d70000": "#aa0000"},
+    **{"#af87ff": "#ff55ff", "#5f00af": "#aa00aa"},
+}
+"""What the accents become in 16 colours; left to Rich, most of them turn grey."""
+
+
+def for_terminal(theme: Theme, color_system: str | None) -> Theme:
+    """The theme in colours that arrive as they are meant where the terminal has few of them."""
+    if color_system == "256":
+        return _moved(theme, _ramp, {})
+    return _moved(theme, _few, _OF_SIXTEEN) if color_system == "standard" else theme
+
+
+def _moved(theme: Theme, move: Callable[[int], int], accents: Mapping[str, str]) -> Theme:
+    def moved(colour: str) -> str:
+        grey = re.fullmatch(r"#(..)\1\1", colour)
+        return "#" + f"{move(int(grey[1], 16)):02x}" * 3 if grey else accents.get(colour, colour)
+
+    plain: dict[str, Any] = {
+        field.name: moved(value) for field in fields(theme) if isinstance(value := getattr(theme, field.name), str)
+    }
+    return replace(theme, **plain, variables={name: moved(colour) for name, colour in theme.variables.items()})
+
+
+def _ramp(level: int) -> int:
+    """What Rich sends to the step of the ramp that has this level: rounding, it misses the bright ones by a step."""
+    return round((level + 2) / 10 * 255 / 25)
+
+
+def _few(level: int) -> int:
+    """Frames and labels must be seen: nothing but the grounds of the dark theme becomes black."""
+    return _SIXTEEN[0 if level < 0x30 else 1 if level < 0x80 else 2 if level < 0xDA else 3]
 
 # What the style sheets use and Textual's own themes lack; a theme of ours replaces them.
 DEFAULT_VARIABLES = {

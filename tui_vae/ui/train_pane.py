@@ -15,12 +15,16 @@ from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui_vae.ui import charts, numbers, progress, raster, run_curves
+from tui_vae.runs.history import History
+from tui_vae.ui import axis, charts, numbers, progress, raster, run_curves
+from tui_vae.ui.axis import UNITS, UnitName, Window
 from tui_vae.ui.chart_widget import ChartWidget, Sheet
 from tui_vae.ui.epoch_table import EpochTable
+from tui_vae.ui.glimpse import Glimpse
 from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.log_pane import LogPane
 from tui_vae.ui.preview_strip import PreviewStrip
-from tui_vae.ui.run_curves import MEASURES, SMOOTHINGS, Measure, RunCurves
+from tui_vae.ui.run_curves import MEASURES, SMOOTHINGS, VIEWS, Measure, RunCurves
 from tui_vae.ui.session import RunSession
 
 Arrangement = Literal["columns", "stacked", "beside", "compact"]
@@ -28,6 +32,9 @@ ARRANGEMENTS: tuple[Arrangement, ...] = ("columns", "stacked", "beside", "compac
 
 BARS = Size(0, 3)
 """What the status line, the tabs and the keys take of the screen."""
+
+ANSWER_SECONDS = 5.0
+"""How long the settings stand in the headline after a key has changed one of them."""
 
 TABLE_WIDTH = 34
 """Cells that the table of epochs has at least, beside images of half size."""
@@ -55,11 +62,24 @@ class TrainPane(Widget):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("z", "zoom", "zoom", id="train.zoom", tooltip="Show the chosen panel alone, and back"),
-        Binding("l", "log_scale", "log", id="train.log", tooltip="Logarithmic or linear y axes"),
+        Binding("l", "log_scale", "log scale", id="train.log", tooltip="Logarithmic or linear y axes"),
         Binding("m", "smoothing", "smooth", id="train.smooth", show=False,
                 tooltip="How strongly the train curve is smoothed"),
-        Binding("t", "x_axis", "steps/epochs", id="train.axis", show=False,
-                tooltip="Count the x axis in steps or in epochs"),
+        Binding("v", "other_charts", "other charts", id="train.view",
+                tooltip="ELBO, learning rate, β and images/s instead of the losses, and back"),
+        Binding("t", "x_axis", "x axis", id="train.axis", show=False,
+                tooltip="Count the x axis in epochs, steps or wall time"),
+        Binding("i", "magnify(0.5)", "closer", id="train.closer", show=False,
+                tooltip="Look closer at the curves, around the cursor or the newest step; then they hold still"),
+        Binding("o", "magnify(2)", "wider", id="train.wider", show=False, tooltip="Show twice as much of the x axis"),
+        Binding("comma,ctrl+left", "pan(-1)", "earlier", id="train.earlier", show=False,
+                tooltip="Move the window on the curves to earlier steps"),
+        Binding("full_stop,ctrl+right", "pan(1)", "later", id="train.later", show=False,
+                tooltip="Move the window on the curves to later steps"),
+        Binding("f,0,home", "follow", "follow", id="train.follow", show=False,
+                tooltip="Show the whole run again and follow its newest values"),
+        Binding("w", "log", "log", id="train.warnings",
+                tooltip="Warnings, errors and the trainer's own output, and back"),
         Binding("left", "cursor(-1)", "read", id="train.left", key_display="← →",
                 tooltip="Move the cursor that reads the curves to the left"),
         Binding("right", "cursor(1)", "read", id="train.right", show=False,
@@ -71,25 +91,32 @@ class TrainPane(Widget):
         Binding("tab", "next_panel(1)", "next panel", id="train.next", show=False, tooltip="Choose the next panel"),
         Binding("shift+tab", "next_panel(-1)", "previous panel", id="train.previous", show=False,
                 tooltip="Choose the previous panel"),
-        Binding("escape", "back", "back", id="train.back", show=False, tooltip="Leave the cursor, then the zoom"),
+        Binding("escape", "back", "back", id="train.back", show=False,
+                tooltip="Leave the log, the cursor, then the zoom"),
     ]  # fmt: skip
 
     def __init__(self, session: RunSession) -> None:
         super().__init__()
         self.session = session
-        self.curves = RunCurves()
+        self.glimpse = Glimpse(session)
+        self.views = [RunCurves(measures) for measures in VIEWS]
+        self.curves = self.views[0]
         self.logarithmic = False
-        self.in_epochs = True
+        self.unit: UnitName = UNITS[0]
+        self.window: Window | None = None
+        """The part of the run that the charts hold still on; None while they follow it."""
         self.cursor: float | None = None
         self.zoomed: Widget | None = None
+        self._whole = self._axis = axis.whole(session.history, self.unit)
+        self._answer_until = 0.0
+        self._drawn: History | None = None
         self._ready = False
-        self._axis = run_curves.axis(session.history, self.in_epochs)
 
     def compose(self) -> ComposeResult:
         yield Headline()
         with Container(id="charts"):
             for measure in MEASURES:
-                yield ChartWidget(measure.title, id=f"chart-{measure.name}")
+                yield ChartWidget(id=f"chart-{measure.name}")
         with Container(id="looks"):
             yield PreviewStrip(self.session, id="previews")
             yield EpochTable(id="epochs")
@@ -109,11 +136,12 @@ class TrainPane(Widget):
         self.run_worker(self._prepare())
 
     async def _prepare(self) -> None:
-        await asyncio.to_thread(raster.preload)
+        await asyncio.gather(asyncio.to_thread(raster.preload), self.glimpse.look())
         self._ready = True
         self.refresh_history()
 
     def on_resize(self, event: events.Resize) -> None:
+        self._drawn = None
         self._arrange(event.size)
         self.call_after_refresh(self.refresh_history)
 
@@ -130,20 +158,34 @@ class TrainPane(Widget):
 
     def refresh_history(self) -> None:
         """Show what the history tells now. What did not change on the screen is not sent to the terminal."""
-        if not self.is_attached or not self.size:
+        if not self._ready or not self.is_attached or not self.size:
             return
-        history = self.session.history
+        history = self.glimpse.history
+        if self.glimpse.partial and history is self._drawn:  # the ends of a long log, while all of it is read
+            return
+        self._drawn = history
         self.curves.read(history)
-        self._axis = run_curves.axis(history, self.in_epochs, max(2, self._leading_chart.plot_width // 8))
+        self._measure()
         self._show_headline()
+        if self.has_class("-log"):
+            self.query_one(LogPane).refresh_history()
+            return
         self._show_charts()
         best = history.best
         self.query_one(EpochTable).show(history.epochs, best.epoch if best else 0)
         self.query_one(PreviewStrip).refresh_history()
 
+    def _measure(self) -> None:
+        """Lay out the x axis anew."""
+        history, label = self.glimpse.history, 10 if self.unit == "time" else 7
+        ticks = max(2, self._leading_chart.plot_width // label)
+        self._whole = self._axis = axis.whole(history, self.unit, ticks)
+        if self.window is not None:
+            self._axis = axis.part(history, self.unit, self.window, ticks)
+
     def _show_charts(self) -> None:
-        controls = run_curves.control_marks(self.session.history)
-        for measure, chart in zip(MEASURES, self.query(ChartWidget), strict=True):
+        controls = run_curves.control_marks(self.glimpse.history)
+        for measure, chart in zip(self.curves.measures, self.query(ChartWidget), strict=True):
             if not chart.is_on_screen:
                 continue
             sources = self.curves[measure]
@@ -151,46 +193,73 @@ class TrainPane(Widget):
             if sources.empty():
                 unit = "step" if measure.by_step else "epoch"
                 waiting = f"after the first {unit}" if self.session.alive else f"no {unit} yet"
-            elif not self._ready:
-                waiting = " "
             values = self._values(measure)
-            axis = self._axis
-            chart.show(Sheet(sources, controls, axis.end, axis.ticks, values, self.logarithmic, self.cursor, waiting))
+            notes = self._notes(measure)
+            chart.show(Sheet(measure.title, sources, controls, self._axis, values, self.logarithmic, self.cursor,
+                             notes, waiting))  # fmt: skip
+
+    def _notes(self, measure: Measure) -> tuple[str, ...]:
+        notes = ["held"] if self.window is not None else []
+        if measure.by_step and measure.smoothed:
+            notes.append(f"EMA {self.curves.smoothing:g}" if self.curves.smoothing else "raw")
+        return tuple(notes)
 
     def _values(self, measure: Measure) -> list[tuple[str, str]]:
-        """The newest values for a chart's frame, or those under the cursor."""
-        sources, signs, axis = self.curves[measure], glyphs(), self._axis
-        at = axis.end if self.cursor is None else self.cursor
-        values: list[tuple[str, str]] = []
-        if self.cursor is not None:
-            values.append((f"{axis.text(at)}  ", "title"))
-        train = sources.steps.at(at) if sources.steps is not None else charts.nearest(sources.train_epochs, at)
-        test = charts.nearest(sources.test_epochs, at)
-        if train is not None:
-            sign = signs.horizontal if sources.steps is not None else signs.train
-            values.append((f"{sign} train {measure.text(train[1])}  ", "train"))
-        if test is not None:
-            values.append((f"{signs.test} test {measure.text(test[1])}", "test"))
+        """The newest values for a chart's frame, or those under the cursor, there also as they were reported."""
+        sources, signs, reading = self.curves[measure], glyphs(), self.cursor is not None
+        at = self._newest if self.cursor is None else self.cursor
+        values: list[tuple[str, str]] = [(f"{self._axis.text(at)}  ", "title")] if reading else []
+        train = " train" if measure.by_epoch else ""
+        if sources.steps is not None:
+            read = sources.steps.at(at)
+            if read is not None:
+                if reading and sources.steps.smoothing:
+                    values.append((f"raw {measure.text(read.raw)}  ", "label"))
+                values.append((f"{signs.horizontal}{train} {measure.text(read.smooth)}  ", "train"))
+        elif (point := charts.nearest(sources.train_epochs, at)) is not None:
+            values.append((f"{signs.train} train {measure.text(point[1])}  ", "train"))
+        if (point := charts.nearest(sources.test_epochs, at)) is not None:
+            values.append((f"{signs.test} test {measure.text(point[1])}", "test"))
         return values
 
+    @property
+    def _newest(self) -> float:
+        return float(self.glimpse.history.step)
+
     def _show_headline(self) -> None:
-        session, signs = self.session, glyphs()
-        text = progress.sentence(session.history, session.state) if session.caught_up else "reading the log…"
-        if self.zoomed is not None and len(session.history.steps):
-            text = ""
-        warning = progress.fresh_warning(session.history, time.time())
-        state = session.state if session.caught_up else "loading"
-        role = f"-{state}" if text else "-warning" if warning else "-settings"
-        text = text or warning or self._settings()
+        role, text = self._headline()
         headline = self.query_one(Headline)
         for each in ("loading", "paused", "finished", "stopped", "failed", "crashed", "warning", "settings"):
-            headline.set_class(role == f"-{each}", f"-{each}")
-        content = Content(signs.plain(text))
+            headline.set_class(role == each, f"-{each}")
+        content = Content(glyphs().plain(text))
         if headline.content != content:
             headline.update(content, layout=False)
 
+    def _headline(self) -> tuple[str, str]:
+        """The role and the text of what is to be said first."""
+        history, state = self.glimpse.history, self.glimpse.state
+        if self.glimpse.partial:
+            return "loading", "reading the log…"
+        settings, sentence = self._settings(), progress.sentence(history, state)
+        answering = bool(settings) and time.monotonic() < self._answer_until
+        if self.cursor is not None and not answering:
+            return "settings", f"{self._place_of_the_cursor()} · escape leaves the cursor"
+        if self.window is not None:
+            words = settings if answering else sentence or settings
+            return "settings", " · ".join(each for each in ("held, f follows", words) if each)
+        if answering:
+            return "settings", settings
+        if sentence and not (self.zoomed is not None and settings):
+            return state, sentence
+        warning = progress.fresh_warning(history, time.time())
+        return ("warning", f"{warning} · w shows the log") if warning else ("settings", settings)
+
+    def _place_of_the_cursor(self) -> str:
+        history, at = self.glimpse.history, self.cursor or 0.0
+        return " · ".join(axis.whole(history, name).text(at) for name in UNITS)
+
     def _settings(self) -> str:
-        steps = self.session.history.steps
+        steps = self.glimpse.history.steps
         if not len(steps):
             return ""
         smoothing = f"smoothed {self.curves.smoothing:g}" if self.curves.smoothing else "not smoothed"
@@ -198,28 +267,86 @@ class TrainPane(Widget):
             f"learning rate {numbers.setting(steps['lr'][-1])}",
             f"β {numbers.setting(steps['beta'][-1])}",
             f"train curves {smoothing}",
-            "x in epochs" if self._axis.in_epochs else "x in steps",
+            f"x in {self._axis.name}",
         )
         return " · ".join(words)
 
+    def _answer(self) -> None:
+        """Show what a key has changed, and for a while the settings, whatever else there is to say."""
+        self._answer_until = time.monotonic() + ANSWER_SECONDS
+        self.refresh_history()
+        self.set_timer(ANSWER_SECONDS + 0.1, self._show_headline)
+
     def action_log_scale(self) -> None:
         self.logarithmic = not self.logarithmic
-        self.refresh_history()
+        self._answer()
 
     def action_x_axis(self) -> None:
-        self.in_epochs = not self.in_epochs
-        self.refresh_history()
+        self.unit = UNITS[(UNITS.index(self.unit) + 1) % len(UNITS)]
+        self._answer()
 
     def action_smoothing(self) -> None:
-        now = SMOOTHINGS.index(self.curves.smoothing)
-        self.curves.smooth(SMOOTHINGS[(now + 1) % len(SMOOTHINGS)], self.session.history)
+        smoothing = SMOOTHINGS[(SMOOTHINGS.index(self.curves.smoothing) + 1) % len(SMOOTHINGS)]
+        at = self.views.index(self.curves)
+        self.views = [RunCurves(measures, smoothing) for measures in VIEWS]
+        self.curves = self.views[at]
+        self._answer()
+
+    def action_other_charts(self) -> None:
+        self.curves = self.views[(self.views.index(self.curves) + 1) % len(self.views)]
         self.refresh_history()
 
     def action_cursor(self, columns: int) -> None:
         """Move the cursor; the first time it appears at the newest step."""
-        newest, column = float(self.session.history.step), self._axis.end / self._leading_chart.plot_width
-        self.cursor = newest if self.cursor is None else min(newest, max(0.0, self.cursor + columns * column))
+        if self.cursor is None:
+            self._point(self._newest)
+        else:
+            self._point(self._axis.step(self._axis.place(self.cursor) + columns / self._leading_chart.plot_width))
+
+    def _point(self, step: float | None) -> None:
+        """Read the curves at this step, or at the nearest one that they have and the window shows."""
+        if step is not None:
+            first, last = self._axis.window
+            step = max(0.0, first, min(step, last, self._newest))
+        self.cursor, self._answer_until = step, 0.0
         self._show_charts()
+        self._show_headline()
+
+    def action_magnify(self, factor: float) -> None:
+        self._magnify(factor, self.cursor)
+
+    def _magnify(self, factor: float, around: float | None) -> None:
+        """Show more or less of the x axis; a place that is given stays where it is, else the newest step or the middle.
+
+        Showing all there is means following again.
+        """
+        if around is None:
+            around = self._newest if self._axis.place(self._newest) <= 1 else self._axis.step(0.5)
+        self._hold(axis.zoomed(self._axis, around, factor, self._whole))
+
+    def action_pan(self, direction: int) -> None:
+        if self.window is not None:
+            self._hold(axis.panned(self._axis, direction / 4, self._whole))
+
+    def action_follow(self) -> None:
+        self._hold(None)
+
+    def _hold(self, window: Window | None) -> None:
+        self.window = window
+        self._measure()
+        if self.cursor is not None:
+            self._point(self.cursor)
+        self.refresh_history()
+
+    def action_log(self) -> None:
+        self._show_log(not self.has_class("-log"))
+
+    def _show_log(self, shown: bool) -> None:
+        if shown and not self.query(LogPane):
+            self.mount(LogPane(self.session))
+        self.set_class(shown, "-log")
+        self.screen.set_focus(self.query_one(LogPane) if shown else next(p for p in self.panels if p.focusable))
+        self.call_after_refresh(self.refresh_history)
 
     def action_next_panel(self, direction: int) -> None:
         """Choose another panel: the zoom goes with it, and reaches those that have no place here otherwise."""
@@ -236,9 +363,10 @@ class TrainPane(Widget):
         self._zoom(None if self.zoomed else focused if focused in self.panels else self.panels[0])
 
     def action_back(self) -> None:
-        if self.cursor is not None:
-            self.cursor = None
-            self._show_charts()
+        if self.has_class("-log"):
+            self._show_log(False)
+        elif self.cursor is not None:
+            self._point(None)
         else:
             self._zoom(None)
 
@@ -257,9 +385,12 @@ class TrainPane(Widget):
     @on(ChartWidget.Pointed)
     def _pointed(self, message: ChartWidget.Pointed) -> None:
         message.stop()
-        newest = float(self.session.history.step)
-        self.cursor = None if message.place is None else min(newest, message.place * self._axis.end)
-        self._show_charts()
+        self._point(None if message.place is None else self._axis.step(message.place))
+
+    @on(ChartWidget.Scrolled)
+    def _scrolled(self, message: ChartWidget.Scrolled) -> None:
+        message.stop()
+        self._magnify(0.5 if message.direction > 0 else 2.0, self._axis.step(min(1.0, max(0.0, message.place))))
 
     @on(ChartWidget.Chosen)
     def _chosen(self, message: ChartWidget.Chosen) -> None:

@@ -1,0 +1,63 @@
+"""Browse's keys, and in which of its views each makes sense."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from textual.binding import Binding, BindingType
+
+
+class View(Enum):
+    PAGE = "page"
+    IMAGE = "image"
+    FILM = "film"
+    CLASSES = "classes"
+
+
+PAGING = Binding.Group("page")
+BINDINGS: list[BindingType] = [
+    Binding("left", "step(-1)", "previous", id="browse.left", show=False, tooltip="Previous image, or frame"),
+    Binding("right", "step(1)", "next", id="browse.right", show=False, tooltip="Next image, or frame"),
+    Binding("up", "row(-1)", "up", id="browse.up", show=False, tooltip="The image above"),
+    Binding("down", "row(1)", "down", id="browse.down", show=False, tooltip="The image below"),
+    Binding("pagedown,j", "turn(1)", "next page", id="browse.page-down", group=PAGING,
+            tooltip="Next page"),
+    Binding("pageup,k", "turn(-1)", "previous page", id="browse.page-up", group=PAGING,
+            tooltip="Previous page"),
+    Binding("home", "ends(0)", "first", id="browse.home", show=False, tooltip="First image"),
+    Binding("end", "ends(-1)", "last", id="browse.end", show=False, tooltip="Last image"),
+    Binding("enter", "open", "large", id="browse.open", tooltip="The selected image large, with its difference"),
+    Binding("escape", "close", "back", id="browse.close", tooltip="Back to the page"),
+    Binding("c", "choose_class(1)", "class", id="browse.class", tooltip="Only one class: the next one"),
+    Binding("C", "choose_class(-1)", "class back", id="browse.class-back", show=False,
+            tooltip="Only one class: the one before"),
+    Binding("w", "classes", "worst classes", id="browse.classes", tooltip="Which classes are reconstructed worst"),
+    Binding("o", "order", "order", id="browse.order", tooltip="By index, or by error, the worst first"),
+    Binding("u", "measure", "measure", id="browse.measure",
+            tooltip="Measure every test image's error again, under the newest weights"),
+    Binding("m", "mark", "mark", id="browse.mark", tooltip="Mark the image, or not; c also shows the marked ones"),
+    Binding("g", "go_to", "go to", id="browse.go-to", tooltip="Go to a test image by its index"),
+    Binding("t", "film", "time-lapse", id="browse.film", tooltip="Play how the preview images were learnt"),
+    Binding("f", "freeze", "freeze", id="browse.freeze", tooltip="Freeze the images, or follow the newest weights"),
+    Binding("p", "app.turn_pen", "colours", id="browse.palette", tooltip="Light on black, or ink on paper"),
+    Binding("z", "size", "size", id="browse.size", tooltip="Images at full or half size"),
+]  # fmt: skip
+
+ACTIONS: dict[str, set[View]] = {
+    "step": {View.PAGE, View.IMAGE, View.FILM},
+    "row": {View.PAGE, View.CLASSES},
+    "turn": {View.PAGE},
+    "ends": {View.PAGE, View.IMAGE, View.FILM},
+    "open": {View.PAGE, View.CLASSES},
+    "close": {View.IMAGE, View.FILM, View.CLASSES},
+    "classes": {View.PAGE, View.CLASSES},
+    "measure": {View.PAGE, View.IMAGE, View.CLASSES},
+    "mark": {View.PAGE, View.IMAGE},
+    "choose_class": {View.PAGE},
+    "order": {View.PAGE},
+    "go_to": {View.PAGE, View.IMAGE},
+    "film": {View.PAGE, View.FILM},
+    "freeze": {View.PAGE, View.IMAGE},
+    "size": {View.PAGE, View.FILM},
+}
+"""In which views an action makes sense; those not named do everywhere."""

@@ -1,0 +1,74 @@
+"""Keys of the user's own: which commands there are to bind, and which bindings would get in each other's way."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+
+from textual.binding import Binding
+from textual.dom import DOMNode
+from textual.keys import _character_to_key
+
+import tui_vae.ui
+
+EVERYWHERE = {"app", "run", "pane"}
+MODAL = {"dialog", "help", "form", "choice"}
+"""First words of ids: of commands that work in every pane, and in what stands above them and takes all keys."""
+
+
+def known_commands() -> dict[str, Binding]:
+    """Every command of the app by its id. Imports all of the app."""
+    for module in pkgutil.iter_modules(tui_vae.ui.__path__):
+        importlib.import_module(f"tui_vae.ui.{module.name}")
+    return {binding.id: binding for node in _nodes(DOMNode) for binding in node.__dict__.get("BINDINGS", ())
+            if isinstance(binding, Binding) and binding.id}  # fmt: skip
+
+
+def _nodes(kind: type[DOMNode]) -> Iterator[type[DOMNode]]:
+    for each in kind.__subclasses__():
+        if each.__module__.startswith("tui_vae.ui"):
+            yield each
+        yield from _nodes(each)
+
+
+def checked(wanted: Mapping[str, str], known: Mapping[str, Binding]) -> tuple[dict[str, str], list[str]]:
+    """The bindings that can be made, and a sentence for each that cannot: its command keeps its usual keys."""
+    complaints = [f"There is no command {name}{_nearest(name, known)}." for name in wanted if name not in known]
+    good = {name: keys for name, keys in wanted.items() if name in known}
+    while (clash := _clash(good, known)) is not None:
+        name, other, key = clash
+        del good[name]
+        complaints.append(f"{name} cannot have the key {key}: {other} has it; its usual keys hold.")
+    return good, complaints
+
+
+def _clash(wanted: Mapping[str, str], known: Mapping[str, Binding]) -> tuple[str, str, str] | None:
+    """The first wanted command whose key another one has that works at the same time; that one; the key."""
+    keys = {name: _keys(wanted.get(name, binding.key)) for name, binding in known.items()}
+    for name in wanted:
+        for other in known:
+            shared = keys[name] & keys[other] if other != name and _together(name, other) else set()
+            shared -= _keys(known[name].key) & _keys(known[other].key)  # they already live with that
+            if shared:
+                return name, other, min(shared)
+    return None
+
+
+def _together(one: str, other: str) -> bool:
+    first, second = one.partition(".")[0], other.partition(".")[0]
+    if first == second:
+        return True
+    return (first in EVERYWHERE and second not in MODAL) or (second in EVERYWHERE and first not in MODAL)
+
+
+def _keys(text: str) -> set[str]:
+    names = (key.strip() for key in text.split(","))
+    return {_character_to_key(key) if len(key) == 1 else key for key in names}
+
+
+def _nearest(name: str, known: Mapping[str, Binding]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""

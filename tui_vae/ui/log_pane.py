@@ -1,0 +1,84 @@
+"""What a run has to say besides its figures: its warnings and errors, and the trainer's own output."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui_vae.runs.events import ErrorEvent
+from tui_vae.runs.history import History
+from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.session import RunSession
+
+TAIL = 64 << 10
+"""Bytes of the trainer's output that are shown."""
+
+_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class LogPane(VerticalScroll, can_focus=True):
+    """Follows the newest line until it is scrolled."""
+
+    def __init__(self, session: RunSession) -> None:
+        super().__init__(id="log")
+        self.session = session
+        self.border_title = "warnings, errors and trainer.log"
+        self.border_subtitle = glyphs().plain("↑ ↓ scroll · w or escape: back to the curves")
+        self._shown: Content | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False)
+
+    def refresh_history(self) -> None:
+        """Read again what the trainer has written."""
+        self.run_worker(self._load(), group="log", exclusive=True)
+
+    async def _load(self) -> None:
+        words = await asyncio.to_thread(tail_of, self.session.directory.log)
+        content = told(self.session.history, words)
+        if content != self._shown:
+            at_end, self._shown = self.scroll_offset.y >= self.max_scroll_y, content
+            self.query_one(Static).update(content)
+            if at_end:
+                self.call_after_refresh(self.scroll_end, animate=False)
+
+
+def told(history: History, words: str) -> Content:
+    """The run's messages, each with its time and what to do about it, and the trainer's words."""
+    lines: list[Content] = []
+    for message in history.messages:
+        clock = time.strftime("%H:%M:%S", time.localtime(message.t))
+        kind, style = ("error  ", "$error") if isinstance(message, ErrorEvent) else ("warning", "$warning")
+        lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), _legible(message.message)))
+        if message.hint:
+            lines.append(Content.assemble(" " * 19, (_legible(message.hint), "$note")))
+    if not lines:
+        lines.append(Content.styled("no warnings, no errors", "$label"))
+    lines += [Content(""), Content.styled("trainer.log", "$label")]
+    lines += [Content(line) for line in words.splitlines()] or [Content.styled("empty", "$label")]
+    return Content("\n").join(lines)
+
+
+def tail_of(path: Path, size: int = TAIL) -> str:
+    """The end of a text file, from a whole line on, without what would steer a terminal."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, 2)
+            file.seek(max(0, end - size))
+            data = file.read()
+    except OSError:
+        return ""
+    if end > size:
+        data = data.partition(b"\n")[2]
+    return _legible(data.decode(errors="replace"))
+
+
+def _legible(text: str) -> str:
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    "))

@@ -1,0 +1,106 @@
+"""What the user wants kept: keys of their own, from a file that they write, and habits that the app remembers."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tui_vae.runs.files import write_atomic
+
+MOST_RUNS = 200
+"""Marked images are remembered for so many runs."""
+
+
+class Habits(msgspec.Struct):
+    """How the app was left. What is unknown or damaged in the file is as if it had never been there."""
+
+    pane: str = "train"
+    theme: str = ""
+    paper: bool = False
+    worst_first: bool = False
+    marks: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    """Test images that were marked, by the path of the run."""
+
+    def mark(self, run: Path, indices: list[int]) -> None:
+        """Remember the marked images of a run; none forgets it."""
+        self.marks.pop(str(run), None)
+        if indices:
+            self.marks[str(run)] = indices
+        while len(self.marks) > MOST_RUNS:
+            del self.marks[next(iter(self.marks))]
+
+
+def habits_of(app: object) -> Habits:
+    """The habits that an app keeps; some that nobody keeps where it keeps none."""
+    habits = getattr(app, "habits", None)
+    return habits if isinstance(habits, Habits) else Habits()
+
+
+def config_file() -> Path:
+    """Where the user's settings are: `TUI_VAE_CONFIG`, else in the user's configuration directory."""
+    given = os.environ.get("TUI_VAE_CONFIG")
+    if given:
+        return Path(given).expanduser()
+    from platformdirs import user_config_path
+
+    return user_config_path("tui-vae") / "config.toml"
+
+
+def habits_file() -> Path:
+    """Where habits are kept: in the folder `TUI_VAE_STATE`, else in the user's state directory."""
+    given = os.environ.get("TUI_VAE_STATE")
+    if given:
+        return Path(given).expanduser() / "habits.json"
+    from platformdirs import user_state_path
+
+    return user_state_path("tui-vae") / "habits.json"
+
+
+def read_habits() -> Habits:
+    try:
+        return msgspec.json.decode(habits_file().read_bytes(), type=Habits)
+    except (OSError, ValueError, RuntimeError):
+        return Habits()
+
+
+def write_habits(data: bytes) -> None:
+    """Keep encoded habits. Where nothing can be written nothing is kept: not worth a word."""
+    with suppress(OSError, RuntimeError):
+        file = habits_file()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, data)
+
+
+def read_keys() -> tuple[dict[str, str], str]:
+    """The `keys` table of the user's file, by ids of commands; and what is wrong with the file, empty if nothing."""
+    try:
+        file = config_file()
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("keys", {})
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, RuntimeError) as error:
+        return {}, f"The settings cannot be read: {error}; the usual keys hold."
+    except ValueError as error:
+        return {}, f"{file} is not a TOML file: {error}; the usual keys hold."
+    if not isinstance(table, dict):
+        return {}, f"{file}: keys must be a table, such as [keys]; the usual keys hold."
+    given = _flat(table)
+    wrong = [name for name, keys in given.items() if not isinstance(keys, str) or not keys.strip(", ")]
+    complaint = f"{file}: the keys of {wrong[0]} must be a text, such as \"ctrl+x\" or \"a,b\"." if wrong else ""
+    return {name: keys for name, keys in given.items() if name not in wrong}, complaint
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`run.stop = "x"` without quotes around the id is a table in a table to TOML."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
