@@ -38,7 +38,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("TUI_VAE_SYSTEM_DATA", str(home / "no-system-copy"))  # so all train on the bundled sample
         patch.setenv("TUI_VAE_OFFLINE", "1")
         patch.setenv("TUI_VAE_RUNS", str(home / "runs"))
-        patch.setenv("TUI_VAE_CONFIG", str(home / "config.toml"))
         yield home
     shutil.rmtree(runtime, ignore_errors=True)
 
@@ -48,6 +47,8 @@ def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A runs directory and habits for each test; its processes end with it."""
     runs = tmp_path / "checkpoints"
     monkeypatch.setenv("TUI_VAE_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("TUI_VAE_CONFIG", str(tmp_path / "settings" / "config.toml"))
+    (tmp_path / "settings").mkdir()
     monkeypatch.setenv("TUI_VAE_RUNS", str(runs))
     yield runs
     end_processes(runs)

@@ -35,7 +35,7 @@ class Trainers:
         self.started: list[tuple[RunDirectory, int]] = []
         self.processes: list[FakeProcess] = []
 
-    def start(self, directory: RunDirectory, more_epochs: int = 0) -> None:
+    def start(self, directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> None:
         self.started.append((directory, more_epochs))
         self.processes.append(FakeProcess(directory, "train"))
         self.processes[-1].log(StateEvent(state="training"))

@@ -462,7 +462,7 @@ def test_a_run_is_reached_again_after_logout_and_login(
         away.rename(runtime)
     wait_until(answers, timeout=10)
     assert living.socket.parent.parent == runtime
-    assert not elsewhere.exists()
+    wait_until(lambda: not elsewhere.exists(), timeout=10)
 
 
 def test_stop_writes_the_very_step_that_it_names_even_when_paused(running: RunDirectory) -> None:

@@ -14,6 +14,7 @@ from tui_vae.cli.control import print_table
 from tui_vae.cli.parser import given_options
 from tui_vae.config import make_config, written
 from tui_vae.errors import UserError
+from tui_vae.runs.launch import trainer_environment
 
 CONTENDERS = {
     "ours": "tui-vae's training step",
@@ -27,9 +28,7 @@ class Contender:
     """A process that trains for a while whenever it is told to."""
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
-        environment = dict(os.environ)
-        if name in ("ours", "products"):
-            environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the trainer is started
+        environment = trainer_environment() if name in ("ours", "products") else dict(os.environ)
         self.name = name
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tui_vae.trainer.bench", name, json.dumps(options)],

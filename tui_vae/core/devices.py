@@ -75,9 +75,9 @@ def usable_cores() -> int:
     return cores
 
 
-def choose_threads(wanted: int | None) -> int:
-    """CPU threads for the matrix products. One core is left to the app; small layers gain nothing beyond eight."""
-    return wanted or max(1, min(MOST_THREADS, usable_cores() - 1))
+def choose_threads(wanted: int | None, leave_core: bool = False) -> int:
+    """CPU threads for the matrix products: all cores, or all but one; small layers gain nothing beyond eight."""
+    return wanted or max(1, min(MOST_THREADS, usable_cores() - leave_core))
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:

@@ -21,8 +21,12 @@ class StartError(UserError):
     """The process ended before it was ready."""
 
 
-def start_training(directory: RunDirectory, more_epochs: int = 0) -> subprocess.Popen[bytes]:
+def start_training(
+    directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False
+) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
+
+    `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it.
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there.
@@ -35,7 +39,8 @@ def start_training(directory: RunDirectory, more_epochs: int = 0) -> subprocess.
             f"run {directory.name!r} has only its best weights, not the optimizer's state that resuming needs",
             f"train a new one like it: tui-vae train --config {directory.config} --name NAME",
         )
-    return _start(directory, ["--epochs", str(more_epochs)] if more_epochs else [])
+    options = ["--epochs", str(more_epochs)] if more_epochs else []
+    return _start(directory, [*options, "--leave-core"] if leave_core else options)
 
 
 def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
@@ -69,14 +74,21 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0) -> None:
         request(directory, Resume(epochs=more_epochs), Done)
 
 
+def trainer_environment() -> dict[str, str]:
+    """The environment of a trainer.
+
+    OpenMP's threads wait for each other by spinning for some microseconds, then sleep: sleeping at once halves the
+    speed of two threads on two free cores; spinning for long costs most of it where something else needs one of them.
+    """
+    return {"GOMP_SPINCOUNT": "10000", **os.environ}
+
+
 def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[bytes]:
-    # Sleeping OpenMP threads, not spinning ones: beside a busy app spinning costs most of the training's speed.
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     errors_before = len(_errors(directory))
     with directory.log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tui_vae.trainer", str(directory.path), *options],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=trainer_environment(),
         )  # fmt: skip
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
+    parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
     options = parser.parse_args()
     directory = RunDirectory(options.directory)
     try:
@@ -41,7 +42,8 @@ def main() -> int:
     try:
         from tui_vae.trainer.process import RunProcess
 
-        return RunProcess(directory, lock, inbox).run(serve_first=options.serve, more_epochs=options.epochs)
+        process = RunProcess(directory, lock, inbox, leave_core=options.leave_core or options.serve)
+        return process.run(serve_first=options.serve, more_epochs=options.epochs)
     finally:
         server.close()
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from tui_vae.errors import UserError
 from tui_vae.runs.files import write_atomic
 
-FORMAT = 2
+FORMAT = 1
 
 
 class CheckpointError(UserError):

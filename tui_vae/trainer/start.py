@@ -17,7 +17,8 @@ from tui_vae.trainer.workbench import available_device, equip, run_event, settle
 
 
 def start_training(
-    directory: RunDirectory, log: ev.EventLog, inbox: Inbox, more_epochs: int, loading: Callable[[str], None]
+    directory: RunDirectory, log: ev.EventLog, inbox: Inbox, more_epochs: int, leave_core: bool,
+    loading: Callable[[str], None],
 ) -> Training:
     """Load everything and say in the log what was loaded.
 
@@ -36,7 +37,7 @@ def start_training(
         progress, tensors = load_checkpoint(directory.last)
         config = available_device(make_config(progress.config), warn)
     else:
-        config = settle(directory.read_config())
+        config = settle(directory.read_config(), leave_core)
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
     if more_epochs:
         progress.segments.append(more_epochs)

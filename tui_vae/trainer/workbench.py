@@ -59,15 +59,15 @@ class Workbench:
         )  # fmt: skip
 
 
-def settle(config: RunConfig) -> RunConfig:
-    """Device, threads and precision as they will be for the whole run.
+def settle(config: RunConfig, leave_core: bool = False) -> RunConfig:
+    """Device, threads and precision as they will be for the whole run; with `leave_core` a core is left to the app.
 
     Raises:
         UserError: the device asked for is not there.
     """
     device = choose_device(config.device)
     return replace(
-        config, device=str(device), threads=choose_threads(config.threads),
+        config, device=str(device), threads=choose_threads(config.threads, leave_core),
         precision=choose_precision(config.precision, device),
     )  # fmt: skip
 

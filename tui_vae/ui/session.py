@@ -129,7 +129,7 @@ class RunSession:
         try:
             await self.look_for_process()
             if self.holder is None:
-                await asyncio.to_thread(launch.start_training, self.directory, more_epochs)
+                await asyncio.to_thread(launch.start_training, self.directory, more_epochs, True)
             else:
                 await self.request(protocol.Resume(epochs=more_epochs), protocol.Done)
             await self.look_for_process()
