@@ -46,9 +46,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A runs directory and habits for each test; its processes end with it."""
     runs = tmp_path / "checkpoints"
-    monkeypatch.setenv("TUI_VAE_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("TUI_VAE_CONFIG", str(tmp_path / "settings" / "config.toml"))
-    (tmp_path / "settings").mkdir()
+    settings = tmp_path.with_name(f"{tmp_path.name}-settings")
+    settings.mkdir()
+    monkeypatch.setenv("TUI_VAE_STATE", str(settings / "state"))
+    monkeypatch.setenv("TUI_VAE_CONFIG", str(settings / "config.toml"))
     monkeypatch.setenv("TUI_VAE_RUNS", str(runs))
     yield runs
     end_processes(runs)

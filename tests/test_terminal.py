@@ -74,7 +74,9 @@ def test_training_outlives_the_terminal(runs_dir: Path) -> None:
             assert run.is_training()
 
             with Terminal([*TUI_VAE, "attach"], columns=120, rows=40) as again:
-                again.until(lambda text: run.name in text and bool(BRAILLE.search(text)))
+                again.until(run.name)
+                again.press("1")  # it opens on the pane that was on screen when the line dropped
+                again.until(lambda text: bool(BRAILLE.search(text)))
                 history = wait_for(run, lambda history: len(history.epochs) >= 3)
                 since_start = [f"{event.test.recon:.4g}" for event in history.epochs[:3]]
                 again.until(lambda text: all(recon in text for recon in since_start))

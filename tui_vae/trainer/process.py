@@ -17,7 +17,7 @@ IDLE_LIMIT = 300.0
 class RunProcess:
     """One process in one run's directory, whose lock it holds."""
 
-    def __init__(self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool) -> None:
+    def __init__(self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False) -> None:
         self._directory = directory
         self._lock = lock
         self._inbox = inbox
@@ -51,7 +51,7 @@ class RunProcess:
         loading("importing PyTorch")
         from tui_vae.trainer.start import start_training
 
-        return start_training(self._directory, log, self._inbox, more_epochs, self._leave_core, loading).run()
+        return start_training(self._directory, log, self._inbox, more_epochs, loading, self._leave_core).run()
 
     def _serve(self) -> protocol.Resume | None:
         """Answer from the newest checkpoint until somebody wants to go on training, or nobody has come for long (None).

@@ -17,8 +17,8 @@ from tui_vae.trainer.workbench import available_device, equip, run_event, settle
 
 
 def start_training(
-    directory: RunDirectory, log: ev.EventLog, inbox: Inbox, more_epochs: int, leave_core: bool,
-    loading: Callable[[str], None],
+    directory: RunDirectory, log: ev.EventLog, inbox: Inbox, more_epochs: int,
+    loading: Callable[[str], None], leave_core: bool = False,
 ) -> Training:
     """Load everything and say in the log what was loaded.
 
