@@ -15,6 +15,7 @@ from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.summary import summarize
 
 START_LIMIT = 20.0
+LISTEN_LIMIT = 7.0
 
 
 class StartError(UserError):
@@ -90,10 +91,11 @@ def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[byte
             [sys.executable, "-P", "-m", "tui_vae.trainer", str(directory.path), *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=trainer_environment(),
         )  # fmt: skip
-    deadline = time.monotonic() + START_LIMIT
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < START_LIMIT:
         holder = directory.holder()
-        if holder is not None and holder.pid == process.pid:
+        # It listens a moment after it lives; where it finds no place to listen, it trains all the same.
+        if holder is not None and holder.pid == process.pid and (holder.socket or waited > LISTEN_LIMIT):
             return process
         if process.poll() is not None:
             if process.returncode == 0:
