@@ -136,10 +136,12 @@ async def test_a_finished_run_is_told_at_every_size(run: RunDirectory, size: tup
     write(run, trained(10, "finished"))
     app = Demo(run)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: drawn(screen(app)) and "● test" in screen(app))
+        told = ("demo", "✔ finished", "10/10", "r trains more epochs", *(measure.title for measure in MEASURES))
+        await until(
+            pilot,
+            lambda: drawn(shown := screen(app)) and "● test" in shown and all(words in shown for words in told),
+        )
         shown = screen(app)
-        for words in ("demo", "✔ finished", "10/10", "r trains more epochs", *(measure.title for measure in MEASURES)):
-            assert words in shown
         assert all(len(line) == size[0] for line in shown.splitlines())
         assert ("epochs, on the test set" in shown) == (arrangement(size[0], size[1] - 1) != "compact")
 
