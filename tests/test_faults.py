@@ -128,7 +128,8 @@ def test_a_run_survives_hang_up_and_kill_and_goes_on_bit_for_bit(followers: dict
     request(directory, protocol.Sample(count=9), protocol.Samples)
     request(directory, protocol.Resume(), protocol.Done)
     wait_until(lambda: read_history(directory.events).step > lost)
-    stopped = in_mid_epoch(protocol.Stop()).step
+    in_mid_epoch(protocol.Pause())
+    stopped = request(directory, protocol.Stop(), protocol.Done).step
     wait_until(lambda: directory.holder() is None)
     assert state_of(directory) == "stopped"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -131,6 +130,8 @@ class RunScreen(Screen[None]):
         self._told_crash = False
         self._told_state = "", False
         self._theme = ""
+        self._wanted = ""
+        """The pane that was asked for last, which perhaps is still being made."""
 
     def compose(self) -> ComposeResult:
         yield StatusLine(self.session)
@@ -141,9 +142,7 @@ class RunScreen(Screen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        last = habits_of(self.app).pane
-        first = last if not self._start and last in (entry.id for entry in PANES) else PANES[0].id
-        self.set_timer(0.02, partial(self.action_show_pane, first))  # the frame is painted before its first pane
+        self.set_timer(0.02, self._show_first_pane)  # the frame is painted before its first pane
         if self._start:
             self._steer(self.steering.start())
         self._theme = self.app.theme
@@ -186,17 +185,26 @@ class RunScreen(Screen[None]):
     async def _tab_clicked(self, message: PaneTab.Chosen) -> None:
         await self.action_show_pane(message.pane)
 
+    async def _show_first_pane(self) -> None:
+        last = habits_of(self.app).pane
+        first = last if not self._start and last in (entry.id for entry in PANES) else PANES[0].id
+        await self.action_show_pane(self._wanted or first)
+
     async def action_show_pane(self, pane_id: str) -> None:
+        self._wanted = pane_id
         panes = self.query_one("#panes")
+        for tab in self.query(PaneTab):
+            tab.set_class(tab.entry.id == pane_id, "-active")
+        for pane in panes.children:
+            pane.display = pane.id == pane_id
         if not panes.query(f"#{pane_id}"):
             entry = next(entry for entry in PANES if entry.id == pane_id)
             pane = entry.make(self.session)
             pane.id = pane_id
             await panes.mount(pane)
-        for tab in self.query(PaneTab):
-            tab.set_class(tab.entry.id == pane_id, "-active")
-        for pane in panes.children:
-            pane.display = pane.id == pane_id
+            if self._wanted != pane_id:  # another pane was asked for meanwhile
+                pane.display = False
+                return
         habits = habits_of(self.app)
         if habits.pane != pane_id:
             habits.pane = pane_id
