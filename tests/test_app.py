@@ -1,6 +1,7 @@
 """The app from its start to its farewell: starting, steering, noticing a crash, leaving."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ from tui_vae.ui import forecast, settings, steering, terminal, theme
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Choose, Confirm, Help
+from tui_vae.ui.images import ImageStrip
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.run_screen import RunScreen
 from tui_vae.ui.start_screen import StartScreen
 
+DEMO = Path(__file__).parent.parent / "checkpoints" / "demo"
 
 class Trainers:
     """Stands in for `runs.launch`: every start makes a fake process in the run."""
@@ -91,11 +94,32 @@ async def test_the_start_screen_opens_runs_newest_first(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         options = app.screen.query_one(OptionList)
         await until(pilot, lambda: options.option_count > 1)
-        shown = [option.id for option in options.options if option.id]
-        assert shown == ["train", "run:newest", "run:older", "run:demo"]
-        await pilot.press("down", "down", "enter")
+        shown = [option.id for option in options.options if option.id and not option.id.startswith("train:")]
+        assert shown == ["describe", "run:newest", "run:older", "run:demo"]
+        await pilot.press("end", "up", "enter")
         await opened(app, pilot)
         assert app.session is not None and app.session.name == "older"
+
+
+@in_event_loop
+async def test_the_start_screen_shows_what_the_run_under_the_cursor_has_learnt(tmp_path: Path) -> None:
+    shutil.rmtree(make_run(tmp_path, "empty", epochs=1).previews)
+    shutil.copytree(DEMO, tmp_path / "demo")
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        options, images = app.screen.query_one(OptionList), app.screen.query_one(ImageStrip)
+        await until(pilot, lambda: options.option_count > 4)
+        assert not blocks(images)
+        options.highlighted = options.get_option_index("run:demo")
+        await until(pilot, lambda: blocks(images))
+        options.highlighted = options.get_option_index("run:empty")
+        await until(pilot, lambda: not blocks(images))
+
+
+def blocks(images: ImageStrip) -> int:
+    """How many cells of a strip hold half an image or more."""
+    lines = [images.render_line(y).text for y in range(images.size.height)]
+    return sum(not sign.isspace() for line in lines for sign in line)
 
 
 @in_event_loop
