@@ -98,22 +98,23 @@ FIGURES = (
 """Seconds an epoch have no best: other runs beside them, or another machine, tell more about them than the recipe."""
 
 
+TEST_SET = {"dataset", "test-limit"}
+
+
 def winners(runs: Sequence[Contestant], figure: Figure) -> set[int]:
     """Which runs have the best value of a figure, by their places; none where there is nothing to win.
 
-    Losses can only be compared where the same is minimized: under one objective with one β and one KL for free.
+    Only figures of one test set can be compared, and losses only where the same is minimized: under one objective with
+    one β and one KL for free.
     """
     values = {at: value for at, run in enumerate(runs) if (value := figure.value(run)) is not None}
     if not figure.better or len(values) < 2:
         return set()
-    if figure is LOSS and not _minimize_the_same([runs[at] for at in values]):
+    configs = [runs[at].config for at in values]
+    apart = {each.name for each in differences(configs)}
+    of_loss = {outside(name) for name, option in options().items() if option.group == "objective"}
+    if None in configs or apart & (TEST_SET | of_loss if figure is LOSS else TEST_SET):
         return set()
     best = min(values.values(), key=lambda value: -figure.better * value)
     found = {at for at, value in values.items() if value == best}
     return set() if len(found) == len(values) else found
-
-
-def _minimize_the_same(runs: Sequence[Contestant]) -> bool:
-    configs = [run.config for run in runs]
-    of_loss = {outside(name) for name, option in options().items() if option.group == "objective"}
-    return None not in configs and not any(each.name in of_loss for each in differences(configs))
