@@ -110,7 +110,7 @@ WRONG_USAGE = [
     (["compare", "run"], "two runs"),
     (["sweep", "--latent-dim", "8"], "nothing to sweep"),
     (["sweep", "--latent-dim", "2,many"], "'many'"),
-    (["sweep", "--latent-dim", "2,8", "--name", "a,b"], "name must be"),
+    (["sweep", "--latent-dim", "2,8", "--name", "a,b"], "one name"),
     (["sweep", "--latent-dim", "2,8", "--name", "a", "--name", "b"], "one name"),
     (["sweep", "--latent-dim", "2,8", "--jobs", "0"], "jobs"),
     (["sweep", "--seed", ",".join(map(str, range(1001)))], "1,001 combinations"),
@@ -343,7 +343,7 @@ def test_eval_of_best_is_that_of_the_best_epoch_in_the_middle_of_a_warm_up(tui_v
     """β counts as it was then, and the epoch is that of the weights, not of the moment at which they were written."""
     directory = new_run(own_runs, **{"name": "warm", "epochs": 4, "kl-warmup": 8, "beta": 3, "objective": "mse",
                                      "schedule": "constant", "lr": 2e-3})  # fmt: skip
-    assert train_here(directory, Script({11: [protocol.Set(lr=5)]})) == 0
+    assert train_here(directory, Script({11: [protocol.Set(beta=500)]})) == 0
     epochs = events(directory, ev.EpochEvent)
     best = min(epochs, key=lambda event: event.test.loss if event.test.loss is not None else float("inf"))
     for which, event in (("best", best), ("last", epochs[-1])):

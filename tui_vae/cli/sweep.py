@@ -41,11 +41,12 @@ def sweep(options: argparse.Namespace) -> int:
     base = config.read_config(options.config) if options.config else {}
     combinations = plan(base, {name: list(dict.fromkeys(itertools.chain(*each))) for name, each in given.items()})
     runs_dir = runs_directory(options.runs_dir)
-    chosen = {*base, *given}
+    chosen = {*(name for name, value in base.items() if value not in (None, "auto")), *given}
     check_existing(runs_dir, combinations, chosen)
-    devices = [f"cuda:{index}" for index in range(cuda_devices())] if "device" not in chosen else []
-    jobs = options.jobs or max(1, len(devices))
-    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 and not devices and "threads" not in chosen else None
+    count = cuda_devices() if "device" not in chosen else 0
+    jobs = options.jobs or max(1, count)
+    devices = [f"cuda:{index}" for index in range(count)] if count > 1 else []
+    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 and not count and "threads" not in chosen else None
     report = sys.stderr if options.json else sys.stdout
     runner = Runner(runs_dir, combinations, devices, jobs, threads, lambda line: print(line, file=report, flush=True))
     code = runner.run()
