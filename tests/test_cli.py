@@ -26,7 +26,7 @@ from tui_vae.core import datasets
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory, create_run
-from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 
 Output = tuple[int, str, str]
 Run = Callable[..., Output]
@@ -107,6 +107,13 @@ WRONG_USAGE = [
     (["data", "--download", "imagenet"], "imagenet"),
     (["bench", "--rounds", "0"], "rounds"),
     (["ls", "--jason"], "--jason"),
+    (["compare", "run"], "two runs"),
+    (["sweep", "--latent-dim", "8"], "nothing to sweep"),
+    (["sweep", "--latent-dim", "2,many"], "'many'"),
+    (["sweep", "--latent-dim", "2,8", "--name", "a,b"], "one name"),
+    (["sweep", "--latent-dim", "2,8", "--name", "a", "--name", "b"], "one name"),
+    (["sweep", "--latent-dim", "2,8", "--jobs", "0"], "jobs"),
+    (["sweep", "--seed", ",".join(map(str, range(1001)))], "1,001 combinations"),
 ]
 
 
@@ -122,7 +129,7 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(
 @pytest.mark.parametrize(
     "arguments",
     [["attach", "gone"], ["pause", "gone"], ["resume", "gone"], ["stop", "gone"], ["checkpoint", "gone"],
-     ["set", "gone", "lr=1e-3"], ["eval", "gone"], ["show", "gone"],
+     ["set", "gone", "lr=1e-3"], ["compare", "gone", "other"], ["eval", "gone"], ["show", "gone"],
      ["export", "gone", "--what", "metrics", "--out", "/dev/null"]],
     ids=lambda arguments: arguments[0],
 )  # fmt: skip
@@ -194,8 +201,8 @@ def test_an_unread_pipe_is_no_error() -> None:
 
 # -- Help --------------------------------------------------------------------------------------------------------------
 
-COMMANDS = ("attach", "train", "ls", "pause", "resume", "stop", "checkpoint", "set", "eval", "show", "export", "bench",
-            "doctor", "data")  # fmt: skip
+COMMANDS = ("attach", "train", "sweep", "ls", "compare", "pause", "resume", "stop", "checkpoint", "set", "eval", "show",
+            "export", "bench", "doctor", "data")  # fmt: skip
 
 
 def test_help_is_complete(tui_vae: Run) -> None:
@@ -336,7 +343,7 @@ def test_eval_of_best_is_that_of_the_best_epoch_in_the_middle_of_a_warm_up(tui_v
     """β counts as it was then, and the epoch is that of the weights, not of the moment at which they were written."""
     directory = new_run(own_runs, **{"name": "warm", "epochs": 4, "kl-warmup": 8, "beta": 3, "objective": "mse",
                                      "schedule": "constant", "lr": 2e-3})  # fmt: skip
-    assert train_here(directory, Script({11: [protocol.Set(lr=5)]})) == 0
+    assert train_here(directory, Script({11: [protocol.Set(beta=500)]})) == 0
     epochs = events(directory, ev.EpochEvent)
     best = min(epochs, key=lambda event: event.test.loss if event.test.loss is not None else float("inf"))
     for which, event in (("best", best), ("last", epochs[-1])):
@@ -349,21 +356,29 @@ def test_eval_of_best_is_that_of_the_best_epoch_in_the_middle_of_a_warm_up(tui_v
 
 
 def test_figures_that_are_not_finite_are_null_in_json(tui_vae: Run, own_runs: Path) -> None:
-    directory = new_run(own_runs, name="wild", **{"lr": 10, "objective": "mse", "schedule": "constant", "norm": "none",
-                                                  "output": "linear", "epochs": 4})  # fmt: skip
-    assert train_here(directory) == 0
+    wild = {"lr": 10, "objective": "mse", "schedule": "constant", "norm": "none", "output": "linear"}
+    assert train_here(new_run(own_runs, name="wild", **wild)) == 1
+    tame = new_run(own_runs, name="tame", epochs=1)
+    assert train_here(tame) == 0
+    progress, tensors = load_checkpoint(tame.last)
+    huge = {name: value * 1e25 if name.startswith("model.") else value for name, value in tensors.items()}
+    save_checkpoint(tame.last, progress, huge)
 
     def refuse(word: str) -> Any:
         raise AssertionError(f"{word} is not JSON")
 
-    _, out, _ = tui_vae("eval", "wild", "--json", "--checkpoint", "last")
-    loss = json.loads(out, parse_constant=refuse)["test"]["loss"]
+    _, out, _ = tui_vae("eval", "tame", "--json", "--checkpoint", "last")
+    assert json.loads(out, parse_constant=refuse)["test"]["loss"] is None
     _, out, _ = tui_vae("ls", "--json")
-    assert json.loads(out, parse_constant=refuse)[0]["test_loss"] == loss is None
+    losses = {run["name"]: run["test_loss"] for run in json.loads(out, parse_constant=refuse)}
+    assert losses["wild"] is None is not losses["tame"]
     code, out, _ = tui_vae("ls")
     assert code == 0
     assert "wild" in out
-    assert tui_vae("eval", "wild", "--checkpoint", "last")[0] == 0
+    assert tui_vae("eval", "tame", "--checkpoint", "last")[0] == 0
+    _, out, _ = tui_vae("compare", "tame", "wild", "--json")
+    assert [run["name"] for run in json.loads(out, parse_constant=refuse)] == ["tame", "wild"]
+    assert tui_vae("compare", "tame", "wild")[0] == 0
 
 
 def test_exported_metrics_are_a_row_an_epoch(tui_vae: Run, trained: Trained, tmp_path: Path) -> None:
@@ -504,7 +519,7 @@ def test_every_command_has_a_function_behind_it() -> None:
     parser = make_parser()
     needed = {"set": ["x", "lr=1"], "export": ["x", "--what", "grid", "--out", "y"]}
     for name in COMMANDS:
-        takes_run = name in ("pause", "resume", "stop", "checkpoint", "eval", "show")
+        takes_run = name in ("compare", "pause", "resume", "stop", "checkpoint", "eval", "show")
         options = parser.parse_args([name, *needed.get(name, ["x"] if takes_run else [])])
         module, function = (cell.cell_contents for cell in options.run.__closure__[::-1])
         assert callable(getattr(importlib.import_module(f"tui_vae.cli.{module}"), function))

@@ -15,6 +15,7 @@ from textual.widgets import Input
 from tui_vae.config import RunConfig, make_config
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
+from tui_vae.runs.comparison import differences
 from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.manage import read_note
 from tui_vae.runs.summary import summarize
@@ -26,7 +27,7 @@ from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.runs_chart import OverlayChart
 from tui_vae.ui.runs_columns import COLUMNS, NAMED, columns_for, matches, next_column, sort, sparkline
-from tui_vae.ui.runs_comparison import Comparison, differences
+from tui_vae.ui.runs_comparison import Comparison
 from tui_vae.ui.runs_marks import MOST, Marks
 from tui_vae.ui.runs_overlay import MEASURES, Series
 from tui_vae.ui.runs_pane import RunsPane

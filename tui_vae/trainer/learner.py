@@ -127,6 +127,10 @@ class Learner:
         tensors["noise"] = self._noise.get_state()
         return tensors
 
+    def is_finite(self) -> bool:
+        """Whether all weights are numbers. Once one is not, no step mends it."""
+        return bool(torch.isfinite(self._parameters).all())
+
     def weights(self) -> dict[str, Tensor]:
         return {f"model.{name}": value for name, value in self.model.state_dict().items()}
 

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
 from textual.widget import Widget
 
-from tui_vae.config import PRESETS, RunConfig, options, outside, text_of
+from tui_vae.runs.comparison import Difference, differences, recipe
 from tui_vae.ui import runs_marks
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.runs_records import Record
 
 LEAST_VALUE = 8
 """Cells of a column of values, at least."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One option's values, a run each; None where a run's config cannot be read."""
-
-    name: str
-    values: tuple[str | None, ...]
-
-
-def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
-    """The options in which these differ, in the order of the form; the name always does and is left out."""
-    found = []
-    for name in options():
-        values = tuple(None if config is None else text_of(name, getattr(config, name)) for config in configs)
-        if name != "name" and len({value for value in values if value is not None}) > 1:
-            found.append(Difference(outside(name), values))
-    return found
-
-
-def recipe(config: RunConfig) -> RunConfig:
-    """What a run would be of which nothing but the preset was said."""
-    return replace(RunConfig(), preset=config.preset, **PRESETS[config.preset])
 
 
 @dataclass(frozen=True)
