@@ -234,7 +234,7 @@ def test_beta_rises_once_or_anew_in_every_cycle() -> None:
         ({"kl-cycles": 4, "kl-warmup": 3, "epochs": 10}, "kl-warmup 3 is longer than a cycle"),
         ({"norm": "batch", "batch-size": 1}, "norm batch needs"),
         ({"tc-weight": 1, "batch-size": 1}, "tc-weight needs"),
-        ({"model": "resnet"}, "model must be mlp, conv, or your own"),
+        ({"model": "resnet"}, "model must be one of mlp, conv, or your own"),
         ({"model": "../evil:Class"}, "model must be"),
     ],
 )

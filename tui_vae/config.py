@@ -46,7 +46,7 @@ class RunConfig:
     preset: Annotated[
         str,
         Option("recipe that fills in whatever is not given", "run",
-               choices=("default", "best", "seed", "pytorch-examples", "pytorch-vae-tutorial")),
+               choices=("default", "seed", "best", "pytorch-examples", "pytorch-vae-tutorial")),
     ] = "default"
 
     dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
@@ -135,12 +135,12 @@ class RunConfig:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "best": {"hidden": (1024, 512), "norm": "batch", "weight_decay": 0.01, "epochs": 50},
     # The original notebook: sigmoid output against targets in [-1, 1], and the KL weighted by one half.
     "seed": {
         "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
         "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
     },
+    "best": {"hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
     # https://github.com/pytorch/examples/blob/main/vae/main.py
     "pytorch-examples": {
         "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
@@ -237,7 +237,7 @@ def check_option(name: str, value: Any) -> Any:
     if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
         raise wrong("auto, cpu, cuda, cuda:N or mps")
     if name == "model" and not MODEL.fullmatch(value):
-        raise wrong("mlp, conv, or your own class as package.module:Class")
+        raise wrong("one of mlp, conv, or your own class as package.module:Class")
     if name in ("data_dir", "model_dir"):
         try:
             if b"\0" in value.encode():
