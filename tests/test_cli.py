@@ -340,7 +340,7 @@ def test_eval_equals_the_last_epoch_event_to_the_last_bit(tui_vae: Run, trained:
 
 
 def test_eval_of_best_is_that_of_the_best_epoch_in_the_middle_of_a_warm_up(tui_vae: Run, own_runs: Path) -> None:
-    """β counts as it was then, and the epoch is that of the weights, not of the moment at which they were written."""
+    """β counts in full, and the epoch is that of the weights, not of the moment at which they were written."""
     directory = new_run(own_runs, **{"name": "warm", "epochs": 4, "kl-warmup": 8, "beta": 3, "objective": "mse",
                                      "schedule": "constant", "lr": 2e-3})  # fmt: skip
     assert train_here(directory, Script({11: [protocol.Set(beta=500)]})) == 0
@@ -353,6 +353,7 @@ def test_eval_of_best_is_that_of_the_best_epoch_in_the_middle_of_a_warm_up(tui_v
         assert (found["epoch"], found["step"]) == (event.epoch, event.step)
         assert found["test"] == msgspec.to_builtins(json.loads(msgspec.json.encode(event.test)))
     assert best.epoch < 4
+    assert best.test.loss == pytest.approx(best.test.recon + 3 * best.test.kl)
 
 
 def test_figures_that_are_not_finite_are_null_in_json(tui_vae: Run, own_runs: Path) -> None:

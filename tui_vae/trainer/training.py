@@ -146,7 +146,9 @@ class Training:
 
     def _end_epoch(self) -> None:
         bench, progress = self._bench, self._progress
-        beta = self.beta  # of both evaluations, although somebody may change it between them
+        # Not the warm-up's β: losses of different epochs are to be compared, and the best one is to be the best. It is
+        # the same for both evaluations, although somebody may change it between them.
+        beta = progress.beta
         test = bench.evaluate(bench.test, beta, self._answer_requests)
         train = bench.evaluate(bench.subset, beta, self._answer_requests)
         progress.evaluated += 1

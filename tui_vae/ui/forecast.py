@@ -29,14 +29,32 @@ def count_parameters(hidden: Sequence[int], latent_dim: int, norm: str, pixels: 
     """Weights and biases of the encoder with its one head for μ and log σ², and of the decoder that mirrors it."""
 
     def layers(widths: Sequence[int], end: int) -> int:
-        inner = sum((a + 1) * b + (2 * b if norm == "layer" else 0) for a, b in pairwise(widths))
-        return inner + (widths[-1] + 1) * end
+        return _hidden_parameters(widths, norm) + (widths[-1] + 1) * end
 
     return layers([pixels, *hidden], 2 * latent_dim) + layers([latent_dim, *reversed(hidden)], pixels)
 
 
-def parameters_of(config: RunConfig) -> int:
+def _hidden_parameters(widths: Sequence[int], norm: str, kernel: int = 1) -> int:
+    """Weights of the layers from each width (or number of channels) to the next, biases and normalizations included."""
+    each = 1 if norm == "none" else 3
+    return sum(kernel * a * b + each * b for a, b in pairwise(widths))
+
+
+def parameters_of(config: RunConfig) -> int | None:
+    """None where only the network itself could tell: a model of the user's own."""
+    if ":" in config.model:
+        return None
+    if config.model == "conv":
+        return _count_convolutional(config)
     return count_parameters(config.hidden, config.latent_dim, config.norm)
+
+
+def _count_convolutional(config: RunConfig) -> int:
+    """As `count_parameters`, between two convolutions of 4 × 4 that end with 32 images of 7 × 7, and their mirror."""
+    convolutions = _hidden_parameters([1, 16, 32], config.norm, 16) + _hidden_parameters([32, 16], config.norm, 16)
+    inwards, outwards = [32 * 7 * 7, *config.hidden], [config.latent_dim, *reversed(config.hidden), 32 * 7 * 7]
+    dense = _hidden_parameters(inwards, config.norm) + _hidden_parameters(outwards, config.norm)
+    return convolutions + dense + (inwards[-1] + 1) * 2 * config.latent_dim + 16 * 16 + 1
 
 
 @dataclass(frozen=True)
@@ -69,16 +87,21 @@ def seconds_of(config: RunConfig, paces: Iterable[Pace]) -> tuple[float, str] | 
 
     Which device `auto` will be is not known here: the newest run's, most likely.
     """
+    count = parameters_of(config)
+    if count is None:
+        return None
     for pace in paces:
         if config.device in ("auto", pace.device, pace.device.partition(":")[0]):
             images = min(config.train_limit or TRAIN_IMAGES, TRAIN_IMAGES) * config.epochs
-            return images / pace.images_per_s * parameters_of(config) / pace.parameters, pace.device
+            return images / pace.images_per_s * count / pace.parameters, pace.device
     return None
 
 
 def forecast(config: RunConfig, paces: Iterable[Pace]) -> str:
     """One line: `1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 1:12 on cpu`."""
     count = parameters_of(config)
+    if count is None:
+        return "a model of your own: its size is known once it runs"
     size = f"{_megabytes(4 * count)}, a checkpoint {_megabytes(4 * count * CHECKPOINT_NUMBERS)}"
     parts = [f"{count:,} parameters", size]
     known = seconds_of(config, paces)
