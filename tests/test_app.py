@@ -14,7 +14,7 @@ from rich.color import Color, ColorSystem
 from textual.pilot import Pilot
 from textual.widgets import Input, Label, OptionList, Static
 
-from tui_vae.config import RunConfig, make_config
+from tui_vae.config import RunConfig, make_config, options
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
@@ -24,6 +24,7 @@ from tui_vae.ui import forecast, settings, steering, terminal, theme
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Choose, Confirm, Help
+from tui_vae.ui.form_fields import Choice, Field, Fields
 from tui_vae.ui.images import ImageStrip
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.run_screen import RunScreen
@@ -144,13 +145,66 @@ async def test_the_form_checks_fills_and_starts(tmp_path: Path, trainers: Traine
         assert str(form.query_one("#command", Static).content) == (
             "tui-vae train --preset seed --name my-run --latent-dim 7"
         )
-        assert "408,094 parameters" in str(form.query_one("#forecast", Static).content)
+        assert ("parameters", "408,094") in forecast.prospects(form._config(), form._paces)
         await pilot.press("ctrl+y")
         assert app.clipboard == "tui-vae train --preset seed --name my-run --latent-dim 7"
         await pilot.press("enter")
         await until(pilot, lambda: bool(trainers.started))
         config = trainers.started[0][0].read_config()
         assert (config.name, config.preset, config.latent_dim, config.objective) == ("my-run", "seed", 7, "mse")
+
+
+@in_event_loop
+async def test_the_form_is_whole_in_a_small_terminal(run: RunDirectory) -> None:
+    """Every field can be reached, is seen when it is, and the frame tells how much is out of sight."""
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("n")
+        form = app.screen
+        assert isinstance(form, NewRun)
+        fields = form.query_one(Fields)
+        await until(pilot, lambda: "more" in str(fields.border_subtitle))
+        reached = []
+        for _ in options():
+            assert form._field is not None
+            reached.append(form._field.option_name)
+            await pilot.pause(0.02)
+            await until(pilot, lambda: form._field is not None and form._field.region in fields.content_region)
+            assert form._field.option.help in str(form.query_one("#explain", Static).content)
+            await pilot.press("down")
+        assert reached == list(options())
+        assert "parameters" in str(form.query_one("#forecast", Static).content)
+
+
+@in_event_loop
+async def test_the_form_tells_what_the_preset_has_not(run: RunDirectory, tmp_path: Path) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("n", *run.name)
+        form = app.screen
+        assert isinstance(form, NewRun)
+        await pilot.pause()
+        assert "already" in str(form.query_one("#command", Static).content)  # told before the start, not after it
+        await pilot.press("enter")
+        assert app.screen is form
+        await pilot.press("ctrl+r")
+        objective = form.query_one("#field-objective", Field)
+        objective.query_one(Choice).focus()
+        await pilot.press("m")  # of mse
+        await pilot.pause()
+        changed = [field.option_name for field in form.query(Field) if field.has_class("-changed")]
+        assert changed == ["objective"] and objective.text == "mse"
+        about = str(form.query_one("#explain", Static).content)
+        assert "preset default: sigma" in about and all(choice in about for choice in objective.option.choices)
+        await pilot.press("ctrl+r")
+        await pilot.pause()
+        assert form._config() == make_config({}) and not form.query("Field.-changed")
+        form.query_one("#field-data-dir Input", Input).focus()
+        await pilot.press(*str(tmp_path / "nowhere"))
+        await pilot.pause()
+        assert "no folder" in form.query_one("#field-data-dir", Field).reason
 
 
 @in_event_loop

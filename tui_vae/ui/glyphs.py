@@ -28,6 +28,7 @@ class Glyphs:
     beta: str
     above: str
     below: str
+    dot_mark: str
     braille: bool
 
     def plain(self, text: str) -> str:
@@ -56,6 +57,7 @@ UNICODE = Glyphs(
     beta="β",
     above="↑",
     below="↓",
+    dot_mark="•",
     braille=True,
 )
 
@@ -76,6 +78,7 @@ ASCII = Glyphs(
     beta="b",
     above="^",
     below="v",
+    dot_mark="*",
     braille=False,
 )
 
