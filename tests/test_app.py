@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_run import FakeProcess, make_run
@@ -15,7 +17,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Label, OptionList, Static
 
 from tui_vae.config import RunConfig, make_config, options
-from tui_vae.errors import UserError
+from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
@@ -175,6 +177,29 @@ async def test_the_form_is_whole_in_a_small_terminal(run: RunDirectory) -> None:
             await pilot.press("down")
         assert reached == list(options())
         assert "parameters" in str(form.query_one("#forecast", Static).content)
+
+
+@in_event_loop
+async def test_values_that_make_no_sense_together_are_told_before_the_start(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(given: Mapping[str, Any]) -> RunConfig:
+        if given["beta"] == "3":
+            raise UsageError("beta 3 is out of fashion")
+        return make_config(given)
+
+    monkeypatch.setattr("tui_vae.ui.new_run.make_config", make)
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("n")
+        form = app.screen
+        assert isinstance(form, NewRun)
+        form.query_one("#field-beta Input", Input).value = "3"
+        await until(pilot, lambda: "out of fashion" in str(form.query_one("#command", Static).content))
+        await pilot.press("enter")
+        await until(pilot, lambda: any("out of fashion" in message for message in told(app)))
+        assert app.screen is form
 
 
 @in_event_loop
@@ -381,6 +406,11 @@ def test_forecasts(run: RunDirectory) -> None:
     assert forecast.seconds_of(RunConfig(device="cuda"), paces) is None
     known = forecast.seconds_of(RunConfig(epochs=10), paces)  # an epoch took 2.6 s
     assert known is not None and known == (pytest.approx(26, rel=0.01), "cpu")
+    own = replace(RunConfig(), model="conv")  # nobody's arithmetic: known from the first run of its kind
+    assert forecast.parameters_of(own, paces) is None and forecast.seconds_of(own, paces) is None
+    assert "when it starts" in forecast.forecast(own, paces)
+    such = [forecast.Pace("cpu", 5_000_000, 1000.0, forecast.shape_of(own.to_dict())), *paces]
+    assert forecast.parameters_of(own, such) == 5_000_000 and forecast.seconds_of(own, such) == (600.0, "cpu")
     assert forecast.forecast(
         RunConfig(), paces
     ) == "1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 0:26 on cpu"

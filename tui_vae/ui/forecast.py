@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tui_vae.config import RunConfig
 from tui_vae.runs.directory import RunDirectory, list_runs
@@ -33,14 +34,10 @@ def count_parameters(hidden: Sequence[int], latent_dim: int, norm: str, pixels: 
     """Weights and biases of the encoder with its one head for μ and log σ², and of the decoder that mirrors it."""
 
     def layers(widths: Sequence[int], end: int) -> int:
-        inner = sum((a + 1) * b + (2 * b if norm == "layer" else 0) for a, b in pairwise(widths))
+        inner = sum((a + 1) * b + (2 * b if norm != "none" else 0) for a, b in pairwise(widths))
         return inner + (widths[-1] + 1) * end
 
     return layers([pixels, *hidden], 2 * latent_dim) + layers([latent_dim, *reversed(hidden)], pixels)
-
-
-def parameters_of(config: RunConfig) -> int:
-    return count_parameters(config.hidden, config.latent_dim, config.norm)
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,20 @@ class Pace:
     device: str
     parameters: int
     images_per_s: float
+    shape: tuple[str, ...] = ()
+
+
+def shape_of(written: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the size of a network follows from, its kind first; `written` is a description as files hold it."""
+    return tuple(str(written.get(name)) for name in ("model", "hidden", "latent-dim", "norm"))
+
+
+def parameters_of(config: RunConfig, paces: Iterable[Pace] = ()) -> int | None:
+    """From arithmetic, or, for a network of another kind, from a run that had the same; None where there is none."""
+    shape = shape_of(config.to_dict())
+    if shape[0] == "mlp":
+        return count_parameters(config.hidden, config.latent_dim, config.norm)
+    return next((pace.parameters for pace in paces if pace.shape == shape), None)
 
 
 def pace_of(run: RunDirectory) -> Pace | None:
@@ -60,7 +71,7 @@ def pace_of(run: RunDirectory) -> Pace | None:
     if not isinstance(facts, RunEvent) or not seconds > 0:
         return None
     rate = facts.dataset.train * len(epochs) / seconds
-    return Pace(facts.device, facts.parameters, rate)
+    return Pace(facts.device, facts.parameters, rate, shape_of(facts.config))
 
 
 def read_paces(runs_dir: Path) -> list[Pace]:
@@ -68,43 +79,41 @@ def read_paces(runs_dir: Path) -> list[Pace]:
     return [pace for run in list_runs(runs_dir)[:MOST_RUNS] if (pace := pace_of(run)) is not None]
 
 
-def seconds_of(config: RunConfig, paces: Iterable[Pace]) -> tuple[float, str] | None:
-    """About how long a run will take, and on which device; None where no run on that device is known.
+def seconds_of(config: RunConfig, paces: Sequence[Pace]) -> tuple[float, str] | None:
+    """About how long a run will take, and on which device; None where no run of this kind on that device is known.
 
     Which device `auto` will be is not known here: the newest run's, most likely.
     """
+    count, kind = parameters_of(config, paces), shape_of(config.to_dict())[0]
     for pace in paces:
-        if config.device in ("auto", pace.device, pace.device.partition(":")[0]):
-            images = _images(config) * config.epochs
-            share = (parameters_of(config) + FIXED) / (pace.parameters + FIXED)
-            return images / pace.images_per_s * share, pace.device
+        same = config.device in ("auto", pace.device, pace.device.partition(":")[0]) and pace.shape[:1] == (kind,)
+        if same and count is not None:
+            share = (count + FIXED) / (pace.parameters + FIXED)
+            return _images(config) * config.epochs / pace.images_per_s * share, pace.device
     return None
 
 
-def prospects(config: RunConfig, paces: Iterable[Pace]) -> list[tuple[str, str]]:
+def prospects(config: RunConfig, paces: Sequence[Pace]) -> list[tuple[str, str]]:
     """What is known before the start, a name and a value each."""
-    count = parameters_of(config)
+    count, known = parameters_of(config, paces), seconds_of(config, paces)
     steps = -(-_images(config) // config.batch_size)
-    found = [
-        ("parameters", f"{count:,}"),
-        ("weights", _bytes(4 * count)),
-        ("a checkpoint", _bytes(4 * count * CHECKPOINT_NUMBERS)),
+    later = "told when it starts"
+    return [
+        ("parameters", f"{count:,}" if count is not None else later),
+        ("weights", _bytes(4 * count) if count is not None else later),
+        ("a checkpoint", _bytes(4 * count * CHECKPOINT_NUMBERS) if count is not None else later),
         ("steps", f"{steps * config.epochs:,}, {steps:,} an epoch"),
+        ("time", f"about {duration(known[0], 0)} on {known[1]}" if known else "the first such run will tell"),
     ]
-    known = seconds_of(config, paces)
-    time = f"about {duration(known[0], 0)} on {known[1]}" if known else "the first run here will tell"
-    return [*found, ("time", time)]
 
 
-def forecast(config: RunConfig, paces: Iterable[Pace]) -> str:
+def forecast(config: RunConfig, paces: Sequence[Pace]) -> str:
     """One line: `1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 1:12 on cpu`."""
-    count = parameters_of(config)
-    size = f"{_bytes(4 * count)}, a checkpoint {_bytes(4 * count * CHECKPOINT_NUMBERS)}"
-    parts = [f"{count:,} parameters", size]
-    known = seconds_of(config, paces)
-    if known is not None:
-        parts.append(f"about {duration(known[0], 0)} on {known[1]}")
-    return legible(" · ".join(parts))
+    told = dict(prospects(config, paces))
+    if parameters_of(config, paces) is None:
+        return legible(f"steps: {told['steps']} · its size is told when it starts")
+    parts = [f"{told['parameters']} parameters", f"{told['weights']}, a checkpoint {told['a checkpoint']}"]
+    return legible(" · ".join([*parts, *([told["time"]] if seconds_of(config, paces) else [])]))
 
 
 def _images(config: RunConfig) -> int:

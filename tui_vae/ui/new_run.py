@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,7 +35,7 @@ class NewRun(ModalScreen[RunConfig | None]):
     help_title = "New run"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,enter", "start", "start", id="form.start", priority=True,
+        Binding("enter,ctrl+s", "start", "start", id="form.start", priority=True,
                 tooltip="Start the run"),
         Binding("down", "app.focus_next", "next field", id="form.next", show=False, tooltip="Next field"),
         Binding("up", "app.focus_previous", "field before", id="form.previous", show=False,
@@ -134,12 +133,16 @@ class NewRun(ModalScreen[RunConfig | None]):
         explain.border_title = outside(field.option_name)
         name, preset = field.option_name, self._preset
         colours = self.app.theme_variables
-        usual = text_of(name, getattr(self._recipe(preset), name))
-        explain.update(Text.assemble(
-            legible(field.option.help[:1].upper() + field.option.help[1:]), "\n",
-            (legible(reason or values), colours["error" if reason else "note"]),
-            (f"\npreset {preset}: {usual}" if name != "preset" else "", colours["label"]),
-        ))  # fmt: skip
+        about = Text(legible(field.option.help[:1].upper() + field.option.help[1:]) + "\n")
+        if field.option.choices and not reason:
+            for choice in field.option.choices:
+                about.append(f"{choice}  ", colours["accent" if choice == field.text else "note"])
+        else:
+            about.append(legible(reason or values), colours["error" if reason else "note"])
+        if name != "preset":
+            usual = text_of(name, getattr(self._recipe(preset), name))
+            about.append(f"\npreset {preset}: {usual}", colours["label"])
+        explain.update(about)
 
     def on_field_edited(self, event: Field.Edited) -> None:
         self._touched.add(event.field.option_name)
@@ -177,10 +180,12 @@ class NewRun(ModalScreen[RunConfig | None]):
                 field.mark(getattr(recipe, field.option_name))
         reason = next((field.reason for field in self.query(Field) if field.reason), "")
         command = ""
-        with suppress(UserError):
+        try:
             config = self._config()
             command = command_line(config)
             self.query_one("#forecast", Static).update(self._forecast(config))
+        except UserError as error:  # perhaps two values that make no sense together
+            reason = reason or str(error)
         line = self.query_one("#command", Static)
         line.set_class(bool(reason), "-wrong")
         line.update(legible(reason) or command)
@@ -207,7 +212,10 @@ class NewRun(ModalScreen[RunConfig | None]):
             if field.check():
                 field.query_one("Input, Choice").focus()
                 return
-        self.dismiss(self._config())
+        try:
+            self.dismiss(self._config())
+        except UserError as error:
+            self.app.notify(str(error), severity="warning", markup=False)
 
     def action_copy(self) -> None:
         try:
