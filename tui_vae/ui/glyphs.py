@@ -87,3 +87,12 @@ ASCII = Glyphs(
 def glyphs() -> Glyphs:
     """The signs for this terminal."""
     return UNICODE if has_unicode(os.environ) else ASCII
+
+
+def shortened(text: str, width: int) -> str:
+    """The text in so many cells, its middle left out: names often differ at their end."""
+    if len(text) <= width:
+        return text
+    gap = "…" if glyphs().braille else "."
+    tail = (width - 1) // 3
+    return text[: width - 1 - tail] + gap + text[-tail:] if tail else text[:width]
