@@ -41,7 +41,7 @@ _PLAIN = str.maketrans(
 )
 
 UNICODE = Glyphs(
-    states={"loading": "…", "training": "▶", "paused": "⏸", "stopped": "■", "finished": "✔", "failed": "✖",
+    states={"loading": "…", "training": "▶", "paused": "║", "stopped": "■", "finished": "✔", "failed": "✖",
             "crashed": "✖"},
     bar=("━", "╸", "─"),
     corners="╭╮╰╯",

@@ -31,6 +31,7 @@ DARK = Theme(
     variables={
         "bar": "#1c1c1c",
         "frame": "#3a3a3a",
+        "chosen": "#303030",
         "quiet": "#4e4e4e",
         "label": "#767676",
         "note": "#9e9e9e",
@@ -85,6 +86,7 @@ LIGHT = Theme(
     variables={
         "bar": "#e4e4e4",
         "frame": "#bcbcbc",
+        "chosen": "#d0d0d0",
         "quiet": "#a8a8a8",
         "label": "#767676",
         "note": "#585858",
@@ -165,7 +167,7 @@ def _few(level: int) -> int:
 DEFAULT_VARIABLES = {
     name: DARK.variables[name]
     for name in (
-        *("bar", "frame", "quiet", "label", "note", "emphasis"),
+        *("bar", "frame", "chosen", "quiet", "label", "note", "emphasis"),
         *("test-series", "train-series", "band", "latent", "on-accent"),
     )
 }
