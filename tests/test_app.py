@@ -347,6 +347,26 @@ async def test_leaving_says_how_to_come_back(run: RunDirectory, live: FakeProces
 
 
 @in_event_loop
+async def test_name_command_and_picture_of_a_run_can_be_taken_away(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUI_VAE_RUNS", str(run.path.parent))
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        offered = {command.title: command.callback for command in app.get_system_commands(app.screen)}
+        offered["Copy the name of the run"]()
+        assert app.clipboard == "fashion-1"
+        offered["Copy the command that comes back to the run"]()
+        assert app.clipboard == "tui-vae attach fashion-1"
+        offered["Save a picture of the screen"]()
+        await until(pilot, lambda: bool(list(tmp_path.glob("tui-vae-fashion-1-*.svg"))))
+        (picture,) = tmp_path.glob("*.svg")
+        assert "reconstruction" in picture.read_text().replace("&#160;", " ")
+
+
+@in_event_loop
 async def test_keys_of_the_users_own(run: RunDirectory, live: FakeProcess) -> None:
     settings.config_file().write_text(
         '[keys]\nrun.pause = "ctrl+t"\n"pane.browse" = "f5"\n"run.stpo" = "z"\nrun.save = "n"\nrun.export = 3\n'

@@ -182,6 +182,7 @@ def runs(tmp_path: Path) -> list[RunDirectory]:
     config = made[1].read_config()
     made[1].config.write_text(made[1].config.read_text().replace("latent-dim = 32", "latent-dim = 8"))
     assert made[1].read_config() == replace(config, latent_dim=8)
+    made[2].config.write_text(made[2].config.read_text().replace("beta = 1.0", "beta = 4.0"))
     return made
 
 
@@ -216,6 +217,10 @@ async def test_marks_overlay_curves_and_compare_configs(runs: list[RunDirectory]
         assert "● new" in chart and "■ middle" in chart and "● new" in table and "new ◂" in table
         compared = pane.query_one(Comparison).render().plain
         assert "latent-dim" in compared and "seed" not in compared
+        await pilot.press("end", "m")  # its β is another one
+        await until(pilot, lambda: "objectives differ" in text(pane, OverlayChart))
+        await pilot.press("m", "up")
+        await until(pilot, lambda: "differ" not in text(pane, OverlayChart))
         before = chart
         await pilot.press("c")
         assert "test reconstruction" in text(pane, OverlayChart) != before

@@ -22,7 +22,7 @@ LEAST_NAME = 4
 class Sheet:
     """What the chart shows at one moment; `shortest`: no more epochs than the shortest run has.
 
-    `waiting` stands in the middle while there is nothing to draw.
+    `note` is what to beware of; `waiting` stands in the middle while there is nothing to draw.
     """
 
     series: Sequence[Series]
@@ -74,6 +74,9 @@ class OverlayChart(Drawn):
         if sheet.shortest and not note:
             note = "as far as the shortest"
         body = [self.strip([side, *row, side]) for row in overlay.rows]
+        if sheet.note and len(sheet.note) < width // 2:  # where curves that fall leave room
+            warning = self.strip([(f" {glyphs().plain(sheet.note)} ", "warning"), side])
+            body[0] = Strip.join([body[0].crop(0, width + 2 - warning.cell_length), warning])
         return [self._top(sheet, width, note), *body, self._bottom(width, overlay)]
 
     def _top(self, sheet: Sheet, width: int, note: str) -> Strip:
@@ -83,7 +86,6 @@ class OverlayChart(Drawn):
         left = [(f" {title} ", "title")]
         left += [(f"{unit} ", "note")] if unit else []
         left += [(f"{signs.plain(note)} ", "note")] if note else []
-        left += [(f"{signs.plain(sheet.note)} ", "warning")] if sheet.note else []
         while True:
             right = legend(sheet.series, sheet.measure, width - 5 - sum(len(text) for text, _ in left))
             if right or len(left) == 1 or not sheet.series:
