@@ -16,8 +16,8 @@ class Export:
 
 EXPORTS = (
     Export("metrics", "csv", "CSV: the figures of every epoch"),
-    Export("reconstructions", "npz", "NPZ: the whole test set with its latents"),
-    Export("grid", "png", "PNG: originals and reconstructions, each class"),
+    Export("reconstructions", "npz", "NPZ: the test set with its latents"),
+    Export("grid", "png", "PNG: originals and what became of them"),
     Export("samples", "png", "PNG: samples from the latents' Gaussian"),
     Export("timelapse", "gif", "GIF: how the previews were learnt"),
     Export("decoder", "onnx", "ONNX: the decoder, latents to images"),

@@ -101,7 +101,11 @@ class Choose(Dialog[str]):
 
     def body(self) -> ComposeResult:
         width = max(len(name) for name, _ in self._choices)
-        options = [Option(f"{name:<{width}}  {about}", id=name) for name, about in self._choices]
+        colours = self.app.theme_variables
+        options = [
+            Option(Text.assemble((f"{name:<{width}}  ", colours["emphasis"]), (about, colours["note"])), id=name)
+            for name, about in self._choices
+        ]
         yield OptionList(*options, compact=True, markup=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
