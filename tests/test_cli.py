@@ -1,7 +1,5 @@
 """The command line: what each command prints, and one sentence for everything that can be wrong."""
 
-import csv
-import io
 import json
 import os
 import pty
@@ -22,7 +20,6 @@ from test_trainer import Script, new_run, train_here
 from tui_vae import config
 from tui_vae.cli import main
 from tui_vae.cli.parser import make_parser
-from tui_vae.core import datasets
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory, create_run
@@ -380,54 +377,6 @@ def test_figures_that_are_not_finite_are_null_in_json(tui_vae: Run, own_runs: Pa
     _, out, _ = tui_vae("compare", "tame", "wild", "--json")
     assert [run["name"] for run in json.loads(out, parse_constant=refuse)] == ["tame", "wild"]
     assert tui_vae("compare", "tame", "wild")[0] == 0
-
-
-def test_exported_metrics_are_a_row_an_epoch(tui_vae: Run, trained: Trained, tmp_path: Path) -> None:
-    out = tmp_path / "metrics.csv"
-    assert tui_vae("export", "done", "--runs-dir", trained.runs_dir, "--what", "metrics", "--out", out)[0] == 0
-    rows = list(csv.DictReader(io.StringIO(out.read_text())))
-    told = [json.loads(line) for line in trained.stdout.splitlines()]
-    assert len(rows) == 3
-    for row, event in zip(rows, told, strict=True):
-        for name in ("epoch", "step", "seconds", "images_per_s"):
-            assert float(row[name]) == event[name]
-        for side in ("train", "test"):
-            for name in ("loss", "recon", "kl", "mse", "accuracy", "elbo_bpd", "active_units"):
-                assert float(row[f"{side}_{name}"]) == event[side][name]
-
-
-def test_exported_reconstructions_are_as_the_design_names_them(tui_vae: Run, trained: Trained, tmp_path: Path) -> None:
-    out = tmp_path / "all.npz"
-    assert tui_vae("export", "done", "--runs-dir", trained.runs_dir, "--what", "reconstructions", "--out", out)[0] == 0
-    with np.load(out, allow_pickle=False) as file:
-        arrays = dict(file)
-    assert [(name, array.shape, array.dtype.str) for name, array in arrays.items()] == [
-        ("index", (500,), "<i8"), ("label", (500,), "<i8"), ("original", (500, 28, 28), "|u1"),
-        ("reconstruction", (500, 28, 28), "<f4"), ("mu", (500, 8), "<f4"), ("logvar", (500, 8), "<f4"),
-    ]  # fmt: skip
-    dataset = datasets.load(test_limit=500)
-    np.testing.assert_array_equal(arrays["index"], np.arange(500))
-    np.testing.assert_array_equal(arrays["label"], dataset.test_labels)
-    np.testing.assert_array_equal(arrays["original"], dataset.test_images)
-    made = arrays["reconstruction"]
-    assert 0 <= made.min() < 0.2 < 0.6 < made.max() <= 1
-    own = np.abs(made - arrays["original"] / 255).mean()
-    others = np.abs(made - arrays["original"][::-1] / 255).mean()
-    assert own < 0.8 * others
-
-
-def test_an_exported_grid_shows_originals_and_reconstructions(tui_vae: Run, trained: Trained, tmp_path: Path) -> None:
-    out = tmp_path / "grid.png"
-    assert tui_vae("export", "done", "--runs-dir", trained.runs_dir, "--what", "grid", "--out", out)[0] == 0
-    with Image.open(out) as image:
-        assert image.format == "PNG"
-        pixels = np.asarray(image.convert("L"))[::2, ::2]
-    dataset = datasets.load(test_limit=500)
-    for label, row in enumerate(range(0, pixels.shape[0], 30)):
-        first = dataset.test_images[dataset.test_labels == label][0]
-        np.testing.assert_array_equal(pixels[row : row + 28, :28], first)
-        assert not np.array_equal(pixels[row : row + 28, 28:56], first)
-    assert label == 9
 
 
 def test_show_prints_half_blocks_where_there_are_colours_and_ascii_elsewhere(

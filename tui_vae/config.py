@@ -248,11 +248,28 @@ def check_option(name: str, value: Any) -> Any:
     return value
 
 
-def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
-    noun = "a whole number" if kind is int else "a number"
+def _range(kind: type, option: Option) -> str:
+    """`a whole number of at least 1 and at most 4096`."""
     low, high = option.minimum, option.maximum
     bounds = "" if low is None else f" above {low:g}" if option.above else f" of at least {low:g}"
     bounds += "" if high is None else f" and at most {high:g}"
+    return ("a whole number" if kind is int else "a number") + bounds
+
+
+def allowed(name: str) -> str:
+    """Which values an option takes, in words: its choices, or the range of its number; empty for a free text."""
+    option, kind = options()[name], _types()[name]
+    if option.choices:
+        return "one of " + ", ".join(option.choices)
+    if get_origin(kind) is tuple:
+        return "whole numbers with commas between them, such as 512,256"
+    plain = next(member for member in (get_args(kind) or (kind,)) if member is not type(None))
+    words = [_range(plain, option)] if plain in (int, float) else []
+    return ", or ".join([*words, *([option.unset] if option.unset else [])])
+
+
+def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
+    low, high = option.minimum, option.maximum
     try:
         if isinstance(value, bool):
             raise ValueError
@@ -260,10 +277,10 @@ def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
         if not math.isfinite(number) or (isinstance(value, float) and number != value):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise wrong(noun + bounds) from None
+        raise wrong(_range(kind, option)) from None
     too_low = low is not None and (number <= low if option.above else number < low)
     if too_low or (high is not None and number > high):
-        raise wrong(noun + bounds)
+        raise wrong(_range(kind, option))
     return int(number) if kind is int else float(number)
 
 

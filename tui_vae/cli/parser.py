@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import tui_vae
 from tui_vae import config
 from tui_vae.errors import UsageError
+from tui_vae.runs.exports import EXPORTS
 
 DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
@@ -99,11 +100,16 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--samples", action="store_true",
                       help="decoded samples from the Gaussian fitted to the encoder's z instead")  # fmt: skip
 
-    export = add("export", "export", "write a run's metrics or images to a file")
+    export = add("export", "export", "write a run's figures, images or decoder to a file")
     _add_run_and_checkpoint(export)
-    export.add_argument("--what", required=True, choices=("metrics", "reconstructions", "grid"),
-                        help="metrics: CSV; reconstructions: NPZ of the whole test set; grid: PNG")  # fmt: skip
+    export.add_argument("--what", required=True, choices=tuple(each.what for each in EXPORTS),
+                        help="; ".join(f"{each.what} → {each.about}" for each in EXPORTS))  # fmt: skip
     export.add_argument("--out", metavar="FILE", required=True, type=Path)
+    of_samples = export.add_argument_group("of samples")
+    of_samples.add_argument("--images", metavar="N", type=_count, help="how many (64)")
+    of_samples.add_argument("--prior", action="store_true",
+                            help="from the prior N(0, I), not from the Gaussian fitted to the encoder's z")  # fmt: skip
+    of_samples.add_argument("--seed", metavar="S", type=_checked("seed"), help="of the draw (0)")
 
     bench = add("bench", "bench", "how fast this machine trains, against the ordinary way and the bare matrix products")
     bench.add_argument("--json", action="store_true", help="a JSON object on stdout")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from tui_vae.config import PRESETS, RunConfig, options, outside, text_of
+from tui_vae.config import RunConfig, make_config, options, outside, text_of
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
@@ -20,6 +20,10 @@ class Difference:
     name: str
     values: tuple[str | None, ...]
 
+    @property
+    def same(self) -> bool:
+        return len(set(self.values)) < 2
+
 
 def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
     """The options in which these differ, in the order of the form; the name always does and is left out."""
@@ -31,9 +35,20 @@ def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
     return found
 
 
+def whole(config: RunConfig) -> list[Difference]:
+    """Every option of a run beside its preset's, those that differ first; the name has none to stand beside."""
+    usual = recipe(config)
+    rows = [
+        Difference(outside(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
+        for name in options()
+        if name not in ("name", "preset")
+    ]
+    return sorted(rows, key=lambda row: row.same)
+
+
 def recipe(config: RunConfig) -> RunConfig:
     """What a run would be of which nothing but the preset was said."""
-    return replace(RunConfig(), preset=config.preset, **PRESETS[config.preset])
+    return make_config({"preset": config.preset})
 
 
 @dataclass(frozen=True)
