@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -20,6 +20,24 @@ from tui_vae.ui.glyphs import glyphs
 
 NOT_LOG = "linear, as some ≤ 0"
 
+NARROW = 44
+"""In a chart of fewer cells, words beside the values say more than notes beside the title."""
+
+
+class Value(NamedTuple):
+    """What stands in a frame's right: `● test 27.30`, or `● 27.30` where there is no room for the word."""
+
+    sign: str
+    word: str
+    number: str
+    role: str
+
+    def text(self, word: bool) -> str:
+        """As wide whatever the number: what that leaves free stands before it all."""
+        number = self.number.strip()
+        parts = (self.sign, self.word if word or not self.sign else "", number)
+        return " " * (len(self.number) - len(number)) + " ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -29,8 +47,8 @@ class Sheet:
     sources: Sources
     controls: Sequence[Control]
     axis: Axis
-    values: Sequence[tuple[str, str]]
-    """Texts and roles for the frame's right: the newest values, or what the cursor reads."""
+    values: Sequence[Value]
+    """For the frame's right: the newest values, or what the cursor reads."""
     log: bool = False
     cursor: float | None = None
     notes: tuple[str, ...] = ()
@@ -165,19 +183,26 @@ class ChartWidget(Widget, can_focus=True):
         return [self._top(width, notes, sheet), *body, self._bottom(width, None if sheet.waiting else sheet.axis)]
 
     def _top(self, width: int, notes: Sequence[str], sheet: Sheet) -> Strip:
-        """`╭ title notes ──── values ╮`; where there is no room, first notes and then values give way."""
+        """`╭ title notes ──── values ╮`; where there is no room, words, notes and values give way."""
         signs = glyphs()
         left = [(f" {signs.plain(sheet.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
-        right = [(signs.plain(text), role) for text, role in sheet.values]
         pinned = 2 if sheet.log else 1  # which scale it is must be said
-        while right and sum(len(text) for text, _ in [*left, *right]) + 2 > width:
-            if len(left) > pinned or (len(left) > 1 and len(right) < 2):
+        values, words = list(sheet.values), True
+        while True:
+            gaps = ["  "] * (len(values) - 1) + [" "]
+            right = [(signs.plain(each.text(words)) + gap, each.role) for each, gap in zip(values, gaps, strict=False)]
+            right = [(" ", "frame"), *right] if right else []
+            line = width - sum(len(text) for text, _ in [*left, *right])
+            if line >= 0 or not values:
+                break
+            if sheet.cursor is not None and values[0].role == "title":
+                del values[0]
+            elif words and (width >= NARROW or len(left) <= pinned):
+                words = False
+            elif len(left) > pinned or (len(left) > 1 and len(values) < 2):
                 left.pop()
             else:
-                right.pop(0)
-        if right:
-            right = [(" ", "frame"), *right, (" ", "frame")]
-        line = width - sum(len(text) for text, _ in [*left, *right])
+                del values[0]
         start, end = (signs.corners[0], "frame"), (signs.corners[1], "frame")
         return self._strip([start, *left, (signs.horizontal * line, "frame"), *right, end])
 

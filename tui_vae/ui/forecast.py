@@ -10,7 +10,7 @@ from pathlib import Path
 from tui_vae.config import RunConfig
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.events import RunEvent
-from tui_vae.runs.history import read_history
+from tui_vae.runs.history import read_history, read_newest
 from tui_vae.ui.numbers import duration
 from tui_vae.ui.terminal import legible
 
@@ -50,7 +50,7 @@ class Pace:
 
 def pace_of(run: RunDirectory) -> Pace | None:
     """The pace of a run's newest epochs, if it got so far."""
-    history = read_history(run.events)
+    history = read_newest(run.events) or read_history(run.events)
     facts, epochs = history.run, history.epochs[-3:]
     seconds = sum(epoch.seconds for epoch in epochs)
     if not isinstance(facts, RunEvent) or not seconds > 0:

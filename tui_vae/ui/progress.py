@@ -76,11 +76,9 @@ def reached(history: History) -> str:
     if newest is None:
         return f"step {history.step:,}" if history.step else "before its first step"
     best = history.best
-    text = f"epoch {newest.epoch}"
-    if best is not None and best.test.loss is not None:
-        text += f" · best test loss {numbers.metric(best.test.loss, 0)} at epoch {best.epoch}"
-        text += _figures(best)
-    return text
+    if best is None:
+        return f"epoch {newest.epoch}"
+    return f"best test loss {numbers.metric(best.test.loss, 0)} at epoch {best.epoch}{_figures(best)}"
 
 
 def _figures(epoch: EpochEvent) -> str:
