@@ -142,7 +142,7 @@ def test_a_dense_curve_shows_every_extreme_and_has_no_holes(dots: raster.Dots) -
         columns: dict[int, set[int]] = {}
         for x, y in drawn:
             columns.setdefault(x, set()).add(y)
-        inside = [column for column in run if 0 <= column.low and column.high <= 1]
+        inside = [column for column in run if column.low >= 0 and column.high <= 1]
         for column in inside:
             low, high = raster.dot_row(column.low, down), raster.dot_row(column.high, down)
             assert columns[column.x].issuperset(range(low, high + 1))

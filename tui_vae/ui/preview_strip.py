@@ -81,6 +81,8 @@ class PreviewStrip(Canvas):
         self._pairs: Pairs = []
         self._first = 0
         self._told = ""
+        self._waiting_for = ""
+        """What stands in the middle once it is known that there are no images."""
         self._known: tuple[object, ...] = ()
         self._asked_at = 0.0
         self._waiting = False
@@ -123,6 +125,9 @@ class PreviewStrip(Canvas):
             self._show(title, _split(reply), f"epoch {reply.epoch}", reply.step)
         elif film.frames and (self._saved_step(film) >= self._step or (not marked and self.border_title != TITLE)):
             self._show(TITLE, _both(film), f"epoch {film.epoch}", self._saved_step(film))
+        elif not self._pairs:
+            self._waiting_for = "after the first step" if self.session.alive else "no images yet"
+            self.redraw()
 
     def _saved_step(self, film: Film) -> int:
         run = self.session.history.run
@@ -149,7 +154,7 @@ class PreviewStrip(Canvas):
             self._first = 0
         self._told, self._step = told, step
         if pairs != self._pairs:
-            self._pairs = pairs
+            self._pairs, self._waiting_for = pairs, ""
             self.redraw()
         self._say()
 
@@ -182,6 +187,9 @@ class PreviewStrip(Canvas):
         self._say()
 
     def tiles(self, size: Size) -> Iterable[Tile]:
+        if self._waiting_for:
+            text = self._waiting_for[: size.width]
+            yield self.text((size.width - len(text)) // 2, size.height // 2, len(text), (text, "label"))
         layout = self._grid
         image = cells(layout.scale)
         for at, (original, reconstruction) in enumerate(self._pairs[self._first : self._first + layout.capacity]):
