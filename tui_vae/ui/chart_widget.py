@@ -153,7 +153,7 @@ class ChartWidget(Drawing, can_focus=True):
         """`╭ title notes ──── values ╮`; where there is no room, words, notes and values give way."""
         signs = glyphs()
         left = [(f" {signs.plain(sheet.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
-        pinned = 2 if sheet.log else 1  # which scale it is must be said
+        pinned = 2 if sheet.log and sheet.cursor is None else 1  # which scale it is must be said
         values, words = list(sheet.values), True
         while True:
             gaps = ["  "] * (len(values) - 1) + [" "]

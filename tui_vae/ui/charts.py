@@ -253,15 +253,14 @@ class _Canvas:
                 self.put(_cell(x, view), _row(place, self.height, self._down), sign, role)
 
     def caption(self, x: int, label: str) -> None:
-        """A label beside a vertical, at the top or the bottom, if there is room at one of them."""
-        cells = range(x + 1, x + 1 + len(label))
-        if cells.stop > self.width:
-            return
-        for y in (0, self.height - 1):
-            if all(self._roles[y][cell] in ("ground", "grid") for cell in cells):
-                for cell, sign in zip(cells, label, strict=True):
-                    self.put(cell, y, sign, "mark")
-                return
+        """A label beside a vertical, at the top or the bottom, or its first word, if there is room at one of them."""
+        for text in dict.fromkeys((label, label.partition(" ")[0])):
+            cells = range(x + 1, x + 1 + len(text))
+            for y in (0, self.height - 1) if cells.stop <= self.width else ():
+                if all(self._roles[y][cell] in ("ground", "grid") for cell in cells):
+                    for cell, sign in zip(cells, text, strict=True):
+                        self.put(cell, y, sign, "mark")
+                    return
 
     def row(self, y: int) -> list[Span]:
         """Neighbours of the same role as one span."""

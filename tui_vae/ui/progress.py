@@ -101,7 +101,7 @@ def sentence(history: History, state: str) -> str:
             return f"stopped · r continues it · {reached(history)}"
         case "failed":
             what = error.message if error else reason or "see its trainer.log"
-            return f"failed: {what}" + (f" · {error.hint}" if error and error.hint else " · r tries again")
+            return f"failed: {what} · r tries again" + (f" · {error.hint}" if error and error.hint else "")
         case "crashed":
             return f"its process has died · r {again} · {reached(history)}"
     return ""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.geometry import Size
@@ -27,6 +27,7 @@ from tui_vae.ui.preview_strip import PreviewStrip
 from tui_vae.ui.run_curves import MEASURES, SMOOTHINGS, VIEWS, Measure, RunCurves
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import habits_of
+from tui_vae.ui.train_keys import BINDINGS
 
 Arrangement = Literal["columns", "stacked", "beside", "compact"]
 ARRANGEMENTS: tuple[Arrangement, ...] = ("columns", "stacked", "beside", "compact")
@@ -64,42 +65,7 @@ class Headline(Static):
 class TrainPane(Widget):
     """Reads the session's history when told that it changed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("z", "zoom", "zoom", id="train.zoom", tooltip="Show the chosen panel alone, and back"),
-        Binding("g", "gallery", "images", id="train.gallery",
-                tooltip="The preview images alone, then the table of epochs alone, then all again"),
-        Binding("l", "log_scale", "log scale", id="train.log", tooltip="Logarithmic or linear y axes"),
-        Binding("m", "smoothing", "smooth", id="train.smooth", show=False,
-                tooltip="How strongly the train curve is smoothed"),
-        Binding("v", "other_charts", "other charts", id="train.view",
-                tooltip="ELBO, learning rate, β and images/s instead of the losses, and back"),
-        Binding("t", "x_axis", "x axis", id="train.axis", show=False,
-                tooltip="Count the x axis in epochs, steps or wall time"),
-        Binding("i", "magnify(0.5)", "closer", id="train.closer", show=False,
-                tooltip="Look closer at the curves, around the cursor or the newest step; then they hold still"),
-        Binding("o", "magnify(2)", "wider", id="train.wider", show=False, tooltip="Show twice as much of the x axis"),
-        Binding("comma,ctrl+left", "pan(-1)", "earlier", id="train.earlier", show=False,
-                tooltip="Move the window on the curves to earlier steps"),
-        Binding("full_stop,ctrl+right", "pan(1)", "later", id="train.later", show=False,
-                tooltip="Move the window on the curves to later steps"),
-        Binding("f,0,home", "follow", "follow", id="train.follow", show=False,
-                tooltip="Show the whole run again and follow its newest values"),
-        Binding("w", "log", "log", id="train.warnings",
-                tooltip="Warnings, errors and the trainer's own output, and back"),
-        Binding("left", "cursor(-1)", "read", id="train.left", key_display="← →",
-                tooltip="Move the cursor that reads the curves to the left"),
-        Binding("right", "cursor(1)", "read", id="train.right", show=False,
-                tooltip="Move the cursor that reads the curves to the right"),
-        Binding("shift+left", "cursor(-10)", "read", id="train.far-left", show=False,
-                tooltip="Move the cursor ten columns to the left"),
-        Binding("shift+right", "cursor(10)", "read", id="train.far-right", show=False,
-                tooltip="Move the cursor ten columns to the right"),
-        Binding("tab", "next_panel(1)", "next panel", id="train.next", show=False, tooltip="Choose the next panel"),
-        Binding("shift+tab", "next_panel(-1)", "previous panel", id="train.previous", show=False,
-                tooltip="Choose the previous panel"),
-        Binding("escape", "back", "back", id="train.back", show=False,
-                tooltip="Leave the log, the cursor, then the zoom"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
 
     def __init__(self, session: RunSession) -> None:
         super().__init__()
@@ -183,7 +149,7 @@ class TrainPane(Widget):
             return
         self._show_charts()
         best = history.best
-        self.query_one(EpochTable).show(history.epochs, best.epoch if best else 0)
+        self.query_one(EpochTable).show(history.epochs, best.epoch if best else 0, self._waiting_for("epoch"))
         self.query_one(PreviewStrip).refresh_history()
 
     def _measure(self) -> None:
@@ -200,14 +166,14 @@ class TrainPane(Widget):
             if not chart.is_on_screen:
                 continue
             sources = self.curves[measure]
-            waiting = ""
-            if sources.empty():
-                unit = "step" if measure.by_step else "epoch"
-                waiting = f"after the first {unit}" if self.session.alive else f"no {unit} yet"
+            waiting = self._waiting_for("step" if measure.by_step else "epoch") if sources.empty() else ""
             values = self._values(measure)
             notes = self._notes(measure)
             chart.show(Sheet(measure.title, sources, controls, self._axis, values, self.logarithmic, self.cursor,
                              notes, waiting))  # fmt: skip
+
+    def _waiting_for(self, unit: str) -> str:
+        return f"after the first {unit}" if self.session.alive else f"no {unit} yet"
 
     def _notes(self, measure: Measure) -> tuple[str, ...]:
         notes = ["held"] if self.window is not None else []
