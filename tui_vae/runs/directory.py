@@ -22,6 +22,7 @@ from tui_vae.runs.files import sync_directory
 LAST, BEST = "last.safetensors", "best.safetensors"
 HOLDER_LENGTH = 512  # bytes
 SOCKET_PATH_LIMIT = 104  # bytes: sun_path holds 108 on Linux and 104 on macOS
+MOST_EARLY = 1 << 20  # bytes: the log of a run that made no step is far shorter
 
 
 class RunError(UserError):
@@ -293,6 +294,8 @@ def _failed_early(run: RunDirectory) -> bool:
     from tui_vae.runs.history import read_history
 
     if not run.config.is_file() or run.last.exists() or run.best.exists():
+        return False
+    if run.events.exists() and run.events.stat().st_size > MOST_EARLY:
         return False
     history = read_history(run.events)
     failed = history.state is not None and history.state.state == "failed"

@@ -11,7 +11,7 @@ from typing import Any
 from tui_vae.config import RunConfig
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.events import RunEvent
-from tui_vae.runs.history import read_history
+from tui_vae.runs.history import read_history, read_newest
 from tui_vae.ui.numbers import duration
 from tui_vae.ui.terminal import legible
 
@@ -80,7 +80,7 @@ def parameters_of(config: RunConfig, paces: Iterable[Pace] = ()) -> int | None:
 
 def pace_of(run: RunDirectory) -> Pace | None:
     """The pace of a run's newest epochs, if it got so far."""
-    history = read_history(run.events)
+    history = read_newest(run.events) or read_history(run.events)
     facts, epochs = history.run, history.epochs[-3:]
     seconds = sum(epoch.seconds for epoch in epochs)
     if not isinstance(facts, RunEvent) or not seconds > 0:
