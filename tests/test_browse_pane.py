@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> RunDirectory:
 )
 def test_layouts_stay_inside(width: int, height: int) -> None:
     size = Size(width, height)
-    for grid in (grid_for(size), grid_for(size, turned=True)):
+    for grid in (grid_for(size), grid_for(size, "full"), grid_for(size, "half")):
         if width >= 29 and height >= 8:
             x, y = grid.place(grid.capacity - 1)
             assert x + grid.pair_width <= width and y + grid.pair_height <= height

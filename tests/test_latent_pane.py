@@ -170,9 +170,9 @@ def test_bars() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(78, 20), (118, 27), (118, 35), (158, 43), (198, 55), (40, 9)])
 def test_boards_stay_inside(width: int, height: int) -> None:
-    for turned in (False, True):
+    for wish in ("", "full", "half"):
         for head, foot, odd in ((1, 0, True), (0, 1, False)):
-            board = board_for(Size(width, height), turned, head, foot, odd)
+            board = board_for(Size(width, height), wish, head, foot, odd)
             x, y = board.place(board.capacity - 1)
             assert x + cells(board.scale).width <= width and y + cells(board.scale).height + foot <= height
             assert not odd or board.columns % 2

@@ -20,6 +20,7 @@ from tui_vae.ui.browse_status import BrowseStatus
 from tui_vae.ui.browse_views import OneImage, PairGrid
 from tui_vae.ui.catalogue import MARKED, Catalogue, Measured, Order, Pager, Pair, measured, pairs_of
 from tui_vae.ui.dialogs import AskNumber
+from tui_vae.ui.images import FULL
 from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.previews import Film, read_film
 from tui_vae.ui.session import RunSession
@@ -55,6 +56,8 @@ class BrowsePane(Widget, can_focus=True):
         self.weights: tuple[int, int] | None = None
         """Epoch and step of the weights that made what is shown; None while that is a saved preview."""
         self._measured_at = 0.0
+        self._ended_at: int | None = None
+        """The last step of an ended run whose final weights were asked for."""
 
     def compose(self) -> ComposeResult:
         yield BrowseStatus()
@@ -64,6 +67,7 @@ class BrowsePane(Widget, can_focus=True):
             yield ClassTable()
 
     def on_mount(self) -> None:
+        self.grid.wish = self.habits.image_size
         self.set_interval(LIVE_SECONDS, self._follow)
         self._reel = self.set_interval(FRAME_SECONDS, self._next_frame, pause=True)
         self._change_view(View.PAGE)
@@ -192,14 +196,21 @@ class BrowsePane(Widget, can_focus=True):
         self._refresh_status()
 
     def _follow(self) -> None:
-        """The newest weights, every other second, for what can be seen."""
-        if not self.watched or not self.live or self.view is View.FILM or self.weights is None:
+        """The newest weights, every other second, for what can be seen; those that the run ended with, once."""
+        if not self.watched or self.frozen or self.view is View.FILM or self.weights is None:
             return
-        if self.view is View.CLASSES:
-            if time.monotonic() - self._measured_at > MEASURE_SECONDS and self.session.state == "training":
-                self.action_measure()
-        elif self.session.state == "training" and self.session.history.step > self.weights[1]:
+        of_classes = self.view is View.CLASSES and self.measured is not None
+        shown = self.measured.step if of_classes and self.measured else self.weights[1]
+        ended = None if self.session.alive else self.session.history.step
+        if not self.session.outdates(shown) or (ended is not None and ended == self._ended_at):
+            return
+        self._ended_at = ended
+        if ended is not None and self.session.holder is None:
+            self._say("the final weights are being loaded …")
+        if self.view is not View.CLASSES:
             self._load()
+        elif ended is not None or time.monotonic() - self._measured_at > MEASURE_SECONDS:
+            self.action_measure()
 
     # What the keys do
 
@@ -344,10 +355,21 @@ class BrowsePane(Widget, can_focus=True):
             self._load()
 
     def action_size(self) -> None:
-        self.grid.turned = not self.grid.turned
+        before = self.grid.grid
+        self.grid.wish = self.habits.image_size = "half" if before.scale == FULL else "full"
+        if self.grid.grid == before:
+            self.app.notify("There is no room here for pairs of full size; enter shows one image large.", timeout=4)
+            return
+        self.post_message(HabitsChanged())
         self.grid.redraw()
+        self._refresh_status()
         if self.view is View.PAGE:
             self._load()
+
+    def action_difference(self) -> None:
+        self.grid.differences = not self.grid.differences
+        self.grid.redraw()
+        self._refresh_status()
 
     async def action_film(self) -> None:
         if self.view is not View.FILM:

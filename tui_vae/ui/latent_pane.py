@@ -19,7 +19,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.catalogue import Catalogue
 from tui_vae.ui.dialogs import AskNumber
-from tui_vae.ui.images import cells
+from tui_vae.ui.images import FULL, cells
 from tui_vae.ui.kl_bars import KlBars
 from tui_vae.ui.latent_answers import decode, interpolate, sample, traverse
 from tui_vae.ui.latent_images import ImageBoard
@@ -28,7 +28,9 @@ from tui_vae.ui.latent_keys import ACTIONS, BINDINGS, VIEWS, View
 from tui_vae.ui.latent_plane import Plane, plane_of
 from tui_vae.ui.latent_status import LatentFacts, LatentStatus
 from tui_vae.ui.latent_views import Look, Scatter, coordinates
+from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
 from tui_vae.ui.terminal import legible
 
 LOOK_SECONDS = 0.5
@@ -63,6 +65,8 @@ class LatentPane(Widget, can_focus=True):
         """Epoch and step of the weights that made what is shown."""
         self._mapping = False
         self._mapped_at = self._asked_at = 0.0
+        self._ended_at: int | None = None
+        """The last step of an ended run whose final weights were asked for."""
         self._stale = self._asking = False
         self._echo: Timer | None = None
 
@@ -79,6 +83,8 @@ class LatentPane(Widget, can_focus=True):
             yield KlBars()
 
     def on_mount(self) -> None:
+        for board in self.query(ImageBoard):
+            board.wish = habits_of(self.app).image_size
         self.set_interval(LOOK_SECONDS, self._follow)
         self._change_view(View.PLANE)
         self._load_map()
@@ -136,9 +142,14 @@ class LatentPane(Widget, can_focus=True):
 
     def _follow(self) -> None:
         """The newest weights, every few seconds, for what can be seen."""
-        if not self.watched or not self.live or self.plane is None or self.session.state != "training":
+        if not self.watched or self.frozen or self.plane is None or not self.session.outdates(self.plane.step):
             return
         now, step = time.monotonic(), self.session.history.step
+        if not self.session.alive:
+            if step != self._ended_at:  # the weights that the run ended with, once
+                self._ended_at = step
+                self._load_map()
+            return
         if step > self.plane.step and now - self._mapped_at >= MAP_SECONDS and self.view is not View.SAMPLES:
             self._load_map()
         if self.weights is not None and step > self.weights[1] and now - self._asked_at >= IMAGE_SECONDS:
@@ -224,7 +235,7 @@ class LatentPane(Widget, can_focus=True):
         reply = await decode(self.session, [plane.latent(*cursor)])
         nearest = plane.nearest(*cursor)
         near = "" if nearest is None else f"near #{nearest} {self.catalogue.name(plane.labels[nearest])}"
-        self.query_one(Look).show(reply.images, f"z at {coordinates(cursor)}", near)
+        self.query_one(Look).show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
         self.scatter.redraw()
         return reply
 
@@ -391,7 +402,15 @@ class LatentPane(Widget, can_focus=True):
 
     def action_size(self) -> None:
         board = self.query_one(f"#latent-{self.view.value}", ImageBoard)
-        board.turned = not board.turned
+        before = board.board(self.room)
+        wish = "half" if before.scale == FULL else "full"
+        for each in self.query(ImageBoard):
+            each.wish = wish
+        if board.board(self.room) == before:
+            self.app.notify("There is no room here for images of full size.", timeout=4)
+            return
+        habits_of(self.app).image_size = wish
+        self.post_message(HabitsChanged())
         self._refresh_images()
 
     def action_freeze(self) -> None:

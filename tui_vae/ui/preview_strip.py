@@ -43,10 +43,10 @@ class PreviewStrip(ImageStrip):
         film = await asyncio.to_thread(read_film, self.session.directory.previews, (), newest_only=True)
         newer = await self._newest(film) if self.session.alive else None
         if newer is not None:
-            self.set_images(*_split(newer))
+            self.set_images(*_split(newer), newer.width)
             self._say(f"epoch {newer.epoch}")  # not the step: a frame that changes repaints everything in it
         elif film.frames:
-            self.set_images(*_both(film))
+            self.set_images(*_both(film), film.width)
             self._say(f"epoch {film.epoch}")
 
     async def _newest(self, film: Film) -> protocol.Reconstructions | None:

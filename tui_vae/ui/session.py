@@ -54,6 +54,10 @@ class RunSession:
             return "crashed"
         return newest
 
+    def outdates(self, step: int) -> bool:
+        """Whether there are newer weights than those of a step: in training, or left by a run that has ended."""
+        return self.history.step > step and self.state in ("training", "paused", "finished", "stopped")
+
     async def follow(self, changed: Callable[[], None]) -> None:
         """Keep up with the run for ever, calling `changed` when there is something new, at most 4 times a second."""
         told_at, looked_at, news = 0.0, 0.0, False

@@ -21,7 +21,10 @@ class Habits(msgspec.Struct):
 
     pane: str = "train"
     theme: str = ""
-    paper: bool = False
+    toning: str = ""
+    """What the levels of an image become; empty: what suits the terminal."""
+    image_size: str = ""
+    """`full` or `half`, where there is room; empty: what fills the screen best."""
     worst_first: bool = False
     marks: dict[str, list[int]] = msgspec.field(default_factory=dict)
     """Test images that were marked, by the path of the run."""
