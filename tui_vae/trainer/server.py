@@ -99,6 +99,14 @@ class Server:
     def _run(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._listen())
+        self._loop.run_until_complete(self._hang_up())
+
+    async def _hang_up(self) -> None:
+        """Leave those who are still connected and say nothing."""
+        talks = asyncio.all_tasks() - {asyncio.current_task()}
+        for talk in talks:
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
 
     async def _listen(self) -> None:
         self._main = asyncio.current_task()

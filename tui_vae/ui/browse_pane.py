@@ -20,6 +20,7 @@ from tui_vae.ui.browse_status import BrowseStatus
 from tui_vae.ui.browse_views import OneImage, PairGrid
 from tui_vae.ui.catalogue import MARKED, Catalogue, Measured, Order, Pager, Pair, measured, pairs_of
 from tui_vae.ui.dialogs import AskNumber
+from tui_vae.ui.freshness import Freshness
 from tui_vae.ui.images import FULL
 from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.previews import Film, read_film
@@ -56,8 +57,7 @@ class BrowsePane(Widget, can_focus=True):
         self.weights: tuple[int, int] | None = None
         """Epoch and step of the weights that made what is shown; None while that is a saved preview."""
         self._measured_at = 0.0
-        self._ended_at: int | None = None
-        """The last step of an ended run whose final weights were asked for."""
+        self._freshness = Freshness(session)
 
     def compose(self) -> ComposeResult:
         yield BrowseStatus()
@@ -199,18 +199,18 @@ class BrowsePane(Widget, can_focus=True):
         """The newest weights, every other second, for what can be seen; those that the run ended with, once."""
         if not self.watched or self.frozen or self.view is View.FILM or self.weights is None:
             return
-        of_classes = self.view is View.CLASSES and self.measured is not None
-        shown = self.measured.step if of_classes and self.measured else self.weights[1]
-        ended = None if self.session.alive else self.session.history.step
-        if not self.session.outdates(shown) or (ended is not None and ended == self._ended_at):
+        of_classes = self.view is View.CLASSES
+        if of_classes and self.session.alive and time.monotonic() - self._measured_at < MEASURE_SECONDS:
             return
-        self._ended_at = ended
-        if ended is not None and self.session.holder is None:
+        shown = self.measured.step if of_classes and self.measured else self.weights[1]
+        if not self._freshness.outdated(shown):
+            return
+        if self.session.holder is None:
             self._say("the final weights are being loaded …")
-        if self.view is not View.CLASSES:
-            self._load()
-        elif ended is not None or time.monotonic() - self._measured_at > MEASURE_SECONDS:
+        if of_classes:
             self.action_measure()
+        else:
+            self._load()
 
     # What the keys do
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tui_vae.runs import launch, protocol
-from tui_vae.runs.client import NoProcess, request
+from tui_vae.runs.client import Caller, NoProcess, request
 from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History
@@ -31,6 +31,7 @@ class RunSession:
         self.holder: Holder | None = directory.holder()
         self.caught_up = False
         """Whether the log has been read to its end once; before that, the newest state is not known."""
+        self._caller = Caller(directory)
         self._tail = LogTail(directory.events)
         self._starting = False
         self._serving: asyncio.Task[object] | None = None
@@ -53,10 +54,6 @@ class RunSession:
         if newest in ("loading", "training", "paused") and self.caught_up and not self.alive:
             return "crashed"
         return newest
-
-    def outdates(self, step: int) -> bool:
-        """Whether there are newer weights than those of a step: in training, or left by a run that has ended."""
-        return self.history.step > step and self.state in ("training", "paused", "finished", "stopped")
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Keep up with the run for ever, calling `changed` when there is something new, at most 4 times a second."""
@@ -110,7 +107,7 @@ class RunSession:
         started = False
         while True:
             try:
-                return await self.request(message, expected)
+                return await asyncio.to_thread(self._caller.ask, message, expected)
             except NoProcess:
                 await self.look_for_process()
                 if time.monotonic() > deadline or (started and self.holder is None):
