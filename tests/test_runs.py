@@ -415,7 +415,7 @@ def answer_one(inbox: Inbox, reply: protocol.AnyReply) -> None:
 
 
 def test_questions_share_a_connection_until_their_process_is_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Against the trainer's own server: one connection for many questions, and a new one for the next process."""
     connect, connected = client._connect, []
@@ -434,5 +434,6 @@ def test_questions_share_a_connection_until_their_process_is_another(
         assert len(connected) == process
         server.close()
         lock.release()
+    assert not caplog.records  # a process that ends under an open connection has nothing to complain of
     with pytest.raises(client.NoProcess):
         caller.ask(protocol.Describe(), protocol.Description)

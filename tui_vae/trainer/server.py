@@ -147,6 +147,8 @@ class Server:
                 self._connections.discard(task)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError):
             pass  # it left, or speaks something else
+        except asyncio.CancelledError:
+            pass  # this process ends; raised further, asyncio would print it
         finally:
             self._connections.discard(task)
             writer.close()
