@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -143,6 +144,8 @@ class FakeProcess:
 
     def die(self) -> None:
         """As by kill -9: the kernel frees the lock and nobody listens any more."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # closing alone leaves a last accept waiting
         self._socket.close()
         self._lock.release()
 

@@ -28,6 +28,7 @@ from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Choose, Confirm, Help
 from tui_vae.ui.form_fields import Choice, Field, Fields
 from tui_vae.ui.image_pairs import ImagePairs
+from tui_vae.ui.images import Toning
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.run_screen import RunScreen
 from tui_vae.ui.start_screen import StartScreen
@@ -398,7 +399,7 @@ async def test_habits_are_kept_from_one_session_to_the_next(run: RunDirectory) -
         app = TuiVae(run.path.parent, run)
         async with app.run_test(size=(120, 32)) as pilot:
             await until(pilot, lambda: bool(app.screen.query("#browse")))
-            assert app.theme == theme.LIGHT.name and app.pen.paper
+            assert app.theme == theme.LIGHT.name and app.pen.toning is Toning.INVERTED
     settings.habits_file().write_text("{")
     assert settings.read_habits() == settings.Habits()
     settings.habits_file().unlink()

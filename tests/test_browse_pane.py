@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from fake_run import CLASSES, FakeProcess, blurred, images, make_run
 from piloting import in_event_loop, until
@@ -10,7 +11,7 @@ from textual.pilot import Pilot
 
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.events import StepEvent
+from tui_vae.runs.events import StateEvent, StepEvent
 from tui_vae.ui import settings
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.browse_classes import ClassTable
@@ -18,7 +19,7 @@ from tui_vae.ui.browse_facts import facts_of
 from tui_vae.ui.browse_pane import BrowsePane
 from tui_vae.ui.browse_views import OneImage, PairGrid, grid_for, portrait_for
 from tui_vae.ui.catalogue import Catalogue, Pager
-from tui_vae.ui.images import Band, cells
+from tui_vae.ui.images import Band, Depth, Pen, cells
 
 
 def opening(run: RunDirectory) -> TuiVae:
@@ -50,7 +51,7 @@ def run(tmp_path: Path) -> RunDirectory:
 )
 def test_layouts_stay_inside(width: int, height: int) -> None:
     size = Size(width, height)
-    for grid in (grid_for(size), grid_for(size, turned=True)):
+    for grid in (grid_for(size), grid_for(size, "full"), grid_for(size, "half")):
         if width >= 29 and height >= 8:
             x, y = grid.place(grid.capacity - 1)
             assert x + grid.pair_width <= width and y + grid.pair_height <= height
@@ -156,6 +157,125 @@ async def test_newer_weights_repaint_no_original(run: RunDirectory) -> None:
             pane._load()
             await until(pilot, lambda: pane.weights is not None and pane.weights[1] == process.step)
             assert repainted == set(bands[1::2])
+
+
+@in_event_loop
+async def test_size_and_palette_are_remembered(run: RunDirectory) -> None:
+    with FakeProcess(run, "serve"):
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            full = pane.grid.capacity
+            await pilot.press("z", "p")
+            await until(pilot, lambda: len(shown(pane)) == pane.grid.capacity > full)
+            await until(pilot, lambda: settings.read_habits().image_size == "half")
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            assert pane.grid.capacity > full and app.pen.toning.value == settings.read_habits().toning != ""
+
+
+@pytest.mark.parametrize(
+    ("depth", "names"),
+    [
+        (Depth.TRUE_COLOUR, ["bone_r", "grey", "inverted"]),
+        (Depth.COLOURS_256, ["grey", "inverted"]),
+        (Depth.COLOURS_16, ["grey", "inverted"]),
+        (Depth.CHARACTERS, ["grey", "inverted"]),
+    ],
+)
+def test_tonings_go_round(depth: Depth, names: list[str]) -> None:
+    """bone_r is what true colour begins with, and each toning draws an image of its own."""
+    pen, seen, drawn = Pen(depth).wishing("unheard of"), [], set()
+    for _ in names:
+        seen.append(pen.toning.value)
+        drawn.add(pen.image(images()[0], 2))
+        pen = pen.turned()
+    assert seen == names and pen.toning.value == names[0] and len(drawn) == len(names)
+    if depth is not Depth.TRUE_COLOUR:
+        assert pen.wishing("bone_r").toning.value == "grey"  # remembered from another terminal
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (32, 32), (8, 8), (40, 30)])
+def test_images_of_other_sizes_are_drawn_in_the_same_cells(width: int, height: int) -> None:
+    left = bytes(255 if x < width // 2 else 0 for _ in range(height) for x in range(width))
+    for depth in Depth:
+        for scale in (1, 2, 3, 5):
+            for lines in (
+                Pen(depth).image(left, scale, width),
+                Pen(depth).difference(left, bytes(len(left)), scale, width),
+            ):
+                assert len(lines) == cells(scale).height
+                assert {sum(len(segment.text) for segment in line) for line in lines} == {cells(scale).width}
+
+
+@in_event_loop
+async def test_large_images_leave_the_layout_alone(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = [bytes(4096), bytes([200]) * 4096]
+    plain = FakeProcess._answer
+
+    def answer(process: FakeProcess, request: protocol.AnyRequest) -> protocol.AnyReply:
+        reply = plain(process, request)
+        if isinstance(reply, protocol.Reconstructions):
+            many = len(reply.indices)
+            return msgspec.structs.replace(reply, originals=big[1] * many, reconstructions=big[0] * many, width=64)
+        return reply
+
+    monkeypatch.setattr(FakeProcess, "_answer", answer)
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await browse(app, pilot)
+            assert len(pane.grid.pairs) == pane.grid.capacity == 4
+            assert {len(pair.original or b"") for pair in pane.grid.pairs} == {4096}
+            await pilot.press("enter")
+            await until(pilot, lambda: pane.query_one(OneImage).display)
+            view = pane.query_one(OneImage)
+            assert all(tile.x + tile.width <= view.size.width for tile in view.tiles(view.size))
+
+
+@in_event_loop
+async def test_the_difference_takes_the_reconstructions_place(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            size = pane.grid.size
+            before = {(tile.x, tile.y): tile.lines for tile in pane.grid.tiles(size)}
+            await pilot.press("d")
+            after = {(tile.x, tile.y): tile.lines for tile in pane.grid.tiles(size)}
+            assert before.keys() == after.keys()  # nothing moves
+            changed = [at for at in before if before[at] != after[at]]
+            assert len(changed) == len(pane.grid.pairs)
+
+
+@in_event_loop
+async def test_an_ended_run_shows_the_weights_it_ended_with(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer leaves while the page is watched: its last images are asked of a process that serves the rest."""
+    serving: list[FakeProcess] = []
+
+    def start_serving(directory: RunDirectory) -> None:
+        serving.append(FakeProcess(directory, "serve", step=2000))
+
+    monkeypatch.setattr(launch, "start_serving", start_serving)
+    make_live(run)
+    app = opening(run)
+    trainer = FakeProcess(run, "train")
+    async with app.run_test(size=(120, 36)) as pilot:
+        pane = await browse(app, pilot)
+        assert pane.weights == (7, 1645)
+        trainer.log(
+            StepEvent(epoch=9, step=2000, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1, images_per_s=1),
+            StateEvent(state="finished"),
+        )
+        trainer.die()
+        await until(pilot, lambda: pane.weights is not None and pane.weights[1] == 2000)
+        assert pane.grid.pairs[0].reconstruction == blurred(images()[0], 2000)
+        asked = len(serving[0].asked)
+        pane._follow()
+        await pilot.pause(0.1)
+        assert len(serving) == 1 and len(serving[0].asked) == asked  # once is enough
+    serving[0].die()
 
 
 @in_event_loop

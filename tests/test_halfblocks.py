@@ -1,8 +1,10 @@
 """Half blocks: every pixel of an image is found again in the cells' colours."""
 
 from itertools import pairwise
+from random import Random
 
-from hypothesis import given
+import numpy as np
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_vae.ui import halfblocks
@@ -96,3 +98,31 @@ def test_characters_need_no_colours(picture: Picture) -> None:
 def test_difference_is_signed(original: int, reconstruction: int) -> None:
     level = halfblocks.difference(bytes([original]), bytes([reconstruction]))[0]
     assert (level > 128) == (reconstruction > original) and (level < 128) == (reconstruction < original)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 64), st.integers(1, 64), st.sampled_from([14, 28, 42, 70]), st.randoms(use_true_random=False))
+def test_images_of_any_size_become_squares(width: int, height: int, side: int, dice: Random) -> None:
+    """Nothing is invented, a flat image stays flat, and what is beside a narrow one is ground."""
+    picture = Picture(bytes(dice.randrange(100, 200) for _ in range(width * height)), width)
+    square = halfblocks.squared(picture, side)
+    assert (square.width, square.height) == (side, side)
+    assert max(square.pixels) <= max(picture.pixels)
+    if width == height:
+        assert min(square.pixels) >= min(picture.pixels)
+        flat = halfblocks.squared(Picture(bytes([77]) * width * height, width), side)
+        assert set(flat.pixels) == {77}
+    if width >= 3 * height:
+        assert set(square.row(0)) == set(square.row(side - 1)) == {0}
+
+
+def test_bone_r_is_matplotlibs() -> None:
+    """Against the segments that define the colour map, interpolated by numpy."""
+    at = 1 - np.arange(256) / 255
+    segments = (
+        ((0, 0.746032, 1), (0, 0.652778, 1)),
+        ((0, 0.365079, 0.746032, 1), (0, 0.319444, 0.777778, 1)),
+        ((0, 0.365079, 1), (0, 0.444444, 1)),
+    )
+    expected = np.stack([np.interp(at, *segment) * 255 for segment in segments], axis=1)
+    assert np.abs(np.array(halfblocks.BONE_R.colours) - expected).max() < 1.5

@@ -21,7 +21,7 @@ from textual.widgets import Static
 from vision import VISION, is_exact, lab
 
 import tui_vae.ui
-from tui_vae.runs import protocol
+from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui.application import TuiVae
@@ -171,9 +171,9 @@ def test_bars() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(78, 20), (118, 27), (118, 35), (158, 43), (198, 55), (40, 9)])
 def test_boards_stay_inside(width: int, height: int) -> None:
-    for turned in (False, True):
+    for wish in ("", "full", "half"):
         for head, foot, odd in ((1, 0, True), (0, 1, False)):
-            board = board_for(Size(width, height), turned, head, foot, odd)
+            board = board_for(Size(width, height), wish, head, foot, odd)
             x, y = board.place(board.capacity - 1)
             assert x + cells(board.scale).width <= width and y + cells(board.scale).height + foot <= height
             assert not odd or board.columns % 2
@@ -324,6 +324,29 @@ async def test_a_living_run_is_followed_until_frozen(run: RunDirectory, monkeypa
             pane._follow()
             await pilot.pause(0.3)
             assert step(pane.plane) == frozen
+
+
+@in_event_loop
+async def test_an_ended_run_shows_the_weights_it_ended_with(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving: list[LatentProcess] = []
+
+    def start_serving(directory: RunDirectory) -> None:
+        serving.append(LatentProcess(directory, "serve", step=2000))
+
+    monkeypatch.setattr(launch, "start_serving", start_serving)
+    EventLog(run.events).write(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    trainer = LatentProcess(run, "train")
+    async with app.run_test(size=(120, 36)) as pilot:
+        pane = await latent(app, pilot)
+        trainer.log(
+            StepEvent(epoch=9, step=2000, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1, images_per_s=1),
+            StateEvent(state="finished"),
+        )
+        trainer.die()
+        await until(pilot, lambda: pane.plane is not None and pane.plane.step == 2000 and pane.weights == (8, 2000))
+        await until(pilot, lambda: shown(pane) == here(pane))
+    serving[0].die()
 
 
 @in_event_loop

@@ -8,6 +8,7 @@ import shlex
 import string
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from tui_vae import config
 from tui_vae.cli.parser import given_options, make_parser
 from tui_vae.config import RunConfig, check_option, make_config, options, outside, read_config
 from tui_vae.errors import UsageError
+from tui_vae.runs import client, protocol, summary
 from tui_vae.runs import events as ev
-from tui_vae.runs import summary
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock, config_toml, create_run, find_run, list_runs
 from tui_vae.runs.history import History, read_history
 from tui_vae.runs.summary import summarize
+from tui_vae.trainer.server import Inbox, Server
 
 # -- The log -----------------------------------------------------------------------------------------------------------
 
@@ -401,3 +403,37 @@ def test_the_designs_options_all_exist() -> None:
 def test_summaries_have_what_ls_promises() -> None:
     fields = {field.name for field in dataclasses.fields(summary.RunSummary)}
     assert {"name", "state", "epochs", "test_loss", "mse", "kl", "active_units", "device", "age"} <= fields
+
+
+# -- Asking ------------------------------------------------------------------------------------------------------------
+
+
+def answer_one(inbox: Inbox, reply: protocol.AnyReply) -> None:
+    ticket = inbox.wait(10)
+    if ticket is not None:
+        ticket.answer(reply)
+
+
+def test_questions_share_a_connection_until_their_process_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Against the trainer's own server: one connection for many questions, and a new one for the next process."""
+    connect, connected = client._connect, []
+    monkeypatch.setattr(client, "_connect", lambda *given: connected.append(given) or connect(*given))
+    directory, _ = create_run(tmp_path, make_config({}))
+    caller = client.Caller(directory)
+    for process in (1, 2):
+        lock, inbox = RunLock(directory, "serve"), Inbox()
+        server = Server(directory, lock, inbox)
+        server.start()
+        for step in range(3):
+            answer = threading.Thread(target=answer_one, args=(inbox, protocol.Images(epoch=0, step=step, images=b"")))
+            answer.start()
+            assert caller.ask(protocol.Decode(z=b"1234"), protocol.Images).step == step
+            answer.join()
+        assert len(connected) == process
+        server.close()
+        lock.release()
+    assert not caplog.records  # a process that ends under an open connection has nothing to complain of
+    with pytest.raises(client.NoProcess):
+        caller.ask(protocol.Describe(), protocol.Description)

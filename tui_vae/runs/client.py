@@ -1,8 +1,11 @@
-"""Asking a run's living process: one short connection a request."""
+"""Asking a run's living process: a short connection for a request, or one that stays open for many."""
 
 from __future__ import annotations
 
 import socket
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import msgspec
@@ -31,14 +34,54 @@ def request(
         NoProcess: nobody listens.
         RequestError: the request was refused, or no answer came within `timeout` seconds.
     """
+    with _explaining(directory, timeout), _connect(directory, timeout) as connection:
+        return _checked(directory, _exchange(connection, message), expected)
+
+
+class Caller:
+    """Asks about a model again and again over connections that stay open: a new one costs a busy trainer several turns
+    of its interpreter. Only for questions, which may be asked twice: a connection that has died meanwhile is replaced.
+
+    May be called from several threads at once.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._idle: deque[socket.socket] = deque()
+
+    def ask(self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0) -> ReplyType:
+        """As `request`."""
+        with _explaining(self._directory, timeout):
+            with suppress(IndexError, EOFError, ConnectionError):
+                return self._ask(self._idle.popleft(), message, expected, timeout)
+            self.close()  # what is left is of the same process
+            connection = _connect(self._directory, timeout)
+            return self._ask(connection, message, expected, timeout)
+
+    def close(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.popleft().close()
+
+    def _ask(
+        self, connection: socket.socket, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float
+    ) -> ReplyType:
+        connection.settimeout(timeout)
+        try:
+            body = _exchange(connection, message)
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return _checked(self._directory, body, expected)
+
+
+@contextmanager
+def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
+    """Errors of the connection in words."""
     name = directory.name
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout)
-            connection.connect(_address(directory))
-            connection.sendall(protocol.frame(message))
-            body = _receive(connection, protocol.frame_length(_receive(connection, protocol.HEADER_LENGTH)))
-        reply = protocol.decode_reply(body)
+        yield
     except (FileNotFoundError, ConnectionRefusedError):
         raise NoProcess(f"run {name!r} has no living process", f"continue it with: tui-vae resume {name}") from None
     except TimeoutError:
@@ -47,6 +90,27 @@ def request(
         raise NoProcess(f"the process of run {name!r} ended before it answered", f"see {directory.log}") from None
     except (msgspec.DecodeError, ValueError):
         raise RequestError(f"run {name!r} answered something unknown", "is it of another version of tui-vae?") from None
+
+
+def _connect(directory: RunDirectory, timeout: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(_address(directory))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _exchange(connection: socket.socket, message: protocol.AnyRequest) -> bytes:
+    connection.sendall(protocol.frame(message))
+    return _receive(connection, protocol.frame_length(_receive(connection, protocol.HEADER_LENGTH)))
+
+
+def _checked(directory: RunDirectory, body: bytes, expected: type[ReplyType]) -> ReplyType:
+    name = directory.name
+    reply = protocol.decode_reply(body)
     if isinstance(reply, protocol.Failure):
         raise RequestError(reply.message, reply.hint)
     if not isinstance(reply, expected):

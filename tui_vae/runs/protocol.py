@@ -1,6 +1,7 @@
 """What is said over a run's socket: one request, one reply, as length-prefixed MessagePack.
 
-Images travel as raw bytes: uint8, row by row, 0 is black, one after another.
+Images travel as raw bytes: uint8, row by row, 0 is black, one after another, `width` pixels wide; 0 says that they
+are square.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ class Reconstructions(Reply, frozen=True, kw_only=True):
     reconstructions: bytes
     mse: tuple[float, ...]
     mu: bytes = b""
+    width: int = 0
 
 
 class Errors(Reply, frozen=True, kw_only=True):
@@ -147,12 +149,14 @@ class Samples(Reply, frozen=True, kw_only=True):
     step: int
     source: str
     images: bytes
+    width: int = 0
 
 
 class Images(Reply, frozen=True, kw_only=True):
     epoch: int
     step: int
     images: bytes
+    width: int = 0
 
 
 class LatentMap(Reply, frozen=True, kw_only=True):

@@ -83,6 +83,10 @@ class Inference:
                 case other:
                     ticket.answer(protocol.Failure(message=f"{type(other).__name__} cannot be done here"))
 
+    @property
+    def _width(self) -> int:
+        return int(self._bench.dataset.test_images.shape[2])
+
     def preview_images(self) -> NDArray[np.uint8]:
         """The preview images as the model reconstructs them now, `(N, height, width)`."""
         chosen = self._bench.test[torch.tensor(self._bench.previews, device=self._bench.device)]
@@ -110,7 +114,7 @@ class Inference:
             protocol.Reconstructions(
                 epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
                 originals=dataset.test_images[indices].tobytes(), reconstructions=as_bytes(result.images),
-                mse=tuple(result.mse.tolist()), mu=as_floats(result.mu),
+                mse=tuple(result.mse.tolist()), mu=as_floats(result.mu), width=self._width,
             )
         )  # fmt: skip
 
@@ -126,7 +130,8 @@ class Inference:
             return
         epoch, step = self._where()
         z = torch.from_numpy(values.astype(np.float32).reshape(-1, size)).to(self._bench.device)
-        ticket.answer(protocol.Images(epoch=epoch, step=step, images=as_bytes(decode(self._bench.model, z))))
+        images = as_bytes(decode(self._bench.model, z))
+        ticket.answer(protocol.Images(epoch=epoch, step=step, images=images, width=self._width))
 
     def _map(self, ticket: Ticket) -> Generator[None, None, None]:
         epoch, step = self._where()
@@ -166,4 +171,6 @@ class Inference:
                 yield
             z = self._gaussian[1].draw(request.count, generator)
         images = as_bytes(decode(self._bench.model, z.to(self._bench.device)))
-        ticket.answer(protocol.Samples(epoch=epoch, step=step, source=request.source, images=images))
+        ticket.answer(
+            protocol.Samples(epoch=epoch, step=step, source=request.source, images=images, width=self._width)
+        )

@@ -29,10 +29,11 @@ def is_due(epoch: int) -> bool:
 
 
 def write_originals(folder: Path, images: NDArray[np.uint8], indices: list[int], labels: list[int]) -> None:
-    """`originals.png`: the preview images `(N, height, width)` side by side; their test indices and classes as text."""
+    """`originals.png`: the preview images `(N, height, width)` side by side; as text their indices, classes, width."""
     facts = PngImagePlugin.PngInfo()
     facts.add_text("indices", ",".join(map(str, indices)))
     facts.add_text("labels", ",".join(map(str, labels)))
+    facts.add_text("width", str(images.shape[2]))
     folder.mkdir(exist_ok=True)
     write_atomic(folder / "originals.png", _png(images, facts))
 

@@ -99,6 +99,14 @@ class Server:
     def _run(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._listen())
+        self._loop.run_until_complete(self._hang_up())
+
+    async def _hang_up(self) -> None:
+        """Leave those who are still connected and say nothing."""
+        talks = asyncio.all_tasks() - {asyncio.current_task()}
+        for talk in talks:
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
 
     async def _listen(self) -> None:
         self._main = asyncio.current_task()
@@ -139,6 +147,8 @@ class Server:
                 self._connections.discard(task)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError):
             pass  # it left, or speaks something else
+        except asyncio.CancelledError:
+            pass  # this process ends; raised further, asyncio would print it
         finally:
             self._connections.discard(task)
             writer.close()

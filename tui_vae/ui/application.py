@@ -7,7 +7,6 @@ import os
 import shlex
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -54,7 +53,7 @@ class TuiVae(App[str]):
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
         self.theme = self.habits.theme if self.habits.theme in self.available_themes else theme.DARK.name
-        self.set_reactive(TuiVae.pen, replace(Pen.for_terminal(self), paper=self.habits.paper))
+        self.set_reactive(TuiVae.pen, Pen.for_terminal(self).wishing(self.habits.toning))
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
 
@@ -131,7 +130,7 @@ class TuiVae(App[str]):
 
     def action_turn_pen(self) -> None:
         self.pen = self.pen.turned()
-        self.habits.paper = self.pen.paper
+        self.habits.toning = self.pen.toning.value
         self.on_habits_changed()
 
     def action_turn_theme(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tui_vae.ui.browse_keys import View
 from tui_vae.ui.browse_status import BrowseFacts, Item
 from tui_vae.ui.catalogue import Order
+from tui_vae.ui.images import FULL
 
 if TYPE_CHECKING:
     from tui_vae.ui.browse_pane import BrowsePane
@@ -34,7 +35,11 @@ def facts_of(pane: BrowsePane) -> BrowseFacts:
     age = _age(pane) if pane.order is Order.WORST else ()
     items = [Item("class", label, "c"), Item("order", pane.order.value, "o"), *age, place]
     if pane.view is View.PAGE:
-        items.append(Item("images", f"{len(pager.order):,}"))
+        items += [
+            Item("images", f"{len(pager.order):,}"),
+            Item("size", "full" if pane.grid.grid.scale == FULL else "half", "z"),
+            Item("beside", "difference" if pane.grid.differences else "reconstruction", "d"),
+        ]
     frozen = "frozen at " if pane.frozen and pane.session.alive else ""
     return BrowseFacts(tuple(items), f"{frozen}epoch {epoch} · step {step:,}", pane.live, pane.note)
 

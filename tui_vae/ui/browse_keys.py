@@ -38,8 +38,11 @@ BINDINGS: list[BindingType] = [
     Binding("m", "mark", "mark", id="browse.mark", tooltip="Mark the image, or not; c also shows the marked ones"),
     Binding("g", "go_to", "go to", id="browse.go-to", tooltip="Go to a test image by its index"),
     Binding("t", "film", "time-lapse", id="browse.film", tooltip="Play how the preview images were learnt"),
+    Binding("d", "difference", "difference", id="browse.difference",
+            tooltip="Beside the originals: reconstructions, or how they differ from them"),
     Binding("f", "freeze", "freeze", id="browse.freeze", tooltip="Freeze the images, or follow the newest weights"),
-    Binding("p", "app.turn_pen", "colours", id="browse.palette", tooltip="Light on black, or ink on paper"),
+    Binding("p", "app.turn_pen", "colours", id="browse.palette",
+            tooltip="The images' tones: bone_r (in true colour), grey, inverted"),
     Binding("z", "size", "size", id="browse.size", tooltip="Images at full or half size"),
 ]  # fmt: skip
 
@@ -59,5 +62,6 @@ ACTIONS: dict[str, set[View]] = {
     "film": {View.PAGE, View.FILM},
     "freeze": {View.PAGE, View.IMAGE},
     "size": {View.PAGE, View.FILM},
+    "difference": {View.PAGE, View.FILM},
 }
 """In which views an action makes sense; those not named do everywhere."""

@@ -20,6 +20,8 @@ from tui_vae.ui.browse_status import BrowseStatus
 from tui_vae.ui.browse_views import OneImage, PairGrid
 from tui_vae.ui.catalogue import MARKED, Catalogue, Measured, Order, Pager, Pair, measured, pairs_of
 from tui_vae.ui.dialogs import AskNumber
+from tui_vae.ui.freshness import Freshness
+from tui_vae.ui.images import FULL
 from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.previews import Film, read_film
 from tui_vae.ui.session import RunSession
@@ -55,6 +57,7 @@ class BrowsePane(Widget, can_focus=True):
         self.weights: tuple[int, int] | None = None
         """Epoch and step of the weights that made what is shown; None while that is a saved preview."""
         self._measured_at = 0.0
+        self._freshness = Freshness(session)
 
     def compose(self) -> ComposeResult:
         yield BrowseStatus()
@@ -64,6 +67,7 @@ class BrowsePane(Widget, can_focus=True):
             yield ClassTable()
 
     def on_mount(self) -> None:
+        self.grid.wish = self.habits.image_size
         self.set_interval(LIVE_SECONDS, self._follow)
         self._reel = self.set_interval(FRAME_SECONDS, self._next_frame, pause=True)
         self._change_view(View.PAGE)
@@ -192,13 +196,20 @@ class BrowsePane(Widget, can_focus=True):
         self._refresh_status()
 
     def _follow(self) -> None:
-        """The newest weights, every other second, for what can be seen."""
-        if not self.watched or not self.live or self.view is View.FILM or self.weights is None:
+        """The newest weights, every other second, for what can be seen; those that the run ended with, once."""
+        if not self.watched or self.frozen or self.view is View.FILM or self.weights is None:
             return
-        if self.view is View.CLASSES:
-            if time.monotonic() - self._measured_at > MEASURE_SECONDS and self.session.state == "training":
-                self.action_measure()
-        elif self.session.state == "training" and self.session.history.step > self.weights[1]:
+        of_classes = self.view is View.CLASSES
+        if of_classes and self.session.alive and time.monotonic() - self._measured_at < MEASURE_SECONDS:
+            return
+        shown = self.measured.step if of_classes and self.measured else self.weights[1]
+        if not self._freshness.outdated(shown):
+            return
+        if self.session.holder is None:
+            self._say("the final weights are being loaded …")
+        if of_classes:
+            self.action_measure()
+        else:
             self._load()
 
     # What the keys do
@@ -344,10 +355,21 @@ class BrowsePane(Widget, can_focus=True):
             self._load()
 
     def action_size(self) -> None:
-        self.grid.turned = not self.grid.turned
+        before = self.grid.grid
+        self.grid.wish = self.habits.image_size = "half" if before.scale == FULL else "full"
+        if self.grid.grid == before:
+            self.app.notify("There is no room here for pairs of full size; enter shows one image large.", timeout=4)
+            return
+        self.post_message(HabitsChanged())
         self.grid.redraw()
+        self._refresh_status()
         if self.view is View.PAGE:
             self._load()
+
+    def action_difference(self) -> None:
+        self.grid.differences = not self.grid.differences
+        self.grid.redraw()
+        self._refresh_status()
 
     async def action_film(self) -> None:
         if self.view is not View.FILM:

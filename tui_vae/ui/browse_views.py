@@ -11,9 +11,14 @@ from textual.message import Message
 from textual.widget import Widget
 
 from tui_vae.ui.catalogue import Pair
-from tui_vae.ui.images import FULL, SMALL, Canvas, Depth, Tile, cells
+from tui_vae.ui.images import FULL, SMALL, Canvas, Depth, Lines, Tile, cells
 
 GAP = 2
+"""Columns between two pairs."""
+WORDS = 18
+"""Columns for the words beside a pair, where they stand there."""
+AIR = Size(4, 2)
+"""So much further apart than they need to be pairs stand where there is room."""
 
 Line = list[tuple[str, str]]
 """Texts and the names of their inks."""
@@ -21,12 +26,14 @@ Line = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the pairs of a page stand."""
+    """Where the pairs of a page stand; `step`: from one to the next across and down; `words`: columns beside each."""
 
     scale: int
     columns: int
     rows: int
-    left: int
+    corner: tuple[int, int]
+    step: Size
+    words: int = 0
 
     @property
     def capacity(self) -> int:
@@ -34,41 +41,47 @@ class Grid:
 
     @property
     def pair_width(self) -> int:
-        return 2 * cells(self.scale).width + 1
+        return 2 * cells(self.scale).width + 1 + self.words
 
     @property
     def pair_height(self) -> int:
-        return cells(self.scale).height + 1
+        return cells(self.scale).height + (not self.words)
 
     def place(self, number: int) -> tuple[int, int]:
         """The upper left corner of a pair."""
         row, column = divmod(number, self.columns)
-        return self.left + column * (self.pair_width + GAP), row * self.pair_height
+        return self.corner[0] + column * self.step.width, self.corner[1] + row * self.step.height
 
     def at(self, x: int, y: int) -> int | None:
         """The pair at a cell."""
-        column, across = divmod(x - self.left, self.pair_width + GAP)
-        row = y // self.pair_height
-        inside = 0 <= column < self.columns and row < self.rows and across < self.pair_width
-        return row * self.columns + column if inside else None
+        column, across = divmod(x - self.corner[0], self.step.width)
+        row, down = divmod(y - self.corner[1], self.step.height)
+        inside = 0 <= column < self.columns and 0 <= row < self.rows
+        return row * self.columns + column if inside and across < self.pair_width and down < self.pair_height else None
 
 
-def grid_of(size: Size, scale: int) -> Grid:
-    """As many pairs of a scale as fit, in the middle."""
+def grid_of(size: Size, scale: int, words: int = 0) -> Grid:
+    """As many pairs of a scale as fit, in the middle, with some air between them; their words below, or beside."""
     image = cells(scale)
-    width, height = 2 * image.width + 1, image.height + 1
+    width = 2 * image.width + 1 + words
+    height = image.height + (not words)
+    between = 1 if words else 0
     columns = max(1, (size.width + GAP) // (width + GAP))
-    used = columns * (width + GAP) - GAP
-    return Grid(scale, columns, max(1, size.height // height), max(0, (size.width - used) // 2))
+    rows = max(1, (size.height + between) // (height + between))
+    wide = max(0, size.width - columns * (width + GAP) + GAP)
+    high = max(0, size.height - rows * (height + between) + between)
+    across, down = min(AIR.width, wide // columns), min(AIR.height, high // rows)
+    corner = (wide - across * (columns - 1)) // 2, (high - down * (rows - 1)) // 2
+    return Grid(scale, columns, rows, corner, Size(width + GAP + across, height + between + down), words)
 
 
-def grid_for(size: Size, turned: bool = False) -> Grid:
-    """Full size where several pairs fill most of the height, else half size; `turned` asks for the other."""
-    full = grid_of(size, FULL)
-    filled = full.rows * full.pair_height / max(1, size.height)
+def grid_for(size: Size, wish: str = "") -> Grid:
+    """Full size where several pairs fill most of the screen, else half size; `full` or `half` where it is wished."""
+    full = max(grid_of(size, FULL), grid_of(size, FULL, WORDS), key=lambda grid: grid.capacity)
     fits = full.pair_width <= size.width and full.pair_height <= size.height
-    big = fits and full.capacity >= 2 and filled > 0.6
-    return full if fits and big != turned else grid_of(size, SMALL)
+    filled = full.rows * full.pair_height / max(1, size.height)
+    big = wish == "full" or (wish != "half" and full.capacity >= 2 and filled > 0.6)
+    return full if fits and big else grid_of(size, SMALL)
 
 
 class PairGrid(Canvas):
@@ -86,13 +99,16 @@ class PairGrid(Canvas):
         self.pairs: list[Pair] = []
         self.selected: int | None = None
         self.marked: frozenset[int] = frozenset()
-        self.turned = False
+        self.wish = ""
+        """The size of the images that is wished: `full`, `half`, or none."""
+        self.differences = False
+        """Whether differences stand where else reconstructions do."""
 
     @property
     def grid(self) -> Grid:
         # A hidden widget has no size; its container has, and what will be shown must be known before.
         room = self.parent.size if isinstance(self.parent, Widget) else self.size
-        return grid_for(room, self.turned)
+        return grid_for(room, self.wish)
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -120,9 +136,18 @@ class PairGrid(Canvas):
         for number, pair in enumerate(self.pairs[: grid.capacity]):
             x, y = grid.place(number)
             if pair.original is not None:
-                yield Tile(x, y, image.width, self.pen.image(pair.original, grid.scale))
-            yield Tile(x + image.width + 1, y, image.width, self.pen.image(pair.reconstruction, grid.scale))
-            yield self._caption(pair, x, y + image.height, grid.pair_width, number == self.selected)
+                yield Tile(x, y, image.width, self.pen.image(pair.original, grid.scale, pair.width))
+            yield Tile(x + image.width + 1, y, image.width, self._answer(pair, grid.scale))
+            if grid.words:
+                yield from self._beside(pair, grid, x, y, number == self.selected)
+            else:
+                yield self._caption(pair, x, y + image.height, grid.pair_width, number == self.selected)
+
+    def _answer(self, pair: Pair, scale: int) -> Lines:
+        """What stands beside the original."""
+        if self.differences and pair.original is not None:
+            return self.pen.difference(pair.original, pair.reconstruction, scale, pair.width)
+        return self.pen.image(pair.reconstruction, scale, pair.width)
 
     def edges(self, size: Size) -> list[int]:
         """Originals apart from reconstructions: while a run is watched, only these change."""
@@ -130,16 +155,40 @@ class PairGrid(Canvas):
         edges = []
         for column in range(grid.columns):
             start, _ = grid.place(column)
-            edges += [start + cells(grid.scale).width + 1, min(start + grid.pair_width + GAP, size.width)]
+            end = start + grid.step.width if column + 1 < grid.columns else size.width
+            edges += [start + cells(grid.scale).width + 1, end]
         return edges
 
     def _caption(self, pair: Pair, x: int, y: int, width: int, selected: bool) -> Tile:
-        index = "" if pair.index is None else f" #{pair.index}"
-        error = "" if pair.mse is None else f"mse {pair.mse:.4f}"
-        mark = (" *" if pair.index in self.marked else "") + (" ◂" if selected else "")
-        space = " " * max(1, width - len(pair.label) - len(index) - len(mark) - len(error))
+        """One line below a pair."""
         name, number = ("accent", "accent") if selected else ("text", "label")
+        index = "" if pair.index is None else f" #{pair.index}"
+        mark = self._mark(pair) + (" ◂" if selected else "")
+        error = "" if pair.mse is None else f"mse {pair.mse:.4f}"
+        if len(pair.label + index + mark + error) >= width:
+            error = error.removeprefix("mse ")
+        space = " " * max(1, width - len(pair.label) - len(index) - len(mark) - len(error))
         return self.text(x, y, width, (pair.label, name), (index + mark, number), (space, "label"), (error, "note"))
+
+    def _beside(self, pair: Pair, grid: Grid, x: int, y: int, selected: bool) -> Iterator[Tile]:
+        """The same beside a pair, above its difference at half size."""
+        name, number = ("accent", "accent") if selected else ("text", "label")
+        lines: list[Line] = [[(pair.label, name), (" ◂" if selected else "", name)]]
+        if pair.index is not None:
+            lines.append([(f"#{pair.index}{self._mark(pair)}", number)])
+        if pair.mse is not None:
+            lines += [[], [("mse ", "label"), (f"{pair.mse:.4f}", "note")]]
+        left = x + 2 * cells(grid.scale).width + 2
+        width = grid.words - 1
+        texts = [self.text(left, y, width, *line).lines[0] for line in lines]
+        yield Tile(left, y, width, tuple(texts))
+        small = cells(SMALL)
+        if pair.original is not None and not self.differences:
+            difference = self.pen.difference(pair.original, pair.reconstruction, SMALL, pair.width)
+            yield Tile(left, y + cells(grid.scale).height - small.height, small.width, difference)
+
+    def _mark(self, pair: Pair) -> str:
+        return " *" if pair.index in self.marked else ""
 
     def on_click(self, event: Click) -> None:
         number = self.grid.at(event.screen_x - self.region.x, event.screen_y - self.region.y)
@@ -158,8 +207,13 @@ class Portrait:
     beside: bool
     """Whether the words stand in a column beside the images; else in a few lines below."""
 
+    @property
+    def height(self) -> int:
+        image, words = cells(self.scale).height, self.words_at[1]
+        return max(image, words + (BESIDE.height if self.beside else BELOW.height))
 
-BELOW, BESIDE = Size(60, 3), Size(17, 7)
+
+BELOW, BESIDE = Size(60, 3), Size(17, 9)
 """The room that the words need below the images and beside them."""
 
 
@@ -200,15 +254,19 @@ class OneImage(Canvas):
             return
         portrait = portrait_for(size)
         image = cells(portrait.scale)
-        yield Tile(0, 0, image.width, self.pen.image(pair.original, portrait.scale))
-        yield Tile(image.width + 1, 0, image.width, self.pen.image(pair.reconstruction, portrait.scale))
-        difference = self.pen.difference(pair.original, pair.reconstruction, portrait.difference_scale)
-        yield Tile(*portrait.difference_at, cells(portrait.difference_scale).width, difference)
+        top = max(0, size.height - portrait.height) // 2
+        yield Tile(0, top, image.width, self.pen.image(pair.original, portrait.scale, pair.width))
+        yield Tile(image.width + 1, top, image.width, self.pen.image(pair.reconstruction, portrait.scale, pair.width))
+        difference = self.pen.difference(
+            pair.original, pair.reconstruction, portrait.difference_scale, pair.width
+        )
+        x, y = portrait.difference_at
+        yield Tile(x, y + top, cells(portrait.difference_scale).width, difference)
         x, y = portrait.words_at
         lines = self._beside(pair) if portrait.beside else self._below(pair, image.width)
         for number, line in enumerate(lines):
-            if y + number < size.height:
-                yield self.text(x, y + number, size.width - x, *line)
+            if y + top + number < size.height:
+                yield self.text(x, y + top + number, size.width - x, *line)
 
     @property
     def _signs(self) -> tuple[str, str]:

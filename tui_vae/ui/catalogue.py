@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tui_vae.runs import protocol
-from tui_vae.ui.halfblocks import SIDE
-
-PIXELS = SIDE * SIDE
-
 
 MARKED = -1
 """Stands for the images that the user marked where else a class stands."""
@@ -35,6 +31,8 @@ class Pair:
     label: str = ""
     index: int | None = None
     mse: float | None = None
+    width: int = 0
+    """In pixels; 0: the image is square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,6 @@ class Catalogue:
             indices.sort(key=lambda index: -errors[index])
         return indices
 
-
     def by_class(self, errors: Sequence[float]) -> list[ClassError]:
         """How well each class is reconstructed, the worst first."""
         found: dict[int, list[float]] = {}
@@ -97,16 +94,20 @@ class Catalogue:
 
 def pairs_of(reply: protocol.Reconstructions, catalogue: Catalogue) -> list[Pair]:
     """The images of a reply, one by one."""
+    count = len(reply.indices)
+    images = zip(split(reply.originals, count), split(reply.reconstructions, count), strict=True)
     return [
-        Pair(
-            original=reply.originals[at * PIXELS : (at + 1) * PIXELS],
-            reconstruction=reply.reconstructions[at * PIXELS : (at + 1) * PIXELS],
-            label=catalogue.name(reply.labels[at]),
-            index=index,
-            mse=reply.mse[at],
+        Pair(original, reconstruction, catalogue.name(label), index, mse, reply.width)
+        for (original, reconstruction), label, index, mse in zip(
+            images, reply.labels, reply.indices, reply.mse, strict=True
         )
-        for at, index in enumerate(reply.indices)
     ]
+
+
+def split(images: bytes, count: int) -> list[bytes]:
+    """So many images, one by one."""
+    size = len(images) // count if count else 0
+    return [images[number * size : (number + 1) * size] for number in range(count)]
 
 
 def measured(reply: protocol.Errors) -> Measured:

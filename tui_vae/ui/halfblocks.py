@@ -6,6 +6,7 @@ A drawing is a list of rows, a row a list of runs; whoever shows it turns runs i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -54,6 +55,11 @@ class Picture:
     pixels: bytes
     width: int = SIDE
 
+    @classmethod
+    def of(cls, pixels: bytes, width: int = 0) -> Picture:
+        """Pixels as a picture; without a width it is a square."""
+        return cls(pixels, width or math.isqrt(len(pixels)))
+
     @property
     def height(self) -> int:
         return len(self.pixels) // self.width
@@ -95,7 +101,10 @@ PAPER_16 = Palette("paper", GREYS_16.colours[::-1])
 
 # Matplotlib's bone_r, ink on paper. Only for true colour: 256 colours turn it into navy and teal blotches.
 BONE_R = Palette(
-    "bone_r", _gradient((0.0, (255, 255, 255)), (0.25, (166, 199, 199)), (0.635, (81, 81, 113)), (1.0, (0, 0, 0)))
+    "bone_r",
+    _gradient(
+        *((0.0, (255, 255, 255)), (0.253968, (166, 198, 198)), (0.634921, (81, 81, 113)), (1.0, (0, 0, 0)))
+    ),
 )
 
 # The signed difference: blue where the reconstruction is too dark, amber where it is too bright.
@@ -109,12 +118,34 @@ DIFFERENCE_16 = Palette("difference", tuple(_FIVE[level * 5 // 256] for level in
 DIFFERENCE_256 = Palette("difference", tuple(_NINE[level * 9 // 256] for level in range(256)))
 
 
+AGREE = 128
+"""The level of a difference that is none."""
+
+
 def difference(original: bytes, reconstruction: bytes, full: int = 64) -> bytes:
-    """The signed difference as a picture: 128 where they agree, 0 and 255 from `full` levels apart on."""
+    """The signed difference as a picture: `AGREE` where they agree, 0 and 255 from `full` levels apart on."""
     return bytes(
-        min(255, max(0, 128 + (second - first) * 128 // full))
+        min(255, max(0, AGREE + (second - first) * 128 // full))
         for first, second in zip(original, reconstruction, strict=True)
     )
+
+
+def squared(picture: Picture, side: int, ground: int = 0) -> Picture:
+    """A picture of any shape as a square of so many pixels, the ground's level where it is too narrow or too low.
+    Pixels are repeated where there is more room than they need, and averaged where there is less."""
+    if picture.width != picture.height:
+        longer = max(picture.width, picture.height)
+        left, above = (longer - picture.width) // 2, (longer - picture.height) // 2
+        right, below = longer - picture.width - left, longer - picture.height - above
+        fill = bytes([ground])
+        rows = [fill * left + picture.row(y) + fill * right for y in range(picture.height)]
+        picture = Picture(fill * longer * above + b"".join(rows) + fill * longer * below, longer)
+    if picture.width <= side:
+        return picture if picture.width == side else enlarge(picture, side)
+    from PIL import Image
+
+    whole = Image.frombytes("L", (picture.width, picture.height), picture.pixels)
+    return Picture(whole.resize((side, side), Image.Resampling.BOX).tobytes(), side)
 
 
 def enlarge(picture: Picture, width: int) -> Picture:

@@ -51,16 +51,17 @@ class ImagePairs(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._pairs: Pairs = []
+        self._width = 0
         self._first = 0
 
     @property
     def layout_of_pairs(self) -> Grid:
         return grid(self.size, len(self._pairs), large=self.has_class("-zoomed"))
 
-    def show_pairs(self, pairs: Pairs) -> None:
-        """A call with the same images costs nothing."""
-        if pairs != self._pairs:
-            self._pairs = pairs
+    def show_pairs(self, pairs: Pairs, width: int = 0) -> None:
+        """Images so many pixels wide, 0 where they are square; a call with the same images costs nothing."""
+        if (pairs, width) != (self._pairs, self._width):
+            self._pairs, self._width = pairs, width
             self.redraw()
 
     def tiles(self, size: Size) -> Iterable[Tile]:
@@ -70,6 +71,6 @@ class ImagePairs(Canvas):
             row, column = divmod(at, layout.columns)
             x, y = column * (image.width + 1), row * (2 * image.height + layout.gap)
             if size.height >= 2 * image.height:
-                yield Tile(x, y, image.width, self.pen.image(original, layout.scale))
+                yield Tile(x, y, image.width, self.pen.image(original, layout.scale, self._width))
                 y += image.height
-            yield Tile(x, y, image.width, self.pen.image(reconstruction, layout.scale))
+            yield Tile(x, y, image.width, self.pen.image(reconstruction, layout.scale, self._width))

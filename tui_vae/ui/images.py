@@ -18,17 +18,18 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_vae.ui import halfblocks
-from tui_vae.ui.halfblocks import SIDE, Colour, Drawing, Palette, Picture
+from tui_vae.ui.halfblocks import AGREE, SIDE, Colour, Drawing, Palette, Picture
 from tui_vae.ui.terminal import has_unicode, legible
 
 Lines = tuple[tuple[Segment, ...], ...]
 
 SMALL, FULL = 1, 2
-"""Scales count half sizes: an image takes 14 × 7 cells at scale 1, one pixel a half block at scale 2, and so on."""
+"""Scales count half sizes: an image of 28 × 28 pixels takes 14 × 7 cells at scale 1, a pixel a half block at scale 2,
+and so on. Images of other sizes are drawn in the same cells."""
 
 
 def cells(scale: int) -> Size:
-    """The size of one image in cells."""
+    """The size of one image in cells, whatever its pixels."""
     return Size(SIDE // 2 * scale, SIDE // 4 * scale)
 
 
@@ -44,12 +45,20 @@ class Depth(Enum):
 _DEPTHS = {"truecolor": Depth.TRUE_COLOUR, "256": Depth.COLOURS_256}
 
 
+class Toning(Enum):
+    """What the levels of an image become. FashionMNIST is light on black."""
+
+    BONE = "bone_r"
+    GREY = "grey"
+    INVERTED = "inverted"
+
+
 @dataclass(frozen=True)
 class Pen:
-    """How pictures are drawn on this terminal, and whether as light on black or as ink on paper."""
+    """How pictures are drawn on this terminal. The toning asked for is used where the terminal has it."""
 
     depth: Depth
-    paper: bool = False
+    wish: Toning | None = None
 
     @classmethod
     def of(cls, app: App[Any]) -> Pen:
@@ -64,25 +73,36 @@ class Pen:
         return cls(_DEPTHS.get(app.console.color_system, Depth.COLOURS_16))
 
     @property
+    def tonings(self) -> tuple[Toning, ...]:
+        """What this terminal can show; the first is what it shows unasked."""
+        every = tuple(Toning)
+        return every if self.depth is Depth.TRUE_COLOUR else every[1:]
+
+    @property
+    def toning(self) -> Toning:
+        return self.wish if self.wish in self.tonings else self.tonings[0]
+
+    @property
     def palette(self) -> Palette:
-        if self.depth is Depth.TRUE_COLOUR:
-            return halfblocks.BONE_R if self.paper else halfblocks.GREYS
-        if self.depth is Depth.COLOURS_16:
-            return halfblocks.PAPER_16 if self.paper else halfblocks.GREYS_16
-        return halfblocks.PAPER_256 if self.paper else halfblocks.GREYS_256
+        return _PALETTES[self.depth, self.toning]
+
+    def wishing(self, name: str) -> Pen:
+        """The pen that draws in the toning of this name; as the terminal likes where there is none."""
+        return replace(self, wish=next((each for each in Toning if each.value == name), None))
 
     def turned(self) -> Pen:
-        """The other palette."""
-        return replace(self, paper=not self.paper)
+        """The next toning."""
+        each = self.tonings
+        return replace(self, wish=each[(each.index(self.toning) + 1) % len(each)])
 
-    def image(self, pixels: bytes, scale: int) -> Lines:
-        return _draw(self, pixels, scale)
+    def image(self, pixels: bytes, scale: int, width: int = 0) -> Lines:
+        """An image in `cells(scale)`, whatever its size; `width` in pixels, 0 for a square one."""
+        return _draw(self.depth, self.toning, pixels, scale, width)
 
-    def difference(self, original: bytes, reconstruction: bytes, scale: int) -> Lines:
-        picture = _scaled(Picture(halfblocks.difference(original, reconstruction)), scale)
-        if self.depth is Depth.CHARACTERS:
-            return _lines(halfblocks.ascii_art(picture, halfblocks.ASCII_SIGNS))
-        return _lines(halfblocks.half_blocks(picture, _DIFFERENCES[self.depth]))
+    def difference(self, original: bytes, reconstruction: bytes, scale: int, width: int = 0) -> Lines:
+        """Where the reconstruction is too dark and where too bright."""
+        picture = Picture.of(halfblocks.difference(original, reconstruction), width)
+        return _draw_difference(self.depth, picture, scale)
 
 
 _DIFFERENCES = {
@@ -92,21 +112,42 @@ _DIFFERENCES = {
 }
 
 
+_PALETTES = {
+    (Depth.TRUE_COLOUR, Toning.BONE): halfblocks.BONE_R,
+    (Depth.TRUE_COLOUR, Toning.GREY): halfblocks.GREYS,
+    (Depth.TRUE_COLOUR, Toning.INVERTED): halfblocks.PAPER,
+    (Depth.COLOURS_256, Toning.GREY): halfblocks.GREYS_256,
+    (Depth.COLOURS_256, Toning.INVERTED): halfblocks.PAPER_256,
+    (Depth.COLOURS_16, Toning.GREY): halfblocks.GREYS_16,
+    (Depth.COLOURS_16, Toning.INVERTED): halfblocks.PAPER_16,
+    (Depth.CHARACTERS, Toning.GREY): halfblocks.GREYS,
+    (Depth.CHARACTERS, Toning.INVERTED): halfblocks.PAPER,
+}
+
+
 @lru_cache(maxsize=1024)
-def _draw(pen: Pen, pixels: bytes, scale: int) -> Lines:
-    picture = Picture(pixels)
-    if pen.depth is Depth.CHARACTERS:
-        ramp = halfblocks.ASCII_RAMP[::-1] if pen.paper else halfblocks.ASCII_RAMP
+def _draw(depth: Depth, toning: Toning, pixels: bytes, scale: int, width: int) -> Lines:
+    picture, palette = Picture.of(pixels, width), _PALETTES[depth, toning]
+    if depth is Depth.CHARACTERS:
+        ramp = halfblocks.ASCII_RAMP[::-1] if toning is Toning.INVERTED else halfblocks.ASCII_RAMP
         return _lines(halfblocks.ascii_art(_scaled(picture, scale), ramp))
     if scale == SMALL:
-        return _lines(halfblocks.small_blocks(picture, pen.palette))
-    return _lines(halfblocks.half_blocks(_scaled(picture, scale), pen.palette))
+        return _lines(halfblocks.small_blocks(halfblocks.squared(picture, SIDE), palette))
+    return _lines(halfblocks.half_blocks(_scaled(picture, scale), palette))
 
 
-def _scaled(picture: Picture, scale: int) -> Picture:
+@lru_cache(maxsize=256)
+def _draw_difference(depth: Depth, picture: Picture, scale: int) -> Lines:
+    if depth is Depth.CHARACTERS:
+        return _lines(halfblocks.ascii_art(_scaled(picture, scale, AGREE), halfblocks.ASCII_SIGNS))
+    return _lines(halfblocks.half_blocks(_scaled(picture, scale, AGREE), _DIFFERENCES[depth]))
+
+
+def _scaled(picture: Picture, scale: int, ground: int = 0) -> Picture:
+    """A picture with as many pixels a side as `cells(scale)` has columns."""
     if scale == SMALL:
-        return halfblocks.halve(picture)
-    return picture if scale == FULL else halfblocks.enlarge(picture, cells(scale).width)
+        return halfblocks.halve(halfblocks.squared(picture, SIDE, ground))
+    return halfblocks.squared(picture, cells(scale).width, ground)
 
 
 @lru_cache(maxsize=4096)

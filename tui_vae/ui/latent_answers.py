@@ -8,7 +8,7 @@ from typing import Literal
 from textual.geometry import Size
 
 from tui_vae.runs import protocol
-from tui_vae.ui.catalogue import PIXELS, Catalogue
+from tui_vae.ui.catalogue import Catalogue, split
 from tui_vae.ui.latent_images import Captioned, ImageBoard, Line
 from tui_vae.ui.latent_plane import Latent, Plane, as_bytes, between, floats
 from tui_vae.ui.session import RunSession
@@ -38,8 +38,10 @@ async def traverse(
     rows = order[first : first + grid.rows]
     half = max(1, grid.columns // 2)
     reaches = [REACH * column / half for column in range(-half, half + 1)][: grid.columns]
-    reply = await decode(session, [z for each in rows for z in plane.traversal(base, each, reaches)])
-    board.show([Captioned(image) for image in _split(reply.images)], [_head(plane, each, chosen) for each in rows])
+    latents = [z for each in rows for z in plane.traversal(base, each, reaches)]
+    reply = await decode(session, latents)
+    images = split(reply.images, len(latents))
+    board.show([Captioned(image, width=reply.width) for image in images], [_head(plane, each, chosen) for each in rows])
     return reply
 
 
@@ -71,12 +73,14 @@ async def interpolate(
         return None
     reply = await decode(session, between(mu[:size], mu[size:], steps))
     way = [
-        Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),))
-        for step, image in enumerate(_split(reply.images))
+        Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),), reply.width)
+        for step, image in enumerate(split(reply.images, steps))
     ]
     first, last = (
-        Captioned(image, ((f"{letter} ", "accent"), (catalogue.name(label), "text"), (f"  #{index}", "label")))
-        for letter, image, label, index in zip("ab", _split(pair.originals), pair.labels, ends, strict=True)
+        Captioned(
+            image, ((f"{letter} ", "accent"), (catalogue.name(label), "text"), (f"  #{index}", "label")), pair.width
+        )
+        for letter, image, label, index in zip("ab", split(pair.originals, 2), pair.labels, ends, strict=True)
     )
     board.show([first, *way, last])
     return reply
@@ -92,9 +96,5 @@ async def sample(
     """
     count = min(board.board(room).capacity, protocol.MAX_IMAGES)
     reply = await session.ask(protocol.Sample(count=count, source=source, seed=seed), protocol.Samples)
-    board.show([Captioned(image) for image in _split(reply.images)])
+    board.show([Captioned(image, width=reply.width) for image in split(reply.images, count)])
     return reply
-
-
-def _split(images: bytes) -> list[bytes]:
-    return [images[start : start + PIXELS] for start in range(0, len(images), PIXELS)]

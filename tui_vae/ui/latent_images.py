@@ -52,20 +52,21 @@ def board_of(size: Size, scale: int, head: int = 0, foot: int = 0, odd: bool = F
     return Board(scale, columns, rows, max(0, (size.width - used) // 2), head, foot)
 
 
-def board_for(size: Size, turned: bool = False, head: int = 0, foot: int = 0, odd: bool = False) -> Board:
-    """Full size where enough images fit, else half size; `turned` asks for the other."""
+def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False) -> Board:
+    """Full size where enough images fit, else half size; `full` or `half` where it is wished."""
     full = board_of(size, FULL, head, foot, odd)
     fits = full.row_height <= size.height and cells(FULL).width <= size.width
-    big = full.capacity >= ENOUGH and full.columns >= (5 if odd else 2)
-    return full if fits and big != turned else board_of(size, SMALL, head, foot, odd)
+    big = wish == "full" or (wish != "half" and full.capacity >= ENOUGH and full.columns >= (5 if odd else 2))
+    return full if fits and big else board_of(size, SMALL, head, foot, odd)
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """An image and the words below it; None: it is still to come."""
+    """An image, the words below it, and its width in pixels, 0 for a square one; None: it is still to come."""
 
     image: bytes | None
     caption: Line = ()
+    width: int = 0
 
 
 class ImageBoard(Canvas):
@@ -74,12 +75,13 @@ class ImageBoard(Canvas):
     def __init__(self, *, head: int = 0, foot: int = 0, odd: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self._head_lines, self._foot_lines, self._odd_columns = head, foot, odd
-        self.turned = False
+        self.wish = ""
+        """The size of the images that is wished: `full`, `half`, or none."""
         self.pictures: list[Captioned] = []
         self.heads: list[Line] = []
 
     def board(self, room: Size) -> Board:
-        return board_for(room, self.turned, self._head_lines, self._foot_lines, self._odd_columns)
+        return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns)
 
     def show(self, pictures: list[Captioned], heads: list[Line] | None = None) -> None:
         self.pictures, self.heads = pictures, heads or []
@@ -94,6 +96,6 @@ class ImageBoard(Canvas):
         for number, picture in enumerate(self.pictures[: board.capacity]):
             x, y = board.place(number)
             if picture.image is not None:
-                yield Tile(x, y, image.width, self.pen.image(picture.image, board.scale))
+                yield Tile(x, y, image.width, self.pen.image(picture.image, board.scale, picture.width))
             if board.foot and y + image.height < size.height:
                 yield self.text(x, y + image.height, image.width, *picture.caption)

@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
 from textual.geometry import Size
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -19,7 +18,8 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.catalogue import Catalogue
 from tui_vae.ui.dialogs import AskNumber
-from tui_vae.ui.images import cells
+from tui_vae.ui.freshness import Freshness
+from tui_vae.ui.images import FULL, cells
 from tui_vae.ui.kl_bars import KlBars
 from tui_vae.ui.latent_answers import decode, interpolate, sample, traverse
 from tui_vae.ui.latent_images import ImageBoard
@@ -28,14 +28,14 @@ from tui_vae.ui.latent_keys import ACTIONS, BINDINGS, VIEWS, View
 from tui_vae.ui.latent_plane import Plane, plane_of
 from tui_vae.ui.latent_status import LatentFacts, LatentStatus
 from tui_vae.ui.latent_views import Look, Scatter, coordinates
+from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
 from tui_vae.ui.terminal import legible
 
 LOOK_SECONDS = 0.5
 MAP_SECONDS = 5.0
 IMAGE_SECONDS = 1.0
-ECHO_SECONDS = 0.06
-"""So long the cursor waits for its image, then it moves without it."""
 LOADING, ENCODING = "the model is being loaded …", "the test images are being encoded …"
 NO_MODEL = "the model does not answer; enter tries again"
 
@@ -63,8 +63,8 @@ class LatentPane(Widget, can_focus=True):
         """Epoch and step of the weights that made what is shown."""
         self._mapping = False
         self._mapped_at = self._asked_at = 0.0
+        self._freshness = Freshness(session)
         self._stale = self._asking = False
-        self._echo: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield LatentStatus()
@@ -79,6 +79,8 @@ class LatentPane(Widget, can_focus=True):
             yield KlBars()
 
     def on_mount(self) -> None:
+        for board in self.query(ImageBoard):
+            board.wish = habits_of(self.app).image_size
         self.set_interval(LOOK_SECONDS, self._follow)
         self._change_view(View.PLANE)
         self._load_map()
@@ -135,13 +137,15 @@ class LatentPane(Widget, can_focus=True):
     # Asking the model
 
     def _follow(self) -> None:
-        """The newest weights, every few seconds, for what can be seen."""
-        if not self.watched or not self.live or self.plane is None or self.session.state != "training":
+        """The newest weights, every few seconds, for what can be seen; those that the run ended with, once."""
+        if not self.watched or self.frozen or self.plane is None:
             return
-        now, step = time.monotonic(), self.session.history.step
-        if step > self.plane.step and now - self._mapped_at >= MAP_SECONDS and self.view is not View.SAMPLES:
+        now, alive = time.monotonic(), self.session.alive
+        wanted = not alive or (self.view is not View.SAMPLES and now - self._mapped_at >= MAP_SECONDS)
+        if wanted and self._freshness.outdated(self.plane.step):
             self._load_map()
-        if self.weights is not None and step > self.weights[1] and now - self._asked_at >= IMAGE_SECONDS:
+        shown = self.weights[1] if self.weights else self.plane.step
+        if alive and now - self._asked_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
             self._refresh_images()
 
     def _load_map(self) -> None:
@@ -224,8 +228,7 @@ class LatentPane(Widget, can_focus=True):
         reply = await decode(self.session, [plane.latent(*cursor)])
         nearest = plane.nearest(*cursor)
         near = "" if nearest is None else f"near #{nearest} {self.catalogue.name(plane.labels[nearest])}"
-        self.query_one(Look).show(reply.images, f"z at {coordinates(cursor)}", near)
-        self.scatter.redraw()
+        self.query_one(Look).show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
         return reply
 
     # What is on screen
@@ -313,11 +316,9 @@ class LatentPane(Widget, can_focus=True):
             self._moved()
 
     def _moved(self) -> None:
-        """Draw the cursor with the answer: Textual paints a first change at once, the next one 50 to 100 ms later."""
+        """The cursor is there at once; its image as soon as the trainer has a moment between two steps."""
+        self.scatter.redraw()
         self._refresh_images()
-        if self._echo is not None:
-            self._echo.stop()
-        self._echo = self.set_timer(ECHO_SECONDS, self.scatter.redraw)
 
     def on_scatter_pointed(self, message: Scatter.Pointed) -> None:
         self.scatter.cursor = message.point
@@ -391,7 +392,15 @@ class LatentPane(Widget, can_focus=True):
 
     def action_size(self) -> None:
         board = self.query_one(f"#latent-{self.view.value}", ImageBoard)
-        board.turned = not board.turned
+        before = board.board(self.room)
+        wish = "half" if before.scale == FULL else "full"
+        for each in self.query(ImageBoard):
+            each.wish = wish
+        if board.board(self.room) == before:
+            self.app.notify("There is no room here for images of full size.", timeout=4)
+            return
+        habits_of(self.app).image_size = wish
+        self.post_message(HabitsChanged())
         self._refresh_images()
 
     def action_freeze(self) -> None:

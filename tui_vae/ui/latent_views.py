@@ -12,7 +12,6 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.halfblocks import SIDE
 from tui_vae.ui.images import FULL, SMALL, Lines, Tile, cells
 from tui_vae.ui.latent_canvas import LatentCanvas, class_mark, lines_of
 from tui_vae.ui.latent_plane import Extent, Plane, extent_of
@@ -160,6 +159,8 @@ class Look(LatentCanvas):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.image: bytes | None = None
+        self.pixels = 0
+        """The image's width; 0 for a square one."""
         self.where = ""
         self.near = ""
         self.label: int | None = None
@@ -168,7 +169,7 @@ class Look(LatentCanvas):
     @staticmethod
     def scale_for(pane: Size) -> int:
         """The largest image that leaves most of the width to the plane and its height to the words below."""
-        for scale in (4, 3):
+        for scale in range(6, FULL, -1):
             image = cells(scale)
             if image.width <= pane.width * 0.36 and image.height + 13 <= pane.height:
                 return scale
@@ -178,15 +179,15 @@ class Look(LatentCanvas):
     def scale(self) -> int:
         return max(SMALL, self.size.width // cells(SMALL).width)
 
-    def show(self, image: bytes | None, where: str, near: str) -> None:
-        self.image, self.where, self.near = image, where, near
+    def show(self, image: bytes | None, where: str, near: str, pixels: int = 0) -> None:
+        self.image, self.where, self.near, self.pixels = image, where, near, pixels
         self.redraw()
 
     def tiles(self, size: Size) -> Iterator[Tile]:
         picture = cells(self.scale)
         width = size.width
-        image = self.image if self.image is not None else bytes(SIDE * SIDE)
-        yield Tile(0, 0, picture.width, self.pen.image(image, self.scale))
+        image = self.image if self.image is not None else bytes(1)
+        yield Tile(0, 0, picture.width, self.pen.image(image, self.scale, self.pixels))
         y = picture.height
         rest = size.height - y
         single = rest >= len(self.names) + 4

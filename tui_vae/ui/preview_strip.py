@@ -86,9 +86,9 @@ class PreviewStrip(ImagePairs):
         reply = await self._ask(marked or fixed, start=bool(marked))
         if reply is not None:
             title = f"{'marked images: ' if marked else ''}{TITLE}"
-            self._show(title, _split(reply), f"epoch {reply.epoch}", reply.step)
+            self._show(title, _split(reply), reply.width, f"epoch {reply.epoch}", reply.step)
         elif film.frames and (self._saved_step(film) >= self._step or (not marked and self.border_title != TITLE)):
-            self._show(TITLE, film.both, f"epoch {film.epoch}", self._saved_step(film))
+            self._show(TITLE, film.both, film.width, f"epoch {film.epoch}", self._saved_step(film))
         elif not self._pairs:
             self._waiting_for = "after the first step" if self.session.alive else "no images yet"
             self.redraw()
@@ -111,15 +111,14 @@ class PreviewStrip(ImagePairs):
         except UserError:
             return None  # it is loading, or has just gone: what was saved is shown instead
 
-    def _show(self, title: str, pairs: Pairs, told: str, step: int) -> None:
+    def _show(self, title: str, pairs: Pairs, width: int, told: str, step: int) -> None:
         """The frame tells the epoch, not the step: when it changes, everything in it is repainted."""
         if self.border_title != title:
             self.border_title = title
             self._first = 0
         self._told, self._step = told, step
-        if pairs != self._pairs:
-            self._pairs, self._waiting_for = pairs, ""
-            self.redraw()
+        self._waiting_for = ""
+        self.show_pairs(pairs, width)
         self._say()
 
     def _say(self) -> None:

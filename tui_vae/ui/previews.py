@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tui_vae.ui.catalogue import Pair
-from tui_vae.ui.halfblocks import SIDE
 
 ORIGINALS = "originals.png"
 _FRAME = re.compile(r"epoch-(\d+)\.png")
@@ -21,6 +20,8 @@ class Film:
     frames: list[tuple[int, list[bytes]]] = field(default_factory=list)
     position: int = 0
     playing: bool = False
+    width: int = 0
+    """Of each image, in pixels; 0 for square ones."""
 
     @property
     def epoch(self) -> int:
@@ -32,7 +33,7 @@ class Film:
         if not self.frames:
             return []
         return [
-            Pair(original.original, reconstruction, original.label, original.index)
+            Pair(original.original, reconstruction, original.label, original.index, width=self.width)
             for original, reconstruction in zip(self.originals, self.frames[self.position][1], strict=False)
         ]
 
@@ -50,6 +51,7 @@ class Film:
 def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False) -> Film:
     """The previews saved so far, at the newest one. A file that is missing or damaged is passed over."""
     images, facts = _read(folder / ORIGINALS)
+    width = (*_numbers(facts.get("width", "")), 0)[0]
     indices, labels = _numbers(facts.get("indices", "")), _numbers(facts.get("labels", ""))
     originals = [
         Pair(
@@ -62,12 +64,12 @@ def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False)
     ]
     numbered = sorted((int(match[1]), path) for path in folder.glob("*.png") if (match := _FRAME.fullmatch(path.name)))
     wanted = numbered[-1:] if newest_only else numbered
-    frames = [(epoch, images) for epoch, path in wanted if (images := _read(path)[0])]
-    return Film(originals, frames, max(0, len(frames) - 1))
+    frames = [(epoch, images) for epoch, path in wanted if (images := _read(path, width)[0])]
+    return Film(originals, frames, max(0, len(frames) - 1), width=width)
 
 
-def _read(path: Path) -> tuple[list[bytes], dict[str, str]]:
-    """The 28×28 images of a file, side by side, and the texts in it."""
+def _read(path: Path, width: int = 0) -> tuple[list[bytes], dict[str, str]]:
+    """The images of a file, side by side, and the texts in it; as wide as it says, else as given, else as high."""
     from PIL import Image
 
     try:
@@ -76,7 +78,9 @@ def _read(path: Path) -> tuple[list[bytes], dict[str, str]]:
             texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
     except (OSError, SyntaxError):
         return [], {}
-    return [sheet.crop((x, 0, x + SIDE, SIDE)).tobytes() for x in range(0, sheet.width - SIDE + 1, SIDE)], texts
+    width = (*_numbers(texts.get("width", "")), width)[0] or sheet.height
+    starts = range(0, sheet.width - width + 1, width)
+    return [sheet.crop((x, 0, x + width, sheet.height)).tobytes() for x in starts], texts
 
 
 def _numbers(text: str) -> list[int]:

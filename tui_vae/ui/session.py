@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from tui_vae.runs import launch, protocol
-from tui_vae.runs.client import NoProcess, request
+from tui_vae.runs.client import Caller, NoProcess, request
 from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
@@ -43,6 +43,7 @@ class RunSession:
         """Whether the history is only the two ends of a long log, which tell the newest state and figures."""
         self.drawn = asyncio.Event()
         """Set by the pane that has drawn the newest figures."""
+        self._caller = Caller(directory)
         self._tail = LogTail(directory.events)
         self._starting = False
         self._serving: asyncio.Task[object] | None = None
@@ -147,7 +148,7 @@ class RunSession:
         started = False
         while True:
             try:
-                return await self.request(message, expected)
+                return await asyncio.to_thread(self._caller.ask, message, expected)
             except NoProcess:
                 await self.look_for_process()
                 if time.monotonic() > deadline or (started and self.holder is None):

@@ -21,7 +21,10 @@ class Habits(msgspec.Struct):
 
     pane: str = "train"
     theme: str = ""
-    paper: bool = False
+    toning: str = ""
+    """What the levels of an image become; empty: what suits the terminal."""
+    image_size: str = ""
+    """`full` or `half`, where there is room; empty: what fills the screen best."""
     worst_first: bool = False
     smoothing: float = 0.9
     log_scale: bool = False

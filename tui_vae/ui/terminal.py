@@ -46,9 +46,8 @@ COLOURS = {"truecolor": "truecolor", "256": "256", "16": "standard"}
 
 
 def settle(environ: MutableMapping[str, str], colour: str = "auto") -> None:
-    """Textual reads these at import: no animations, few repaints, and the colours asked for, or those that it has."""
+    """Textual reads these at import: no animations, and the colours asked for, or those that it has."""
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    environ.setdefault("TEXTUAL_FPS", "20")
     if colour == "none":
         environ["NO_COLOR"] = "1"
     elif colour in COLOURS:
