@@ -9,18 +9,18 @@ import torch
 
 from tui_vae.core.flat import flatten_parameters
 from tui_vae.core.handwritten import HandwrittenStep, can_differentiate
-from tui_vae.core.model import ACTIVATIONS, OUTPUTS, VAE
+from tui_vae.core.model import ACTIVATIONS, MLP, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
 
 PIXELS, LATENT, BETA = 30, 4, 1.7
 
 
-def model(hidden: tuple[int, ...], activation: str, norm: str, output: str) -> VAE:
+def model(hidden: tuple[int, ...], activation: str, norm: str, output: str) -> MLP:
     torch.manual_seed(0)
-    return VAE(PIXELS, hidden, LATENT, activation, norm, output).double()
+    return MLP(PIXELS, hidden, LATENT, activation, norm, output).double()
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["mse", "sigma"])
 @pytest.mark.parametrize("free_bits", [0.0, 0.05])
 def test_gradients_are_those_of_autograd(objective: str, free_bits: float) -> None:
     for activation, norm, output, hidden in product(ACTIVATIONS, ("none", "layer"), OUTPUTS, ((16, 8), (9,))):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.model import VAE
+from tui_vae.core.model import MLP, Logits
 from tui_vae.core.objectives import Objective, kl_per_dimension
 
 aten = torch.ops.aten
@@ -31,6 +31,7 @@ OUTPUTS: dict[type[nn.Module], tuple[Forward, Backward]] = {
     nn.Tanh: (lambda x: x.mul_(2).sigmoid_().mul_(2).sub_(1), aten.tanh_backward),
     nn.Sigmoid: (aten.sigmoid_, aten.sigmoid_backward),
     nn.Identity: (lambda x: x, lambda gradient, _: gradient),
+    Logits: (lambda x: x.sigmoid_().mul_(2).sub_(1), lambda gradient, y: aten.tanh_backward(gradient, y).mul_(0.5)),
 }
 
 
@@ -59,7 +60,7 @@ class _Hidden:
 
 def can_differentiate(model: nn.Module) -> bool:
     """Whether this module knows every layer of `model`."""
-    if type(model) is not VAE:
+    if type(model) is not MLP:
         return False
     known = {nn.Linear, nn.LayerNorm, *ACTIVATIONS}
     inner = [*model.encoder, *list(model.decoder)[:-1]]
@@ -73,7 +74,7 @@ class HandwrittenStep:
         ValueError: a layer is of another kind.
     """
 
-    def __init__(self, model: VAE) -> None:
+    def __init__(self, model: MLP) -> None:
         if not can_differentiate(model):
             raise ValueError("only the fully connected VAE is written out")
         *encoder, head = model.encoder

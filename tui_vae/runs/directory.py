@@ -238,11 +238,14 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
 def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConfig]:
     """A new run's directory with its config.toml, whole from the first moment on. Without a name it gets the next free.
 
+    The folder that a model of the user's own comes from is recorded: whoever opens the run may be elsewhere.
     A run that failed before its first step is not in the way: its directory is made anew.
 
     Raises:
         RunError: the name is taken, or the directory cannot be written.
     """
+    if ":" in config.model and config.model_dir is None:
+        config = replace(config, model_dir=os.getcwd())
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for _ in range(1000):

@@ -91,12 +91,15 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
 
 
 class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch"):
+    """`beta` is that of both evaluations' `loss`."""
+
     epoch: int
     step: int
     seconds: float
     images_per_s: Number
     train: Metrics
     test: Metrics
+    beta: Number | UnsetType = UNSET
     legacy: Legacy | UnsetType = UNSET
 
 

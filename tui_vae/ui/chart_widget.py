@@ -13,8 +13,8 @@ from textual.strip import Strip
 from tui_vae.ui import charts
 from tui_vae.ui.axis import Axis
 from tui_vae.ui.charts import GUTTER, Control, Sources, Span, View
+from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.strips import Drawing
 
 NOT_LOG = "linear, as some ≤ 0"
 
@@ -55,10 +55,10 @@ class Sheet:
     """What stands in the middle while there is nothing to draw."""
 
 
-class ChartWidget(Drawing, can_focus=True):
+class ChartWidget(Drawn, can_focus=True):
     """Draws a `Sheet`. Only the cells that changed are sent to the terminal."""
 
-    ROLES = "chart"
+    PREFIX = "chart"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *("chart--label", "chart--grid", "chart--band", "chart--train", "chart--test", "chart--mark", "chart--cursor"),
         *("chart--frame", "chart--title", "chart--note"),
@@ -101,12 +101,16 @@ class ChartWidget(Drawing, can_focus=True):
         self._sheet = sheet
         self.redraw()
 
-    def drawn(self) -> list[Strip] | None:
+    def draw(self) -> list[Strip] | None:
         return self._draw(self._sheet) if self._sheet is not None and self._drawable else None
 
     def watch_has_focus(self, has_focus: bool) -> None:
         super().watch_has_focus(has_focus)
-        self.call_after_refresh(self.restyle)
+        self.call_after_refresh(self._redraw_restyled)
+
+    def _redraw_restyled(self) -> None:
+        self._styles.clear()
+        self.redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self.post_message(self.Scrolled(self._place(event), 1))
@@ -145,8 +149,8 @@ class ChartWidget(Drawing, can_focus=True):
         if sheet.waiting:
             rows = [[Span(" " * width, "ground")] for _ in range(height)]
             rows[height // 2] = [Span(sheet.waiting[:width].center(width), "label")]
-        side = self.segment(glyphs().vertical, "frame")
-        body = [Strip([side, *(self.segment(*span) for span in row), side], width + 2) for row in rows]
+        side = (glyphs().vertical, "frame")
+        body = [self.strip([side, *row, side]) for row in rows]
         return [self._top(width, notes, sheet), *body, self._bottom(width, None if sheet.waiting else sheet.axis)]
 
     def _top(self, width: int, notes: Sequence[str], sheet: Sheet) -> Strip:
@@ -182,4 +186,4 @@ class ChartWidget(Drawing, can_focus=True):
             parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
             at = start + len(label) + 1
         parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
-        return self.strip(parts).adjust_cell_length(width + 2, self.style_of("frame"))
+        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))

@@ -36,6 +36,12 @@ class Film:
             for original, reconstruction in zip(self.originals, self.frames[self.position][1], strict=False)
         ]
 
+    @property
+    def sheets(self) -> tuple[list[bytes], list[bytes]]:
+        """The originals and the reconstructions of the current frame."""
+        originals = [pair.original for pair in self.pairs if pair.original is not None]
+        return originals, [pair.reconstruction for pair in self.pairs]
+
     def step(self, by: int) -> bool:
         """Go some frames further, as far as there are any; whether that led anywhere."""
         before, self.position = self.position, max(0, min(self.position + by, len(self.frames) - 1))
