@@ -28,7 +28,7 @@ from tui_vae.ui.application import TuiVae
 from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Choose, Confirm, Help
 from tui_vae.ui.form_fields import Choice, Field, Fields
-from tui_vae.ui.images import ImageStrip
+from tui_vae.ui.image_pairs import ImagePairs
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.run_screen import RunScreen
 from tui_vae.ui.session import RunSession
@@ -112,7 +112,7 @@ async def test_the_start_screen_shows_what_the_run_under_the_cursor_has_learnt(t
     shutil.copytree(DEMO, tmp_path / "demo")
     app = TuiVae(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        options, images = app.screen.query_one(OptionList), app.screen.query_one(ImageStrip)
+        options, images = app.screen.query_one(OptionList), app.screen.query_one(ImagePairs)
         await until(pilot, lambda: options.option_count > 4)
         assert not blocks(images)
         options.highlighted = options.get_option_index("run:demo")
@@ -121,7 +121,7 @@ async def test_the_start_screen_shows_what_the_run_under_the_cursor_has_learnt(t
         await until(pilot, lambda: not blocks(images))
 
 
-def blocks(images: ImageStrip) -> int:
+def blocks(images: ImagePairs) -> int:
     """How many cells of a strip hold half an image or more."""
     lines = [images.render_line(y).text for y in range(images.size.height)]
     return sum(not sign.isspace() for line in lines for sign in line)
@@ -186,7 +186,7 @@ async def test_values_that_make_no_sense_together_are_told_before_the_start(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make(given: Mapping[str, Any]) -> RunConfig:
-        if given["beta"] == "3":
+        if given.get("beta") == "3":
             raise UsageError("beta 3 is out of fashion")
         return make_config(given)
 
@@ -435,7 +435,7 @@ def test_forecasts(run: RunDirectory) -> None:
     assert forecast.seconds_of(RunConfig(device="cuda"), paces) is None
     known = forecast.seconds_of(RunConfig(epochs=10), paces)  # an epoch took 2.6 s
     assert known is not None and known == (pytest.approx(26, rel=0.01), "cpu")
-    own = replace(RunConfig(), model="conv")  # nobody's arithmetic: known from the first run of its kind
+    own = replace(RunConfig(), model="own:Net")  # nobody's arithmetic: known from the first run of its kind
     assert forecast.parameters_of(own, paces) is None and forecast.seconds_of(own, paces) is None
     assert "when it starts" in forecast.forecast(own, paces)
     such = [forecast.Pace("cpu", 5_000_000, 1000.0, forecast.shape_of(own.to_dict())), *paces]

@@ -15,7 +15,8 @@ from tui_vae.ui import preview_strip
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.chart_widget import ChartWidget, Value
 from tui_vae.ui.epoch_table import EpochTable
-from tui_vae.ui.preview_strip import PreviewStrip, grid
+from tui_vae.ui.image_pairs import Grid, grid
+from tui_vae.ui.preview_strip import PreviewStrip
 from tui_vae.ui.settings import read_habits
 from tui_vae.ui.train_pane import TrainPane
 
@@ -137,9 +138,9 @@ async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> Non
 
 
 def test_the_wall_of_images_fits_all_of_them_where_it_can() -> None:
-    assert grid(Size(57 + 2, 29), 8) == preview_strip.Grid(1, 4, 2, 1)
-    assert grid(Size(240, 30), 8) == preview_strip.Grid(2, 8, 1, 0)
-    assert grid(Size(158, 42), 8, large=True) == preview_strip.Grid(2, 5, 1, 0)
+    assert grid(Size(57 + 2, 29), 8) == Grid(1, 4, 2, 1)
+    assert grid(Size(240, 30), 8) == Grid(2, 8, 1, 0)
+    assert grid(Size(158, 42), 8, large=True) == Grid(2, 5, 1, 0)
     assert grid(Size(78, 18), 8, large=True).scale == 1
     for width in range(10, 250, 7):
         for height in range(4, 70, 3):

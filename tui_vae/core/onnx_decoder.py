@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.metrics import to_unit_interval
-from tui_vae.core.model import VAE
+from tui_vae.core.model import VAE, count_parameters
 from tui_vae.errors import UserError
 
 MOST_BYTES = 2**31 - 2**20
@@ -36,9 +36,9 @@ def as_onnx(model: VAE, height: int, width: int, facts: Mapping[str, str]) -> by
     Raises:
         UserError: the network is too large for one file.
     """
-    size = 4 * sum(parameter.numel() for parameter in model.decoder.parameters())
+    size = 4 * count_parameters(model)  # which of them are the decoder's, a network of the user's own does not say
     if size > MOST_BYTES:
-        raise UserError(f"the decoder has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GiB at most")
+        raise UserError(f"the network has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GiB at most")
     was_training = model.training
     decoder = Decoder(model, height, width).cpu().eval()
     try:

@@ -40,16 +40,20 @@ class Drawn(Widget):
         elif regions := strips.changed(before, after):
             self.refresh(*regions)
 
+    def restyle(self) -> None:
+        """Draw anew in styles that have changed."""
+        self._styles.clear()
+        self.redraw()
+
     def on_resize(self) -> None:
         self._strips = []
         self.redraw()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._styles.clear()
         self._strips = []
         if self.is_attached:
-            self.redraw()
+            self.restyle()
 
     def render_line(self, y: int) -> Strip:
         if len(self._strips) != self.size.height:  # laid out anew, and not yet told so

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -17,7 +16,8 @@ from textual.geometry import Size
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.images import FULL, SMALL, Canvas, Tile, cells
+from tui_vae.ui.image_pairs import ImagePairs, Pairs
+from tui_vae.ui.images import Tile
 from tui_vae.ui.previews import Film, read_film
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import habits_of
@@ -30,42 +30,8 @@ TITLE = "original above, reconstruction below"
 MOST_MARKED = 64
 """Marked images that are asked for."""
 
-Pairs = list[tuple[bytes, bytes]]
 
-
-@dataclass(frozen=True)
-class Grid:
-    """How pairs are laid out: at which scale, in how many columns and rows, and the cells between two rows."""
-
-    scale: int
-    columns: int
-    rows: int
-    gap: int
-
-    @property
-    def capacity(self) -> int:
-        return self.columns * self.rows
-
-
-def grid(size: Size, count: int, large: bool = False) -> Grid:
-    """Whole images where all of them fit or `large` ones are wanted, else at half size; one is shown in any case."""
-    found = [_grid(size, scale) for scale in (FULL, SMALL)]
-    if found[0].rows and (large or found[0].capacity >= count):
-        return found[0]
-    return found[1]
-
-
-def _grid(size: Size, scale: int) -> Grid:
-    image = cells(scale)
-    columns = max(1, (size.width + 1) // (image.width + 1))
-    for gap in (1, 0):
-        rows = (size.height + gap) // (2 * image.height + gap)
-        if rows != 1:
-            break
-    return Grid(scale, columns, rows if scale == FULL else max(1, rows), gap)
-
-
-class PreviewStrip(Canvas):
+class PreviewStrip(ImagePairs):
     """Originals above, reconstructions below: as many as fit, the others a key away."""
 
     can_focus = True
@@ -78,8 +44,6 @@ class PreviewStrip(Canvas):
         super().__init__(id=id)
         self.session = session
         self.border_title = TITLE
-        self._pairs: Pairs = []
-        self._first = 0
         self._told = ""
         self._waiting_for = ""
         """What stands in the middle once it is known that there are no images."""
@@ -124,7 +88,7 @@ class PreviewStrip(Canvas):
             title = f"{'marked images: ' if marked else ''}{TITLE}"
             self._show(title, _split(reply), f"epoch {reply.epoch}", reply.step)
         elif film.frames and (self._saved_step(film) >= self._step or (not marked and self.border_title != TITLE)):
-            self._show(TITLE, _both(film), f"epoch {film.epoch}", self._saved_step(film))
+            self._show(TITLE, film.both, f"epoch {film.epoch}", self._saved_step(film))
         elif not self._pairs:
             self._waiting_for = "after the first step" if self.session.alive else "no images yet"
             self.redraw()
@@ -159,7 +123,7 @@ class PreviewStrip(Canvas):
         self._say()
 
     def _say(self) -> None:
-        shown, count = self._grid.capacity, len(self._pairs)
+        shown, count = self.layout_of_pairs.capacity, len(self._pairs)
         text = self._told
         if count > shown:
             last = min(self._first + shown, count)
@@ -167,13 +131,9 @@ class PreviewStrip(Canvas):
         if self.border_subtitle != text:
             self.border_subtitle = text
 
-    @property
-    def _grid(self) -> Grid:
-        return grid(self.size, len(self._pairs), large=self.has_class("-zoomed"))
-
     def action_turn(self, direction: int) -> None:
         """Show the images that have no room beside these."""
-        shown = self._grid.capacity
+        shown = self.layout_of_pairs.capacity
         at = self._first + direction * shown
         if 0 <= at < len(self._pairs):
             self._first = at
@@ -181,7 +141,7 @@ class PreviewStrip(Canvas):
             self._say()
 
     def on_resize(self) -> None:
-        shown = self._grid.capacity
+        shown = self.layout_of_pairs.capacity
         self._first = self._first // shown * shown if shown < len(self._pairs) else 0
         super().on_resize()
         self._say()
@@ -190,19 +150,7 @@ class PreviewStrip(Canvas):
         if self._waiting_for:
             text = self._waiting_for[: size.width]
             yield self.text((size.width - len(text)) // 2, size.height // 2, len(text), (text, "label"))
-        layout = self._grid
-        image = cells(layout.scale)
-        for at, (original, reconstruction) in enumerate(self._pairs[self._first : self._first + layout.capacity]):
-            row, column = divmod(at, layout.columns)
-            x, y = column * (image.width + 1), row * (2 * image.height + layout.gap)
-            if size.height >= 2 * image.height:
-                yield Tile(x, y, image.width, self.pen.image(original, layout.scale))
-                y += image.height
-            yield Tile(x, y, image.width, self.pen.image(reconstruction, layout.scale))
-
-
-def _both(film: Film) -> Pairs:
-    return [(pair.original, pair.reconstruction) for pair in film.pairs if pair.original is not None]
+        yield from super().tiles(size)
 
 
 def _split(reply: protocol.Reconstructions) -> Pairs:

@@ -37,10 +37,9 @@ class Film:
         ]
 
     @property
-    def sheets(self) -> tuple[list[bytes], list[bytes]]:
+    def both(self) -> list[tuple[bytes, bytes]]:
         """The originals and the reconstructions of the current frame."""
-        originals = [pair.original for pair in self.pairs if pair.original is not None]
-        return originals, [pair.reconstruction for pair in self.pairs]
+        return [(pair.original, pair.reconstruction) for pair in self.pairs if pair.original is not None]
 
     def step(self, by: int) -> bool:
         """Go some frames further, as far as there are any; whether that led anywhere."""

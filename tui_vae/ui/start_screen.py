@@ -21,7 +21,7 @@ from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.summary import RunSummary, summarize
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.images import ImageStrip
+from tui_vae.ui.image_pairs import ImagePairs
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.terminal import legible
@@ -113,7 +113,7 @@ class StartScreen(Screen[None]):
             yield Static("tui-vae", id="start-name")
             yield Static("train a variational autoencoder and watch it learn, in this terminal", id="start-what")
             yield RunList(*self._recipes(), id="start-list", compact=True)
-            yield ImageStrip(id="start-images")
+            yield ImagePairs(id="start-images")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -153,15 +153,15 @@ class StartScreen(Screen[None]):
     @work(exclusive=True, group="images")
     async def _show_images(self, run: RunDirectory | None) -> None:
         """What the highlighted run makes of its preview images, as it saved them last."""
-        strip = self.query_one(ImageStrip)
+        strip = self.query_one(ImagePairs)
         if run is None:
-            strip.set_images([], [])
+            strip.show_pairs([])
             return
         await asyncio.sleep(REST_SECONDS)
         from tui_vae.ui.previews import read_film
 
         film = await asyncio.to_thread(read_film, run.previews, (), newest_only=True)
-        strip.set_images(*film.sheets)
+        strip.show_pairs(film.both)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         chosen = event.option_id or ""
