@@ -1,5 +1,6 @@
 """The app from its start to its farewell: starting, steering, noticing a crash, leaving."""
 
+import asyncio
 import io
 import os
 import shutil
@@ -31,6 +32,7 @@ from tui_vae.ui.image_pairs import ImagePairs
 from tui_vae.ui.images import Toning
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.run_screen import RunScreen
+from tui_vae.ui.session import RunSession
 from tui_vae.ui.start_screen import StartScreen
 
 DEMO = Path(__file__).parent.parent / "checkpoints" / "demo"
@@ -335,6 +337,24 @@ async def test_a_stop_is_no_crash(run: RunDirectory) -> None:
         process.die()
         await until(pilot, lambda: app.session is not None and not app.session.alive)
         assert app.session is not None and app.session.state == "stopped" and told(app) == []
+
+
+@in_event_loop
+async def test_a_process_that_is_gone_has_not_crashed_before_its_last_words_are_read(run: RunDirectory) -> None:
+    process = FakeProcess(run, "train")
+    process.log(StateEvent(state="training"))
+    session = RunSession(run)
+    following = asyncio.create_task(session.follow(lambda: None))
+    while not session.caught_up:
+        await asyncio.sleep(0.01)
+    process.log(StateEvent(state="stopped"))
+    process.die()
+    await session.look_for_process()  # as after a key, sooner than the log is read
+    assert not session.alive and session.state == "training"
+    while session.state == "training":
+        await asyncio.sleep(0.01)
+    assert session.state == "stopped"
+    following.cancel()
 
 
 @in_event_loop

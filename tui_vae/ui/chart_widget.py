@@ -106,7 +106,11 @@ class ChartWidget(Drawn, can_focus=True):
 
     def watch_has_focus(self, has_focus: bool) -> None:
         super().watch_has_focus(has_focus)
-        self.call_after_refresh(self.restyle)
+        self.call_after_refresh(self._redraw_restyled)
+
+    def _redraw_restyled(self) -> None:
+        self._styles.clear()
+        self.redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self.post_message(self.Scrolled(self._place(event), 1))

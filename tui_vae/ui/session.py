@@ -45,6 +45,8 @@ class RunSession:
         """Set by the pane that has drawn the newest figures."""
         self._caller = Caller(directory)
         self._tail = LogTail(directory.events)
+        self._gone = False
+        """Whether no process trained it when it was last looked for, and the log has been read since."""
         self._starting = False
         self._serving: asyncio.Task[object] | None = None
 
@@ -64,7 +66,7 @@ class RunSession:
         if self._starting:
             return "loading"
         known = self.caught_up or self.partial
-        if newest in ("loading", "training", "paused") and known and not self.alive:
+        if newest in ("loading", "training", "paused") and known and self._gone:
             return "crashed"
         return newest
 
@@ -83,13 +85,17 @@ class RunSession:
             look = now - looked_at >= HOLDER_SECONDS
             # The process first, the log after it: a trainer writes its last words before it frees its lock, and takes
             # the lock before its first ones. So "no process, and the log says training" can only mean a crash.
-            while look or any(isinstance(event, StateEvent) for event in events):
-                self.history.extend(events)
-                news |= await self.look_for_process() or bool(events)
+            holder, before, fresh = self.holder, self.holder, events
+            while look or any(isinstance(event, StateEvent) for event in fresh):
+                holder = await asyncio.to_thread(self.directory.holder)
                 look, looked_at = False, now
-                events = await self._read()
+                fresh = await self._read()
+                events = events + fresh
             self.history.extend(events)
-            news |= bool(events)
+            if self.holder == before:  # else somebody has looked later than this
+                self.holder = holder
+                self._gone = not self.alive
+            news |= bool(events) or self.holder != before
             behind = not self._tail.at_end()
             if not behind and not self.caught_up:
                 self.caught_up = news = True
@@ -103,7 +109,8 @@ class RunSession:
         newest = await asyncio.to_thread(read_newest, self.directory.events)
         if newest is None:
             return
-        if self.holder is None:  # it may have begun since; one that has ended since has a second to be missed
+        if not self.alive:  # or has it begun since?
+            self._gone = True
             await self.look_for_process()
         self.history, self.partial = newest, True
         changed()
@@ -126,6 +133,7 @@ class RunSession:
     async def look_for_process(self) -> bool:
         """Look again who holds the run; whether that changed."""
         before, self.holder = self.holder, await asyncio.to_thread(self.directory.holder)
+        self._gone &= not self.alive  # whether it left without a word is known when the log has been read again
         return before != self.holder
 
     async def request(
