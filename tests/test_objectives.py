@@ -175,7 +175,7 @@ def test_training_goes_down_and_reports_what_it_minimizes(given: dict[str, Any])
     levels = np.random.default_rng(4).integers(0, 256, (4, 4, 1, 4, 1), dtype=np.uint8)
     blocks = np.broadcast_to(levels, (4, 4, 7, 4, 7)).reshape(4, 28, 28)
     images = torch.from_numpy(blocks.copy()).repeat(16, 1, 1)
-    learner = Learner(config, build_model(config, (28, 28)), torch.device("cpu"), len(images))
+    learner = Learner(config, build_model(config, (28, 28)), torch.device("cpu"), images=len(images))
     losses = []
     for _ in range(60):
         learner.step(images, 3e-3, 1.0)

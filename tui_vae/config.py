@@ -46,7 +46,7 @@ class RunConfig:
     preset: Annotated[
         str,
         Option("recipe that fills in whatever is not given", "run",
-               choices=("default", "seed", "best", "pytorch-examples", "pytorch-vae-tutorial")),
+               choices=("default", "seed", "best", "pytorch-examples", "jackson-kang")),
     ] = "default"
 
     dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
@@ -147,7 +147,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "objective": "bce", "batch_size": 128, "lr": 1e-3, "schedule": "constant",
     },
     # https://github.com/Jackson-Kang/Pytorch-VAE-tutorial, 01_Variational_AutoEncoder.ipynb; its ReLU is a leaky one
-    "pytorch-vae-tutorial": {
+    "jackson-kang": {
         "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
         "objective": "bce", "batch_size": 100, "lr": 1e-3, "schedule": "constant", "epochs": 30,
     },

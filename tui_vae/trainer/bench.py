@@ -30,7 +30,7 @@ Train = Callable[[float], float]
 def ours(config: RunConfig) -> Train:
     """This trainer's own step, its figures read ten times a second, on its settled threads and precision."""
     bench = equip(config)
-    learner = Learner(config, bench.model, bench.device, len(bench.train))
+    learner = Learner(config, bench.model, bench.device, images=len(bench.train))
     size = config.batch_size
 
     def batches() -> Iterator[Tensor]:

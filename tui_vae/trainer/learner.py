@@ -75,7 +75,7 @@ class Learner:
     are views of one vector; it must not be moved to another device any more.
     """
 
-    def __init__(self, config: RunConfig, model: VAE, device: torch.device, images: int = 1) -> None:
+    def __init__(self, config: RunConfig, model: VAE, device: torch.device, *, images: int = 60_000) -> None:
         """`images`: how many there are in all to learn from, which the total correlation's estimate depends on."""
         self.model = model.to(device).train()
         self.device = device

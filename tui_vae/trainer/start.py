@@ -55,7 +55,7 @@ def start_training(
             "give it the same data again (tui-vae data shows what is found)",
         )
     progress.train_images = len(bench.train)
-    learner = Learner(config, bench.model, bench.device, len(bench.train))
+    learner = Learner(config, bench.model, bench.device, images=len(bench.train))
     if tensors is not None:
         try:
             learner.restore(tensors)
