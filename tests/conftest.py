@@ -23,6 +23,10 @@ SMALL = (
 )  # fmt: skip
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-snapshots", action="store_true", help="store the screens as they are now")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No directory, dataset, network or terminal setting of the user's is seen or touched by any test."""

@@ -30,6 +30,8 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._lock = threading.Lock()
+        self.sent = 0
+        """Bytes, as an SSH connection would carry them."""
         environment = {name: value for name, value in os.environ.items() if name not in NOT_FORWARDED}
         environment |= SSH | dict(env or {})
         self.pid, self._fd = pty.fork()
@@ -57,10 +59,15 @@ class Terminal:
             try:
                 if select.select([self._fd], [], [], 0.05)[0]:
                     data = os.read(self._fd, 1 << 16)
-                    with self._lock:
-                        self._stream.feed(data)
+                    self.heard(data)
             except OSError:
                 return
+
+    def heard(self, data: bytes) -> None:
+        """The program has sent this."""
+        with self._lock:
+            self.sent += len(data)
+            self._stream.feed(data)
 
     def text(self) -> str:
         with self._lock:

@@ -30,7 +30,7 @@ from tui_vae.ui.train_pane import TrainPane, arrangement
 
 START = 1_000_000.0
 STEPS_AN_EPOCH = 40
-SHEET = Path(__file__).parents[1] / "tui_vae" / "ui" / "train.tcss"
+SHEETS = [Path(__file__).parents[1] / "tui_vae" / "ui" / name for name in ("run.tcss", "train.tcss")]
 
 
 def run_event(epochs: int = 10, step: int = 0) -> ev.RunEvent:
@@ -91,7 +91,7 @@ def write(run: RunDirectory, events: Iterator[ev.AnyEvent] | list[ev.AnyEvent]) 
 
 
 class Demo(App[None]):
-    CSS_PATH = SHEET
+    CSS_PATH = SHEETS
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()

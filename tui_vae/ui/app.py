@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -20,9 +21,14 @@ def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
     if refusal is not None:
         raise UserError(*refusal)
     terminal.settle(os.environ, colour)
+    gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time to the first paint
     from tui_vae.runs.directory import find_run
     from tui_vae.ui.application import TuiVae
 
+    if not terminal.has_unicode(os.environ):
+        from textual.scrollbar import ScrollBarRender
+
+        ScrollBarRender.VERTICAL_BARS = ScrollBarRender.HORIZONTAL_BARS = [" "] * 8  # whole cells, coloured
     app = TuiVae(runs_dir, find_run(runs_dir, run) if run else None)
     farewell = app.run()
     if farewell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shlex
 import time
@@ -68,6 +69,16 @@ class TuiVae(App[str]):
             self._complain(self._complaint)
         if self._keys:
             self.run_worker(self._check_keys())
+
+    def on_ready(self) -> None:
+        if not gc.isenabled():
+            self.set_timer(0.5, self._collect_garbage)
+
+    @staticmethod
+    def _collect_garbage() -> None:
+        """From here on; what the start has brought stays, and is not looked through with every collection."""
+        gc.freeze()
+        gc.enable()
 
     async def _check_keys(self) -> None:
         """Give up keys that cannot be. It needs all of the app's modules, so it is done behind the first paint."""

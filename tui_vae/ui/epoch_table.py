@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from tui_vae.runs.events import EpochEvent
 from tui_vae.ui import numbers
+from tui_vae.ui.glyphs import glyphs
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,10 @@ class EpochTable(Widget, can_focus=True):
         event = self._epochs[first + y - 1]
         text = "".join(column.text(event).rjust(column.width) for column in columns)
         role = "best" if event.epoch == self._best else "newest" if event is self._epochs[-1] else "row"
-        if role == "best":
+        if role == "best" and columns:  # none fits while the table is being hidden
             text = text[: columns[0].width] + "*" + text[columns[0].width + 1 :]
         return self._strip(text, role)
 
     def _strip(self, text: str, role: str) -> Strip:
         style = self.get_component_rich_style(f"epochs--{role}")
-        return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, self.rich_style)
+        return Strip([Segment(glyphs().plain(text), style)]).adjust_cell_length(self.size.width, self.rich_style)

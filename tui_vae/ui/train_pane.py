@@ -161,6 +161,8 @@ class TrainPane(Widget):
             self._axis = axis.part(history, self.unit, self.window, ticks)
 
     def _show_charts(self) -> None:
+        if not self._ready:  # a key may come before the curves have been read
+            return
         controls = run_curves.control_marks(self.session.history)
         for measure, chart in zip(self.curves.measures, self.query(ChartWidget), strict=True):
             if not chart.is_on_screen:
