@@ -82,9 +82,10 @@ def running(*arguments: str) -> str:
         ("import tui_vae.runs.launch, tui_vae.runs.history, tui_vae.runs.client", {*HEAVY, "textual", "numpy"}),
         ("import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.look, tui_vae.cli.export, tui_vae.cli.sweep",
          {*HEAVY, "textual"}),
+        ("import tui_vae.cli.evaluate", {*HEAVY, "textual", "numpy", "sklearn"}),
         ("import tui_vae.trainer.__main__, tui_vae.trainer.server", HEAVY),
     ],
-    ids=["help", "train-help", "ls", "data", "app", "application", "runs", "commands", "trainer"],
+    ids=["help", "train-help", "ls", "data", "app", "application", "runs", "commands", "evaluate", "trainer"],
 )
 def test_it_opens_without_the_heavy_packages(code: str, without: set[str]) -> None:
     assert not loaded(code) & without

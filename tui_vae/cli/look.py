@@ -1,4 +1,4 @@
-"""`eval` and `show`: a run's figures and images."""
+"""`show`: a run's images, as half blocks on stdout."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from typing import TypeVar
-
-import msgspec
 
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
@@ -17,32 +15,10 @@ from tui_vae.runs.directory import RunDirectory, find_run, runs_directory
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
-def evaluate(options: argparse.Namespace) -> int:
-    """The test metrics of a checkpoint, over the whole test set."""
-    from tui_vae.trainer.workbench import as_event, checkpoint_path, open_run
-
-    directory = find_run(runs_directory(options.runs_dir), options.name)
-    which = options.checkpoint or checkpoint_path(directory).stem
-    bench, progress = open_run(directory, which, note)
-    test = msgspec.to_builtins(as_event(bench.evaluate(bench.test, progress.beta)))
-    if options.json:
-        facts = {"run": directory.name, "checkpoint": which, "epoch": progress.evaluated, "step": progress.step,
-                 "images": len(bench.test), "test": test}  # fmt: skip
-        print(msgspec.json.encode(facts).decode())  # where the standard library writes NaN, which is not JSON
-        return 0
-    print(f"{directory.name}, {which} checkpoint (epoch {progress.evaluated}), {len(bench.test):,} test images of "
-          f"{bench.dataset.name} from the {bench.dataset.source.description}")  # fmt: skip
-    units = {"kl": "nats an image", "mse": "a pixel, [0, 1]", "elbo_bpd": "bits a pixel", "recon": "an image, [-1, 1]",
-             "active_units": f"of {bench.config.latent_dim} latent dimensions"}  # fmt: skip
-    for name, value in test.items():
-        if name != "kl_per_dim":
-            shown = value if isinstance(value, int) else f"{value:.6g}"
-            print(f"  {name:<13}{shown:>12}  {units.get(name, '')}".rstrip())
-    return 0
-
-
 def show(options: argparse.Namespace) -> int:
     """Print images as half blocks."""
+    if options.indices and (options.samples or options.worst or options.label is not None):
+        raise UsageError("--index names its images itself", "leave out --class, --worst and --samples")
     source = ImageSource(find_run(runs_directory(options.runs_dir), options.name), options.checkpoint)
     if options.samples:
         reply = source.ask(protocol.Sample(count=options.images), protocol.Samples)
@@ -71,6 +47,8 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
     """The test images that `show` was asked for."""
     import array
 
+    if options.indices:
+        return list(options.indices)
     facts = source.describe()
     labels = facts.labels
     chosen = list(range(len(labels)))

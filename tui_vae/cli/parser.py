@@ -87,14 +87,25 @@ def make_parser() -> argparse.ArgumentParser:
     change.add_argument("changes", metavar="lr=X|beta=X", nargs="+")
     change.set_defaults(run=_lazily("control", "set_values"))
 
-    evaluate = add("eval", "look", "compute a run's test metrics afresh")
-    evaluate.set_defaults(run=_lazily("look", "evaluate"))
+    evaluate = add("eval", "evaluate", "compute a run's test metrics afresh, and more about it if asked")
+    evaluate.set_defaults(run=_lazily("evaluate", "evaluate"))
     _add_run_and_checkpoint(evaluate)
+    evaluate.add_argument("--iwae", metavar="K", type=_counted(1_000_000),
+                          help="the importance-weighted bound on ln p(x) from K draws an image (Burda et al. 2016)")
+    evaluate.add_argument("--frechet", action="store_true",
+                          help="the classifier Fréchet distance of samples from the test set: FID's formula, on the "
+                               "features of a small FashionMNIST classifier, not of Inception")
+    evaluate.add_argument("--samples", metavar="N", type=_counted(1_000_000, least=2),
+                          help="how many samples it is taken of (as many as there are test images)")
+    evaluate.add_argument("--probe", action="store_true",
+                          help="what μ knows of the classes: logistic regression, nearest neighbours, clusters, "
+                               "outliers (needs scikit-learn)")
     evaluate.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
     show = add("show", "look", "print originals beside reconstructions, or samples, as half blocks")
     _add_run_and_checkpoint(show)
     show.add_argument("--images", metavar="N", type=_count, default=8, help="how many (8)")
+    show.add_argument("--index", dest="indices", metavar="I,J", type=_indices, help="these test images, by number")
     show.add_argument("--class", dest="label", metavar="NAME", help="only images of this class")
     show.add_argument("--worst", action="store_true", help="those with the largest error first")
     show.add_argument("--samples", action="store_true",
@@ -191,9 +202,20 @@ def _several(name: str) -> Callable[[str], tuple[Any, ...]]:
     return check_all
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"it must be a whole number from 1 to 1000, not {text!r}")
-    return int(text)
+def _counted(most: int, least: int = 1) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not (text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"it must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return count
 
 
+_count = _counted(1000)
+
+
+def _indices(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if len(parts) > 1000 or not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise argparse.ArgumentTypeError(f"it must be up to 1000 image numbers like 3,17, not {text[:40]!r}")
+    return tuple(map(int, parts))

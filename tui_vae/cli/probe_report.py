@@ -1,0 +1,87 @@
+"""What `eval --probe` found, drawn for a terminal of 80 columns: confusion matrices, clusters, outliers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from tui_vae.core.probe import Clusters, Verdict
+
+NAME, CELL, SCORE = 12, 5, 6
+HITS = (236, 238, 240, 243, 246, 250)
+"""Steps of the 256 colours' grey ramp: what the classifier gets right, the more the brighter."""
+
+MISSES = (52, 88, 130, 166, 172, 208)
+"""Steps of their colour cube, from dark red to orange: what it takes for something else."""
+
+STEPS = (0.02, 0.05, 0.1, 0.2, 0.5)
+"""The shares of a row at which the next step begins."""
+
+DARK_TEXT_FROM = 3  # the step
+
+
+def print_probe(found: dict[str, Any], classes: Sequence[str], run: str) -> None:
+    """Print a matrix a classifier, then clusters and outliers. Numbers say everything: the shades only help the eye."""
+    console = Console(highlight=False)
+
+    def say(line: str | Text = "") -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
+    for verdict in found["classifiers"]:
+        say()
+        say(f"{verdict.name} on μ: {100 * verdict.accuracy:.2f} % of the test images are given their class")
+        for line in matrix(verdict):
+            say(line)
+    say()
+    for words in cluster_lines(found["clusters"], classes):
+        say(words)
+    say()
+    say("least likely test images: squared distance of μ under the Gaussian fitted to z")
+    for each in found["outliers"]:
+        say(f"  #{each['index']:<6}{each['class']:<{NAME}}{each['distance']:>10.1f}")
+    numbers = ",".join(str(each["index"]) for each in found["outliers"])
+    say(f"  see them: tui-vae show {run} --index {numbers}")
+
+
+def matrix(verdict: Verdict) -> list[Text]:
+    """A row for each true class: how many of its test images were called what, then the class's scores in per cent."""
+    heads = "".join(score.name[:4].rjust(CELL) for score in verdict.classes)
+    scores = "".join(word.rjust(SCORE) for word in ("prec", "rec", "f1"))
+    lines = [Text("is \\ called".ljust(NAME) + heads + scores)]
+    for row, (score, counts) in enumerate(zip(verdict.classes, verdict.confusion, strict=True)):
+        line = Text(score.name[: NAME - 1].ljust(NAME))
+        for column, count in enumerate(counts):
+            share = count / max(1, sum(counts))
+            line.append((str(count) if count else "·").rjust(CELL - 1) + " ", shade(share, row == column))
+        line.append("".join(f"{100 * value:{SCORE}.1f}" for value in (score.precision, score.recall, score.f1)))
+        lines.append(line)
+    return lines
+
+
+def shade(share: float, hit: bool) -> Style:
+    """The colours of a cell with this share of its row; where there are no colours, hits are bold."""
+    if share < STEPS[0]:
+        return Style(bold=hit)
+    step = sum(share >= start for start in STEPS)
+    front = 16 if step >= DARK_TEXT_FROM else 255
+    return Style(bold=hit, color=f"color({front})", bgcolor=f"color({(HITS if hit else MISSES)[step]})")
+
+
+def cluster_lines(clusters: Clusters, classes: Sequence[str]) -> list[str]:
+    """How well the clusters are the classes, and which classes most of each one's test images have."""
+    lines = [
+        f"{len(clusters.counts)} clusters: a mixture of Gaussians fitted to μ without labels",
+        f"  against the classes: adjusted Rand index {clusters.agreement:.3f}, "
+        f"mutual information {clusters.information:.3f}",
+    ]
+    for counts in sorted(clusters.counts, key=sum, reverse=True):
+        total = sum(counts)
+        shares = sorted(zip(counts, classes, strict=True), key=lambda pair: -pair[0])[:3]
+        words = ", ".join(f"{name} {100 * count / total:.0f} %" for count, name in shares if count)
+        lines.append(f"  {total:>6,}  {words}".rstrip())
+    return lines
