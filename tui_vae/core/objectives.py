@@ -22,12 +22,12 @@ def kl_per_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.square() + logvar.exp() - logvar - 1.0)
 
 
-def beta_vae(recon: Tensor, kl: Tensor, beta: float, pixels: int) -> Tensor:
+def beta_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
     """recon + β·KL (Higgins et al. 2017; β = 1 is a Gaussian decoder of variance ½, up to a constant)."""
     return recon + beta * kl
 
 
-def sigma_vae(recon: Tensor, kl: Tensor, beta: float, pixels: int) -> Tensor:
+def sigma_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
     """½·D·ln(recon / D) + β·KL: a Gaussian decoder with the one variance that fits the batch best, up to a constant.
 
     Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders",
@@ -36,7 +36,7 @@ def sigma_vae(recon: Tensor, kl: Tensor, beta: float, pixels: int) -> Tensor:
     return 0.5 * pixels * torch.log(recon / pixels) + beta * kl
 
 
-Objective = Callable[[Tensor, Tensor, float, int], Tensor]
+Objective = Callable[[Tensor, Tensor, float | Tensor, int], Tensor]
 OBJECTIVES: dict[str, Objective] = {"mse": beta_vae, "sigma": sigma_vae}
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.model import sample_posterior
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error
+from tui_vae.trainer.feed import batches
 from tui_vae.trainer.learner import Learner, build_model, epoch_order
 from tui_vae.trainer.workbench import equip, settle
 
@@ -33,20 +34,19 @@ def ours(config: RunConfig) -> Train:
     learner = Learner(config, bench.model, bench.device)
     size = config.batch_size
 
-    def batches() -> Iterator[Tensor]:
+    def endless() -> Iterator[Tensor]:
         for epoch in itertools.count():
-            order = epoch_order(config.seed, epoch, len(bench.train)).to(bench.device)
-            yield from torch.split(order, size)
+            yield from batches(bench.train, epoch_order(config.seed, epoch, len(bench.train)), size, bench.device)
 
-    stream = batches()
+    stream = endless()
 
     def train(seconds: float) -> float:
         images, start = 0, time.perf_counter()
         reported = start
         while (now := time.perf_counter()) - start < seconds:
-            chosen = next(stream)
-            learner.step(bench.train.index_select(0, chosen), config.lr, config.beta)
-            images += len(chosen)
+            batch = next(stream)
+            learner.step(batch, config.lr, config.beta)
+            images += len(batch)
             if now - reported >= REPORT_EVERY:
                 learner.take_means()
                 reported = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch
 from torch import Tensor
 
 from tui_vae.config import RunConfig
-from tui_vae.core.flat import flatten_parameters
-from tui_vae.core.handwritten import HandwrittenStep, Result, can_differentiate
+from tui_vae.core.adam import FlatAdam
+from tui_vae.core.flat import flatten_parameters, half_twin
+from tui_vae.core.handwritten import HandwrittenStep, Matrices, Result, can_differentiate
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import VAE
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
+from tui_vae.trainer.captured import CapturedStep, Recorder, cuda_graph
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,11 @@ class Learner:
     are views of one vector; it must not be moved to another device any more.
     """
 
-    def __init__(self, config: RunConfig, model: VAE, device: torch.device) -> None:
+    def __init__(
+        self, config: RunConfig, model: VAE, device: torch.device, warn: Callable[[str], None] = lambda why: None,
+        record: Recorder | None = None,
+    ) -> None:  # fmt: skip
+        """`warn`: told once why steps cannot be captured. `record`: how they are; by default CUDA graphs, on CUDA."""
         self.model = model.to(device).train()
         self.device = device
         self._pixels = model.pixels
@@ -72,32 +79,49 @@ class Learner:
         self._half = config.precision == "bfloat16"
         self._counts_white = config.preset == "seed"
         self._parameters = flatten_parameters(model)
-        written_out = device.type == "cpu" and not self._half and can_differentiate(model)
-        self._step_by_hand = HandwrittenStep(model) if written_out else None
-        self.optimizer = torch.optim.Adam([self._parameters], lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        written_out = device.type in ("cpu", "cuda") and can_differentiate(model)
+        self._twin: Tensor | None = None
+        matrices: Matrices = {}
+        if written_out and self._half:
+            self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
+        self._step_by_hand = HandwrittenStep(model, matrices) if written_out else None
+        self.optimizer = FlatAdam(self._parameters)
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         self._images = 0
 
+        if record is None and device.type == "cuda":
+            record = cuda_graph
+        self._captured = (
+            CapturedStep(self._learn, device, lambda: self._noise, self._renew_noise, warn, record) if record else None
+        )
+
     def step(self, images: Tensor, lr: float, beta: float) -> None:
         """Learn from uint8 images `(N, height, width)` on the device."""
+        if self._captured is not None:
+            self._captured(images, lr, beta)
+        else:
+            self._learn(images, lr, beta)
+        self._images += len(images)
+
+    def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
+        """Everything of a step that happens on the device; it must never wait for it."""
         x = normalize(images)
         noise = torch.empty(len(images), self.model.latent_dim, device=self.device).normal_(generator=self._noise)
         if self._step_by_hand is not None:
             result = self._step_by_hand(x, noise, self._objective, beta, self._free_bits)
         else:
             result = self._step_by_autograd(x, noise, beta)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
+        self.optimizer.step(lr)
         with torch.no_grad():
+            if self._twin is not None:
+                self._twin.copy_(self._parameters)
             sums = torch.stack([result.loss, result.recon, result.kl])
             self._sums[:3].add_(sums, alpha=len(images))
             if self._counts_white:
                 self._sums[3].add_(self._white_hits(result.decoded, images), alpha=len(images))
-        self._images += len(images)
 
-    def _step_by_autograd(self, x: Tensor, noise: Tensor, beta: float) -> Result:
+    def _step_by_autograd(self, x: Tensor, noise: Tensor, beta: float | Tensor) -> Result:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._half):
             mu, logvar = self.model.encode(x)
             mu, logvar = mu.float(), logvar.float()
@@ -122,8 +146,7 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimizer and noise under names for a checkpoint."""
         tensors = self.weights()
-        for name, value in self.optimizer.state[self._parameters].items():
-            tensors[f"adam.{name}"] = value
+        tensors.update({f"adam.{name}": value for name, value in self.optimizer.tensors().items()})
         tensors["noise"] = self._noise.get_state()
         return tensors
 
@@ -137,20 +160,22 @@ class Learner:
             KeyError, RuntimeError: they are not of this model.
         """
         restore_weights(self.model, tensors)
+        if self._twin is not None:
+            self._twin.copy_(self._parameters.detach())
         prefix = "adam."
         state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        if state:
-            step_on_device = self.optimizer.defaults["fused"]
-            self.optimizer.state[self._parameters] = {
-                name: value.to(self.device if step_on_device or name != "step" else "cpu")
-                for name, value in state.items()
-            }
+        if state:  # before its first step, an older checkpoint has none
+            self.optimizer.restore(state)
         self.restore_noise(tensors["noise"])
 
     def restore_noise(self, state: Tensor) -> None:
         """The noise goes on where it was; on another kind of device its state does not fit, and it starts afresh."""
         if state.shape == self._noise.get_state().shape:
             self._noise.set_state(state)
+
+    def _renew_noise(self, state: Tensor) -> None:
+        self._noise = torch.Generator(self.device)
+        self._noise.set_state(state)
 
     @staticmethod
     def _white_hits(decoded: Tensor, images: Tensor) -> Tensor:
