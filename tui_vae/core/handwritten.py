@@ -53,7 +53,8 @@ class _Product:
 
     def __init__(self, layer: nn.Linear, matrices: Matrices) -> None:
         assert layer.weight.grad is not None and layer.bias.grad is not None
-        self._weight, self._bias = matrices.get(layer.weight, layer.weight), matrices.get(layer.bias, layer.bias)
+        weight, bias = matrices.get(layer.weight, layer.weight), matrices.get(layer.bias, layer.bias)
+        self._weight, self._transposed, self._bias = weight.detach(), weight.detach().t(), bias.detach()
         self._weight_grad, self._bias_grad = layer.weight.grad, layer.bias.grad
         self._low = self._weight.dtype if self._weight.dtype != layer.weight.dtype else None
         self._product = torch.empty_like(self._weight) if self._low else self._weight_grad
@@ -63,9 +64,9 @@ class _Product:
         """`(N, in)` → `(N, out)`, a tensor of its own in the parameters' precision."""
         if self._low is None:
             self._inputs = x
-            return torch.addmm(self._bias, x, self._weight.t())
+            return torch.addmm(self._bias, x, self._transposed)
         self._inputs = x.to(self._low)
-        return torch.addmm(self._bias, self._inputs, self._weight.t()).to(x.dtype)
+        return torch.addmm(self._bias, self._inputs, self._transposed).to(x.dtype)
 
     def backward(self, gradient: Tensor, to_input: bool = True) -> Tensor:
         """Write the gradients of the parameters; return that of the input, or `gradient` where nobody needs it."""

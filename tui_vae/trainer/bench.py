@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
+from tui_vae.core.devices import device_name
 from tui_vae.core.model import sample_posterior
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error
 from tui_vae.trainer.feed import batches
@@ -25,6 +26,7 @@ from tui_vae.trainer.learner import Learner, build_model, epoch_order
 from tui_vae.trainer.workbench import equip, settle
 
 REPORT_EVERY = 0.1
+WARM_UP = 1.0
 Train = Callable[[float], float]
 
 
@@ -146,13 +148,17 @@ def main() -> int:
             "ordinary-2-workers": lambda: ordinary(config, workers=2),
             "products": lambda: products(config),
         }[name]()
-        train(1.0)
-        facts = {"device": config.device, "threads": torch.get_num_threads(), "precision": config.precision}
+        train(WARM_UP)
+        device = torch.device(config.device)
+        facts = {"device": config.device, "device_name": device_name(device), "threads": torch.get_num_threads(),
+                 "precision": "float32" if name.startswith("ordinary") else config.precision}  # fmt: skip
         print(json.dumps(facts), flush=True)
         for line in sys.stdin:
             rate = train(float(line))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            print(json.dumps({"images_per_s": rate, "memory_bytes": peak}), flush=True)
+            on_device = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+            answer = {"images_per_s": rate, "memory_bytes": peak, "device_memory_bytes": on_device}
+            print(json.dumps(answer), flush=True)
     return 0
 
 

@@ -69,10 +69,10 @@ class CapturedStep:
         self._warm = 0
 
     def __call__(self, images: Tensor, lr: float, beta: float) -> None:
-        if (lr, beta) != self._last:
-            self._lr.fill_(lr)
-            self._beta.fill_(beta)
-            self._last = lr, beta
+        for place, was, now in zip((self._lr, self._beta), self._last, (lr, beta), strict=True):
+            if now != was:
+                place.fill_(now)
+        self._last = lr, beta
         if self._images is None:
             self._images = torch.empty_like(images)
         if images.shape != self._images.shape or self._record is None:

@@ -21,6 +21,8 @@ def batches(images: Tensor, order: Tensor, size: int, device: torch.device) -> I
     Images on the device are gathered there. Images on the host are gathered into one of two pinned buffers and copied
     while the device computes on the batch before. A batch is valid until the next but one is asked for.
     """
+    if not len(order):
+        return  # torch.split would give one empty batch
     if images.device.type == device.type:
         for chosen in torch.split(order.to(device), size):
             yield images.index_select(0, chosen)
