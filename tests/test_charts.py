@@ -136,6 +136,13 @@ def test_every_chart_fills_its_cells(points: list[float], width: int, height: in
         assert all(row.isascii() for row in text(chart))
 
 
+def test_where_a_mark_has_no_room_for_its_label_it_has_its_first_word() -> None:
+    marks = [Control(50.0, "paused 0:09"), Control(68.0, "saved")]
+    top = text(charts.draw(sources([50.0] * 100), marks, View(60, 12, to(100.0)), UNICODE))[0]
+    assert "┊paused" in top and "0:09" not in top and "┊saved" in top
+    assert "┊paused 0:09" in text(charts.draw(sources([50.0] * 100), marks, View(120, 12, to(100.0)), UNICODE))[0]
+
+
 def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
     points = [50 * math.exp(-step / 30) + 20 for step in range(100)]
     chart = charts.draw(sources(points), [Control(50.0, "β 2")], View(60, 12, to(100.0)), UNICODE)

@@ -23,13 +23,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tui_vae.core import datasets, sources
+from tui_vae.core import datasets, published, sources
 from tui_vae.core.datasets import evaluation_subset, load, preview_indices, read_idx
+from tui_vae.core.download import download
+from tui_vae.core.published import DatasetError
 from tui_vae.core.sample.make import make, write_idx
-from tui_vae.core.sources import DatasetError, available, download, resolve
+from tui_vae.core.sources import available, resolve
 
 REAL = Path("/usr/share/datasets/fashion-mnist")
-FILES = sources.DATASETS["fashion-mnist"].files
+FILES = published.DATASETS["fashion-mnist"].files
 SAMPLE = Path(sources.__file__).with_name("sample")
 
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the whole dataset is not in {REAL}")
@@ -366,13 +368,13 @@ def stalled(request: BaseHTTPRequestHandler) -> None:
 
 
 def start(call: str, **environment: str) -> subprocess.Popen[str]:
-    """Another process that calls `sources.resolve` or `download` and prints what came of it."""
+    """Another process that calls `sources.resolve` or `download.download` and prints what came of it."""
     code = f"""
 import json
-from tui_vae.core import sources
-sources.STALL_SECONDS = 0.5
+from tui_vae.core import download, sources
+download.STALL_SECONDS = 0.5
 said = []
-source = sources.{call}("fashion-mnist", progress=said.append)
+source = {call}("fashion-mnist", progress=said.append)
 print(json.dumps([source.kind, source.train, source.reason, said]))
 """
     return subprocess.Popen(
@@ -404,7 +406,8 @@ def test_of_two_processes_that_mend_the_cache_one_downloads(
 
     with mirror(serving(published)) as (url, requests):
         monkeypatch.setenv("TUI_VAE_MIRROR", url)
-        waited, downloaded = sorted(outcome(process) for process in [start("download"), start("download")])
+        both = [start("download.download"), start("download.download")]
+        waited, downloaded = sorted(map(outcome, both))
         once = 2  # torchvision asks for each file twice: it first looks for redirections
         assert requests.count("/data/train-images-idx3-ubyte.gz") == once
         count = len(requests)
@@ -426,7 +429,7 @@ def test_a_torn_download_is_no_dataset(tmp_path: Path) -> None:
     with ExitStack() as mirrors:
         processes = {
             respond: start(
-                "resolve",
+                "sources.resolve",
                 TUI_VAE_MIRROR=mirrors.enter_context(mirror(respond))[0],
                 TUI_VAE_CACHE=str(tmp_path / respond.__name__),
             )

@@ -11,19 +11,19 @@ from torch import Tensor
 
 from tui_vae.core.flat import flatten_parameters, half_twin
 from tui_vae.core.handwritten import HandwrittenStep, can_differentiate
-from tui_vae.core.model import ACTIVATIONS, OUTPUTS, VAE
+from tui_vae.core.model import ACTIVATIONS, MLP, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
 
 PIXELS, LATENT, BETA = 30, 4, 1.7
 
 
-def model(hidden: tuple[int, ...], activation: str, norm: str, output: str) -> VAE:
+def model(hidden: tuple[int, ...], activation: str, norm: str, output: str) -> MLP:
     torch.manual_seed(0)
-    return VAE(PIXELS, hidden, LATENT, activation, norm, output).double()
+    return MLP(PIXELS, hidden, LATENT, activation, norm, output).double()
 
 
 def by_autograd(
-    vae: VAE, x: Tensor, noise: Tensor, free_bits: float = 0.0, objective: str = "sigma"
+    vae: MLP, x: Tensor, noise: Tensor, free_bits: float = 0.0, objective: str = "sigma"
 ) -> tuple[Tensor, Tensor]:
     """Loss and reconstruction error."""
     mu, logvar = (half.to(x.dtype) for half in vae.encode(x))
@@ -33,7 +33,7 @@ def by_autograd(
     return OBJECTIVES[objective](recon, kl, BETA, PIXELS), recon
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["mse", "sigma"])
 @pytest.mark.parametrize("free_bits", [0.0, 0.05])
 def test_gradients_are_those_of_autograd(objective: str, free_bits: float) -> None:
     for activation, norm, output, hidden in product(ACTIVATIONS, ("none", "layer"), OUTPUTS, ((16, 8), (9,))):
@@ -73,7 +73,7 @@ def test_an_unknown_layer_is_left_to_autograd() -> None:
         HandwrittenStep(vae)
 
 
-def with_batch_norm(vae: VAE) -> VAE:
+def with_batch_norm(vae: MLP) -> MLP:
     for stack in (vae.encoder, vae.decoder):
         for place, layer in enumerate(stack):
             if isinstance(layer, torch.nn.LayerNorm):

@@ -14,10 +14,11 @@ import msgspec
 import pytest
 from fake_run import CLASSES, PIXELS, TEST_IMAGES, FakeProcess, labels, make_run
 from piloting import in_event_loop, until
-from rich.color import Color, ColorSystem
+from rich.color import Color
 from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.widgets import Static
+from vision import VISION, is_exact, lab
 
 import tui_vae.ui
 from tui_vae.runs import protocol
@@ -178,33 +179,13 @@ def test_boards_stay_inside(width: int, height: int) -> None:
             assert not odd or board.columns % 2
 
 
-# Machado, Oliveira and Fernandes 2009, severity 1.
-VISION = {
-    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
-    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
-    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
-}
-
-
-def lab(colour: Color, vision: str) -> tuple[float, float, float]:
-    assert colour.triplet is not None
-    linear = [(v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4) for v in colour.triplet.normalized]
-    r, g, b = (min(1, max(0, sum(map(float.__mul__, map(float, row), linear)))) for row in VISION[vision])
-    xyz = (0.4339, 0.3762, 0.1899), (0.2126, 0.7152, 0.0722), (0.0177, 0.1095, 0.8730)
-    shares = [row[0] * r + row[1] * g + row[2] * b for row in xyz]
-    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in shares)
-    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
-
-
 def test_class_colours_are_exact_in_256_and_apart_for_every_eye() -> None:
     sheet = (Path(tui_vae.ui.__file__).parent / "latent.tcss").read_text()
     found = [Color.parse(colour) for colour in re.findall(r"latent--class-\d \{ color: (#\w+)", sheet)]
     assert len(found) == 20
     for colours in (found[:10], found[10:]):
         for colour in colours:
-            ansi = colour.downgrade(ColorSystem.EIGHT_BIT)
-            assert colour.triplet == ansi.get_truecolor() or colour.name == "#121212"
+            assert is_exact(colour) or colour.name == "#121212"
         for vision in VISION:
             places = [lab(colour, vision) for colour in colours]
             assert min(math.dist(a, b) for a, b in combinations(places, 2)) > 22, vision

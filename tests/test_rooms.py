@@ -80,7 +80,8 @@ def running(*arguments: str) -> str:
         ("import tui_vae.ui.app", {*HEAVY, "textual"}),
         ("import tui_vae.ui.application", {*HEAVY, "safetensors"}),
         ("import tui_vae.runs.launch, tui_vae.runs.history, tui_vae.runs.client", {*HEAVY, "textual", "numpy"}),
-        ("import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.look, tui_vae.cli.export", {*HEAVY, "textual"}),
+        ("import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.look, tui_vae.cli.export, tui_vae.cli.sweep",
+         {*HEAVY, "textual"}),
         ("import tui_vae.trainer.__main__, tui_vae.trainer.server", HEAVY),
     ],
     ids=["help", "train-help", "ls", "data", "app", "application", "runs", "commands", "trainer"],
@@ -90,9 +91,10 @@ def test_it_opens_without_the_heavy_packages(code: str, without: set[str]) -> No
 
 
 def test_steering_and_exporting_figures_need_no_torch(trained: Trained, tmp_path: Path) -> None:
-    export = ("export", "done", "--runs-dir", trained.runs_dir, "--what", "metrics", "--out", str(tmp_path / "m.csv"))
+    export = ("export", "done", "--runs-dir", trained.runs_dir, "--out", str(tmp_path / "out"), "--what")
     assert not loaded(running("ls", "--json", "--runs-dir", trained.runs_dir)) & {*HEAVY, "textual", "numpy", "rich"}
-    assert not loaded(running(*export)) & {*HEAVY, "textual"}
+    for what in ("metrics", "timelapse"):
+        assert not loaded(running(*export, what)) & {*HEAVY, "textual"}
 
 
 def test_the_check_itself_sees_what_is_loaded() -> None:

@@ -12,9 +12,10 @@ from piloting import in_event_loop, until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tui_vae.config import RunConfig, make_config
+from tui_vae.config import RunConfig, make_config, options, outside
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
+from tui_vae.runs.comparison import differences, whole
 from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.manage import read_note
 from tui_vae.runs.summary import summarize
@@ -25,13 +26,14 @@ from tui_vae.ui.dialogs import Confirm
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.runs_chart import OverlayChart
-from tui_vae.ui.runs_columns import COLUMNS, NAMED, columns_for, matches, next_column, sort, sparkline
-from tui_vae.ui.runs_comparison import Comparison, differences
+from tui_vae.ui.runs_columns import COLUMNS, NAMED, best_of, columns_for, matches, next_column, sort, sparkline
+from tui_vae.ui.runs_comparison import Comparison
 from tui_vae.ui.runs_marks import MOST, Marks
 from tui_vae.ui.runs_overlay import MEASURES, Series
 from tui_vae.ui.runs_pane import RunsPane
 from tui_vae.ui.runs_records import Figures, Library, Record
 from tui_vae.ui.runs_table import RunsTable
+from tui_vae.ui.settings import read_habits
 
 
 def record(name: str, loss: float | None = None, **facts: object) -> Record:
@@ -89,6 +91,21 @@ def test_only_what_differs_is_compared() -> None:
     found = differences([one, other, None])
     assert [(each.name, each.values) for each in found] == [("hidden", ("512,256", "64", None))]
     assert differences([one, replace(one, name="c")]) == []
+
+
+def test_alone_a_run_is_told_in_whole_with_what_was_changed_first() -> None:
+    rows = whole(make_config({"preset": "seed", "latent-dim": 8, "lr": 5e-4}))
+    changed = [(each.name, each.values) for each in rows if not each.same]
+    assert changed == [("latent-dim", ("8", "20")), ("lr", ("0.0005", "0.001"))]
+    assert [each.name for each in rows[:2]] == ["latent-dim", "lr"]
+    assert {each.name for each in rows} == {outside(name) for name in options()} - {"name", "preset"}
+
+
+def test_the_best_of_several_runs_stands_out() -> None:
+    figures = Figures(1, 1, loss=-5.0, recon=1.0, kl=1.0, mse=0.02, elbo_bpd=7.0, active_units=3)
+    good, bad = (record(name, best=figures._replace(mse=mse)) for name, mse in (("good", 0.01), ("bad", 0.03)))
+    assert best_of([good, bad, record("none")], NAMED["mse"]) == 0.01
+    assert best_of([good], NAMED["mse"]) is None
 
 
 def test_a_run_keeps_its_colour() -> None:
@@ -166,6 +183,7 @@ def runs(tmp_path: Path) -> list[RunDirectory]:
     config = made[1].read_config()
     made[1].config.write_text(made[1].config.read_text().replace("latent-dim = 32", "latent-dim = 8"))
     assert made[1].read_config() == replace(config, latent_dim=8)
+    made[2].config.write_text(made[2].config.read_text().replace("beta = 1.0", "beta = 4.0"))
     return made
 
 
@@ -200,13 +218,22 @@ async def test_marks_overlay_curves_and_compare_configs(runs: list[RunDirectory]
         assert "● new" in chart and "■ middle" in chart and "● new" in table and "new ◂" in table
         compared = pane.query_one(Comparison).render().plain
         assert "latent-dim" in compared and "seed" not in compared
+        await pilot.press("end", "m")  # its β is another one
+        await until(pilot, lambda: "objectives differ" in text(pane, OverlayChart))
+        await pilot.press("m", "up")
+        await until(pilot, lambda: "differ" not in text(pane, OverlayChart))
         before = chart
         await pilot.press("c")
         assert "test reconstruction" in text(pane, OverlayChart) != before
         await pilot.press("greater_than_sign", "exclamation_mark")
         assert pane.sorted_by is not NAMED["started"] and pane.reversed
+        chosen = pane.sorted_by
+        await until(pilot, lambda: read_habits().runs_sort == chosen.name and read_habits().runs_reversed)
         await pilot.press("M")
         assert [each.name for each in pane.compared] == ["middle"]
+        alone = pane.query_one(Comparison).render().plain.splitlines()
+        assert alone[1].split() == ["latent-dim", "8", "32"]
+        assert any(line.startswith("seed") for line in alone)  # its whole description, what was changed first
         await pilot.click(RunsTable, offset=(12, 2))  # the first row, below the frame and the heads
         assert pane.cursor == pane.rows[0].path
         await pilot.click(RunsTable, offset=(6, 1))
@@ -325,7 +352,7 @@ async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypa
             process.log(ev.StateEvent(state="training"))
             await until(pilot, lambda: pane.rows[2].state == "training" and "training" in text(pane, RunsTable))
             process.log(ev.EpochEvent(epoch=3, step=705, seconds=1, images_per_s=1, train=metrics(9), test=metrics(9)))
-            await until(pilot, lambda: "3/10" in text(pane, RunsTable))
+            await until(pilot, lambda: "3/10" in text(pane, RunsTable).splitlines()[3])
             drawn: list[object] = []
             monkeypatch.setattr(RunsTable, "refresh", lambda self, *regions, **_: drawn.extend(regions) or self)
             await asyncio.sleep(0.5)

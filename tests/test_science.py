@@ -157,7 +157,7 @@ def test_a_training_step_goes_down_the_loss_that_it_states(
     dice = np.random.default_rng(4)
     images = torch.from_numpy(dice.integers(0, 256, (40, 28, 28), dtype=np.uint8))
     beta, cpu = 1.7, torch.device("cpu")
-    learner = Learner(config, build_model(config, 784), cpu)
+    learner = Learner(config, build_model(config, (28, 28)), cpu)
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
     noise = torch.Generator()
     noise.set_state(learner.tensors()["noise"])
@@ -165,7 +165,7 @@ def test_a_training_step_goes_down_the_loss_that_it_states(
     learner.step(images, 1e-3, beta)
     after, means = learner.model.state_dict(), learner.take_means()
 
-    model = build_model(config, 784).double()
+    model = build_model(config, (28, 28)).double()
     model.load_state_dict(before)
     x = images.flatten(1).double() / 127.5 - 1
 
@@ -210,7 +210,7 @@ def test_beta_is_the_weight_of_the_kl() -> None:
 def model_and_images() -> tuple[VAE, Tensor]:
     config = make_config({"hidden": "24", "latent-dim": 5, "seed": 5})
     dice = torch.Generator().manual_seed(5)
-    return build_model(config, 784), torch.randint(0, 256, (1300, 28, 28), generator=dice, dtype=torch.uint8)
+    return build_model(config, (28, 28)), torch.randint(0, 256, (1300, 28, 28), generator=dice, dtype=torch.uint8)
 
 
 def test_the_fitted_gaussian_has_the_moments_of_sampled_z(model_and_images: tuple[VAE, Tensor]) -> None:
@@ -253,7 +253,7 @@ def test_evaluation_repeats_to_the_last_bit_and_changes_nothing(model_and_images
     sigma = OBJECTIVES["sigma"]
 
     def trained(disturbed: bool) -> tuple[dict[str, Tensor], list[Any]]:
-        learner = Learner(config, build_model(config, 784), torch.device("cpu"))
+        learner = Learner(config, build_model(config, (28, 28)), torch.device("cpu"))
         figures = []
         for batch in torch.split(images, 130):
             learner.step(batch, 1e-3, 1.0)
@@ -282,7 +282,7 @@ def test_the_seed_preset_gives_the_original_notebooks_first_row() -> None:
 
     config = make_config({"preset": "seed", "precision": "float32"})
     images = torch.from_numpy(load(data_dir=REAL).train_images)
-    learner = Learner(config, build_model(config, 784), torch.device("cpu"))
+    learner = Learner(config, build_model(config, (28, 28)), torch.device("cpu"))
     for chosen in torch.split(epoch_order(config.seed, 0, len(images)), config.batch_size):
         learner.step(images[chosen], config.lr, config.beta)
     means = learner.take_means()

@@ -67,8 +67,8 @@ def test_the_flat_optimizer_is_torchs(weight_decay: float) -> None:
 def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
     """What replays reads static buffers: images, lr and β of now, not of when it was recorded."""
     settings = config(**more)
-    eager = Learner(settings, build_model(settings, 784), CPU, record=refuse)
-    replayed = Learner(settings, build_model(settings, 784), CPU, record=by_hand)
+    eager = Learner(settings, build_model(settings, (28, 28)), CPU, record=refuse)
+    replayed = Learner(settings, build_model(settings, (28, 28)), CPU, record=by_hand)
     assert_same(taught(eager), taught(replayed))
     assert eager.take_means() == replayed.take_means()
 
@@ -76,8 +76,8 @@ def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
 def test_what_cannot_be_captured_is_launched_by_hand_and_said_once() -> None:
     notes: list[str] = []
     settings = config()
-    plain = Learner(settings, build_model(settings, 784), CPU)
-    learner = Learner(settings, build_model(settings, 784), CPU, warn=notes.append, record=refuse)
+    plain = Learner(settings, build_model(settings, (28, 28)), CPU)
+    learner = Learner(settings, build_model(settings, (28, 28)), CPU, warn=notes.append, record=refuse)
     taught(learner)
     assert notes == ["operation not permitted when stream is capturing"]
     taught(plain)
@@ -92,10 +92,10 @@ def refuse(body: Callable[[], None], generator: torch.Generator) -> Callable[[],
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_checkpoint_takes_up_everything(precision: str) -> None:
     settings = config(precision=precision)
-    whole = taught(Learner(settings, build_model(settings, 784), CPU), epochs=2)
-    half = taught(Learner(settings, build_model(settings, 784), CPU), epochs=1)
+    whole = taught(Learner(settings, build_model(settings, (28, 28)), CPU), epochs=2)
+    half = taught(Learner(settings, build_model(settings, (28, 28)), CPU), epochs=1)
     saved = copy.deepcopy(half.tensors())
-    resumed = Learner(settings, build_model(settings, 784), CPU)
+    resumed = Learner(settings, build_model(settings, (28, 28)), CPU)
     resumed.restore(saved)
     assert_same(taught(resumed, epochs=1, start=1), whole)
 
@@ -109,7 +109,7 @@ def test_bfloat16_learns_what_float32_learns() -> None:
     found = []
     for precision in ("float32", "bfloat16"):
         settings = config(precision=precision, hidden="64,32")
-        learner = Learner(settings, build_model(settings, 784), CPU)
+        learner = Learner(settings, build_model(settings, (28, 28)), CPU)
         for epoch in range(4):
             for batch in batches(images, epoch_order(0, epoch, len(images)), 50, CPU):
                 learner.step(batch, 2e-3, 1.0)
@@ -137,11 +137,11 @@ def test_a_cuda_graph_replays_the_step_bit_for_bit(precision: str) -> None:
     device = torch.device("cuda")
     settings = config(precision=precision)
     notes: list[str] = []
-    captured = taught(Learner(settings, build_model(settings, 784), device, notes.append), epochs=3)
+    captured = taught(Learner(settings, build_model(settings, (28, 28)), device, notes.append), epochs=3)
     assert notes == []
-    eager = taught(Learner(settings, build_model(settings, 784), device, record=refuse), epochs=3)
+    eager = taught(Learner(settings, build_model(settings, (28, 28)), device, record=refuse), epochs=3)
     assert_same(captured, eager)
-    resumed = Learner(settings, build_model(settings, 784), device)
+    resumed = Learner(settings, build_model(settings, (28, 28)), device)
     resumed.restore({name: value.cpu() for name, value in eager.tensors().items()})
     assert_same(taught(resumed, epochs=1, start=3), taught(eager, epochs=1, start=3))
 
@@ -154,7 +154,7 @@ def test_a_model_that_waits_for_the_device_still_learns() -> None:
             return x * float(x.detach().abs().max().item() > 0)
 
     settings = config()
-    model = build_model(settings, 784)
+    model = build_model(settings, (28, 28))
     model.encoder.append(Waits())
     notes: list[str] = []
     learner = taught(Learner(settings, model, torch.device("cuda"), notes.append))

@@ -139,10 +139,11 @@ async def test_a_finished_run_is_told_at_every_size(run: RunDirectory, size: tup
         told = ("demo", "✔ finished", "10/10", "r trains more epochs", *(measure.title for measure in MEASURES))
         await until(
             pilot,
-            lambda: drawn(shown := screen(app)) and "● test" in shown and all(words in shown for words in told),
+            lambda: drawn(shown := screen(app)) and "27.20" in shown and all(words in shown for words in told),
         )
         shown = screen(app)
         assert all(len(line) == size[0] for line in shown.splitlines())
+        assert ("● test" in shown) == (size[0] > 60) and "● " in shown
         assert ("epochs, on the test set" in shown) == (arrangement(size[0], size[1] - 1) != "compact")
 
 

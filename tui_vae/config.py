@@ -19,6 +19,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from tui_vae.errors import UsageError
 
 RUN_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
+MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class RunConfig:
 
     name: Annotated[str | None, Option("name of the run and of its directory", "run", unset="auto")] = None
     preset: Annotated[
-        str, Option("recipe that fills in whatever is not given", "run", choices=("default", "seed"))
+        str,
+        Option("recipe that fills in whatever is not given", "run",
+               choices=("default", "seed", "best", "pytorch-examples", "pytorch-vae-tutorial")),
     ] = "default"
 
     dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
@@ -53,34 +56,62 @@ class RunConfig:
     ] = None
     test_limit: Annotated[int | None, Option("use only the first N test images", "data", minimum=1, unset="all")] = None
 
-    model: Annotated[str, Option("kind of network", "model", choices=("mlp",))] = "mlp"
+    model: Annotated[
+        str, Option("mlp (fully connected), conv (convolutions before the same), or your own as module:Class", "model")
+    ] = "mlp"
+    model_dir: Annotated[
+        str | None, Option("folder that your own model's module is in; auto: where the run is started", "model",
+                           unset="auto")
+    ] = None
     hidden: Annotated[
         tuple[int, ...],
         Option("encoder's hidden widths, mirrored in the decoder, e.g. 512,256", "model", minimum=1, maximum=65536),
     ] = (512, 256)
     latent_dim: Annotated[int, Option("dimensions of the latent space", "model", minimum=1, maximum=4096)] = 32
     activation: Annotated[str, Option("activation function", "model", choices=("silu", "relu", "gelu"))] = "silu"
-    norm: Annotated[str, Option("normalization after each hidden layer", "model", choices=("none", "layer"))] = "layer"
+    norm: Annotated[
+        str, Option("normalization after each hidden layer", "model", choices=("none", "layer", "batch"))
+    ] = "layer"
     output: Annotated[
-        str, Option("the decoder's last function", "model", choices=("tanh", "sigmoid", "linear"))
-    ] = "tanh"
+        str, Option("the decoder's last function; auto: logits for bce, else tanh", "model",
+                    choices=("auto", "tanh", "sigmoid", "linear", "logits"))
+    ] = "auto"
 
     objective: Annotated[
-        str, Option("what is minimized: mse = recon + β·KL, sigma = ½·784·ln(recon/784) + β·KL", "objective",
-                    choices=("sigma", "mse"))
+        str, Option("what is minimized: sigma = ½·D·ln(recon/D) + β·KL, a Gaussian whose one variance fits best "
+                    "(Rybkin et al. 2021); mse = recon + β·KL (Higgins et al. 2017); bce = Σ -p·ln p̂ - (1-p)·ln(1-p̂) "
+                    "+ β·KL, a Bernoulli a pixel p in [0, 1] (Kingma & Welling 2014)",
+                    "objective", choices=("sigma", "mse", "bce"))
     ] = "sigma"
-    beta: Annotated[float, Option("weight β of the KL term", "objective", minimum=0, maximum=1e6)] = 1.0
+    beta: Annotated[
+        float, Option("weight β of the KL term (β-VAE, Higgins et al. 2017)", "objective", minimum=0, maximum=1e6)
+    ] = 1.0
     kl_warmup: Annotated[
-        float, Option("epochs over which β rises linearly from 0", "objective", minimum=0, maximum=1e6)
+        float, Option("epochs over which β rises linearly from 0 (Bowman et al. 2016)", "objective", minimum=0,
+                      maximum=1e6)
     ] = 0.0
+    kl_cycles: Annotated[
+        int, Option("how often β rises anew in the course of the epochs, each time over kl-warmup epochs, or half a "
+                    "cycle where that is 0; 1: once (cyclical annealing, Fu et al. 2019)",
+                    "objective", minimum=1, maximum=10_000)
+    ] = 1
     free_bits: Annotated[
-        float, Option("nats of KL a latent dimension may have for free", "objective", minimum=0, maximum=1e3)
+        float, Option("λ, the nats of KL a latent dimension may have for free: the KL is then Σ max(λ, KL of the "
+                      "dimension) (Kingma et al. 2016)", "objective", minimum=0, maximum=1e3)
+    ] = 0.0
+    tc_weight: Annotated[
+        float, Option("γ, adds γ·TC, the total correlation of q(z): with β = 1, γ + 1 is the β of β-TCVAE (Chen et al. "
+                      "2018)", "objective", minimum=0, maximum=1e6)
     ] = 0.0
 
     epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=10_000_000)] = 10
     batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 256
     lr: Annotated[float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=10,
                                 above=True)] = 2e-3
+    weight_decay: Annotated[
+        float, Option("decoupled weight decay (AdamW, Loshchilov & Hutter 2019); 0: plain Adam", "training", minimum=0,
+                      maximum=10)
+    ] = 0.0
     schedule: Annotated[
         str, Option("course of the learning rate", "training", choices=("one-cycle", "cosine", "constant"))
     ] = "one-cycle"
@@ -112,6 +143,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "seed": {
         "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
         "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
+    },
+    "best": {"hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
+    # https://github.com/pytorch/examples/blob/main/vae/main.py
+    "pytorch-examples": {
+        "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
+        "objective": "bce", "batch_size": 128, "lr": 1e-3, "schedule": "constant",
+    },
+    # https://github.com/Jackson-Kang/Pytorch-VAE-tutorial, 01_Variational_AutoEncoder.ipynb; its ReLU is a leaky one
+    "pytorch-vae-tutorial": {
+        "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
+        "objective": "bce", "batch_size": 100, "lr": 1e-3, "schedule": "constant", "epochs": 30,
     },
 }  # fmt: skip
 
@@ -198,7 +240,9 @@ def check_option(name: str, value: Any) -> Any:
         raise wrong("1 to 64 letters, digits, '.', '_' or '-', not starting with '.'")
     if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
         raise wrong("auto, cpu, cuda, cuda:N or mps")
-    if name == "data_dir":
+    if name == "model" and not MODEL.fullmatch(value):
+        raise wrong("one of mlp, conv, or your own class as package.module:Class")
+    if name in ("data_dir", "model_dir"):
         try:
             if b"\0" in value.encode():
                 raise ValueError
@@ -208,11 +252,28 @@ def check_option(name: str, value: Any) -> Any:
     return value
 
 
-def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
-    noun = "a whole number" if kind is int else "a number"
+def _range(kind: type, option: Option) -> str:
+    """`a whole number of at least 1 and at most 4096`."""
     low, high = option.minimum, option.maximum
     bounds = "" if low is None else f" above {low:g}" if option.above else f" of at least {low:g}"
     bounds += "" if high is None else f" and at most {high:g}"
+    return ("a whole number" if kind is int else "a number") + bounds
+
+
+def allowed(name: str) -> str:
+    """Which values an option takes, in words: its choices, or the range of its number; empty for a free text."""
+    option, kind = options()[name], _types()[name]
+    if option.choices:
+        return "one of " + ", ".join(option.choices)
+    if get_origin(kind) is tuple:
+        return "whole numbers with commas between them, such as 512,256"
+    plain = next(member for member in (get_args(kind) or (kind,)) if member is not type(None))
+    words = [_range(plain, option)] if plain in (int, float) else []
+    return ", or ".join([*words, *([option.unset] if option.unset else [])])
+
+
+def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
+    low, high = option.minimum, option.maximum
     try:
         if isinstance(value, bool):
             raise ValueError
@@ -220,10 +281,10 @@ def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
         if not math.isfinite(number) or (isinstance(value, float) and number != value):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise wrong(noun + bounds) from None
+        raise wrong(_range(kind, option)) from None
     too_low = low is not None and (number <= low if option.above else number < low)
     if too_low or (high is not None and number > high):
-        raise wrong(noun + bounds)
+        raise wrong(_range(kind, option))
     return int(number) if kind is int else float(number)
 
 
@@ -233,10 +294,32 @@ def make_config(given: Mapping[str, Any]) -> RunConfig:
     `given` maps option names (`latent-dim` or `latent_dim`) to typed or written values.
 
     Raises:
-        UsageError: an unknown option or a value out of place.
+        UsageError: an unknown option, a value out of place, or values that make no sense together.
     """
     values = {inside(name): check_option(name, value) for name, value in given.items()}
-    return RunConfig(**{**PRESETS[values.get("preset", "default")], **values})
+    config = RunConfig(**{**PRESETS[values.get("preset", "default")], **values})
+    _check_together(config)
+    return config
+
+
+def _check_together(config: RunConfig) -> None:
+    """
+    Raises:
+        UsageError: two options contradict each other.
+    """
+    if config.objective == "bce" and config.output not in ("auto", "logits"):
+        raise UsageError(f"objective bce needs probabilities, which output {config.output} does not give",
+                         "leave output at auto, or choose objective mse or sigma")  # fmt: skip
+    if config.objective != "bce" and config.output == "logits":
+        raise UsageError(f"output logits goes with objective bce, not with {config.objective}",
+                         "leave output at auto, or choose objective bce")  # fmt: skip
+    if config.kl_cycles > 1 and config.kl_warmup * config.kl_cycles > config.epochs:
+        raise UsageError(f"kl-warmup {config.kl_warmup:g} is longer than a cycle: {config.epochs} epochs in "
+                         f"{config.kl_cycles} kl-cycles", "shorten it, or leave it at 0 for half a cycle")  # fmt: skip
+    if config.batch_size == 1 and config.norm == "batch":
+        raise UsageError("norm batch needs a batch-size of at least 2", "raise it, or choose norm layer")
+    if config.batch_size == 1 and config.tc_weight > 0:
+        raise UsageError("tc-weight needs a batch-size of at least 2, which it estimates q(z) from", "raise it")
 
 
 def read_config(path: Path) -> dict[str, Any]:

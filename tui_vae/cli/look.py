@@ -24,8 +24,7 @@ def evaluate(options: argparse.Namespace) -> int:
     directory = find_run(runs_directory(options.runs_dir), options.name)
     which = options.checkpoint or checkpoint_path(directory).stem
     bench, progress = open_run(directory, which, note)
-    beta = progress.beta * bench.warmth(progress.step)
-    test = msgspec.to_builtins(as_event(bench.evaluate(bench.test, beta)))
+    test = msgspec.to_builtins(as_event(bench.evaluate(bench.test, progress.beta)))
     if options.json:
         facts = {"run": directory.name, "checkpoint": which, "epoch": progress.evaluated, "step": progress.step,
                  "images": len(bench.test), "test": test}  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import tui_vae
 from tui_vae import config
 from tui_vae.errors import UsageError
+from tui_vae.runs.exports import EXPORTS
 
 DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
@@ -51,8 +52,24 @@ def make_parser() -> argparse.ArgumentParser:
     train = add("train", "train", "train a new run and follow it; Ctrl-C stops it after a checkpoint")
     _add_train_options(train)
 
+    sweep = add("sweep", "sweep", "train every combination of several values; the same command again goes on with it")
+    sweep.epilog = (
+        "Any option of train may have several values, with commas between them: --latent-dim 2,8,32 --beta 1,4. Where "
+        "one value has commas itself, as --hidden 512,256, give the option again for each value. The runs' names begin "
+        "with --name (sweep) and say what varies; finished ones are passed by, stopped ones go on. Ctrl-C stops after "
+        "a checkpoint; a hang-up leaves what is being trained training."
+    )
+    sweep.add_argument("--jobs", metavar="N", type=_count, help="how many at once (1 per CUDA device, 1 on the CPU)")
+    sweep.add_argument("--config", metavar="FILE", type=Path, help="TOML file with any of the options below")
+    sweep.add_argument("--json", action="store_true", help="at the end a JSON array on stdout, nothing else there")
+    _add_options(sweep, tuple(config.options()), several=True)
+
     ls = add("ls", "control", "list the runs with their newest figures")
     ls.add_argument("--json", action="store_true", help="a JSON array on stdout")
+
+    compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")
+    compare.add_argument("names", metavar="RUN", nargs="+")
+    compare.add_argument("--json", action="store_true", help="a JSON array on stdout")
 
     for name, summary in (
         ("pause", "pause a run, after a checkpoint"),
@@ -84,11 +101,16 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--samples", action="store_true",
                       help="decoded samples from the Gaussian fitted to the encoder's z instead")  # fmt: skip
 
-    export = add("export", "export", "write a run's metrics or images to a file")
+    export = add("export", "export", "write a run's figures, images or decoder to a file")
     _add_run_and_checkpoint(export)
-    export.add_argument("--what", required=True, choices=("metrics", "reconstructions", "grid"),
-                        help="metrics: CSV; reconstructions: NPZ of the whole test set; grid: PNG")  # fmt: skip
+    export.add_argument("--what", required=True, choices=tuple(each.what for each in EXPORTS),
+                        help="; ".join(f"{each.what} → {each.about}" for each in EXPORTS))  # fmt: skip
     export.add_argument("--out", metavar="FILE", required=True, type=Path)
+    of_samples = export.add_argument_group("of samples")
+    of_samples.add_argument("--images", metavar="N", type=_count, help="how many (64)")
+    of_samples.add_argument("--prior", action="store_true",
+                            help="from the prior N(0, I), not from the Gaussian fitted to the encoder's z")  # fmt: skip
+    of_samples.add_argument("--seed", metavar="S", type=_checked("seed"), help="of the draw (0)")
 
     bench = add("bench", "bench", "how fast this machine trains, against the ordinary way and the bare matrix products")
     bench.add_argument("--json", action="store_true", help="a JSON object on stdout")
@@ -124,7 +146,8 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
     _add_options(train, tuple(config.options()))
 
 
-def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
+def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], several: bool = False) -> None:
+    """With `several`, each option gathers the values of every time it is given, as a list of tuples."""
     defaults = config.RunConfig()
     groups: dict[str, Any] = {}
     for name in names:
@@ -133,7 +156,8 @@ def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...]) -> No
         default = config.text_of(name, getattr(defaults, name))
         words = f"{{{','.join(option.choices)}}}" if option.choices else name.rsplit("_", 1)[-1].upper()
         group.add_argument(
-            f"--{config.outside(name)}", dest=f"option_{name}", metavar=words, type=_checked(name),
+            f"--{config.outside(name)}", dest=f"{'values' if several else 'option'}_{name}", metavar=words,
+            type=_several(name) if several else _checked(name), action="append" if several else "store",
             default=argparse.SUPPRESS, help=f"{option.help} ({default})".replace("%", "%%"),
         )  # fmt: skip
 
@@ -153,6 +177,19 @@ def _checked(name: str) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(error.message) from None
 
     return check
+
+
+def _several(name: str) -> Callable[[str], tuple[Any, ...]]:
+    """One value where the whole text is one, else those between its commas."""
+    check = _checked(name)
+
+    def check_all(text: str) -> tuple[Any, ...]:
+        try:
+            return (check(text),)
+        except argparse.ArgumentTypeError:
+            return tuple(check(part) for part in text.split(","))
+
+    return check_all
 
 
 def _count(text: str) -> int:

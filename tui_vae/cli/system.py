@@ -14,7 +14,8 @@ from pathlib import Path
 
 import tui_vae
 from tui_vae.cli.control import print_table
-from tui_vae.core import sources
+from tui_vae.core import published, sources
+from tui_vae.core.download import download
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import runs_directory, runtime_directory
 
@@ -24,12 +25,12 @@ PACKAGES = ("torch", "torchvision", "textual", "rich", "numpy", "pillow", "plote
 def data(options: argparse.Namespace) -> int:
     """List the places where datasets are found; fetch one with `--download`."""
     if options.download:
-        found = sources.download(options.download, lambda text: print(text, file=sys.stderr))
+        found = download(options.download, lambda text: print(text, file=sys.stderr))
         print(f"{found.dataset}: {found.train:,} + {found.test:,} images, {found.description}")
         return 0
     rows = [
         (place.dataset, place.kind, f"{place.train:,}", f"{place.test:,}", place.problem or str(place.path))
-        for name in sources.DATASETS
+        for name in published.DATASETS
         for place in sources.available(name)
     ]
     print_table(("dataset", "source", "train", "test", "where"), rows, left=(0, 1, 4))
@@ -112,7 +113,7 @@ def _terminal() -> Finding:
 
 def _datasets() -> list[Finding]:
     findings = []
-    for name in sources.DATASETS:
+    for name in published.DATASETS:
         places = sources.available(name)
         whole = [place for place in places if not place.problem and place.kind != "sample"]
         broken = "; ".join(place.problem for place in places if place.problem)

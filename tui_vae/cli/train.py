@@ -53,7 +53,7 @@ def _wait_until_loaded(directory: RunDirectory) -> None:
         alive = directory.is_training()
         history.extend(tail.read_all())
     if history.state and history.state.state == "failed":
-        raise _last_error(directory, history)
+        raise last_error(directory, history)
 
 
 class Reporter(Protocol):
@@ -82,7 +82,7 @@ def follow(directory: RunDirectory, report: Reporter) -> int:
     Ctrl-C and SIGTERM stop the run after a checkpoint; a second one leaves it to itself. A hang-up leaves it training.
     """
     tail, history = ev.LogTail(directory.events), History()
-    with _asked_to_stop() as asked:
+    with asked_to_stop() as asked:
         sent = 0
         report.begun()
         while True:
@@ -94,7 +94,7 @@ def follow(directory: RunDirectory, report: Reporter) -> int:
                 break
             if asked and not sent:
                 sent = 1
-                _stop(directory)
+                ask_to_stop(directory)
             if len(asked) > 1:
                 print(f"{directory.name} goes on; stop it with: tui-vae stop {directory.name}", file=sys.stderr)
                 return INTERRUPTED
@@ -102,7 +102,7 @@ def follow(directory: RunDirectory, report: Reporter) -> int:
     report.ended(history)
     state = history.state.state if history.state else "failed"
     if state == "failed":
-        raise _last_error(directory, history)
+        raise last_error(directory, history)
     if state not in ("finished", "stopped"):
         raise UserError(f"the trainer of run {directory.name!r} died",
                         f"see {directory.log}, then continue with: tui-vae resume {directory.name}")  # fmt: skip
@@ -112,14 +112,14 @@ def follow(directory: RunDirectory, report: Reporter) -> int:
     return 0
 
 
-def _last_error(directory: RunDirectory, history: History) -> UserError:
+def last_error(directory: RunDirectory, history: History) -> UserError:
     for message in reversed(history.messages):
         if isinstance(message, ev.ErrorEvent):
             return StartError(message.message, message.hint)
     return StartError(f"run {directory.name!r} failed", f"see {directory.log}")
 
 
-def _stop(directory: RunDirectory) -> None:
+def ask_to_stop(directory: RunDirectory) -> None:
     """Ask the run to stop, without waiting for its answer: while PyTorch is being imported that takes a while."""
     import threading
 
@@ -135,7 +135,7 @@ def _stop(directory: RunDirectory) -> None:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
+def asked_to_stop() -> Iterator[list[int]]:
     """The signals to stop that have come so far."""
     came: list[int] = []
 
@@ -188,6 +188,10 @@ def introduction(run: ev.RunEvent) -> str:
     )
 
 
+def warning_line(event: ev.WarningEvent) -> str:
+    return f"warning: {event.message}" + (f" ({event.hint})" if event.hint else "")
+
+
 class JsonLines:
     """The `epoch` events on stdout, everything for people on stderr."""
 
@@ -199,7 +203,7 @@ class JsonLines:
             sys.stdout.write(ev.encode_line(event).decode())
             sys.stdout.flush()
         elif isinstance(event, ev.WarningEvent):
-            print(f"warning: {event.message}", file=sys.stderr)
+            print(warning_line(event), file=sys.stderr)
 
     def ended(self, history: History) -> None:
         pass
@@ -221,7 +225,7 @@ class PlainLines:
             case ev.EpochEvent():
                 self.say(epoch_line(event, history.run.epochs if history.run else event.epoch))
             case ev.WarningEvent():
-                self.say(f"warning: {event.message}" + (f" ({event.hint})" if event.hint else ""))
+                self.say(warning_line(event))
             case ev.ControlEvent():
                 value = "" if event.value is None else f" {event.value:g}"
                 self.say(f"{event.command}{value} at step {event.step}")

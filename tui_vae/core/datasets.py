@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_vae.core.sources import DatasetError, Progress, Source, get_info, locate, parse_idx, read_file, resolve
+from tui_vae.core.dataset_files import Source, locate, parse_idx, read_file
+from tui_vae.core.download import Progress
+from tui_vae.core.published import DatasetError, get_info
+from tui_vae.core.sources import resolve
 
 Bytes = NDArray[np.uint8]
 Indices = NDArray[np.int64]
@@ -35,7 +38,7 @@ def load(
     """Finds a dataset (see `sources.resolve`) and reads it.
 
     Args:
-        dataset: a key of `sources.DATASETS`.
+        dataset: a key of `published.DATASETS`.
         data_dir: the only directory to look in; None or "" for the usual places.
         train_limit: take the first so many training images, in their published order, whatever their classes; all of
             them if there are fewer.

@@ -11,10 +11,10 @@ ALIGNMENT = 16  # numbers: 64 bytes, a cache line
 def flatten_parameters(model: nn.Module) -> nn.Parameter:
     """Make every parameter of `model`, and its gradient, a view of one vector and its gradient. Returns that vector.
 
-    Values do not change. Between two parameters there may be padding, always 0. The parameters must be of one type and
-    on one device, and the model must not be moved afterwards.
+    Values do not change. Between two parameters there may be padding, always 0. Frozen parameters are left out. The
+    others must be of one type and on one device, and the model must not be moved afterwards.
     """
-    parameters = list(model.parameters())
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     starts, end = [], 0
     for parameter in parameters:
         starts.append(end)

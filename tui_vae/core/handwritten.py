@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.model import VAE
+from tui_vae.core.model import MLP, Logits
 from tui_vae.core.objectives import Objective
 
 aten = torch.ops.aten
@@ -35,6 +35,7 @@ OUTPUTS: dict[type[nn.Module], tuple[Forward, Backward]] = {
     nn.Tanh: (lambda x: x.mul_(2).sigmoid_().mul_(2).sub_(1), aten.tanh_backward),
     nn.Sigmoid: (aten.sigmoid_, aten.sigmoid_backward),
     nn.Identity: (lambda x: x, lambda gradient, _: gradient),
+    Logits: (lambda x: x.sigmoid_().mul_(2).sub_(1), lambda gradient, y: aten.tanh_backward(gradient, y).mul_(0.5)),
 }
 
 
@@ -144,7 +145,7 @@ class _Hidden:
 
 def can_differentiate(model: nn.Module) -> bool:
     """Whether this module knows every layer of `model`."""
-    if type(model) is not VAE:
+    if type(model) is not MLP:
         return False
     known = {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATIONS}
     inner = [*model.encoder, *list(model.decoder)[:-1]]
@@ -161,7 +162,7 @@ class HandwrittenStep:
         ValueError: a layer is of another kind.
     """
 
-    def __init__(self, model: VAE, matrices: Matrices | None = None) -> None:
+    def __init__(self, model: MLP, matrices: Matrices | None = None) -> None:
         if not can_differentiate(model):
             raise ValueError("only the fully connected VAE is written out")
         matrices = matrices or {}

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.model import VAE, sample_posterior
-from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
+from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error, total_correlation, with_free_bits
 
 BATCH = 1000
 ACTIVE_VARIANCE = 0.01
+TC_BATCH = 250  # the total correlation of M images takes M² · latent_dim numbers
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Evaluation:
     """Figures over a set of images, all means over images unless said otherwise.
 
     recon: Σ over pixels of (x̂ - x)² on [-1, 1], z ~ q(z|x).
-    kl, kl_per_dim: nats. loss: the objective's formula applied to recon, kl and β.
+    kl, kl_per_dim: nats. loss: the objective's formula over the whole set, free bits and total correlation included.
     mse: a pixel's squared error on [0, 1], at z = μ. accuracy: fraction of pixels with (p̂ > ½) = (p > ½), at z = μ.
     elbo_bpd: see `bits_per_pixel`.
     active_units: latent dimensions whose posterior mean has a variance above 0.01 over the set (Burda et al. 2016,
@@ -60,6 +61,15 @@ def bits_per_pixel(mse: float, kl: float, pixels: int) -> float:
     return (nats / pixels + math.log(255)) / math.log(2)
 
 
+def pixel_variance(images: Tensor) -> float:
+    """The variance of a pixel over images `(N, …)` on [0, 1], mean over the pixels; uint8 counts as 255 times that.
+
+    That is the mean squared error of the one picture that fits all of them best: what a decoder that ignores z reaches.
+    """
+    p = images.flatten(1).float() / (255 if images.dtype == torch.uint8 else 1)
+    return float(p.var(dim=0, correction=0).mean())
+
+
 @torch.inference_mode()
 def evaluate(
     model: VAE,
@@ -78,20 +88,24 @@ def evaluate(
     """
     generator = torch.Generator(images.device).manual_seed(seed)
     was_training = model.training
+    count, pixels = len(images), model.pixels
     sums, kl_sums, means = [], [], []
     try:
         for batch in torch.split(images, BATCH):
             model.eval()
             x = normalize(batch)
             mu, logvar = model.encode(x)
-            sampled = model.decode(sample_posterior(mu, logvar, generator))
+            z = sample_posterior(mu, logvar, generator)
+            sampled, distortion = objective.decode(model, z, x)
             decoded = model.decode(mu)
             p, p_decoded = to_unit_interval(x), to_unit_interval(decoded)
             sums.append(
                 torch.stack([
                     squared_error(sampled, x).sum(),
+                    distortion.sum(),
                     squared_error(p_decoded, p).sum(),
                     ((p_decoded > 0.5) == (p > 0.5)).sum().float(),
+                    _total_correlation_sum(z, mu, logvar, count) if objective.tc_weight else mu.new_zeros(()),
                 ])
             )  # fmt: skip
             kl_sums.append(kl_per_dimension(mu, logvar).sum(dim=0))
@@ -101,14 +115,14 @@ def evaluate(
     finally:
         model.train(was_training)
     # Per-batch sums in float32, their total in float64; on the CPU because not every device has float64.
-    count, pixels = len(images), model.pixels
-    recon_sum, error_sum, hits = torch.stack(sums).cpu().double().sum(dim=0).tolist()
+    recon_sum, distortion_sum, error_sum, hits, tc_sum = torch.stack(sums).cpu().double().sum(dim=0).tolist()
     kl_dims = torch.stack(kl_sums).cpu().double().sum(dim=0) / count
     variances = torch.cat(means).cpu().double().var(dim=0, correction=0)
     recon, kl = recon_sum / count, float(kl_dims.sum())
-    loss = objective(torch.tensor(recon, dtype=torch.float64), torch.tensor(kl, dtype=torch.float64), beta, pixels)
+    mean_distortion = torch.tensor(distortion_sum / count, dtype=torch.float64)
+    loss = objective(mean_distortion, with_free_bits(kl_dims[None], objective.free_bits), beta, pixels)
     return Evaluation(
-        loss=float(loss),
+        loss=float(loss) + objective.tc_weight * tc_sum / count,
         recon=recon,
         kl=kl,
         mse=error_sum / (count * pixels),
@@ -117,6 +131,15 @@ def evaluate(
         active_units=int((variances > ACTIVE_VARIANCE).sum()),
         kl_per_dim=tuple(kl_dims.tolist()),
     )
+
+
+def _total_correlation_sum(z: Tensor, mu: Tensor, logvar: Tensor, count: int) -> Tensor:
+    """The total correlation as it is estimated from parts of a batch, times their sizes; of one image alone it is 0."""
+    total = z.new_zeros(())
+    for part in torch.split(torch.arange(len(z), device=z.device), TC_BATCH):
+        if len(part) > 1:
+            total += len(part) * total_correlation(z[part], mu[part], logvar[part], count)
+    return total
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The fully connected variational autoencoder (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114)."""
+"""What every variational autoencoder here can do, and the fully connected one, which is the default.
+
+Kingma & Welling 2014, https://arxiv.org/abs/1312.6114.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,65 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+
+class Logits(nn.Module):
+    """The output of a Bernoulli decoder on the [-1, 1] scale: 2·p̂ - 1 with p̂ = sigmoid(logit)."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid() * 2 - 1
+
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
-OUTPUTS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}
+NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
+OUTPUTS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity, "logits": Logits,
+}  # fmt: skip
 
 
 class VAE(nn.Module):
-    """Encoder → μ, log σ² → z = μ + σ·ε → decoder, all fully connected; the decoder mirrors the encoder.
+    """Encoder → μ, log σ² of q(z|x); z → decoder → x̂. Images are flat, `(N, pixels)`, with values in [-1, 1].
 
-    Images are flat, `(N, pixels)`, with values in [-1, 1].
+    pixels: D, pixels of an image. latent_dim: dimensions of z.
+    has_logits: whether `decode_logits` is there, which objective `bce` is then computed from.
+    """
+
+    pixels: int
+    latent_dim: int
+    has_logits = False
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images `(N, pixels)` in [-1, 1] → μ and log σ² of q(z|x), each `(N, latent_dim)`."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor) -> Tensor:
+        """z `(N, latent_dim)` → x̂ `(N, pixels)`, on the [-1, 1] scale."""
+        raise NotImplementedError
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """z `(N, latent_dim)` → the logits of p̂ = (x̂ + 1)/2, `(N, pixels)`."""
+        raise NotImplementedError
+
+
+def hidden_layers(widths: Sequence[int], activation: str, norm: str) -> list[nn.Module]:
+    """Linear layers from each width to the next, each followed by its normalization, if any, and its activation."""
+    stack: list[nn.Module] = []
+    for inner, outer in pairwise(widths):
+        stack.append(nn.Linear(inner, outer))
+        if norm != "none":
+            stack.append(NORMS[norm](outer))
+        stack.append(ACTIVATIONS[activation]())
+    return stack
+
+
+class MLP(VAE):
+    """All fully connected; the decoder mirrors the encoder.
 
     Args:
         pixels: D, pixels of an image.
         hidden: widths of the encoder's hidden layers, from the image inwards.
         latent_dim: dimensions of z.
         activation: a key of `ACTIVATIONS`.
-        norm: `layer` puts a LayerNorm between each hidden layer and its activation, `none` nothing.
+        norm: a key of `NORMS`, put between each hidden layer and its activation, or `none`.
         output: a key of `OUTPUTS`, applied to the decoder's last layer.
     """
 
@@ -32,30 +79,27 @@ class VAE(nn.Module):
         super().__init__()
         self.pixels = pixels
         self.latent_dim = latent_dim
-
-        def layers(widths: Sequence[int]) -> list[nn.Module]:
-            stack: list[nn.Module] = []
-            for inner, outer in pairwise(widths):
-                stack.append(nn.Linear(inner, outer))
-                if norm == "layer":
-                    stack.append(nn.LayerNorm(outer))
-                stack.append(ACTIVATIONS[activation]())
-            return stack
-
+        self.has_logits = output == "logits"
         inwards, outwards = [pixels, *hidden], [latent_dim, *reversed(hidden)]
         # μ and log σ² come from one head: one matrix product instead of two.
-        self.encoder = nn.Sequential(*layers(inwards), nn.Linear(inwards[-1], 2 * latent_dim))
-        self.decoder = nn.Sequential(*layers(outwards), nn.Linear(outwards[-1], pixels), OUTPUTS[output]())
+        self.encoder = nn.Sequential(
+            *hidden_layers(inwards, activation, norm), nn.Linear(inwards[-1], 2 * latent_dim)
+        )
+        self.decoder = nn.Sequential(
+            *hidden_layers(outwards, activation, norm), nn.Linear(outwards[-1], pixels), OUTPUTS[output]()
+        )
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images `(N, pixels)` in [-1, 1] → μ and log σ² of q(z|x), each `(N, latent_dim)`."""
         mu, logvar = self.encoder(x).chunk(2, dim=1)
         return mu, logvar
 
     def decode(self, z: Tensor) -> Tensor:
-        """z `(N, latent_dim)` → x̂ `(N, pixels)`, on the [-1, 1] scale."""
         decoded: Tensor = self.decoder(z)
         return decoded
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        logits: Tensor = self.decoder[:-1](z)
+        return logits
 
 
 def sample_posterior(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:

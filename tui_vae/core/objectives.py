@@ -1,15 +1,26 @@
-"""What is minimized. Each objective is a formula in recon, KL and β, the means over images that DESIGN.md defines.
+"""What is minimized: a distortion of the images, the KL weighted by β, and what is made of the two.
 
     recon  Σ over the D pixels of (x̂ - x)² on the [-1, 1] scale, z sampled from q(z|x)
-    KL     KL(q(z|x) ‖ N(0, I)) in nats an image (Kingma & Welling 2014, appendix B)
+    KL     KL(q(z|x) ‖ N(0, I)) in nats an image (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, appendix B)
+
+`mse` and `sigma` are formulas in recon, KL and β; `bce` has its own distortion. All are means over images.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from tui_vae.config import RunConfig
+from tui_vae.core.model import VAE
+
+SMALLEST = 1e-6
+"""A probability that no logit is known of counts as so far from 0 and from 1 at least."""
 
 
 def squared_error(decoded: Tensor, x: Tensor) -> Tensor:
@@ -17,14 +28,62 @@ def squared_error(decoded: Tensor, x: Tensor) -> Tensor:
     return (decoded - x).square().sum(dim=1)
 
 
+def cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
+    """Σ over pixels of -p·ln p̂ - (1-p)·ln(1-p̂), p = (x+1)/2, p̂ = sigmoid(logit): `(N, D)`, `(N, D)` → `(N,)`.
+
+    As ln(1 + eˡ) - p·l, which neither overflows nor takes the logarithm of zero. A Bernoulli's likelihood for pixels
+    that are black or white; for grey ones a convention (Kingma & Welling 2014, appendix C.1; pytorch/examples' VAE).
+    """
+    return (functional.softplus(logits) - 0.5 * (x + 1) * logits).sum(dim=1)
+
+
+def logits_of(decoded: Tensor) -> Tensor:
+    """The logits of p̂ = (x̂+1)/2, for decoders that tell no logits; x̂ in [-1, 1], its ends kept off by `SMALLEST`."""
+    return torch.logit(0.5 * (decoded + 1), eps=SMALLEST)
+
+
 def kl_per_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(μ, σ²) ‖ N(0, 1)) of each latent dimension, nats: ½·(μ² + σ² - log σ² - 1); all `(N, latent_dim)`."""
     return 0.5 * (mu.square() + logvar.exp() - logvar - 1.0)
 
 
-def beta_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
-    """recon + β·KL (Higgins et al. 2017; β = 1 is a Gaussian decoder of variance ½, up to a constant)."""
-    return recon + beta * kl
+def with_free_bits(kl_dims: Tensor, free: float) -> Tensor:
+    """The KL that is minimized: Σ over dimensions of max(λ, mean KL of the dimension), λ = `free` nats.
+
+    `kl_dims` is `(N, latent_dim)`. Kingma et al. 2016, https://arxiv.org/abs/1606.04934, equation 15.
+    """
+    means = kl_dims.mean(dim=0)
+    return means.clamp(min=free).sum() if free > 0 else means.sum()
+
+
+def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: int) -> Tensor:
+    """TC = KL(q(z) ‖ Π q(z_j)), nats, of q(z) = mean of q(z|x_n) over N = `images` images, from a batch of M of them.
+
+    Stratified sampling: q(z_i) ≈ q(z_i|x_i)/N + (1 - 1/N)·mean of q(z_i|x_k) over the batch's other images, and the
+    same for each dimension; then the mean of ln q(z_i) - Σ_j ln q(z_ij). Chen et al. 2018, https://arxiv.org/abs/1802.04942,
+    section 3 and appendix C.2, whose one lighter weight is spread over all other images. Exact in x_n where M = N.
+
+    Args:
+        z: samples of the posteriors `mu` and `logvar`, all `(M, latent_dim)`, M > 1.
+    """
+    count = len(z)
+    # ln q(z_i|x_k) of dimension j at [i, k, j]
+    squares = (z[:, None] - mu[None]).square() * torch.exp(-logvar)[None]
+    densities = -0.5 * (squares + logvar[None] + math.log(2 * math.pi))
+    own = torch.eye(count, dtype=torch.bool, device=z.device)
+    weights = torch.full((count, count), math.log((1 - 1 / images) / (count - 1)), dtype=z.dtype, device=z.device)
+    weights = weights.masked_fill(own, -math.log(images))
+    joint = torch.logsumexp(weights + densities.sum(dim=2), dim=1)
+    marginals = torch.logsumexp(weights[:, :, None] + densities, dim=1).sum(dim=1)
+    return (joint - marginals).mean()
+
+
+def beta_vae(distortion: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
+    """Distortion + β·KL (Higgins et al. 2017, https://openreview.net/forum?id=Sy2fzU9gl).
+
+    With recon as the distortion, β = 1 is a Gaussian decoder of variance ½, up to a constant.
+    """
+    return distortion + beta * kl
 
 
 def sigma_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
@@ -36,14 +95,60 @@ def sigma_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> T
     return 0.5 * pixels * torch.log(recon / pixels) + beta * kl
 
 
-Objective = Callable[[Tensor, Tensor, float | Tensor, int], Tensor]
-OBJECTIVES: dict[str, Objective] = {"mse": beta_vae, "sigma": sigma_vae}
+@dataclass(frozen=True)
+class Objective:
+    """What is minimized: formula(distortion, KL, β, D) + γ·TC, means over images.
 
-
-def with_free_bits(kl_dims: Tensor, free: float) -> Tensor:
-    """The KL that is minimized: Σ over dimensions of max(λ, mean KL of the dimension), λ = `free` nats.
-
-    `kl_dims` is `(N, latent_dim)`. Kingma et al. 2016, https://arxiv.org/abs/1606.04934, equation 15.
+    formula: of tensors without dimensions; calling an objective calls it.
+    bernoulli: whether the distortion is `cross_entropy`; else it is recon.
+    free_bits: see `with_free_bits`. tc_weight: γ; KL + γ·TC is the regularizer of β-TCVAE with its β = γ + 1.
     """
-    means = kl_dims.mean(dim=0)
-    return means.clamp(min=free).sum() if free > 0 else means.sum()
+
+    formula: Callable[[Tensor, Tensor, float | Tensor, int], Tensor]
+    bernoulli: bool = False
+    free_bits: float = 0.0
+    tc_weight: float = 0.0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether recon, KL (with free bits), β and D are all that the loss and its gradient need."""
+        return not self.bernoulli and not self.tc_weight
+
+    def __call__(self, distortion: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
+        return self.formula(distortion, kl, beta, pixels)
+
+    def decode(self, model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x̂ `(N, D)` on the [-1, 1] scale, and each image's distortion `(N,)`; both float32 under autocast too."""
+        if self.bernoulli and model.has_logits:
+            logits = _at_least_float32(model.decode_logits(z))
+            return logits.sigmoid() * 2 - 1, cross_entropy(logits, x)
+        decoded = _at_least_float32(model.decode(z))
+        if self.bernoulli:
+            return decoded, cross_entropy(logits_of(decoded), x)
+        return decoded, squared_error(decoded, x)
+
+    def loss(
+        self, distortion: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, beta: float | Tensor, pixels: int, images: int
+    ) -> Tensor:
+        """The loss of a batch out of `images` images: `distortion` is `(N,)`, the others `(N, latent_dim)`."""
+        kl = with_free_bits(kl_per_dimension(mu, logvar), self.free_bits)
+        loss = self.formula(distortion.mean(), kl, beta, pixels)
+        if self.tc_weight:
+            loss = loss + self.tc_weight * total_correlation(z, mu, logvar, images)
+        return loss
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
+OBJECTIVES = {
+    "mse": Objective(beta_vae),
+    "sigma": Objective(sigma_vae),
+    "bce": Objective(beta_vae, bernoulli=True),
+}
+
+
+def make_objective(config: RunConfig) -> Objective:
+    """The objective that a run was asked to minimize."""
+    return replace(OBJECTIVES[config.objective], free_bits=config.free_bits, tc_weight=config.tc_weight)

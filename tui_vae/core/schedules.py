@@ -1,4 +1,4 @@
-"""The course of the learning rate: a factor of its highest value, from progress in [0, 1]."""
+"""The course of the learning rate, and that of β: factors of their highest values."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ def factor(schedule: str, progress: float) -> float:
             return _anneal(1 / START_DIVISOR, 1.0, progress / WARM_SHARE)
         return _anneal(1.0, 1 / END_DIVISOR, (progress - WARM_SHARE) / (1 - WARM_SHARE))
     return 1.0
+
+
+def beta_share(step: int, warmup: float, cycles: int, planned: int) -> float:
+    """The share of β that is in force after `step` steps.
+
+    It rises linearly from 0 to 1 over the first `warmup` steps (Bowman et al. 2016, https://arxiv.org/abs/1511.06349).
+    With more than one cycle it does so `cycles` times in the course of the `planned` steps, each time over `warmup`
+    steps, or over half a cycle where that is 0, and then stays at 1 (cyclical annealing: Fu et al. 2019,
+    https://arxiv.org/abs/1903.10145, with R = ½). Beyond the planned steps it is 1.
+    """
+    if cycles > 1:
+        if step >= planned:
+            return 1.0
+        step_in_cycle = step * cycles % planned / cycles
+        return min(1.0, step_in_cycle / (warmup or planned / cycles / 2))
+    return min(1.0, step / warmup) if warmup > 0 else 1.0
 
 
 def _anneal(start: float, end: float, share: float) -> float:

@@ -22,6 +22,7 @@ from tui_vae.runs.files import sync_directory
 LAST, BEST = "last.safetensors", "best.safetensors"
 HOLDER_LENGTH = 512  # bytes
 SOCKET_PATH_LIMIT = 104  # bytes: sun_path holds 108 on Linux and 104 on macOS
+MOST_EARLY = 1 << 20  # bytes: the log of a run that made no step is far shorter
 
 
 class RunError(UserError):
@@ -237,11 +238,14 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
 def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConfig]:
     """A new run's directory with its config.toml, whole from the first moment on. Without a name it gets the next free.
 
+    The folder that a model of the user's own comes from is recorded: whoever opens the run may be elsewhere.
     A run that failed before its first step is not in the way: its directory is made anew.
 
     Raises:
         RunError: the name is taken, or the directory cannot be written.
     """
+    if ":" in config.model and config.model_dir is None:
+        config = replace(config, model_dir=os.getcwd())
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for _ in range(1000):
@@ -290,6 +294,8 @@ def _failed_early(run: RunDirectory) -> bool:
     from tui_vae.runs.history import read_history
 
     if not run.config.is_file() or run.last.exists() or run.best.exists():
+        return False
+    if run.events.exists() and run.events.stat().st_size > MOST_EARLY:
         return False
     history = read_history(run.events)
     failed = history.state is not None and history.state.state == "failed"

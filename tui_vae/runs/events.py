@@ -91,12 +91,15 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
 
 
 class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch"):
+    """`beta` is that of both evaluations' `loss`."""
+
     epoch: int
     step: int
     seconds: float
     images_per_s: Number
     train: Metrics
     test: Metrics
+    beta: Number | UnsetType = UNSET
     legacy: Legacy | UnsetType = UNSET
 
 
@@ -184,13 +187,14 @@ class EventLog:
 
 
 class LogTail:
-    """Follows a log from its start. End of file means "not yet"; a torn last line is kept until its rest arrives."""
+    """Follows a log. End of file means "not yet"; a torn last line is kept until its rest arrives."""
 
     CHUNK = 1 << 20
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        """`offset`: where to begin, in bytes; what stands before it is not told."""
         self.path = path
-        self._offset = 0
+        self._offset = offset
         self._rest = b""
 
     def read(self) -> list[AnyEvent]:
@@ -210,6 +214,13 @@ class LogTail:
             return self.path.stat().st_size <= self._offset
         except FileNotFoundError:
             return True
+
+    def share(self) -> float:
+        """How much of the log has been read, from 0 to 1."""
+        try:
+            return min(1.0, self._offset / max(1, self.path.stat().st_size))
+        except FileNotFoundError:
+            return 1.0
 
     def read_all(self) -> list[AnyEvent]:
         """Everything written up to now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import re
 from collections.abc import Callable
@@ -88,6 +89,26 @@ class _Gpu:
             with contextlib.suppress(nvml.NVMLError):  # a part of a divided GPU knows its memory alone
                 found[at] = question()
         return Load(*found)
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices a process started from here sees, told by the driver: PyTorch takes seconds to import."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+    except ImportError:
+        return 0
+    try:
+        nvml.nvmlInit()
+        there = int(nvml.nvmlDeviceGetCount())
+    except nvml.NVMLError:
+        return 0
+    if visible is None:
+        return there
+    entries = [entry.strip() for entry in visible.split(",")]
+    # CUDA ignores an entry that names no device, and all that follow it.
+    good = itertools.takewhile(lambda one: one not in ("", "-1") and not (one.isdigit() and int(one) >= there), entries)
+    return len(list(good)) if there else 0
 
 
 def physical(device: str, visible: str | None) -> int | str | None:

@@ -171,7 +171,10 @@ def read_newest(log: Path, size: int = 256 << 10) -> History | None:
         return None
     history = History()
     history.extend(event for event in ev.parse_lines(head) if not isinstance(event, ev.StepEvent | ev.EpochEvent))
-    history.extend(ev.parse_lines(tail))
+    newest = ev.parse_lines(tail)
+    if newest and not any(isinstance(event, ev.StateEvent) for event in newest):
+        history.apply(ev.StateEvent(t=newest[0].t, state="training"))  # nothing else fills a log
+    history.extend(newest)
     return history
 
 

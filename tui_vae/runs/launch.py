@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from tui_vae.errors import UserError
 from tui_vae.runs.client import request
@@ -87,7 +88,7 @@ def trainer_environment() -> dict[str, str]:
 
 
 def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[bytes]:
-    errors_before = len(_errors(directory))
+    log_before = _size(directory.events)
     with directory.log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tui_vae.trainer", str(directory.path), *options],
@@ -102,7 +103,8 @@ def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[byte
         if process.poll() is not None:
             if process.returncode == 0:
                 return process  # it was quicker than this look at it
-            errors = _errors(directory)[errors_before:]
+            told = LogTail(directory.events, log_before).read_all()
+            errors = [event for event in told if isinstance(event, ErrorEvent)]
             if errors:
                 raise StartError(errors[-1].message, errors[-1].hint)
             raise StartError(_last_line(directory) or "the trainer ended at once", f"see {directory.log}")
@@ -110,8 +112,11 @@ def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[byte
     raise StartError(f"the trainer of run {directory.name!r} did not start", f"see {directory.log}")
 
 
-def _errors(directory: RunDirectory) -> list[ErrorEvent]:
-    return [event for event in LogTail(directory.events).read_all() if isinstance(event, ErrorEvent)]
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _last_line(directory: RunDirectory) -> str:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.devices import device_name
 from tui_vae.core.model import sample_posterior
-from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error
+from tui_vae.core.objectives import make_objective
 from tui_vae.trainer.feed import batches
 from tui_vae.trainer.learner import Learner, build_model, epoch_order
 from tui_vae.trainer.workbench import equip, settle
@@ -33,7 +33,7 @@ Train = Callable[[float], float]
 def ours(config: RunConfig) -> Train:
     """This trainer's own step, its figures read ten times a second, on its settled threads and precision."""
     bench = equip(config)
-    learner = Learner(config, bench.model, bench.device)
+    learner = Learner(config, bench.model, bench.device, len(bench.train))
     size = config.batch_size
 
     def endless() -> Iterator[Tensor]:
@@ -84,7 +84,7 @@ def ordinary(config: RunConfig, workers: int) -> Train:
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
     loader = DataLoader(Images(), batch_size=config.batch_size, shuffle=True, num_workers=workers,
                         persistent_workers=workers > 0)  # fmt: skip
-    objective = OBJECTIVES[config.objective]
+    objective = make_objective(config)
     stream = itertools.chain.from_iterable(itertools.repeat(loader))
 
     def train(seconds: float) -> float:
@@ -92,9 +92,9 @@ def ordinary(config: RunConfig, workers: int) -> Train:
         while time.perf_counter() - start < seconds:
             x = next(stream).to(bench.device).flatten(1)
             mu, logvar = model.encode(x)
-            decoded = model.decode(sample_posterior(mu, logvar))
-            kl = kl_per_dimension(mu, logvar).sum(dim=1).mean()
-            loss = objective(squared_error(decoded, x).mean(), kl, config.beta, model.pixels)
+            z = sample_posterior(mu, logvar)
+            _, distortion = objective.decode(model, z, x)
+            loss = objective.loss(distortion, z, mu, logvar, config.beta, model.pixels, len(bench.train))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -110,7 +110,7 @@ def products(config: RunConfig) -> Train:
     device = torch.device(config.device)
     torch.set_num_threads(config.threads or 1)
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    layers = [layer for layer in build_model(config, 784).modules() if isinstance(layer, nn.Linear)]
+    layers = [layer for layer in build_model(config, (28, 28)).modules() if isinstance(layer, nn.Linear)]
     size = config.batch_size
 
     def random(*shape: int) -> Tensor:

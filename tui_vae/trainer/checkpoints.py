@@ -58,7 +58,8 @@ def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) 
     Raises:
         OSError: the disk is full or not writable; the old checkpoint is then still there.
     """
-    host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Copies, since a file of this format does not hold a tensor that two names share.
+    host = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     facts = {"format": FORMAT, **asdict(progress)}
     facts["crc32"] = _checksum(facts, host)
     write_atomic(path, safetensors.torch.save(host, metadata={"tui-vae": json.dumps(facts)}))

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from tui_vae.config import RunConfig
 from tui_vae.core.adam import FlatAdam
+from tui_vae.core.conv import ConvVAE
 from tui_vae.core.flat import flatten_parameters, half_twin
 from tui_vae.core.handwritten import HandwrittenStep, Matrices, Result, can_differentiate
 from tui_vae.core.metrics import normalize
-from tui_vae.core.model import VAE
-from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
+from tui_vae.core.model import MLP, VAE
+from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_error
+from tui_vae.core.own_model import WrappedModel, load_own_model
 from tui_vae.trainer.captured import CapturedStep, Recorder, cuda_graph
 
 
@@ -43,10 +45,20 @@ class Means:
         return Means(images, *((mine * self.images + theirs * other.images) / images for mine, theirs in pairs))
 
 
-def build_model(config: RunConfig, pixels: int) -> VAE:
-    """The run's network with its initial weights, drawn on the CPU from the run's seed: the same on every device."""
+def build_model(config: RunConfig, shape: tuple[int, int]) -> VAE:
+    """The run's network for images of this height and width, with its initial weights.
+
+    They are drawn on the CPU from the run's seed: the same on every device.
+
+    Raises:
+        UserError: the model is the user's own, and does not fit.
+    """
     torch.manual_seed(config.seed)
-    return VAE(pixels, config.hidden, config.latent_dim, config.activation, config.norm, config.output)
+    if ":" in config.model:
+        return load_own_model(shape, config)
+    output = config.output if config.output != "auto" else "logits" if config.objective == "bce" else "tanh"
+    layers = (config.hidden, config.latent_dim, config.activation, config.norm, output)
+    return ConvVAE(shape, *layers) if config.model == "conv" else MLP(shape[0] * shape[1], *layers)
 
 
 def derived_seed(*numbers: int) -> int:
@@ -67,25 +79,33 @@ class Learner:
     """
 
     def __init__(
-        self, config: RunConfig, model: VAE, device: torch.device, warn: Callable[[str], None] = lambda why: None,
-        record: Recorder | None = None,
+        self, config: RunConfig, model: VAE, device: torch.device, images: int = 1,
+        warn: Callable[[str], None] = lambda why: None, record: Recorder | None = None,
     ) -> None:  # fmt: skip
-        """`warn`: told once why steps cannot be captured. `record`: how they are; by default CUDA graphs, on CUDA."""
+        """Args:
+            images: how many there are in all to learn from, which the total correlation's estimate depends on.
+            warn: told once why steps cannot be captured.
+            record: how they are captured; by default as CUDA graphs, on CUDA.
+        """
         self.model = model.to(device).train()
         self.device = device
         self._pixels = model.pixels
-        self._objective = OBJECTIVES[config.objective]
+        self._objective = make_objective(config)
+        self._of_images = images
         self._free_bits = config.free_bits
         self._half = config.precision == "bfloat16"
+        self._draws = isinstance(model, WrappedModel)  # it may have dropout; ours have none
         self._counts_white = config.preset == "seed"
         self._parameters = flatten_parameters(model)
-        written_out = device.type in ("cpu", "cuda") and can_differentiate(model)
+        written_out = device.type in ("cpu", "cuda") and can_differentiate(model) and self._objective.is_closed
         self._twin: Tensor | None = None
-        matrices: Matrices = {}
-        if written_out and self._half:
-            self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
-        self._step_by_hand = HandwrittenStep(model, matrices) if written_out else None
-        self.optimizer = FlatAdam(self._parameters)
+        self._step_by_hand: HandwrittenStep | None = None
+        if isinstance(model, MLP) and written_out:
+            matrices: Matrices = {}
+            if self._half:
+                self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
+            self._step_by_hand = HandwrittenStep(model, matrices)
+        self.optimizer = FlatAdam(self._parameters, config.weight_decay)
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         self._images = 0
@@ -125,15 +145,15 @@ class Learner:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._half):
             mu, logvar = self.model.encode(x)
             mu, logvar = mu.float(), logvar.float()
-            decoded = self.model.decode(mu + torch.exp(0.5 * logvar) * noise)
-        decoded = decoded.float()
-        recon = squared_error(decoded, x).mean()
-        kl_dims = kl_per_dimension(mu, logvar)
-        loss = self._objective(recon, with_free_bits(kl_dims, self._free_bits), beta, self._pixels)
+            z = mu + torch.exp(0.5 * logvar) * noise
+            decoded, distortion = self._objective.decode(self.model, z, x)
+            loss = self._objective.loss(distortion, z, mu, logvar, beta, self._pixels, self._of_images)
         assert self._parameters.grad is not None
         self._parameters.grad.zero_()
         loss.backward()  # type: ignore[no-untyped-call]
-        return Result(loss.detach(), recon.detach(), kl_dims.detach().mean(dim=0).sum(), decoded.detach())
+        with torch.no_grad():
+            recon = squared_error(decoded, x).mean()
+            return Result(loss.detach(), recon, kl_per_dimension(mu, logvar).sum(dim=1).mean(), decoded.detach())
 
     def take_means(self) -> Means:
         """Means over everything learnt from since the last call; waits for the device."""
@@ -148,7 +168,13 @@ class Learner:
         tensors = self.weights()
         tensors.update({f"adam.{name}": value for name, value in self.optimizer.tensors().items()})
         tensors["noise"] = self._noise.get_state()
+        if self._draws:
+            tensors["rng"] = self._global_rng().get_state()
         return tensors
+
+    def is_finite(self) -> bool:
+        """Whether all weights are numbers. Once one is not, no step mends it."""
+        return bool(torch.isfinite(self._parameters).all())
 
     def weights(self) -> dict[str, Tensor]:
         return {f"model.{name}": value for name, value in self.model.state_dict().items()}
@@ -166,12 +192,21 @@ class Learner:
         state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         if state:  # before its first step, an older checkpoint has none
             self.optimizer.restore(state)
-        self.restore_noise(tensors["noise"])
+        self._restore_generator(self._noise, tensors["noise"])
+        if self._draws:
+            self._restore_generator(self._global_rng(), tensors["rng"])
 
-    def restore_noise(self, state: Tensor) -> None:
-        """The noise goes on where it was; on another kind of device its state does not fit, and it starts afresh."""
-        if state.shape == self._noise.get_state().shape:
-            self._noise.set_state(state)
+    def _global_rng(self) -> torch.Generator:
+        """What dropout draws from."""
+        if self.device.type == "cuda":
+            return torch.cuda.default_generators[self.device.index or 0]
+        return torch.default_generator
+
+    @staticmethod
+    def _restore_generator(generator: torch.Generator, state: Tensor) -> None:
+        """It goes on where it was; on another kind of device its state does not fit, and it starts afresh."""
+        if state.shape == generator.get_state().shape:
+            generator.set_state(state)
 
     def _renew_noise(self, state: Tensor) -> None:
         self._noise = torch.Generator(self.device)

@@ -56,7 +56,7 @@ def start_training(
         )
     progress.train_images = len(bench.train)
     learner = Learner(
-        config, bench.model, bench.device,
+        config, bench.model, bench.device, len(bench.train),
         warn=lambda why: warn("steps are launched one by one: this model's cannot be captured in a CUDA graph", why),
     )  # fmt: skip
     if tensors is not None:

@@ -17,6 +17,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
+from tui_vae.trainer.epoch_watch import Diverged, EpochWatch, diverged
 from tui_vae.trainer.feed import batches
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Learner, Means, epoch_order
@@ -59,6 +60,7 @@ class Training:
         self._epoch_began_at, self._epoch_images = 0.0, 0
         self._pending = Means()
         self._epoch_means = Means.from_list(progress.epoch_means)
+        self._watch = EpochWatch(directory, log, bench, progress.step)
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
 
     @property
@@ -144,24 +146,28 @@ class Training:
 
     def _end_epoch(self) -> None:
         bench, progress = self._bench, self._progress
-        beta = self.beta  # of both evaluations, although somebody may change it between them
+        # Not the warm-up's β: losses of different epochs are to be compared, and the best one is to be the best. It is
+        # the same for both evaluations, although somebody may change it between them.
+        beta = progress.beta
         test = bench.evaluate(bench.test, beta, self._answer_requests)
         train = bench.evaluate(bench.subset, beta, self._answer_requests)
         progress.evaluated += 1
         if progress.evaluated in accumulate(progress.segments) and bench.config.schedule != "constant":
             progress.lr_scale = 1.0  # it scaled the end of a schedule; the next stretch begins a new one
         trained = self._step_time.seconds - self._epoch_began_at
-        self._log.write(
-            ev.EpochEvent(
-                epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
-                images_per_s=self._epoch_images / trained if self._epoch_images else None,
-                train=as_event(train), test=as_event(test), legacy=self._legacy(),
-            )
+        event = ev.EpochEvent(
+            epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
+            images_per_s=self._epoch_images / trained if self._epoch_images else None,
+            train=as_event(train), test=as_event(test), beta=beta, legacy=self._legacy(),
         )  # fmt: skip
+        self._log.write(event)
         self._epoch_time = Stopwatch()
         self._epoch_time.start()
         self._epoch_means = Means()
         self._remember_best(test)
+        if not math.isfinite(test.loss) and not self._learner.is_finite():
+            self._checkpoint()  # of the best weights, if they are not written yet; then it raises
+        self._watch.epoch_ended(event)
         self._preview()
         if self._pace.due(at_epoch_end=True):
             self._try_checkpoint()
@@ -197,10 +203,11 @@ class Training:
 
         Raises:
             UserError: it could not be written; the checkpoint before it stays.
+            Diverged: its weights are not finite; the checkpoint before it stays.
         """
         started = time.monotonic()
         self._absorb()
-        progress = self._progress
+        bench, progress = self._bench, self._progress
         progress.epoch_seconds = self._epoch_time.seconds
         progress.epoch_means = list(astuple(self._epoch_means))
         try:
@@ -209,6 +216,8 @@ class Training:
                 save_checkpoint(self._directory.best, *self._best)
                 self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
                 self._best = None
+            if not self._learner.is_finite():
+                raise diverged(self._directory, bench.config, -(-progress.step // bench.steps_per_epoch), self.lr)
             save_checkpoint(self._directory.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self.epoch, progress.step)
         except OSError as error:
@@ -220,6 +229,8 @@ class Training:
         """Write a checkpoint; a full disk is a warning, and training goes on."""
         try:
             self._checkpoint()
+        except Diverged:
+            raise
         except UserError as error:
             self._log.write(ev.WarningEvent(message=error.message, hint=error.hint))
 
@@ -283,6 +294,9 @@ class Training:
                     self._inference.take(ticket)
                     return
             ticket.answer(self._done())
+        except Diverged as error:
+            ticket.refuse(error)
+            raise
         except UserError as error:
             ticket.refuse(error)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import tui_vae
 from tui_vae.config import RunConfig, make_config
@@ -17,7 +18,8 @@ from tui_vae.core.datasets import Dataset, evaluation_subset, load, preview_indi
 from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.metrics import Evaluation, evaluate
 from tui_vae.core.model import VAE, count_parameters
-from tui_vae.core.objectives import OBJECTIVES
+from tui_vae.core.objectives import make_objective
+from tui_vae.core.schedules import beta_share
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import DatasetFacts, Metrics, RunEvent
@@ -47,14 +49,14 @@ class Workbench:
         return -(-len(self.train) // self.config.batch_size)
 
     def warmth(self, step: int) -> float:
-        """The share of β that is in force after `step` steps: it rises linearly over the warm-up."""
-        steps = self.config.kl_warmup * self.steps_per_epoch
-        return 1.0 if steps <= 0 else min(1.0, step / steps)
+        """The share of β that is in force after `step` steps."""
+        config, steps = self.config, self.steps_per_epoch
+        return beta_share(step, config.kl_warmup * steps, config.kl_cycles, config.epochs * steps)
 
     def evaluate(self, images: Tensor, beta: float, between_batches: Callable[[], None] = lambda: None) -> Evaluation:
         """Evaluate on images on the device, with the run's own evaluation noise."""
         seed = derived_seed(self.config.seed, 0, 2)
-        return evaluate(self.model, images, OBJECTIVES[self.config.objective], beta, seed, between_batches)
+        return evaluate(self.model, images, make_objective(self.config), beta, seed, between_batches)
 
     def dataset_facts(self) -> DatasetFacts:
         return DatasetFacts(
@@ -87,9 +89,11 @@ def equip(config: RunConfig, progress: Callable[[str], None] | None = None) -> W
     device = choose_device(config.device)
     torch.set_num_threads(config.threads or 1)
     dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
-    pixels = int(np.prod(dataset.train_images.shape[1:]))
+    height, width = dataset.train_images.shape[1:]
+    model = build_model(config, (height, width))
+    _check_batches(config, model, len(dataset.train_images))
     try:
-        model = build_model(config, pixels).to(device)
+        model = model.to(device)
         train = torch.from_numpy(dataset.train_images)
         test = torch.from_numpy(dataset.test_images).to(device)
         subset = train[torch.from_numpy(evaluation_subset(len(train), len(test)))].to(device)
@@ -100,6 +104,19 @@ def equip(config: RunConfig, progress: Callable[[str], None] | None = None) -> W
         raise UserError(f"{device} has too little free memory for this run", hint) from None
     previews = tuple(int(index) for index in preview_indices(dataset.test_labels))
     return Workbench(config, device, dataset, model, train, test, subset, previews)
+
+
+def _check_batches(config: RunConfig, model: VAE, images: int) -> None:
+    """
+    Raises:
+        UserError: a step of one image, where the network normalizes over a step's images.
+    """
+    last = (images - 1) % config.batch_size + 1
+    if last == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise UserError(
+            f"the last step of an epoch of {images} images would have one image, and batch normalization needs two",
+            f"choose another --batch-size than {config.batch_size}, or --norm layer",
+        )
 
 
 def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:

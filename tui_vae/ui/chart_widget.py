@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
-from tui_vae.ui import charts, strips
+from tui_vae.ui import charts
 from tui_vae.ui.axis import Axis
 from tui_vae.ui.charts import GUTTER, Control, Sources, Span, View
+from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs
 
 NOT_LOG = "linear, as some ≤ 0"
+
+NARROW = 44
+"""In a chart of fewer cells, words beside the values say more than notes beside the title."""
+
+
+class Value(NamedTuple):
+    """What stands in a frame's right: `● test 27.30`, or `● 27.30` where there is no room for the word."""
+
+    sign: str
+    word: str
+    number: str
+    role: str
+
+    def text(self, word: bool) -> str:
+        """As wide whatever the number: what that leaves free stands before it all."""
+        number = self.number.strip()
+        parts = (self.sign, self.word if word or not self.sign else "", number)
+        return " " * (len(self.number) - len(number)) + " ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -29,8 +45,8 @@ class Sheet:
     sources: Sources
     controls: Sequence[Control]
     axis: Axis
-    values: Sequence[tuple[str, str]]
-    """Texts and roles for the frame's right: the newest values, or what the cursor reads."""
+    values: Sequence[Value]
+    """For the frame's right: the newest values, or what the cursor reads."""
     log: bool = False
     cursor: float | None = None
     notes: tuple[str, ...] = ()
@@ -39,10 +55,10 @@ class Sheet:
     """What stands in the middle while there is nothing to draw."""
 
 
-class ChartWidget(Widget, can_focus=True):
+class ChartWidget(Drawn, can_focus=True):
     """Draws a `Sheet`. Only the cells that changed are sent to the terminal."""
 
-    ALLOW_SELECT = False
+    PREFIX = "chart"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *("chart--label", "chart--grid", "chart--band", "chart--train", "chart--test", "chart--mark", "chart--cursor"),
         *("chart--frame", "chart--title", "chart--note"),
@@ -71,8 +87,6 @@ class ChartWidget(Widget, can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._sheet: Sheet | None = None
-        self._strips: list[Strip] = []
-        self._styles: dict[str, Style] = {}
 
     @property
     def plot_width(self) -> int:
@@ -87,41 +101,12 @@ class ChartWidget(Widget, can_focus=True):
         self._sheet = sheet
         self.redraw()
 
-    def redraw(self) -> None:
-        """Draw anew, and have repainted what differs from what is on screen."""
-        if self._sheet is None or not self._drawable:
-            return
-        before, self._strips = self._strips, self._draw(self._sheet)
-        if len(before) != len(self._strips):
-            self.refresh()
-            return
-        regions = strips.changed(before, self._strips)
-        if regions:
-            self.refresh(*regions)
-
-    def render_line(self, y: int) -> Strip:
-        if len(self._strips) != self.size.height:  # laid out anew, and not yet told so
-            self._strips = self._draw(self._sheet) if self._sheet is not None and self._drawable else []
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
-
-    def on_resize(self) -> None:
-        self._strips = []
-        self.redraw()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
-        self._strips = []
-        self.redraw()
+    def draw(self) -> list[Strip] | None:
+        return self._draw(self._sheet) if self._sheet is not None and self._drawable else None
 
     def watch_has_focus(self, has_focus: bool) -> None:
         super().watch_has_focus(has_focus)
-        self._styles.clear()
-        self.call_after_refresh(self._redraw_all)
-
-    def _redraw_all(self) -> None:
-        self._styles.clear()
-        self.redraw()
+        self.call_after_refresh(self.restyle)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self.post_message(self.Scrolled(self._place(event), 1))
@@ -160,26 +145,33 @@ class ChartWidget(Widget, can_focus=True):
         if sheet.waiting:
             rows = [[Span(" " * width, "ground")] for _ in range(height)]
             rows[height // 2] = [Span(sheet.waiting[:width].center(width), "label")]
-        side = self._segment(glyphs().vertical, "frame")
-        body = [Strip([side, *(self._segment(*span) for span in row), side], width + 2) for row in rows]
+        side = (glyphs().vertical, "frame")
+        body = [self.strip([side, *row, side]) for row in rows]
         return [self._top(width, notes, sheet), *body, self._bottom(width, None if sheet.waiting else sheet.axis)]
 
     def _top(self, width: int, notes: Sequence[str], sheet: Sheet) -> Strip:
-        """`╭ title notes ──── values ╮`; where there is no room, first notes and then values give way."""
+        """`╭ title notes ──── values ╮`; where there is no room, words, notes and values give way."""
         signs = glyphs()
         left = [(f" {signs.plain(sheet.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
-        right = [(signs.plain(text), role) for text, role in sheet.values]
-        pinned = 2 if sheet.log else 1  # which scale it is must be said
-        while right and sum(len(text) for text, _ in [*left, *right]) + 2 > width:
-            if len(left) > pinned or (len(left) > 1 and len(right) < 2):
+        pinned = 2 if sheet.log and sheet.cursor is None else 1  # which scale it is must be said
+        values, words = list(sheet.values), True
+        while True:
+            gaps = ["  "] * (len(values) - 1) + [" "]
+            right = [(signs.plain(each.text(words)) + gap, each.role) for each, gap in zip(values, gaps, strict=False)]
+            right = [(" ", "frame"), *right] if right else []
+            line = width - sum(len(text) for text, _ in [*left, *right])
+            if line >= 0 or not values:
+                break
+            if sheet.cursor is not None and values[0].role == "title":
+                del values[0]
+            elif words and (width >= NARROW or len(left) <= pinned):
+                words = False
+            elif len(left) > pinned or (len(left) > 1 and len(values) < 2):
                 left.pop()
             else:
-                right.pop(0)
-        if right:
-            right = [(" ", "frame"), *right, (" ", "frame")]
-        line = width - sum(len(text) for text, _ in [*left, *right])
+                del values[0]
         start, end = (signs.corners[0], "frame"), (signs.corners[1], "frame")
-        return self._strip([start, *left, (signs.horizontal * line, "frame"), *right, end])
+        return self.strip([start, *left, (signs.horizontal * line, "frame"), *right, end])
 
     def _bottom(self, width: int, axis: Axis | None) -> Strip:
         """The frame's lower edge, with the labels of the x axis in it."""
@@ -190,17 +182,4 @@ class ChartWidget(Widget, can_focus=True):
             parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
             at = start + len(label) + 1
         parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
-        return self._strip(parts).adjust_cell_length(width + 2, self._style("frame"))
-
-    def _strip(self, parts: Sequence[tuple[str, str]]) -> Strip:
-        return Strip([self._segment(text, role) for text, role in parts])
-
-    def _segment(self, text: str, role: str) -> Segment:
-        return Segment(text, self._style(role))
-
-    def _style(self, role: str) -> Style:
-        if role not in self._styles:
-            ground = role == "ground"
-            self._styles[role] = self.rich_style if ground else self.get_component_rich_style(f"chart--{role}")
-        return self._styles[role]
-
+        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from tui_vae.ui import raster, scales
+from tui_vae.ui import bands, raster, scales
 from tui_vae.ui.axis import Axis
 from tui_vae.ui.curves import Column, Curve
 from tui_vae.ui.glyphs import Glyphs
@@ -89,6 +89,11 @@ def draw(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyp
         paths = tuple(raster.path(part, height * sign.down) for run in placed for part in raster.clip(run))
         return raster.rasterize(paths, width, height, sign)
 
+    def extremes(runs: Sequence[Sequence[Column]], sign: raster.Dots = dots) -> tuple[str, ...]:
+        if bands.dense(runs, width * sign.across):
+            return bands.fill(bands.strokes(runs, scale.place, height * sign.down), width, height, sign)
+        return layer((zigzag(run) for run in runs), sign)
+
     smoothed = sources.steps is not None and sources.steps.smoothing > 0
     canvas = _Canvas(width, height, dots.down)
     canvas.grid(scale.ticks, scale, glyphs)
@@ -96,11 +101,11 @@ def draw(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyp
     for column in columns:
         canvas.vertical(column, glyphs.control, "mark")
     if smoothed and view.band:
-        canvas.lay(layer((zigzag(run) for run in steps), dots if glyphs.braille else raster.signs(".")), "band")
-    canvas.lay(layer(smooth_line(run) if smoothed else zigzag(run) for run in steps), "train")
+        canvas.lay(extremes(steps, dots if glyphs.braille else raster.signs(".")), "band")
+    canvas.lay(layer(smooth_line(run) for run in steps) if smoothed else extremes(steps), "train")
     if sources.steps is None:
-        canvas.lay(layer(zigzag(run) for run in train), "train")
-    canvas.lay(layer(zigzag(run) for run in test), "test")
+        canvas.lay(extremes(train), "train")
+    canvas.lay(extremes(test), "test")
     canvas.points(_thinned(sources.train_epochs, view), scale, view, glyphs.train, "train")
     canvas.points(_thinned(sources.test_epochs, view), scale, view, glyphs.test, "test")
     if scale.clipped is not None and scale.clipped > scale.high:
@@ -248,15 +253,14 @@ class _Canvas:
                 self.put(_cell(x, view), _row(place, self.height, self._down), sign, role)
 
     def caption(self, x: int, label: str) -> None:
-        """A label beside a vertical, at the top or the bottom, if there is room at one of them."""
-        cells = range(x + 1, x + 1 + len(label))
-        if cells.stop > self.width:
-            return
-        for y in (0, self.height - 1):
-            if all(self._roles[y][cell] in ("ground", "grid") for cell in cells):
-                for cell, sign in zip(cells, label, strict=True):
-                    self.put(cell, y, sign, "mark")
-                return
+        """A label beside a vertical, at the top or the bottom, or its first word, if there is room at one of them."""
+        for text in dict.fromkeys((label, label.partition(" ")[0])):
+            cells = range(x + 1, x + 1 + len(text))
+            for y in (0, self.height - 1) if cells.stop <= self.width else ():
+                if all(self._roles[y][cell] in ("ground", "grid") for cell in cells):
+                    for cell, sign in zip(cells, text, strict=True):
+                        self.put(cell, y, sign, "mark")
+                    return
 
     def row(self, y: int) -> list[Span]:
         """Neighbours of the same role as one span."""

@@ -15,7 +15,7 @@ from functools import cache
 from operator import mul
 from typing import NamedTuple
 
-LIMIT = 4096
+LIMIT = 8192
 
 HUGE = 1e150
 """Whatever lies beyond is no value of a curve, as little as an infinity is."""

@@ -9,15 +9,20 @@ from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_vae.ui.commands import Command
+from tui_vae.ui.settings import config_file
 from tui_vae.ui.terminal import legible
 
 Answer = TypeVar("Answer")
+
+WIDE = 150
+"""Cells from which the help's sections stand side by side."""
 
 CANCEL = Binding("escape", "cancel", "cancel", id="dialog.cancel", tooltip="Close without doing anything")
 
@@ -96,7 +101,11 @@ class Choose(Dialog[str]):
 
     def body(self) -> ComposeResult:
         width = max(len(name) for name, _ in self._choices)
-        options = [Option(f"{name:<{width}}  {about}", id=name) for name, about in self._choices]
+        colours = self.app.theme_variables
+        options = [
+            Option(Text.assemble((f"{name:<{width}}  ", colours["emphasis"]), (about, colours["note"])), id=name)
+            for name, about in self._choices
+        ]
         yield OptionList(*options, compact=True, markup=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -120,22 +129,35 @@ class Help(ModalScreen[None]):
         }
 
     def compose(self) -> ComposeResult:
+        self.set_class(self.app.size.width >= WIDE, "-wide")
         with VerticalScroll(classes="dialog help"):
-            yield Static(self._table())
+            with Container(classes="sections"):
+                for title, commands in self._sections.items():
+                    if commands:
+                        yield Static(self._table(title, commands))
+            yield Label(self._how_to_rebind(), classes="rebind", markup=False)
             yield Label(legible("↑ ↓ scroll   esc close"), classes="keys", markup=False)
 
-    def _table(self) -> Table:
+    def on_resize(self, event: Resize) -> None:
+        self.set_class(event.size.width >= WIDE, "-wide")
+
+    @staticmethod
+    def _how_to_rebind() -> str:
+        return (
+            f"Keys of your own: a table [keys] in {config_file()}, a line each, such as run.pause = \"ctrl+t\"; "
+            "the names stand above."
+        )
+
+    def _table(self, title: str, commands: Sequence[Command]) -> Table:
+        """Keys, what they do, and the names by which they are bound anew."""
         colours = self.app.theme_variables
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(justify="right", no_wrap=True)
         table.add_column(ratio=1)
-        for title, commands in self._sections.items():
-            if not commands:
-                continue
-            if table.row_count:
-                table.add_row()
-            table.add_row("", Text(title, style=colours["label"]))
-            for command in commands:
-                keys = Text(" ".join(command.keys), style=colours["accent"])
-                table.add_row(keys, Text(command.tooltip, style=colours["foreground"]))
+        table.add_column(justify="right", no_wrap=True)
+        table.add_row("", Text(title, style=colours["emphasis"]))
+        for command in commands:
+            keys = Text(" ".join(command.keys), style=colours["accent"])
+            name = Text(command.binding.id or "", style=colours["label"])
+            table.add_row(keys, Text(command.tooltip, style=colours["foreground"]), name)
         return table

@@ -69,14 +69,18 @@ class EpochTable(Widget, can_focus=True):
         super().__init__(id=id)
         self._epochs: Sequence[EpochEvent] = ()
         self._shown: tuple[int, EpochEvent | None] = (0, None)
+        self._waiting = ""
         self._best = 0
         self._back = 0  # epochs between the lowest row and the newest one
         self.border_title = "epochs, on the test set"
 
-    def show(self, epochs: Sequence[EpochEvent], best: int) -> None:
-        """Show these epochs; `best` is the number of the one with the lowest test loss."""
+    def show(self, epochs: Sequence[EpochEvent], best: int, waiting: str = "") -> None:
+        """Show these epochs, or what is waited for; `best` is the number of the one with the lowest test loss."""
         newest = epochs[-1] if epochs else None
         self._epochs = epochs
+        if not epochs and waiting != self._waiting:
+            self._waiting = waiting
+            self.refresh()
         if (len(epochs), newest) != self._shown:
             grown = len(epochs) - self._shown[0]
             self._back = max(0, self._back + grown) if self._back else 0
@@ -102,7 +106,7 @@ class EpochTable(Widget, can_focus=True):
             return self._strip("".join(column.title.rjust(column.width) for column in columns), "head")
         if first + y - 1 >= len(self._epochs) or y > room:
             if not self._epochs and y == self.size.height // 2:
-                return self._strip("after the first epoch".center(width), "head")
+                return self._strip(self._waiting.center(width), "head")
             return Strip.blank(width, self.rich_style)
         event = self._epochs[first + y - 1]
         text = "".join(column.text(event).rjust(column.width) for column in columns)

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.exports import Export
 
 
-@dataclass(frozen=True)
-class Export:
-    """A choice of `tui-vae export --what`."""
-
-    what: str
-    ending: str
-    about: str
-
-    def file_of(self, run: RunDirectory) -> Path:
-        """Where it is written: in the working directory, under a name that tells what it is."""
-        return Path.cwd() / f"{run.name}-{self.what}.{self.ending}"
-
-
-EXPORTS = (
-    Export("metrics", "csv", "CSV: the figures of every epoch"),
-    Export("grid", "png", "PNG: originals and reconstructions of every class"),
-    Export("reconstructions", "npz", "NPZ: the whole test set, with its latents"),
-)
+def file_of(run: RunDirectory, choice: Export) -> Path:
+    """Where it is written: in the working directory, under a name that tells what it is."""
+    return Path.cwd() / f"{run.name}-{choice.what}.{choice.ending}"
 
 
 async def export(run: RunDirectory, choice: Export) -> str:
@@ -37,7 +22,7 @@ async def export(run: RunDirectory, choice: Export) -> str:
     Raises:
         UserError: it failed; the message is its own.
     """
-    file = choice.file_of(run)
+    file = file_of(run, choice)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tui_vae", "export", run.name),
         *("--what", choice.what, "--out", str(file), "--runs-dir", str(run.path.parent)),

@@ -28,6 +28,7 @@ class Glyphs:
     beta: str
     above: str
     below: str
+    dot_mark: str
     braille: bool
 
     def plain(self, text: str) -> str:
@@ -40,7 +41,7 @@ _PLAIN = str.maketrans(
 )
 
 UNICODE = Glyphs(
-    states={"loading": "…", "training": "▶", "paused": "⏸", "stopped": "■", "finished": "✔", "failed": "✖",
+    states={"loading": "…", "training": "▶", "paused": "║", "stopped": "■", "finished": "✔", "failed": "✖",
             "crashed": "✖"},
     bar=("━", "╸", "─"),
     corners="╭╮╰╯",
@@ -56,6 +57,7 @@ UNICODE = Glyphs(
     beta="β",
     above="↑",
     below="↓",
+    dot_mark="•",
     braille=True,
 )
 
@@ -76,6 +78,7 @@ ASCII = Glyphs(
     beta="b",
     above="^",
     below="v",
+    dot_mark="*",
     braille=False,
 )
 
@@ -84,3 +87,12 @@ ASCII = Glyphs(
 def glyphs() -> Glyphs:
     """The signs for this terminal."""
     return UNICODE if has_unicode(os.environ) else ASCII
+
+
+def shortened(text: str, width: int) -> str:
+    """The text in so many cells, its middle left out: names often differ at their end."""
+    if len(text) <= width:
+        return text
+    gap = "…" if glyphs().braille else "."
+    tail = (width - 1) // 3
+    return text[: width - 1 - tail] + gap + text[-tail:] if tail else text[:width]

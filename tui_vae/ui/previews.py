@@ -36,6 +36,11 @@ class Film:
             for original, reconstruction in zip(self.originals, self.frames[self.position][1], strict=False)
         ]
 
+    @property
+    def both(self) -> list[tuple[bytes, bytes]]:
+        """The originals and the reconstructions of the current frame."""
+        return [(pair.original, pair.reconstruction) for pair in self.pairs if pair.original is not None]
+
     def step(self, by: int) -> bool:
         """Go some frames further, as far as there are any; whether that led anywhere."""
         before, self.position = self.position, max(0, min(self.position + by, len(self.frames) - 1))

@@ -76,11 +76,9 @@ def reached(history: History) -> str:
     if newest is None:
         return f"step {history.step:,}" if history.step else "before its first step"
     best = history.best
-    text = f"epoch {newest.epoch}"
-    if best is not None and best.test.loss is not None:
-        text += f" · best test loss {numbers.metric(best.test.loss, 0)} at epoch {best.epoch}"
-        text += _figures(best)
-    return text
+    if best is None:
+        return f"epoch {newest.epoch}"
+    return f"best test loss {numbers.metric(best.test.loss, 0)} at epoch {best.epoch}{_figures(best)}"
 
 
 def _figures(epoch: EpochEvent) -> str:
@@ -103,7 +101,7 @@ def sentence(history: History, state: str) -> str:
             return f"stopped · r continues it · {reached(history)}"
         case "failed":
             what = error.message if error else reason or "see its trainer.log"
-            return f"failed: {what}" + (f" · {error.hint}" if error and error.hint else " · r tries again")
+            return f"failed: {what} · r tries again" + (f" · {error.hint}" if error and error.hint else "")
         case "crashed":
             return f"its process has died · r {again} · {reached(history)}"
     return ""

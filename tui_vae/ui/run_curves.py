@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -77,8 +78,8 @@ class RunCurves:
     def __getitem__(self, measure: Measure) -> Sources:
         return self._sources[measure.name]
 
-    def read(self, history: History) -> None:
-        """Take over what the history has gained since the last time."""
+    def read(self, history: History, limit: int = sys.maxsize) -> bool:
+        """Take over what the history has gained since the last time, so many steps at most; whether that was all."""
         times, epochs = history.steps["t"], history.epochs
         known, read = self._steps_read, len(self._epochs_read)
         if (
@@ -89,8 +90,9 @@ class RunCurves:
             or (read and epochs[read - 1] is not self._epochs_read[-1])
         ):
             self._start_anew(history)
-        self._read_steps(history)
+        self._read_steps(history, limit)
         self._read_epochs(history)
+        return self._steps_read == len(history.steps)
 
     def _start_anew(self, history: History) -> None:
         self._history = history
@@ -108,8 +110,8 @@ class RunCurves:
             for each in self.measures
         }
 
-    def _read_steps(self, history: History) -> None:
-        first, last = self._steps_read, len(history.steps)
+    def _read_steps(self, history: History, limit: int) -> None:
+        first, last = self._steps_read, min(len(history.steps), self._steps_read + limit)
         if first == last:
             return
         steps = history.steps["step"][first:last]

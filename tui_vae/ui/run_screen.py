@@ -19,8 +19,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui_vae.errors import UserError
+from tui_vae.runs.exports import EXPORTS
 from tui_vae.ui import steering
-from tui_vae.ui.export import EXPORTS, export
+from tui_vae.ui.export import export, file_of
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import HabitsChanged, HistoryChanged
 from tui_vae.ui.session import RunSession
@@ -305,7 +306,7 @@ class RunScreen(Screen[None]):
     def _export(self, what: str | None) -> None:
         for choice in EXPORTS:
             if choice.what == what:
-                self.notify(f"Writing {choice.file_of(self.session.directory).name} …", timeout=2, markup=False)
+                self.notify(f"Writing {file_of(self.session.directory, choice).name} …", timeout=2, markup=False)
                 self.run_worker(self._say(export(self.session.directory, choice)), group="export")
 
     def action_go_on(self) -> None:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
-from textual.widget import Widget
 
-from tui_vae.ui import charts, numbers, runs_marks, runs_overlay, strips
+from tui_vae.ui import charts, numbers, runs_marks, runs_overlay
 from tui_vae.ui.charts import GUTTER
-from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.drawn import Drawn
+from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs_overlay import Measure, Overlay, Series
 
 LEAST_NAME = 4
@@ -24,7 +22,7 @@ LEAST_NAME = 4
 class Sheet:
     """What the chart shows at one moment; `shortest`: no more epochs than the shortest run has.
 
-    `waiting` stands in the middle while there is nothing to draw.
+    `note` is what to beware of; `waiting` stands in the middle while there is nothing to draw.
     """
 
     series: Sequence[Series]
@@ -35,10 +33,10 @@ class Sheet:
     waiting: str = ""
 
 
-class OverlayChart(Widget):
+class OverlayChart(Drawn):
     """Draws a `Sheet`; only the cells that changed are sent to the terminal."""
 
-    ALLOW_SELECT = False
+    PREFIX = "runs"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"runs--{name}" for name in ("label", "grid", "frame", "title", "note", "warning")),
         *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
@@ -47,47 +45,25 @@ class OverlayChart(Widget):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._sheet: Sheet | None = None
-        self._strips: list[Strip] = []
-        self._styles: dict[str, Style] = {}
 
     def show(self, sheet: Sheet) -> None:
         self._sheet = sheet
         self.redraw()
 
-    def redraw(self) -> None:
-        if self._sheet is None or not self._drawable:
-            return
-        before, self._strips = self._strips, self._draw(self._sheet)
-        if len(before) != len(self._strips):
-            self.refresh()
-        elif regions := strips.changed(before, self._strips):
-            self.refresh(*regions)
-
     @property
     def _drawable(self) -> bool:
         return self.display and self.size.width >= GUTTER + 12 and self.size.height >= 4
 
-    def on_resize(self) -> None:
-        self._strips = []
-        self.redraw()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
-        self._strips = []
-        if self.is_attached:
-            self.redraw()
-
-    def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+    def draw(self) -> list[Strip] | None:
+        return None if self._sheet is None or not self._drawable else self._draw(self._sheet)
 
     def _draw(self, sheet: Sheet) -> list[Strip]:
         width, height = self.size.width - 2, self.size.height - 2
-        side = self._segment(glyphs().vertical, "frame")
+        side = (glyphs().vertical, "frame")
         if sheet.waiting:
             text = glyphs().plain(sheet.waiting)[:width].center(width)
             empty = [(" " * width if y != height // 2 else text, "label") for y in range(height)]
-            body = [Strip([side, self._segment(*line), side], width + 2) for line in empty]
+            body = [self.strip([side, line, side]) for line in empty]
             return [self._top(sheet, width, ""), *body, self._bottom(width, None)]
         if sheet.shortest:
             sheet = replace(sheet, series=runs_overlay.cut_to_shortest(sheet.series))
@@ -97,7 +73,10 @@ class OverlayChart(Widget):
             note = f"{glyphs().above}{charts.extreme(overlay.scale.clipped)}"
         if sheet.shortest and not note:
             note = "as far as the shortest"
-        body = [Strip([side, *(self._segment(*span) for span in row), side], width + 2) for row in overlay.rows]
+        body = [self.strip([side, *row, side]) for row in overlay.rows]
+        if sheet.note and len(sheet.note) < width // 2:  # where curves that fall leave room
+            warning = self.strip([(f" {glyphs().plain(sheet.note)} ", "warning"), side])
+            body[0] = Strip.join([body[0].crop(0, width + 2 - warning.cell_length), warning])
         return [self._top(sheet, width, note), *body, self._bottom(width, overlay)]
 
     def _top(self, sheet: Sheet, width: int, note: str) -> Strip:
@@ -107,7 +86,6 @@ class OverlayChart(Widget):
         left = [(f" {title} ", "title")]
         left += [(f"{unit} ", "note")] if unit else []
         left += [(f"{signs.plain(note)} ", "note")] if note else []
-        left += [(f"{signs.plain(sheet.note)} ", "warning")] if sheet.note else []
         while True:
             right = legend(sheet.series, sheet.measure, width - 5 - sum(len(text) for text, _ in left))
             if right or len(left) == 1 or not sheet.series:
@@ -118,7 +96,7 @@ class OverlayChart(Widget):
         rest = width - 2 - sum(len(text) for text, _ in [*left, *right])
         start, end = signs.corners[0] + signs.horizontal, signs.horizontal + signs.corners[1]
         parts = [(start, "frame"), *left, (signs.horizontal * rest, "frame"), *right, (end, "frame")]
-        return self._strip(parts).adjust_cell_length(width + 2, self._style("frame"))
+        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
 
     def _bottom(self, width: int, overlay: Overlay | None) -> Strip:
         """The frame's lower edge, with the epochs in it."""
@@ -131,19 +109,7 @@ class OverlayChart(Widget):
             parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
             at = start + len(label) + 1
         parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
-        return self._strip(parts).adjust_cell_length(width + 2, self._style("frame"))
-
-    def _strip(self, parts: Sequence[tuple[str, str]]) -> Strip:
-        return Strip([self._segment(text, role) for text, role in parts])
-
-    def _segment(self, text: str, role: str) -> Segment:
-        return Segment(text, self._style(role))
-
-    def _style(self, role: str) -> Style:
-        if role not in self._styles:
-            ground = role == "ground"
-            self._styles[role] = self.rich_style if ground else self.get_component_rich_style(f"runs--{role}")
-        return self._styles[role]
+        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
 
 
 def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tuple[str, str]]:
@@ -158,7 +124,7 @@ def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tu
                 parts: list[tuple[str, str]] = []
                 for each, value in zip(all_series, values, strict=True):
                     gap = "  " if parts else ""
-                    text = f"{gap}{runs_marks.sign(each.slot, signs)} {each.name[:length]}{value}"
+                    text = f"{gap}{runs_marks.sign(each.slot, signs)} {shortened(each.name, length)}{value}"
                     parts.append((text, runs_marks.role(each.slot)))
                 return parts
     return []

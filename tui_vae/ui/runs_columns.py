@@ -88,6 +88,9 @@ MOST_FIGURE = 7
 """The rank of the last column that is more important than whole names."""
 
 NAMED = {column.name: column for column in COLUMNS}
+COMPARABLE = ("mse", "bits")
+"""Figures whose lowest is the best of all runs, whatever they minimized."""
+
 SORTABLE = tuple(column for column in COLUMNS if column.key is not None)
 
 
@@ -136,6 +139,12 @@ def sort(records: Iterable[Record], column: Column, reverse: bool) -> list[Recor
     known = [record for record in by_name if values[record.path] is not None]
     known.sort(key=lambda record: values[record.path] or 0, reverse=column.down != reverse)
     return known + [record for record in by_name if values[record.path] is None]
+
+
+def best_of(records: Sequence[Record], column: Column) -> SortKey:
+    """The lowest figure where several runs have one; None where there is nothing to compare."""
+    values = [value for record in records if column.key and isinstance(value := column.key(record), float)]
+    return min(values) if len(values) > 1 else None
 
 
 def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:

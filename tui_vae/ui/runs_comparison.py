@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
 from textual.widget import Widget
 
-from tui_vae.config import PRESETS, RunConfig, options, outside, text_of
+from tui_vae.runs.comparison import Difference, differences, whole
 from tui_vae.ui import runs_marks
-from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs_records import Record
 
 LEAST_VALUE = 8
 """Cells of a column of values, at least."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One option's values, a run each; None where a run's config cannot be read."""
-
-    name: str
-    values: tuple[str | None, ...]
-
-
-def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
-    """The options in which these differ, in the order of the form; the name always does and is left out."""
-    found = []
-    for name in options():
-        values = tuple(None if config is None else text_of(name, getattr(config, name)) for config in configs)
-        if name != "name" and len({value for value in values if value is not None}) > 1:
-            found.append(Difference(outside(name), values))
-    return found
-
-
-def recipe(config: RunConfig) -> RunConfig:
-    """What a run would be of which nothing but the preset was said."""
-    return replace(RunConfig(), preset=config.preset, **PRESETS[config.preset])
 
 
 @dataclass(frozen=True)
@@ -55,7 +32,7 @@ class Comparison(Widget):
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"runs--{name}" for name in ("label", "value", "note")),
+        *(f"runs--{name}" for name in ("label", "value", "other", "note")),
         *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
     }
 
@@ -67,18 +44,19 @@ class Comparison(Widget):
         self._first = 0
 
     def show(self, records: Sequence[Record], slots: Sequence[int]) -> None:
-        """Compare these runs; one alone is compared with its preset."""
+        """Compare these runs; one alone is shown in whole, beside its preset."""
         configs = [record.config for record in records]
         heads = tuple(Head(record.name, slot) for record, slot in zip(records, slots, strict=True))
         known = next((config for config in configs if config is not None), None)
         if len(records) == 1 and known is not None:
-            configs = [known, recipe(known)]
             heads = (*heads, Head(f"preset {known.preset}"))
-        found = differences(configs)
+            found = whole(known)
+        else:
+            found = differences(configs)
         if known is None:
             said = "config.toml cannot be read" if records and records[0].state else ""
         else:
-            said = "" if found else "nothing was changed" if len(records) == 1 else "they were asked for the same"
+            said = "" if found else "they were asked for the same"
         if (heads, found, said) != (self._heads, self._differences, self._said):
             self._heads, self._differences, self._said = heads, found, said
             self._first = 0
@@ -109,11 +87,11 @@ class Comparison(Widget):
         self.scroll_rows(1)
 
     def render(self) -> Text:
-        label, value = self._ink("label"), self._ink("value")
+        label, value, other = self._ink("label"), self._ink("value"), self._ink("other")
         if self._said or not self._heads:
             return Text(self._said, self._ink("note"), no_wrap=True)
         signs, width = glyphs(), self.size.width
-        names = self._names
+        names, alone = self._names, self._heads[-1].slot is None
         fits = max(1, min(len(self._heads), (width - names) // LEAST_VALUE))
         each_width = min(20, (width - names) // fits)
         more = len(self._heads) - fits
@@ -125,8 +103,11 @@ class Comparison(Widget):
             text.append(_cut(sign + head.name, each_width), style)
         for difference in self._differences[self._first : self._first + self._room]:
             text.append("\n" + signs.plain(difference.name).ljust(names), label)
-            for shown in difference.values[:fits]:
-                text.append(_cut(shown or signs.dash, each_width), value)
+            first = difference.values[0]
+            for number, shown in enumerate(difference.values[:fits]):
+                dim = difference.same or (number and (alone or shown == first))
+                bright = other if number or alone else value
+                text.append(_cut(shown or signs.dash, each_width), label if dim else bright)
         below = len(self._differences) - self._first - self._room
         self.border_subtitle = f"{below} more" if below > 0 else ""
         return text
@@ -137,4 +118,4 @@ class Comparison(Widget):
 
 def _cut(text: str, width: int) -> str:
     """The text in a column of this width, a cell free at its end."""
-    return text[: width - 1].ljust(width)
+    return shortened(text, width - 1).ljust(width)

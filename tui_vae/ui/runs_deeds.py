@@ -13,8 +13,9 @@ from tui_vae.config import RunConfig, check_option
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.exports import EXPORTS
 from tui_vae.ui.dialogs import AskNumber, Choose, Confirm
-from tui_vae.ui.export import EXPORTS, export
+from tui_vae.ui.export import export, file_of
 from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.runs_dialogs import AskText
 from tui_vae.ui.runs_records import Record, library
@@ -172,5 +173,5 @@ class Deeds(Widget):
     def _export(self, record: Record, what: str | None) -> None:
         for choice in EXPORTS:
             if choice.what == what:
-                self.notify(f"Writing {choice.file_of(record.directory).name} …", timeout=2, markup=False)
+                self.notify(f"Writing {file_of(record.directory, choice).name} …", timeout=2, markup=False)
                 self._do(export(record.directory, choice))

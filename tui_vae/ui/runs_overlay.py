@@ -77,8 +77,9 @@ def cut_to_shortest(all_series: Sequence[Series]) -> list[Series]:
 
 
 def comparable(records: Sequence[Record], measure: Measure) -> bool:
-    """Whether the figure means the same in all runs: a loss does so only under one objective and one β."""
-    kinds = {(each.config.objective, each.config.beta) for each in records if each.config is not None}
+    """Whether the figure means the same in all runs: a loss does so only where the same is minimized."""
+    configs = [each.config for each in records if each.config is not None]
+    kinds = {(each.objective, each.beta, each.free_bits, each.tc_weight) for each in configs}
     return measure.name != "loss" or len(kinds) < 2
 
 

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from tui_vae.config import command_line
 from tui_vae.ui import raster, runs_overlay
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.messages import OpenRun
+from tui_vae.ui.messages import HabitsChanged, OpenRun
 from tui_vae.ui.runs_chart import OverlayChart, Sheet
 from tui_vae.ui.runs_columns import NAMED, Column, matches, next_column, sort
 from tui_vae.ui.runs_comparison import Comparison
@@ -24,6 +24,7 @@ from tui_vae.ui.runs_overlay import MEASURES
 from tui_vae.ui.runs_records import Record
 from tui_vae.ui.runs_table import Rows, RunsTable, arrow_of
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
 
 REFRESH_SECONDS = 2.0
 READ_SECONDS = 0.3
@@ -106,6 +107,8 @@ class RunsPane(Deeds, can_focus=True):
     def on_mount(self) -> None:
         self.set_class(not glyphs().braille, "-ascii")
         self.query_one("#runs-filter").display = False
+        habits = habits_of(self.app)
+        self.sorted_by, self.reversed = NAMED.get(habits.runs_sort, self.sorted_by), habits.runs_reversed
         self.run_worker(self._keep_up(), group="keep-up")
         self.run_worker(self._prepare(), group="prepare")
 
@@ -190,7 +193,7 @@ class RunsPane(Deeds, can_focus=True):
         down = self.sorted_by.down != self.reversed
         empty = "" if not total else f"no run matches {self.words}"
         table.border_title = "runs"
-        count = f"{len(self.rows)} of {total}" if self.words else f"{total}"
+        count = f"{len(self.rows)} of {total}" if self.words else f"{total} run{'s' * (total != 1)}"
         if len(self.rows) > table.room:
             at = next((at for at, record in enumerate(self.rows, 1) if record.path == self.cursor), 1)
             count = f"{at} in {count}"
@@ -227,7 +230,7 @@ class RunsPane(Deeds, can_focus=True):
         found = [each for each in found if each.newest is not None]
         unread = not records or any(not record.state for record in records)
         waiting = "" if found and self._ready else "…" if unread or not self._ready else "no epoch is finished yet"
-        apart = "" if runs_overlay.comparable(records, self.measure) else "of different objectives"
+        apart = "" if runs_overlay.comparable(records, self.measure) else "objectives differ"
         chart.show(Sheet(found if self._ready else (), self.measure, self.logarithmic, self.shortest, apart, waiting))
 
     # What the keys do
@@ -304,10 +307,16 @@ class RunsPane(Deeds, can_focus=True):
     def _sort(self, column: Column) -> None:
         self.reversed = not self.reversed if column is self.sorted_by else False
         self.sorted_by = column
-        self._show()
+        self._keep_order()
 
     def action_reverse(self) -> None:
         self.reversed = not self.reversed
+        self._keep_order()
+
+    def _keep_order(self) -> None:
+        habits = habits_of(self.app)
+        habits.runs_sort, habits.runs_reversed = self.sorted_by.name, self.reversed
+        self.post_message(HabitsChanged())
         self._show()
 
     def action_filter(self) -> None:

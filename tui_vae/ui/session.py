@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
-from tui_vae.runs.history import History
+from tui_vae.runs.history import History, read_newest
 
 POLL_SECONDS = 0.25
 HOLDER_SECONDS = 1.0
+
+SLICE_SECONDS = 0.1
+"""Of reading a long log in one go: so long does leaving it wait at most."""
+
+HEAD_START = 1.0
+"""Seconds that the panes have to draw the newest figures before the reading of a long log takes the interpreter."""
 
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
@@ -22,7 +29,8 @@ ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 class RunSession:
     """What the app knows of the run on screen.
 
-    The log is read in chunks in a thread and applied on the event loop, so that whoever draws needs no lock.
+    The log is read in chunks in a thread and applied on the event loop, so that whoever draws needs no lock. A long one
+    is first known by its ends, and exchanged for the whole when that has been read aside.
     """
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -30,7 +38,11 @@ class RunSession:
         self.history = History()
         self.holder: Holder | None = directory.holder()
         self.caught_up = False
-        """Whether the log has been read to its end once; before that, the newest state is not known."""
+        """Whether the log has been read to its end once."""
+        self.partial = False
+        """Whether the history is only the two ends of a long log, which tell the newest state and figures."""
+        self.drawn = asyncio.Event()
+        """Set by the pane that has drawn the newest figures."""
         self._tail = LogTail(directory.events)
         self._starting = False
         self._serving: asyncio.Task[object] | None = None
@@ -50,12 +62,19 @@ class RunSession:
         newest = self.history.state.state if self.history.state else "loading"
         if self._starting:
             return "loading"
-        if newest in ("loading", "training", "paused") and self.caught_up and not self.alive:
+        known = self.caught_up or self.partial
+        if newest in ("loading", "training", "paused") and known and not self.alive:
             return "crashed"
         return newest
 
+    @property
+    def share_read(self) -> float:
+        """How much of the log has been read, from 0 to 1."""
+        return 1.0 if self.caught_up else self._tail.share()
+
     async def follow(self, changed: Callable[[], None]) -> None:
         """Keep up with the run for ever, calling `changed` when there is something new, at most 4 times a second."""
+        await self._catch_up(changed)
         told_at, looked_at, news = 0.0, 0.0, False
         while True:
             now = time.monotonic()
@@ -77,6 +96,28 @@ class RunSession:
                 told_at, news = now, False
                 changed()
             await asyncio.sleep(0 if behind else POLL_SECONDS)
+
+    async def _catch_up(self, changed: Callable[[], None]) -> None:
+        """Read a long log: its ends at once, then all of it, aside from what is drawn meanwhile."""
+        newest = await asyncio.to_thread(read_newest, self.directory.events)
+        if newest is None:
+            return
+        if self.holder is None:  # it may have begun since; one that has ended since has a second to be missed
+            await self.look_for_process()
+        self.history, self.partial = newest, True
+        changed()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.drawn.wait(), HEAD_START)
+        whole = History()
+        while not self._tail.at_end():
+            await asyncio.to_thread(self._read_slice, whole)
+            changed()
+        self.history, self.partial = whole, False
+
+    def _read_slice(self, history: History) -> None:
+        began = time.monotonic()
+        while time.monotonic() - began < SLICE_SECONDS and not self._tail.at_end():
+            history.extend(self._tail.read())
 
     async def _read(self) -> list[AnyEvent]:
         return await asyncio.to_thread(self._tail.read)

@@ -23,6 +23,11 @@ class Habits(msgspec.Struct):
     theme: str = ""
     paper: bool = False
     worst_first: bool = False
+    smoothing: float = 0.9
+    log_scale: bool = False
+    x_axis: str = "epochs"
+    runs_sort: str = ""
+    runs_reversed: bool = False
     marks: dict[str, list[int]] = msgspec.field(default_factory=dict)
     """Test images that were marked, by the path of the run."""
 

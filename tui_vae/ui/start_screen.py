@@ -1,4 +1,4 @@
-"""The first screen without a run: start the default with one key, or open a run that is there."""
+"""The first screen without a run: start a recipe with one key, or open a run that is there."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_vae.config import RunConfig
+from tui_vae.config import make_config, options
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.summary import RunSummary, summarize
+from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.image_pairs import ImagePairs
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.terminal import legible
 
-TRAIN = "train"
+TRAIN, DESCRIBE, RUN = "train:", "describe", "run:"
+"""What the ids of the options begin with."""
+
+REST_SECONDS = 0.15
+"""How long the cursor rests on a run before its images are sent."""
+
 COLOURS = {
     "training": "success",
     "paused": "warning",
@@ -46,21 +54,35 @@ def run_line(summary: RunSummary, name_width: int, colours: dict[str, str]) -> T
     """A run in one line of columns."""
     glyph = glyphs().states.get(summary.state, " ")
     epochs = f"{summary.epochs}/{summary.planned}" if summary.planned else glyphs().dash
-    loss = glyphs().dash if summary.test_loss is None else f"{summary.test_loss:,.1f}"
+    bits = glyphs().dash if summary.elbo_bpd is None else f"{summary.elbo_bpd:.3f}"
+    figures = f"{epochs:>9}{numbers.metric(summary.test_loss, 10)}{numbers.metric(summary.mse, 9)}{bits:>9}"
     return Text.assemble(
         (f"{summary.name:<{name_width}}  ", colours["emphasis"]),
         (f"{glyph} {summary.state:<9}", colours[COLOURS.get(summary.state, "note")]),
-        (f"{epochs:>9}", colours["foreground"]),
-        (f"{loss:>12}", colours["foreground"]),
-        (f"{age(summary.age):>13}", colours["note"]),
+        (glyphs().plain(figures), colours["foreground"]),
+        (f"{age(summary.age):>12}", colours["note"]),
         no_wrap=True,
         overflow="crop",
     )
 
 
 def heading(name_width: int, colours: dict[str, str]) -> Text:
-    columns = f"{'run':<{name_width}}  {'state':<11}{'epochs':>9}{'test loss':>12}{'':>13}"
+    columns = f"{'run':<{name_width}}  {'state':<11}{'epochs':>9}{'test loss':>10}{'mse':>9}{'bits/px':>9}{'':>12}"
     return Text(columns, colours["label"], no_wrap=True, overflow="crop")
+
+
+def recipe_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
+    """A recipe in one line: its network, what it minimizes, how long it trains."""
+    config = make_config({"preset": preset})
+    network = "-".join(map(str, (*config.hidden, config.latent_dim))) if config.model == "mlp" else config.model
+    epochs = f"{config.epochs} epochs"
+    return Text.assemble(
+        ("train ", colours["foreground"]),
+        (f"{preset:<{name_width}}  ", colours["emphasis"]),
+        (legible(f"{network} · {config.objective} · {epochs}"), colours["note"]),
+        no_wrap=True,
+        overflow="crop",
+    )
 
 
 class RunList(OptionList):
@@ -75,6 +97,7 @@ class StartScreen(Screen[None]):
     """Lists the runs, newest first, below the one thing a newcomer wants."""
 
     CSS_PATH = "start.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall"), (56, "-huge")]  # noqa: RUF012
     help_title = "Start"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "app.new_run", "new run", id="start.new", tooltip="Describe and start a new run"),
@@ -89,7 +112,8 @@ class StartScreen(Screen[None]):
         with Vertical(id="start"):
             yield Static("tui-vae", id="start-name")
             yield Static("train a variational autoencoder and watch it learn, in this terminal", id="start-what")
-            yield RunList(self._train_option(), id="start-list", compact=True)
+            yield RunList(*self._recipes(), id="start-list", compact=True)
+            yield ImagePairs(id="start-images")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -98,13 +122,15 @@ class StartScreen(Screen[None]):
         options.focus()
         self._list_runs()
 
-    def _train_option(self) -> Option:
-        config = RunConfig()
-        text = Text.assemble(
-            ("train the default on FashionMNIST", self.app.theme_variables["emphasis"]),
-            (f"   {config.epochs} epochs", self.app.theme_variables["note"]),
-        )
-        return Option(text, id=TRAIN)
+    def _recipes(self) -> list[Option]:
+        colours = self.app.theme_variables
+        presets = options()["preset"].choices
+        width = max(map(len, presets))
+        describe = Text.assemble(("describe a run ", colours["foreground"]), (legible("…"), colours["note"]))
+        return [
+            *(Option(recipe_line(preset, width, colours), id=f"{TRAIN}{preset}") for preset in presets),
+            Option(describe, id=DESCRIBE),
+        ]
 
     @work(exclusive=True)
     async def _list_runs(self) -> None:
@@ -117,13 +143,31 @@ class StartScreen(Screen[None]):
         self._runs = {run.name: run for run in runs}
         colours = self.app.theme_variables
         width = max(len(run.name) for run in runs)
-        lines = [Option(run_line(summary, width, colours), id=f"run:{summary.name}") for summary in summaries]
-        options = self.query_one(RunList)
-        options.add_options([Option("", disabled=True), Option(heading(width, colours), disabled=True), *lines])
+        lines = [Option(run_line(summary, width, colours), id=f"{RUN}{summary.name}") for summary in summaries]
+        listed = self.query_one(RunList)
+        listed.add_options([Option("", disabled=True), Option(heading(width, colours), disabled=True), *lines])
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        self._show_images(self._runs.get((event.option_id or "").removeprefix(RUN)))
+
+    @work(exclusive=True, group="images")
+    async def _show_images(self, run: RunDirectory | None) -> None:
+        """What the highlighted run makes of its preview images, as it saved them last."""
+        strip = self.query_one(ImagePairs)
+        if run is None:
+            strip.show_pairs([])
+            return
+        await asyncio.sleep(REST_SECONDS)
+        from tui_vae.ui.previews import read_film
+
+        film = await asyncio.to_thread(read_film, run.previews, (), newest_only=True)
+        strip.show_pairs(film.both)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         chosen = event.option_id or ""
-        if chosen == TRAIN:
-            self.post_message(StartRun(RunConfig()))
+        if chosen == DESCRIBE:
+            self.app.run_worker(self.app.run_action("new_run"))
+        elif chosen.startswith(TRAIN):
+            self.post_message(StartRun(make_config({"preset": chosen.removeprefix(TRAIN)})))
         else:
-            self.post_message(OpenRun(self._runs[chosen.removeprefix("run:")]))
+            self.post_message(OpenRun(self._runs[chosen.removeprefix(RUN)]))

@@ -16,7 +16,6 @@ from textual.widget import Widget
 from tui_vae.runs.hardware import NOTHING, Load, Sampler
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers, progress, strips
-from tui_vae.ui.glimpse import Glimpse
 from tui_vae.ui.glyphs import Glyphs, glyphs
 from tui_vae.ui.session import RunSession
 
@@ -122,7 +121,6 @@ class StatusLine(Widget):
     def __init__(self, session: RunSession) -> None:
         super().__init__()
         self.session = session
-        self.glimpse = Glimpse(session)
         self._load = NOTHING
         self._sampler: Sampler | None = None
         self._state, self._drawn_at = "", 0.0
@@ -132,11 +130,6 @@ class StatusLine(Widget):
     def on_mount(self) -> None:
         self.set_interval(1.0, self._tick)
         self.set_interval(LOAD_SECONDS, self._look_at_device)
-        self.run_worker(self._look_ahead())
-
-    async def _look_ahead(self) -> None:
-        await self.glimpse.look()
-        self.refresh_history()
 
     def _tick(self) -> None:
         if self.session.alive:
@@ -159,7 +152,7 @@ class StatusLine(Widget):
 
     def refresh_history(self) -> None:
         """Take over what changed."""
-        history, name, state = self.glimpse.history, self.session.name, self.glimpse.state
+        history, name, state = self.session.history, self.session.name, self.session.state
         now = time.monotonic()
         if state == self._state and now - self._drawn_at < QUIET_SECONDS:
             return

@@ -11,6 +11,7 @@ _TRUE_COLOUR_TERMINALS = ("alacritty", "foot", "ghostty", "xterm-ghostty", "wezt
 
 _PLAIN = str.maketrans(
     {"β": "b", "·": "*", "½": "1/2 ", "¼": "1/4", "±": "+-", "◂": "<", "…": "...", "‹": "<", "›": ">", "×": "x",
+     "Σ": "sum ", "γ": "gamma", "λ": "lambda", "\N{COMBINING CIRCUMFLEX ACCENT}": "^",
      "←": "<-", "→": "->", "↑": "up", "↓": "down", "−": "-", "–": "-"}
 )  # fmt: skip
 

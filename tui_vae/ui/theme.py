@@ -31,6 +31,7 @@ DARK = Theme(
     variables={
         "bar": "#1c1c1c",
         "frame": "#3a3a3a",
+        "chosen": "#303030",
         "quiet": "#4e4e4e",
         "label": "#767676",
         "note": "#9e9e9e",
@@ -39,6 +40,10 @@ DARK = Theme(
         "train-series": "#5fafd7",
         "band": "#3a3a3a",
         "latent": "#af87ff",
+        "series-0": "#ffaf5f",
+        "series-1": "#87afff",
+        "series-2": "#afffff",
+        "series-3": "#af5f87",
         "on-accent": "#121212",
         "block-cursor-background": "#ffaf5f",
         "block-cursor-foreground": "#121212",
@@ -85,6 +90,7 @@ LIGHT = Theme(
     variables={
         "bar": "#e4e4e4",
         "frame": "#bcbcbc",
+        "chosen": "#d0d0d0",
         "quiet": "#a8a8a8",
         "label": "#767676",
         "note": "#585858",
@@ -93,6 +99,10 @@ LIGHT = Theme(
         "train-series": "#005f87",
         "band": "#c6c6c6",
         "latent": "#5f00af",
+        "series-0": "#af5f00",
+        "series-1": "#0087d7",
+        "series-2": "#000087",
+        "series-3": "#5f0000",
         "on-accent": "#eeeeee",
         "block-cursor-background": "#af5f00",
         "block-cursor-foreground": "#eeeeee",
@@ -130,6 +140,8 @@ _OF_SIXTEEN = {
     **{"#ffaf5f": "#ffff55", "#5fafd7": "#55ffff", "#87d787": "#55ff55", "#ffd75f": "#ffff55", "#ff5f5f": "#ff5555"},
     **{"#af5f00": "#aa5500", "#005f87": "#0000aa", "#008700": "#00aa00", "#875f00": "#aa5500", "#d70000": "#aa0000"},
     **{"#af87ff": "#ff55ff", "#5f00af": "#aa00aa"},
+    **{"#87afff": "#5555ff", "#afffff": "#55ffff", "#af5f87": "#ff55ff"},
+    **{"#0087d7": "#0000aa", "#000087": "#aa00aa", "#5f0000": "#aa0000"},
 }
 """What the accents become in 16 colours; left to Rich, most of them turn grey."""
 
@@ -165,7 +177,8 @@ def _few(level: int) -> int:
 DEFAULT_VARIABLES = {
     name: DARK.variables[name]
     for name in (
-        *("bar", "frame", "quiet", "label", "note", "emphasis"),
+        *("bar", "frame", "chosen", "quiet", "label", "note", "emphasis"),
         *("test-series", "train-series", "band", "latent", "on-accent"),
+        *("series-0", "series-1", "series-2", "series-3"),
     )
 }

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.geometry import Size
@@ -18,14 +18,16 @@ from textual.widgets import Static
 from tui_vae.runs.history import History
 from tui_vae.ui import axis, charts, numbers, progress, raster, run_curves
 from tui_vae.ui.axis import UNITS, UnitName, Window
-from tui_vae.ui.chart_widget import ChartWidget, Sheet
+from tui_vae.ui.chart_widget import ChartWidget, Sheet, Value
 from tui_vae.ui.epoch_table import EpochTable
-from tui_vae.ui.glimpse import Glimpse
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.log_pane import LogPane
+from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.preview_strip import PreviewStrip
 from tui_vae.ui.run_curves import MEASURES, SMOOTHINGS, VIEWS, Measure, RunCurves
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
+from tui_vae.ui.train_keys import BINDINGS
 
 Arrangement = Literal["columns", "stacked", "beside", "compact"]
 ARRANGEMENTS: tuple[Arrangement, ...] = ("columns", "stacked", "beside", "compact")
@@ -35,6 +37,9 @@ BARS = Size(0, 3)
 
 ANSWER_SECONDS = 5.0
 """How long the settings stand in the headline after a key has changed one of them."""
+
+MOST_STEPS = 50_000
+"""Steps that are read in one go, so that keys are answered while the curves of a long run are made."""
 
 TABLE_WIDTH = 34
 """Cells that the table of epochs has at least, beside images of half size."""
@@ -60,49 +65,17 @@ class Headline(Static):
 class TrainPane(Widget):
     """Reads the session's history when told that it changed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("z", "zoom", "zoom", id="train.zoom", tooltip="Show the chosen panel alone, and back"),
-        Binding("l", "log_scale", "log scale", id="train.log", tooltip="Logarithmic or linear y axes"),
-        Binding("m", "smoothing", "smooth", id="train.smooth", show=False,
-                tooltip="How strongly the train curve is smoothed"),
-        Binding("v", "other_charts", "other charts", id="train.view",
-                tooltip="ELBO, learning rate, β and images/s instead of the losses, and back"),
-        Binding("t", "x_axis", "x axis", id="train.axis", show=False,
-                tooltip="Count the x axis in epochs, steps or wall time"),
-        Binding("i", "magnify(0.5)", "closer", id="train.closer", show=False,
-                tooltip="Look closer at the curves, around the cursor or the newest step; then they hold still"),
-        Binding("o", "magnify(2)", "wider", id="train.wider", show=False, tooltip="Show twice as much of the x axis"),
-        Binding("comma,ctrl+left", "pan(-1)", "earlier", id="train.earlier", show=False,
-                tooltip="Move the window on the curves to earlier steps"),
-        Binding("full_stop,ctrl+right", "pan(1)", "later", id="train.later", show=False,
-                tooltip="Move the window on the curves to later steps"),
-        Binding("f,0,home", "follow", "follow", id="train.follow", show=False,
-                tooltip="Show the whole run again and follow its newest values"),
-        Binding("w", "log", "log", id="train.warnings",
-                tooltip="Warnings, errors and the trainer's own output, and back"),
-        Binding("left", "cursor(-1)", "read", id="train.left", key_display="← →",
-                tooltip="Move the cursor that reads the curves to the left"),
-        Binding("right", "cursor(1)", "read", id="train.right", show=False,
-                tooltip="Move the cursor that reads the curves to the right"),
-        Binding("shift+left", "cursor(-10)", "read", id="train.far-left", show=False,
-                tooltip="Move the cursor ten columns to the left"),
-        Binding("shift+right", "cursor(10)", "read", id="train.far-right", show=False,
-                tooltip="Move the cursor ten columns to the right"),
-        Binding("tab", "next_panel(1)", "next panel", id="train.next", show=False, tooltip="Choose the next panel"),
-        Binding("shift+tab", "next_panel(-1)", "previous panel", id="train.previous", show=False,
-                tooltip="Choose the previous panel"),
-        Binding("escape", "back", "back", id="train.back", show=False,
-                tooltip="Leave the log, the cursor, then the zoom"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
 
     def __init__(self, session: RunSession) -> None:
         super().__init__()
         self.session = session
-        self.glimpse = Glimpse(session)
-        self.views = [RunCurves(measures) for measures in VIEWS]
+        self.habits = habits_of(self.app)
+        smoothing = self.habits.smoothing if self.habits.smoothing in SMOOTHINGS else SMOOTHINGS[0]
+        self.views = [RunCurves(measures, smoothing) for measures in VIEWS]
         self.curves = self.views[0]
-        self.logarithmic = False
-        self.unit: UnitName = UNITS[0]
+        self.logarithmic = self.habits.log_scale
+        self.unit: UnitName = next((unit for unit in UNITS if unit == self.habits.x_axis), UNITS[0])
         self.window: Window | None = None
         """The part of the run that the charts hold still on; None while they follow it."""
         self.cursor: float | None = None
@@ -136,9 +109,11 @@ class TrainPane(Widget):
         self.run_worker(self._prepare())
 
     async def _prepare(self) -> None:
-        await asyncio.gather(asyncio.to_thread(raster.preload), self.glimpse.look())
+        await asyncio.to_thread(raster.preload)
         self._ready = True
         self.refresh_history()
+        if self.session.partial:
+            self.call_after_refresh(self.session.drawn.set)
 
     def on_resize(self, event: events.Resize) -> None:
         self._drawn = None
@@ -151,7 +126,6 @@ class TrainPane(Widget):
             self.set_class(each == chosen, f"-{each}")
         pairs = max(2, min(8, (size.width - TABLE_WIDTH - 1) // 15))
         self.query_one(PreviewStrip).styles.width = 15 * pairs + 1 if chosen == "stacked" else "1fr"
-        self.set_class(size.width >= 190, "-three-pairs")
 
     def on_show(self) -> None:
         self.call_after_refresh(self.refresh_history)
@@ -160,11 +134,14 @@ class TrainPane(Widget):
         """Show what the history tells now. What did not change on the screen is not sent to the terminal."""
         if not self._ready or not self.is_attached or not self.size:
             return
-        history = self.glimpse.history
-        if self.glimpse.partial and history is self._drawn:  # the ends of a long log, while all of it is read
+        history = self.session.history
+        if self.session.partial and history is self._drawn:  # the ends of a long log, while all of it is read
+            self._show_headline()
             return
         self._drawn = history
-        self.curves.read(history)
+        if not self.curves.read(history, MOST_STEPS):
+            self.call_later(self.refresh_history)
+            return
         self._measure()
         self._show_headline()
         if self.has_class("-log"):
@@ -172,59 +149,59 @@ class TrainPane(Widget):
             return
         self._show_charts()
         best = history.best
-        self.query_one(EpochTable).show(history.epochs, best.epoch if best else 0)
+        self.query_one(EpochTable).show(history.epochs, best.epoch if best else 0, self._waiting_for("epoch"))
         self.query_one(PreviewStrip).refresh_history()
 
     def _measure(self) -> None:
         """Lay out the x axis anew."""
-        history, label = self.glimpse.history, 10 if self.unit == "time" else 7
+        history, label = self.session.history, 10 if self.unit == "time" else 7
         ticks = max(2, self._leading_chart.plot_width // label)
         self._whole = self._axis = axis.whole(history, self.unit, ticks)
         if self.window is not None:
             self._axis = axis.part(history, self.unit, self.window, ticks)
 
     def _show_charts(self) -> None:
-        controls = run_curves.control_marks(self.glimpse.history)
+        controls = run_curves.control_marks(self.session.history)
         for measure, chart in zip(self.curves.measures, self.query(ChartWidget), strict=True):
             if not chart.is_on_screen:
                 continue
             sources = self.curves[measure]
-            waiting = ""
-            if sources.empty():
-                unit = "step" if measure.by_step else "epoch"
-                waiting = f"after the first {unit}" if self.session.alive else f"no {unit} yet"
+            waiting = self._waiting_for("step" if measure.by_step else "epoch") if sources.empty() else ""
             values = self._values(measure)
             notes = self._notes(measure)
             chart.show(Sheet(measure.title, sources, controls, self._axis, values, self.logarithmic, self.cursor,
                              notes, waiting))  # fmt: skip
 
+    def _waiting_for(self, unit: str) -> str:
+        return f"after the first {unit}" if self.session.alive else f"no {unit} yet"
+
     def _notes(self, measure: Measure) -> tuple[str, ...]:
         notes = ["held"] if self.window is not None else []
-        if measure.by_step and measure.smoothed:
+        if measure.by_step and measure.smoothed and self.cursor is None:  # which reads the raw value besides
             notes.append(f"EMA {self.curves.smoothing:g}" if self.curves.smoothing else "raw")
         return tuple(notes)
 
-    def _values(self, measure: Measure) -> list[tuple[str, str]]:
+    def _values(self, measure: Measure) -> list[Value]:
         """The newest values for a chart's frame, or those under the cursor, there also as they were reported."""
         sources, signs, reading = self.curves[measure], glyphs(), self.cursor is not None
         at = self._newest if self.cursor is None else self.cursor
-        values: list[tuple[str, str]] = [(f"{self._axis.text(at)}  ", "title")] if reading else []
-        train = " train" if measure.by_epoch else ""
+        values = [Value(self._axis.text(at), "", "", "title")] if reading else []
+        train = "train" if measure.by_epoch else ""
         if sources.steps is not None:
             read = sources.steps.at(at)
             if read is not None:
                 if reading and sources.steps.smoothing:
-                    values.append((f"raw {measure.text(read.raw)}  ", "label"))
-                values.append((f"{signs.horizontal}{train} {measure.text(read.smooth)}  ", "train"))
+                    values.append(Value("", "raw", measure.text(read.raw), "label"))
+                values.append(Value(signs.horizontal, train, measure.text(read.smooth), "train"))
         elif (point := charts.nearest(sources.train_epochs, at)) is not None:
-            values.append((f"{signs.train} train {measure.text(point[1])}  ", "train"))
+            values.append(Value(signs.train, train, measure.text(point[1]), "train"))
         if (point := charts.nearest(sources.test_epochs, at)) is not None:
-            values.append((f"{signs.test} test {measure.text(point[1])}", "test"))
+            values.append(Value(signs.test, "test", measure.text(point[1]), "test"))
         return values
 
     @property
     def _newest(self) -> float:
-        return float(self.glimpse.history.step)
+        return float(self.session.history.step)
 
     def _show_headline(self) -> None:
         role, text = self._headline()
@@ -237,9 +214,9 @@ class TrainPane(Widget):
 
     def _headline(self) -> tuple[str, str]:
         """The role and the text of what is to be said first."""
-        history, state = self.glimpse.history, self.glimpse.state
-        if self.glimpse.partial:
-            return "loading", "reading the log…"
+        history, state = self.session.history, self.session.state
+        if not self.session.caught_up:
+            return "loading", f"reading the log… {self.session.share_read:.0%}"
         settings, sentence = self._settings(), progress.sentence(history, state)
         answering = bool(settings) and time.monotonic() < self._answer_until
         if self.cursor is not None and not answering:
@@ -255,11 +232,11 @@ class TrainPane(Widget):
         return ("warning", f"{warning} · w shows the log") if warning else ("settings", settings)
 
     def _place_of_the_cursor(self) -> str:
-        history, at = self.glimpse.history, self.cursor or 0.0
+        history, at = self.session.history, self.cursor or 0.0
         return " · ".join(axis.whole(history, name).text(at) for name in UNITS)
 
     def _settings(self) -> str:
-        steps = self.glimpse.history.steps
+        steps = self.session.history.steps
         if not len(steps):
             return ""
         smoothing = f"smoothed {self.curves.smoothing:g}" if self.curves.smoothing else "not smoothed"
@@ -272,7 +249,10 @@ class TrainPane(Widget):
         return " · ".join(words)
 
     def _answer(self) -> None:
-        """Show what a key has changed, and for a while the settings, whatever else there is to say."""
+        """Show what a key has changed, keep it, and show for a while the settings, whatever else there is to say."""
+        self.habits.smoothing, self.habits.log_scale = self.curves.smoothing, self.logarithmic
+        self.habits.x_axis = self.unit
+        self.post_message(HabitsChanged())
         self._answer_until = time.monotonic() + ANSWER_SECONDS
         self.refresh_history()
         self.set_timer(ANSWER_SECONDS + 0.1, self._show_headline)
@@ -361,6 +341,10 @@ class TrainPane(Widget):
     def action_zoom(self) -> None:
         focused = self.screen.focused
         self._zoom(None if self.zoomed else focused if focused in self.panels else self.panels[0])
+
+    def action_gallery(self) -> None:
+        stops: list[Widget | None] = [self.query_one(PreviewStrip), self.query_one(EpochTable), None]
+        self._zoom(stops[(stops.index(self.zoomed) + 1) % 3] if self.zoomed in stops else stops[0])
 
     def action_back(self) -> None:
         if self.has_class("-log"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tui_vae.core.datasets import Bytes, Indices, load
-from tui_vae.core.sources import DatasetError, get_info
+from tui_vae.core.published import DatasetError, get_info
 
 PER_CLASS = {"train": 500, "test": 100}
 

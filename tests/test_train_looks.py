@@ -1,0 +1,158 @@
+"""What stands beside the curves: preview images, marked ones, the table; and what is remembered of the settings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_run import SIDE, FakeProcess, blurred, images, make_run
+from piloting import in_event_loop, until
+from textual.geometry import Size
+from textual.pilot import Pilot
+
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import StateEvent
+from tui_vae.ui import preview_strip
+from tui_vae.ui.application import TuiVae
+from tui_vae.ui.chart_widget import ChartWidget, Value
+from tui_vae.ui.epoch_table import EpochTable
+from tui_vae.ui.image_pairs import Grid, grid
+from tui_vae.ui.preview_strip import PreviewStrip
+from tui_vae.ui.settings import read_habits
+from tui_vae.ui.train_pane import TrainPane
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+@pytest.fixture
+def live(run: RunDirectory) -> Iterator[FakeProcess]:
+    with FakeProcess(run, "train", step=800) as process:
+        process.log(StateEvent(state="training"))
+        yield process
+
+
+async def strip_of(app: TuiVae, pilot: Pilot[str]) -> PreviewStrip:
+    """The strip, once it shows images."""
+    await until(pilot, lambda: bool(app.screen.query(PreviewStrip)))
+    strip = app.screen.query_one(PreviewStrip)
+    await until(pilot, lambda: bool(strip._pairs))
+    return strip
+
+
+def words(app: TuiVae) -> str:
+    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+
+
+@in_event_loop
+async def test_the_strip_is_of_the_newest_weights_and_ends_on_the_last(
+    run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview_strip, "SECONDS", 0.5)
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(160, 48)) as pilot:
+        strip = await strip_of(app, pilot)
+        assert strip._pairs[1] == (images()[1], blurred(images()[1], 800)) and len(strip._pairs) == 10
+        # Its last step and its end come together, sooner after the images than these are asked for again.
+        live.step = 940
+        live.log(StateEvent(state="stopped"))
+        live.mode = "serve"
+        live._lock.change_mode("serve")
+        await until(pilot, lambda: strip._pairs[1][1] == blurred(images()[1], 940))
+        assert strip.border_title == preview_strip.TITLE
+
+
+@in_event_loop
+async def test_a_strip_never_goes_back_to_older_saved_images(run: RunDirectory) -> None:
+    process = FakeProcess(run, "train", step=800)
+    process.log(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        strip = await strip_of(app, pilot)
+        process.die()
+        await until(pilot, lambda: app.session is not None and app.session.state == "crashed")
+        strip._asked_at = 0.0
+        strip.refresh_history()
+        await pilot.pause(0.3)
+        assert strip._pairs[1][1] == blurred(images()[1], 800)  # saved are those of step 705
+
+
+@in_event_loop
+async def test_marked_images_take_the_place_of_the_fixed_ones(run: RunDirectory, live: FakeProcess) -> None:
+    app = TuiVae(run.path.parent, run)
+    app.habits.mark(run.path, [33, 5])
+    async with app.run_test(size=(160, 48)) as pilot:
+        strip = await strip_of(app, pilot)
+        await until(pilot, lambda: "marked images: original above, reconstruction below" in words(app))
+        assert [original for original, _ in strip._pairs] == [images()[33], images()[5]]
+        app.habits.mark(run.path, [])
+        strip._asked_at = 0.0
+        strip.refresh_history()
+        await until(pilot, lambda: len(strip._pairs) == 10 and strip.border_title == preview_strip.TITLE)
+
+
+@in_event_loop
+async def test_without_a_process_to_ask_marks_change_nothing(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    app.habits.mark(run.path, [33, 5])
+    async with app.run_test(size=(160, 48)) as pilot:
+        strip = await strip_of(app, pilot)
+        assert strip.border_title == preview_strip.TITLE
+        assert strip._pairs[9] == (images()[9], blurred(images()[9], 705))
+
+
+@in_event_loop
+async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "● " in words(app))
+        assert "g images" in words(app)
+        await pilot.press("g")
+        await until(pilot, lambda: "1–5 of 10, ↑ ↓ others" in words(app))
+        strip = app.screen.query_one(PreviewStrip)
+        await pilot.press("down")
+        await until(pilot, lambda: "6–10 of 10" in words(app))
+        assert next(iter(strip.tiles(strip.size))).lines == strip.pen.image(images()[5], 1)
+        await pilot.press("down")
+        assert strip._first == 5
+        await pilot.press("g")
+        await until(pilot, lambda: "train loss" in words(app) and "reconstruction below" not in words(app))
+        assert app.screen.query_one(TrainPane).zoomed is app.screen.query_one(EpochTable)
+        await pilot.press("g")
+        await until(pilot, lambda: "accuracy" in words(app))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "The preview images alone" in words(app))
+
+
+@in_event_loop
+async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> None:
+    async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "EMA 0.9" in words(app))
+        await pilot.press("m", "l", "t")
+        await until(pilot, lambda: "log EMA 0.97" in words(app) and read_habits().x_axis == "steps")
+    async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log EMA 0.97" in words(app))
+        pane = app.screen.query_one(TrainPane)
+        assert (pane.curves.smoothing, pane.logarithmic, pane.unit) == (0.97, True, "steps")
+
+
+def test_the_wall_of_images_fits_all_of_them_where_it_can() -> None:
+    assert grid(Size(57 + 2, 29), 8) == Grid(1, 4, 2, 1)
+    assert grid(Size(240, 30), 8) == Grid(2, 8, 1, 0)
+    assert grid(Size(158, 42), 8, large=True) == Grid(2, 5, 1, 0)
+    assert grid(Size(78, 18), 8, large=True).scale == 1
+    for width in range(10, 250, 7):
+        for height in range(4, 70, 3):
+            layout = grid(Size(width, height), 8)
+            assert layout.capacity >= 1
+            side = SIDE // 2 * layout.scale
+            assert layout.columns == 1 or layout.columns * (side + 1) - 1 <= width
+            assert layout.rows == 1 or layout.rows * (side + layout.gap) - layout.gap <= height
+
+
+def test_values_keep_their_places_and_stand_close_to_their_signs() -> None:
+    texts = [Value("●", "test", number, "test").text(word=True) for number in (" −1267", "−126.7", " 0.123")]
+    assert texts == [" ● test −1267", "● test −126.7", " ● test 0.123"]
+    assert Value("●", "test", " 27.1", "test").text(word=False) == " ● 27.1"
+    assert Value("", "raw", "27.1", "label").text(word=False) == "raw 27.1"

@@ -1,0 +1,34 @@
+"""A run's decoder as an ONNX file, for programs without PyTorch."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from tui_vae.cli.look import note
+from tui_vae.errors import UserError
+from tui_vae.runs.directory import RunDirectory
+
+NEEDED = ("onnx", "onnxscript")
+
+
+def decoder_onnx(directory: RunDirectory, which: str | None = None) -> bytes:
+    """z `(N, latent_dim)` float32 → image `(N, 1, height, width)` float32 in [0, 1], for any N.
+
+    Raises:
+        UserError: the packages that write ONNX are not installed.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        hint = f"install it: pip install {' '.join(NEEDED)}"
+        raise UserError(f"an ONNX file cannot be written without {' and '.join(missing)}", hint)
+    import tui_vae
+    from tui_vae.core.onnx_decoder import as_onnx
+    from tui_vae.trainer.workbench import open_run
+
+    bench, progress = open_run(directory, which, note)
+    height, width = bench.dataset.test_images.shape[1:]
+    facts = {
+        "run": directory.name, "dataset": bench.dataset.name, "epoch": str(progress.evaluated),
+        "step": str(progress.step), "tui-vae": tui_vae.__version__,
+    }  # fmt: skip
+    return as_onnx(bench.model, height, width, facts)

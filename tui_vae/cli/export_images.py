@@ -1,0 +1,126 @@
+"""What a run's network makes of images and of latents: arrays of the whole test set, and sheets to look at."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tui_vae.cli.look import note
+from tui_vae.errors import UserError
+from tui_vae.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Image8 = NDArray[np.uint8]
+
+PAIRS_A_CLASS = 6
+GAP, SCALE = 2, 2
+"""Pixels between images, before each pixel becomes a square of SCALE × SCALE."""
+
+
+def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> bytes:
+    """The whole test set in order; `reconstruction` is the decoder at z = μ, float32 in [0, 1]."""
+    import numpy as np
+
+    from tui_vae.core.metrics import reconstruct
+    from tui_vae.trainer.workbench import open_run
+
+    bench, _ = open_run(directory, which, note)
+    result = reconstruct(bench.model, bench.test)
+    originals = bench.dataset.test_images
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        index=np.arange(len(originals), dtype=np.int64),
+        label=bench.dataset.test_labels.astype(np.int64),
+        original=originals,
+        reconstruction=result.images.cpu().numpy().reshape(originals.shape),
+        mu=result.mu.cpu().numpy(),
+        logvar=result.logvar.cpu().numpy(),
+    )
+    return buffer.getvalue()
+
+
+def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
+    """A row a class: its first test images, each original with its reconstruction to the right."""
+    import numpy as np
+    import torch
+
+    from tui_vae.core.metrics import reconstruct
+    from tui_vae.trainer.workbench import open_run
+
+    bench, _ = open_run(directory, which, note)
+    labels, originals = bench.dataset.test_labels, bench.dataset.test_images
+    height, width = originals.shape[1:]
+    rows = []
+    for label in range(len(bench.dataset.classes)):
+        chosen = np.flatnonzero(labels == label)[:PAIRS_A_CLASS]
+        if not len(chosen):
+            continue
+        made = reconstruct(bench.model, bench.test[torch.from_numpy(chosen).to(bench.device)]).images
+        pixels = (made * 255).round().to(torch.uint8).cpu().numpy().reshape(-1, height, width)
+        rows.append([np.concatenate(pair, axis=1) for pair in zip(originals[chosen], pixels, strict=True)])
+    return _png(_sheet(rows, between=2 * GAP), f"originals and reconstructions of run {directory.name}")
+
+
+def samples_png(directory: RunDirectory, which: str | None, count: int, prior: bool, seed: int) -> bytes:
+    """Decoded latents in a square: from the Gaussian fitted to the encoder's z, or from the prior N(0, I).
+
+    The same checkpoint, device and seed give the same image.
+
+    Raises:
+        UserError: no Gaussian fits, as the encoder has diverged.
+    """
+    import torch
+
+    from tui_vae.core.sampling import decode, fit_gaussian
+    from tui_vae.trainer.workbench import open_run
+
+    bench, progress = open_run(directory, which, note)
+    generator = torch.Generator().manual_seed(seed)
+    if prior:
+        z = torch.randn(count, bench.model.latent_dim, generator=generator)
+    else:
+        try:
+            z = fit_gaussian(bench.model, bench.subset).draw(count, generator)
+        except RuntimeError:
+            hint = "sample from the prior with --prior, or take --checkpoint best"
+            raise UserError(f"no Gaussian fits the latents of {directory.name!r}: it has diverged", hint) from None
+    made = (decode(bench.model, z.to(bench.device)) * 255).round().to(torch.uint8).cpu().numpy()
+    images = made.reshape(-1, *bench.dataset.test_images.shape[1:])
+    columns = math.ceil(math.sqrt(count))
+    rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
+    source = "the prior N(0, I)" if prior else "the Gaussian fitted to the encoder's z"
+    words = f"samples of run {directory.name}, step {progress.step}, from {source}, seed {seed}"
+    return _png(_sheet(rows, between=GAP), words)
+
+
+def _sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
+    """Images of one size in rows, black where there is none, `between` pixels from one to the next in a row."""
+    import numpy as np
+
+    height, width = rows[0][0].shape
+    columns = max(map(len, rows))
+    sheet = np.zeros((len(rows) * (height + GAP) - GAP, columns * (width + between) - between), np.uint8)
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            top, left = y * (height + GAP), x * (width + between)
+            sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _png(sheet: Image8, words: str) -> bytes:
+    """Enlarged without smoothing; the file says in words what it shows."""
+    from PIL import Image, PngImagePlugin
+
+    facts = PngImagePlugin.PngInfo()
+    facts.add_text("Description", words)
+    image = Image.fromarray(sheet, mode="L")
+    buffer = io.BytesIO()
+    large = image.resize((image.width * SCALE, image.height * SCALE), Image.Resampling.NEAREST)
+    large.save(buffer, "PNG", pnginfo=facts)
+    return buffer.getvalue()

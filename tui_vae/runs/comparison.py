@@ -1,0 +1,135 @@
+"""Runs side by side: the figures each has come to, which of them is best, and the options in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tui_vae.config import RunConfig, make_config, options, outside, text_of
+from tui_vae.errors import UserError
+from tui_vae.runs import events as ev
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.history import History, read_history
+from tui_vae.runs.summary import state_of
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One option's values, a run each; None where a run's config cannot be read."""
+
+    name: str
+    values: tuple[str | None, ...]
+
+    @property
+    def same(self) -> bool:
+        return len(set(self.values)) < 2
+
+
+def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
+    """The options in which these differ, in the order of the form; the name always does and is left out."""
+    found = []
+    for name in options():
+        values = tuple(None if config is None else text_of(name, getattr(config, name)) for config in configs)
+        if name != "name" and len({value for value in values if value is not None}) > 1:
+            found.append(Difference(outside(name), values))
+    return found
+
+
+def whole(config: RunConfig) -> list[Difference]:
+    """Every option of a run beside its preset's, those that differ first; the name has none to stand beside."""
+    usual = recipe(config)
+    rows = [
+        Difference(outside(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
+        for name in options()
+        if name not in ("name", "preset")
+    ]
+    return sorted(rows, key=lambda row: row.same)
+
+
+def recipe(config: RunConfig) -> RunConfig:
+    """What a run would be of which nothing but the preset was said."""
+    return make_config({"preset": config.preset})
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A run in a comparison. `best` is the epoch of the lowest test loss, whose weights `best.safetensors` holds."""
+
+    name: str
+    state: str
+    config: RunConfig | None
+    epochs: int
+    planned: int
+    best: ev.EpochEvent | None
+    parameters: int | None
+    seconds_per_epoch: float | None
+
+
+def contestant(directory: RunDirectory, history: History | None = None) -> Contestant:
+    """What a run has come to; `history` is its log's, where that has been read already."""
+    history = history or read_history(directory.events)
+    try:
+        config = directory.read_config()
+    except UserError:
+        config = None
+    seconds = sorted(epoch.seconds for epoch in history.epochs)
+    return Contestant(
+        name=directory.name,
+        state=state_of(directory, history.state),
+        config=config,
+        epochs=history.epochs[-1].epoch if history.epochs else 0,
+        planned=history.run.epochs if history.run else 0,
+        best=history.best,
+        parameters=history.run.parameters if history.run else None,
+        seconds_per_epoch=seconds[len(seconds) // 2] if seconds else None,
+    )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the best epoch's test metrics, or of the run. `better`: which of two is, -1 the lower, 0 neither."""
+
+    name: str
+    form: str
+    value: Callable[[Contestant], float | None]
+    better: int = 0
+
+
+def _test(name: str) -> Callable[[Contestant], float | None]:
+    return lambda run: getattr(run.best.test, name) if run.best else None
+
+
+LOSS = Figure("test loss", ".2f", _test("loss"), -1)
+ACTIVE = Figure("active", ".0f", _test("active_units"))
+SECONDS = Figure("s/epoch", ".2f", lambda run: run.seconds_per_epoch)
+FIGURES = (
+    LOSS,
+    Figure("mse", ".5f", _test("mse"), -1),
+    Figure("bits/px", ".3f", _test("elbo_bpd"), -1),
+    Figure("KL", ".2f", _test("kl")),
+    ACTIVE,
+    SECONDS,
+)
+"""Seconds an epoch have no best: other runs beside them, or another machine, tell more about them than the recipe."""
+
+
+TEST_SET = {"dataset", "test-limit"}
+
+
+def winners(runs: Sequence[Contestant], figure: Figure) -> set[int]:
+    """Which runs have the best value of a figure, by their places; none where there is nothing to win.
+
+    Only figures of one test set can be compared, and losses only where the same is minimized: under one objective with
+    one β and one KL for free.
+    """
+    values = {at: value for at, run in enumerate(runs) if (value := figure.value(run)) is not None}
+    if not figure.better or len(values) < 2:
+        return set()
+    configs = [runs[at].config for at in values]
+    apart = {each.name for each in differences(configs)}
+    of_loss = {outside(name) for name, option in options().items() if option.group == "objective"}
+    if None in configs or apart & (TEST_SET | of_loss if figure is LOSS else TEST_SET):
+        return set()
+    best = min(values.values(), key=lambda value: -figure.better * value)
+    found = {at for at, value in values.items() if value == best}
+    return set() if len(found) == len(values) else found

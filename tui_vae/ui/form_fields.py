@@ -1,0 +1,167 @@
+"""What the form of a new run is made of: a line for each option, checked as one types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.events import Key
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from tui_vae.config import check_option, options, outside, text_of
+from tui_vae.errors import UserError
+from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.terminal import legible
+
+
+class Choice(Widget, can_focus=True):
+    """One of a few words, turned with the arrow keys, or chosen by its first letter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "turn(-1)", "previous", id="choice.left", show=False, tooltip="The choice before"),
+        Binding("right,space", "turn(1)", "next", id="choice.right", show=False, tooltip="The next choice"),
+    ]
+
+    class Changed(Message):
+        """Another word is chosen."""
+
+    def __init__(self, choices: tuple[str, ...], value: str) -> None:
+        super().__init__()
+        self.choices = choices
+        self.value = value
+
+    def render(self) -> str:
+        return legible(f"‹ {self.value} ›") if len(self.choices) > 1 else f"  {self.value}"
+
+    def action_turn(self, by: int) -> None:
+        self.choose(self.choices[(self.choices.index(self.value) + by) % len(self.choices)])
+
+    def on_click(self) -> None:
+        self.action_turn(1)
+
+    def on_key(self, event: Key) -> None:
+        at = self.choices.index(self.value)
+        onwards = (*self.choices[at + 1 :], *self.choices[:at])
+        fits = next((word for word in onwards if event.character and word.startswith(event.character)), None)
+        if fits is not None:
+            event.stop()
+            self.choose(fits)
+
+    def choose(self, value: str) -> None:
+        if value != self.value:
+            self.value = value
+            self.refresh()
+            self.post_message(self.Changed())
+
+
+class Field(Horizontal):
+    """One option: a sign if it is not as the preset has it, its name, its value, and what it means or why it won't do.
+
+    `complaint` says what is wrong with a value that the table of options allows.
+    """
+
+    class Edited(Message):
+        """The user, or a preset, changed the value."""
+
+        def __init__(self, field: Field) -> None:
+            super().__init__()
+            self.field = field
+
+    def __init__(self, name: str, value: Any, complaint: Callable[[str, Any], str] = lambda name, value: "") -> None:
+        super().__init__(id=f"field-{outside(name)}", classes="field")
+        self.option_name = name
+        self.option = options()[name]
+        self._complaint = complaint
+        text = text_of(name, value)
+        self._editor = Choice(self.option.choices, text) if self.option.choices else Input(text, compact=True)
+        self.reason = ""
+        """Why the value will not do, as it was last checked."""
+        self._known = text
+        """The last value that was not typed, or has been told: an Input also reports what it is given."""
+
+    def compose(self) -> ComposeResult:
+        yield Label("", classes="sign", markup=False)
+        yield Label(outside(self.option_name), classes="name", markup=False)
+        yield self._editor
+        yield Label(legible(self.option.help), classes="about", markup=False)
+
+    @property
+    def text(self) -> str:
+        return self._editor.value
+
+    def put(self, value: Any) -> None:
+        """Set the value without counting it as the user's."""
+        self._known = text_of(self.option_name, value)
+        if isinstance(self._editor, Choice):
+            self._editor.choose(self._known)
+        else:
+            self._editor.value = self._known
+        self.check()
+
+    def mark(self, preset: Any) -> None:
+        """Tell whether the value is another than the preset's."""
+        self.set_class(self.text != text_of(self.option_name, preset), "-changed")
+        sign = "!" if self.reason else glyphs().dot_mark if self.has_class("-changed") else ""
+        label = self.query_one(".sign", Label)
+        if label.content != sign:
+            label.update(sign)
+
+    def check(self) -> str:
+        """Why the value will not do; empty where it does. Shown beside it."""
+        try:
+            self.reason = self._complaint(self.option_name, check_option(self.option_name, self.text))
+        except UserError as error:
+            self.reason = error.message
+        self.set_class(bool(self.reason), "-wrong")
+        beside = self.reason.removeprefix(f"{outside(self.option_name)} ")
+        self.query_one(".about", Label).update(legible(beside or self.option.help))
+        return self.reason
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._edited()
+
+    def on_choice_changed(self, event: Choice.Changed) -> None:
+        event.stop()
+        self._edited()
+
+    def _edited(self) -> None:
+        if self.text != self._known:
+            self._known = self.text
+            self.check()
+            self.post_message(self.Edited(self))
+
+
+class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The fields in a frame that says how many lines are out of sight. The arrow keys belong to the form."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pagedown", "page_down", "down", id="form.page-down", show=False, tooltip="Scroll down"),
+        Binding("pageup", "page_up", "up", id="form.page-up", show=False, tooltip="Scroll up"),
+    ]
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._say_what_is_hidden()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._say_what_is_hidden)
+
+    def keep_in_sight(self, field: Field) -> None:
+        """Scroll as far as a field needs; the first of a group is seen together with the group's name."""
+        before = self.children[self.children.index(field) - 1]
+        region = field.virtual_region
+        if before.has_class("group"):
+            region = region.union(before.virtual_region)
+        self.scroll_to_region(region, animate=False, force=True)
+
+    def _say_what_is_hidden(self) -> None:
+        above, below = round(self.scroll_y), round(self.max_scroll_y - self.scroll_y)
+        signs = glyphs()
+        told = [f"{signs.above} {above}" if above else "", f"{signs.below} {below} more" if below else ""]
+        self.border_subtitle = "  ".join(part for part in told if part)

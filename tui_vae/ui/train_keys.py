@@ -1,0 +1,42 @@
+"""The keys of the Train pane."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+BINDINGS: list[BindingType] = [
+    Binding("z", "zoom", "zoom", id="train.zoom", tooltip="Show the chosen panel alone, and back"),
+    Binding("g", "gallery", "images", id="train.gallery",
+            tooltip="The preview images alone, then the table of epochs alone, then all again"),
+    Binding("l", "log_scale", "log scale", id="train.log", tooltip="Logarithmic or linear y axes"),
+    Binding("m", "smoothing", "smooth", id="train.smooth", show=False,
+            tooltip="How strongly the train curve is smoothed"),
+    Binding("v", "other_charts", "other charts", id="train.view",
+            tooltip="ELBO, learning rate, β and images/s instead of the losses, and back"),
+    Binding("t", "x_axis", "x axis", id="train.axis", show=False,
+            tooltip="Count the x axis in epochs, steps or wall time"),
+    Binding("i", "magnify(0.5)", "closer", id="train.closer", show=False,
+            tooltip="Look closer at the curves, around the cursor or the newest step; then they hold still"),
+    Binding("o", "magnify(2)", "wider", id="train.wider", show=False, tooltip="Show twice as much of the x axis"),
+    Binding("comma,ctrl+left", "pan(-1)", "earlier", id="train.earlier", show=False,
+            tooltip="Move the window on the curves to earlier steps"),
+    Binding("full_stop,ctrl+right", "pan(1)", "later", id="train.later", show=False,
+            tooltip="Move the window on the curves to later steps"),
+    Binding("f,0,home", "follow", "follow", id="train.follow", show=False,
+            tooltip="Show the whole run again and follow its newest values"),
+    Binding("w", "log", "log", id="train.warnings",
+            tooltip="Warnings, errors and the trainer's own output, and back"),
+    Binding("left", "cursor(-1)", "read", id="train.left", key_display="← →",
+            tooltip="Move the cursor that reads the curves to the left"),
+    Binding("right", "cursor(1)", "read", id="train.right", show=False,
+            tooltip="Move the cursor that reads the curves to the right"),
+    Binding("shift+left", "cursor(-10)", "read", id="train.far-left", show=False,
+            tooltip="Move the cursor ten columns to the left"),
+    Binding("shift+right", "cursor(10)", "read", id="train.far-right", show=False,
+            tooltip="Move the cursor ten columns to the right"),
+    Binding("tab", "next_panel(1)", "next panel", id="train.next", show=False, tooltip="Choose the next panel"),
+    Binding("shift+tab", "next_panel(-1)", "previous panel", id="train.previous", show=False,
+            tooltip="Choose the previous panel"),
+    Binding("escape", "back", "back", id="train.back", show=False,
+            tooltip="Leave the log, the cursor, then the zoom"),
+]  # fmt: skip
