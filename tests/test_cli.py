@@ -477,3 +477,19 @@ def test_every_command_has_a_function_behind_it() -> None:
         options = parser.parse_args([name, *needed.get(name, ["x"] if takes_run else [])])
         module, function = (cell.cell_contents for cell in options.run.__closure__[::-1])
         assert callable(getattr(importlib.import_module(f"tui_vae.cli.{module}"), function))
+
+
+def test_bench_compares_in_one_run_and_hides_no_ratio() -> None:
+    options = ("--rounds", 1, "--seconds", 1, "--hidden", 8, "--latent-dim", 2, "--batch-size", 32, "--device", "cpu")
+    code, out, err = finish(command("bench", *options, "--threads", 1, "--json"))
+    assert code == 0, err
+    facts = json.loads(out)
+    by_name = {result["name"]: result for result in facts["results"]}
+    assert list(by_name) == ["ours", "ordinary", "ordinary-2-workers", "products"]
+    assert facts["batch_size"] == 32 and facts["hidden"] == [8] and facts["versions"]["torch"]
+    ours = by_name["ours"]["images_per_s"]
+    for result in facts["results"]:
+        assert result["memory_bytes"] > 2**20 and result["lowest"] <= result["images_per_s"] <= result["highest"]
+        assert result["ours_over_this"] == pytest.approx(ours / result["images_per_s"])
+    assert facts["ours_over_products"] == by_name["products"]["ours_over_this"]
+    assert facts["ours_over_ordinary"] == min(by_name[name]["ours_over_this"] for name in list(by_name)[1:3])

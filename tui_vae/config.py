@@ -124,6 +124,10 @@ class RunConfig:
     precision: Annotated[
         str, Option("precision of the matrix products", "machine", choices=("auto", "float32", "bfloat16"))
     ] = "auto"
+    data_on: Annotated[
+        str, Option("where the training images lie; auto: on the device if they fit", "machine",
+                    choices=("auto", "device", "host"))
+    ] = "auto"
     checkpoint_every: Annotated[
         float | None, Option("seconds between checkpoints", "machine", minimum=0, maximum=1e9, unset="auto")
     ] = None

@@ -36,7 +36,7 @@ class Contender:
         )  # fmt: skip
         self.facts = self._answer()
         self.rates: list[float] = []
-        self.memory = 0
+        self.memory: dict[str, int] = {}
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -52,7 +52,7 @@ class Contender:
         self._process.stdin.flush()
         answer = self._answer()
         self.rates.append(answer["images_per_s"])
-        self.memory = answer["memory_bytes"]
+        self.memory = {name: answer[name] for name in ("memory_bytes", "device_memory_bytes")}
 
     def close(self) -> None:
         self._process.kill()
@@ -74,22 +74,33 @@ def bench(options: argparse.Namespace) -> int:
         for contender in contenders:
             contender.close()
     results = [_result(contender, contenders[0]) for contender in contenders]
+    ordinary = max((r for r in results if r["name"].startswith("ordinary")), key=lambda r: r["images_per_s"])
+    ratios = {"ours_over_ordinary": ordinary["ours_over_this"], "ours_over_products": results[-1]["ours_over_this"]}
     if options.json:
         facts = {"batch_size": config.batch_size, "hidden": list(config.hidden), "latent_dim": config.latent_dim,
                  "rounds": options.rounds, "seconds": options.seconds, "versions": _versions()}  # fmt: skip
-        print(json.dumps({**facts, "results": results}))
+        print(json.dumps({**facts, **ratios, "results": results}))
         return 0
     rows = [
         (result["what"], f"{result['images_per_s']:,.0f}", f"{result['lowest']:,.0f} - {result['highest']:,.0f}",
-         f"{result['ours_over_this']:.2f}", f"{result['memory_bytes'] / 2**20:,.0f}", str(result["threads"]))
+         f"{result['ours_over_this']:.2f}", _mebibytes(result), str(result["threads"]))
         for result in results
     ]  # fmt: skip
     facts = contenders[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
-    print(f"{facts['device']}, {facts['precision']}, batch {config.batch_size}, {versions}; "
+    print(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, batch {config.batch_size}, {versions}; "
           f"medians of {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
     print_table(("", "images/s", "range", "ours/this", "MiB", "threads"), rows, left=(0,))
+    gain, share = ratios["ours_over_ordinary"], ratios["ours_over_products"]
+    print(f"tui-vae is {gain:.2f} times as fast as the faster ordinary loop{'' if gain >= 1 else ': it loses'}, "
+          f"and reaches {share:.0%} of the limit")  # fmt: skip
     return 0
+
+
+def _mebibytes(result: dict[str, Any]) -> str:
+    """Of the host's memory, and of the device's where that is another."""
+    sizes = [result["memory_bytes"], *([result["device_memory_bytes"]] if result["device_memory_bytes"] else [])]
+    return " + ".join(f"{size / 2**20:,.0f}" for size in sizes)
 
 
 def _result(contender: Contender, ours: Contender) -> dict[str, Any]:
@@ -97,7 +108,7 @@ def _result(contender: Contender, ours: Contender) -> dict[str, Any]:
     return {
         "name": contender.name, "what": CONTENDERS[contender.name], **contender.facts,
         "images_per_s": median(contender.rates), "lowest": min(contender.rates), "highest": max(contender.rates),
-        "ours_over_this": median(ratios), "memory_bytes": contender.memory,
+        "rounds": contender.rates, "ours_over_this": median(ratios), **contender.memory,
     }  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from tui_vae.runs.exports import EXPORTS
 DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
 
-BENCH_OPTIONS = ("preset", "data_dir", "hidden", "latent_dim", "batch_size", "device", "threads", "precision")
+BENCH_OPTIONS = ("preset", "data_dir", "hidden", "latent_dim", "batch_size", "device", "data_on", "threads",
+                 "precision")  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):

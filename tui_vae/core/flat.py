@@ -31,3 +31,16 @@ def flatten_parameters(model: nn.Module) -> nn.Parameter:
         parameter.data = values
         parameter.grad = view(flat.grad, start, parameter)
     return flat
+
+
+def half_twin(model: nn.Module, flat: nn.Parameter, dtype: torch.dtype) -> tuple[Tensor, dict[Tensor, Tensor]]:
+    """A copy of `flat`, of whose parts `model`'s parameters are views, in `dtype`, and each parameter's view of it.
+
+    `twin.copy_(flat)` renews them all.
+    """
+    twin = flat.detach().to(dtype)
+    views: dict[Tensor, Tensor] = {}
+    for parameter in model.parameters():
+        start = parameter.storage_offset()
+        views[parameter] = twin[start : start + parameter.numel()].view_as(parameter)
+    return twin, views

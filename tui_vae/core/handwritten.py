@@ -1,23 +1,27 @@
 """One step's forward and backward pass of the fully connected VAE, written out.
 
-The kernels are those that autograd would call; what is saved is its bookkeeping, and gradients go straight to their
-places. On a CPU that is a tenth of a step. A test holds it to autograd's gradients.
+The kernels are those that autograd would call; what is saved is its bookkeeping and its copies, and gradients go
+straight to their places. A test holds it to autograd's gradients.
+
+With half-precision twins of the weights (`matrices`), the matrix products are done on them, as autocast would do them;
+everything between the products stays in float32, where the CPU's element-wise kernels are also faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from tui_vae.core.model import MLP, Logits
-from tui_vae.core.objectives import Objective, kl_per_dimension
+from tui_vae.core.objectives import Objective
 
 aten = torch.ops.aten
 Forward = Callable[[Tensor], Tensor]
 Backward = Callable[[Tensor, Tensor], Tensor]
+Matrices = Mapping[Tensor, Tensor]
 
 # Backward passes take the gradient and the function's input …
 ACTIVATIONS: dict[type[nn.Module], tuple[Forward, Backward]] = {
@@ -45,24 +49,105 @@ class Result:
     decoded: Tensor
 
 
-@dataclass
-class _Hidden:
-    """A hidden layer, and what its backward pass needs of the forward one."""
+class _Product:
+    """A linear layer: its matrix products, forward and backward, in the precision of its matrices."""
 
-    linear: nn.Linear
-    norm: nn.LayerNorm | None
-    activation: type[nn.Module]
-    inputs: Tensor | None = None
-    linear_out: Tensor | None = None
-    statistics: tuple[Tensor, Tensor] | None = None
-    normed: Tensor | None = None
+    def __init__(self, layer: nn.Linear, matrices: Matrices) -> None:
+        assert layer.weight.grad is not None and layer.bias.grad is not None
+        weight, bias = matrices.get(layer.weight, layer.weight), matrices.get(layer.bias, layer.bias)
+        self._weight, self._transposed, self._bias = weight.detach(), weight.detach().t(), bias.detach()
+        self._weight_grad, self._bias_grad = layer.weight.grad, layer.bias.grad
+        self._low = self._weight.dtype if self._weight.dtype != layer.weight.dtype else None
+        self._product = torch.empty_like(self._weight) if self._low else self._weight_grad
+        self._inputs: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, in)` → `(N, out)`, a tensor of its own in the parameters' precision."""
+        if self._low is None:
+            self._inputs = x
+            return torch.addmm(self._bias, x, self._transposed)
+        self._inputs = x.to(self._low)
+        return torch.addmm(self._bias, self._inputs, self._transposed).to(x.dtype)
+
+    def backward(self, gradient: Tensor, to_input: bool = True) -> Tensor:
+        """Write the gradients of the parameters; return that of the input, or `gradient` where nobody needs it."""
+        assert self._inputs is not None
+        torch.sum(gradient, dim=0, out=self._bias_grad)
+        low = gradient if self._low is None else gradient.to(self._low)
+        torch.mm(low.t(), self._inputs, out=self._product)
+        if self._low is None:
+            return torch.mm(gradient, self._weight) if to_input else gradient
+        self._weight_grad.copy_(self._product)
+        return torch.mm(low, self._weight).to(gradient.dtype) if to_input else gradient
+
+
+class _Norm:
+    """A layer or batch normalization."""
+
+    def __init__(self, norm: nn.LayerNorm | nn.BatchNorm1d) -> None:
+        assert norm.weight.grad is not None and norm.bias.grad is not None
+        self._norm = norm
+        self._gradients = norm.weight.grad, norm.bias.grad
+        self._inputs: Tensor | None = None
+        self._statistics: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self._norm
+        self._inputs = x
+        if isinstance(norm, nn.LayerNorm):
+            x, *statistics = aten.native_layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        else:
+            assert norm.num_batches_tracked is not None and norm.momentum is not None
+            norm.num_batches_tracked.add_(1)
+            x, *statistics = aten.native_batch_norm(
+                x, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps
+            )
+        self._statistics = statistics[0], statistics[1]
+        return x
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        assert self._statistics is not None
+        norm, wanted = self._norm, [True, True, True]
+        if isinstance(norm, nn.LayerNorm):
+            gradient, *for_parameters = aten.native_layer_norm_backward(
+                gradient, self._inputs, norm.normalized_shape, *self._statistics, norm.weight, norm.bias, wanted
+            )
+        else:
+            gradient, *for_parameters = aten.native_batch_norm_backward(
+                gradient, self._inputs, norm.weight, norm.running_mean, norm.running_var, *self._statistics,
+                True, norm.eps, wanted,
+            )  # fmt: skip
+        for place, value in zip(self._gradients, for_parameters, strict=True):
+            place.copy_(value)
+        return gradient
+
+
+class _Hidden:
+    """A hidden layer: product, normalization if there is one, activation."""
+
+    def __init__(self, product: _Product, norm: _Norm | None, activation: type[nn.Module]) -> None:
+        self._product, self._norm = product, norm
+        self._activate, self._activate_backward = ACTIVATIONS[activation]
+        self._normed: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self._product.forward(x)
+        self._normed = x if self._norm is None else self._norm.forward(x)
+        return self._activate(self._normed)
+
+    def backward(self, gradient: Tensor, to_input: bool = True) -> Tensor:
+        assert self._normed is not None
+        gradient = self._activate_backward(gradient, self._normed)
+        if self._norm is not None:
+            gradient = self._norm.backward(gradient)
+        return self._product.backward(gradient, to_input)
 
 
 def can_differentiate(model: nn.Module) -> bool:
     """Whether this module knows every layer of `model`."""
     if type(model) is not MLP:
         return False
-    known = {nn.Linear, nn.LayerNorm, *ACTIVATIONS}
+    known = {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATIONS}
     inner = [*model.encoder, *list(model.decoder)[:-1]]
     return {type(layer) for layer in inner} <= known and type(model.decoder[-1]) in OUTPUTS
 
@@ -70,109 +155,84 @@ def can_differentiate(model: nn.Module) -> bool:
 class HandwrittenStep:
     """Forward and backward pass of `model`, whose parameters already have gradients to write to.
 
+    `matrices`: for some or all of the parameters, twins in half precision, to be used in the matrix products. Whoever
+    changes the parameters renews the twins.
+
     Raises:
         ValueError: a layer is of another kind.
     """
 
-    def __init__(self, model: MLP) -> None:
+    def __init__(self, model: MLP, matrices: Matrices | None = None) -> None:
         if not can_differentiate(model):
             raise ValueError("only the fully connected VAE is written out")
+        matrices = matrices or {}
         *encoder, head = model.encoder
         *decoder, last, output = model.decoder
-        self._encoder, self._decoder = _hidden_layers(encoder), _hidden_layers(decoder)
+        self._encoder, self._decoder = _hidden_layers(encoder, matrices), _hidden_layers(decoder, matrices)
         assert isinstance(head, nn.Linear) and isinstance(last, nn.Linear)
-        self._head, self._last = head, last
+        self._head, self._last = _Product(head, matrices), _Product(last, matrices)
         self._output, self._output_backward = OUTPUTS[type(output)]
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, noise: Tensor, objective: Objective, beta: float, free_bits: float) -> Result:
+    def __call__(
+        self, x: Tensor, noise: Tensor, objective: Objective, beta: float | Tensor, free_bits: float
+    ) -> Result:
         """Put the gradient of the loss on `x` `(N, D)` into the parameters' `.grad`; `noise`: ε, `(N, latent_dim)`."""
         images, pixels = x.shape
-        encoded = _forward(self._encoder, x)
-        mu, logvar = _linear(self._head, encoded).chunk(2, dim=1)
-        sigma = torch.exp(0.5 * logvar)
-        z = torch.addcmul(mu, sigma, noise)
-        features = _forward(self._decoder, z)
-        decoded = self._output(_linear(self._last, features))
+        encoded = x
+        for layer in self._encoder:
+            encoded = layer.forward(encoded)
+        mu, logvar = self._head.forward(encoded).chunk(2, dim=1)
+        variance = torch.exp(logvar)
+        sigma = torch.sqrt(variance)
+        decoded = torch.addcmul(mu, sigma, noise)
+        for layer in self._decoder:
+            decoded = layer.forward(decoded)
+        decoded = self._output(self._last.forward(decoded))
 
         error = decoded - x
         recon = torch.dot(error.view(-1), error.view(-1)) / images
-        kl_dims = kl_per_dimension(mu, logvar).mean(dim=0)
-        paid = kl_dims.clamp(min=free_bits) if free_bits else kl_dims
-        loss, to_recon, to_kl = _slopes(objective, recon, paid.sum(), beta, pixels)
+        # Of each dimension ½·(μ² + σ² - log σ² - 1).
+        kl_dims = torch.addcmul(variance, mu, mu).sub_(logvar).mean(dim=0).sub_(1).mul_(0.5)
+        kl = kl_dims.sum()
+        paid = kl_dims.clamp(min=free_bits).sum() if free_bits else kl
+        loss, to_recon, to_kl = _slopes(objective, recon, paid, beta, pixels)
 
-        to_output = self._output_backward(error.mul_(to_recon * (2 / images)), decoded)
-        to_z = _backward(self._decoder, _linear_backward(self._last, to_output, features))
+        to_z = self._last.backward(self._output_backward(error.mul_(to_recon * (2 / images)), decoded))
+        for layer in reversed(self._decoder):
+            to_z = layer.backward(to_z)
         # Of each dimension's KL: ∂/∂μ = μ, ∂/∂log σ² = ½(σ² - 1); a dimension under its free bits costs nothing.
         weight = to_kl / images * (kl_dims > free_bits) if free_bits else to_kl / images
-        to_mu = torch.addcmul(to_z, mu, weight)
-        to_logvar = (to_z * noise).mul_(sigma).add_((sigma.square() - 1).mul_(weight)).mul_(0.5)
-        to_encoded = _linear_backward(self._head, torch.cat([to_mu, to_logvar], dim=1), encoded)
-        _backward(self._encoder, to_encoded, to_input=False)
-        return Result(loss, recon, kl_dims.sum(), decoded)
+        to_encoded = torch.empty(images, 2 * noise.shape[1], dtype=x.dtype, device=x.device)
+        to_mu, to_logvar = to_encoded.chunk(2, dim=1)
+        torch.addcmul(to_z, mu, weight, out=to_mu)
+        torch.addcmul(variance.sub_(1).mul_(weight), to_z.mul_(noise), sigma, out=to_logvar).mul_(0.5)
+        gradient = self._head.backward(to_encoded)
+        for place, layer in reversed(list(enumerate(self._encoder))):
+            gradient = layer.backward(gradient, to_input=place > 0)
+        return Result(loss, recon, kl, decoded)
 
 
-def _hidden_layers(layers: list[nn.Module]) -> list[_Hidden]:
+def _hidden_layers(layers: list[nn.Module], matrices: Matrices) -> list[_Hidden]:
     stack: list[_Hidden] = []
-    linear: nn.Linear | None = None
-    norm: nn.LayerNorm | None = None
+    product, norm = None, None
     for layer in layers:
         if isinstance(layer, nn.Linear):
-            linear, norm = layer, None
-        elif isinstance(layer, nn.LayerNorm):
-            norm = layer
+            product, norm = _Product(layer, matrices), None
+        elif isinstance(layer, (nn.LayerNorm, nn.BatchNorm1d)):
+            norm = _Norm(layer)
         else:
-            assert linear is not None
-            stack.append(_Hidden(linear, norm, type(layer)))
+            assert product is not None
+            stack.append(_Hidden(product, norm, type(layer)))
     return stack
 
 
-def _slopes(objective: Objective, recon: Tensor, kl: Tensor, beta: float, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
+def _slopes(
+    objective: Objective, recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """The objective and its derivatives by recon and by KL."""
     with torch.enable_grad():
         recon, kl = recon.detach().requires_grad_(), kl.detach().requires_grad_()
         loss = objective(recon, kl, beta, pixels)
         to_recon, to_kl = torch.autograd.grad(loss, (recon, kl))
     return loss.detach(), to_recon, to_kl
-
-
-def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    return torch.addmm(layer.bias, x, layer.weight.t())
-
-
-def _linear_backward(layer: nn.Linear, gradient: Tensor, x: Tensor, to_input: bool = True) -> Tensor:
-    """Write the gradients of a layer's parameters; return that of its input, or `gradient` where nobody needs it."""
-    torch.mm(gradient.t(), x, out=layer.weight.grad)
-    torch.sum(gradient, dim=0, out=layer.bias.grad)
-    return torch.mm(gradient, layer.weight) if to_input else gradient
-
-
-def _forward(stack: list[_Hidden], x: Tensor) -> Tensor:
-    for layer in stack:
-        layer.inputs = x
-        layer.linear_out = x = _linear(layer.linear, x)
-        if layer.norm is not None:
-            norm = layer.norm
-            x, *statistics = aten.native_layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-            layer.statistics = (statistics[0], statistics[1])
-        layer.normed = x
-        x = ACTIVATIONS[layer.activation][0](x)
-    return x
-
-
-def _backward(stack: list[_Hidden], gradient: Tensor, to_input: bool = True) -> Tensor:
-    """Write the gradients of a stack's parameters; return that of its input, unless the input is the images."""
-    for place, layer in reversed(list(enumerate(stack))):
-        assert layer.inputs is not None and layer.normed is not None
-        gradient = ACTIVATIONS[layer.activation][1](gradient, layer.normed)
-        if layer.norm is not None and layer.statistics is not None:
-            norm = layer.norm
-            assert norm.weight.grad is not None and norm.bias.grad is not None
-            gradient, for_weight, for_bias = aten.native_layer_norm_backward(
-                gradient, layer.linear_out, norm.normalized_shape, *layer.statistics, norm.weight, norm.bias,
-                [True, True, True],
-            )  # fmt: skip
-            norm.weight.grad.copy_(for_weight)
-            norm.bias.grad.copy_(for_bias)
-        gradient = _linear_backward(layer.linear, gradient, layer.inputs, to_input or place > 0)
-    return gradient

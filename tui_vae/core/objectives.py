@@ -78,7 +78,7 @@ def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: int) -> Ten
     return (joint - marginals).mean()
 
 
-def beta_vae(distortion: Tensor, kl: Tensor, beta: float, pixels: int) -> Tensor:
+def beta_vae(distortion: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
     """Distortion + β·KL (Higgins et al. 2017, https://openreview.net/forum?id=Sy2fzU9gl).
 
     With recon as the distortion, β = 1 is a Gaussian decoder of variance ½, up to a constant.
@@ -86,7 +86,7 @@ def beta_vae(distortion: Tensor, kl: Tensor, beta: float, pixels: int) -> Tensor
     return distortion + beta * kl
 
 
-def sigma_vae(recon: Tensor, kl: Tensor, beta: float, pixels: int) -> Tensor:
+def sigma_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
     """½·D·ln(recon / D) + β·KL: a Gaussian decoder with the one variance that fits the batch best, up to a constant.
 
     Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders",
@@ -104,7 +104,7 @@ class Objective:
     free_bits: see `with_free_bits`. tc_weight: γ; KL + γ·TC is the regularizer of β-TCVAE with its β = γ + 1.
     """
 
-    formula: Callable[[Tensor, Tensor, float, int], Tensor]
+    formula: Callable[[Tensor, Tensor, float | Tensor, int], Tensor]
     bernoulli: bool = False
     free_bits: float = 0.0
     tc_weight: float = 0.0
@@ -114,7 +114,7 @@ class Objective:
         """Whether recon, KL (with free bits), β and D are all that the loss and its gradient need."""
         return not self.bernoulli and not self.tc_weight
 
-    def __call__(self, distortion: Tensor, kl: Tensor, beta: float, pixels: int) -> Tensor:
+    def __call__(self, distortion: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
         return self.formula(distortion, kl, beta, pixels)
 
     def decode(self, model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +128,7 @@ class Objective:
         return decoded, squared_error(decoded, x)
 
     def loss(
-        self, distortion: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, beta: float, pixels: int, images: int
+        self, distortion: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, beta: float | Tensor, pixels: int, images: int
     ) -> Tensor:
         """The loss of a batch out of `images` images: `distortion` is `(N,)`, the others `(N, latent_dim)`."""
         kl = with_free_bits(kl_per_dimension(mu, logvar), self.free_bits)

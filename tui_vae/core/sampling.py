@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,18 +29,27 @@ class LatentGaussian:
 
 
 @torch.inference_mode()
-def fit_gaussian(model: VAE, images: Tensor) -> LatentGaussian:
-    """Fit over uint8 images `(N, height, width)`: Cov z = Cov μ + diag(mean σ²), by the law of total variance."""
+def posterior(model: VAE, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """uint8 images `(N, height, width)` → μ and σ² of q(z|x), `(N, latent_dim)` float64 on the CPU."""
     was_training = model.training
     model.eval()
-    pairs = [model.encode(normalize(batch)) for batch in torch.split(images, BATCH)]
+    mu, logvar = model.encode(normalize(batch))
     model.train(was_training)
-    mu = torch.cat([mu for mu, _ in pairs]).cpu().double()
-    variance = torch.cat([logvar for _, logvar in pairs]).cpu().double().exp().mean(dim=0)
+    return mu.cpu().double(), logvar.cpu().double().exp()
+
+
+def gaussian_of(posteriors: Sequence[tuple[Tensor, Tensor]]) -> LatentGaussian:
+    """The Gaussian of what `posterior` gave: Cov z = Cov μ + diag(mean σ²), by the law of total variance."""
+    mu, variance = (torch.cat(column) for column in zip(*posteriors, strict=True))
     mean = mu.mean(dim=0)
     centred = mu - mean
-    covariance = centred.T @ centred / len(mu) + torch.diag(variance)
+    covariance = centred.T @ centred / len(mu) + torch.diag(variance.mean(dim=0))
     return LatentGaussian(mean, torch.linalg.cholesky(covariance))
+
+
+def fit_gaussian(model: VAE, images: Tensor) -> LatentGaussian:
+    """Fit over uint8 images `(N, height, width)` on the model's device."""
+    return gaussian_of([posterior(model, batch) for batch in torch.split(images, BATCH)])
 
 
 @torch.inference_mode()

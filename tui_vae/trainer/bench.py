@@ -18,12 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
+from tui_vae.core.devices import device_name
 from tui_vae.core.model import sample_posterior
 from tui_vae.core.objectives import make_objective
+from tui_vae.trainer.feed import batches
 from tui_vae.trainer.learner import Learner, build_model, epoch_order
 from tui_vae.trainer.workbench import equip, settle
 
 REPORT_EVERY = 0.1
+WARM_UP = 1.0
 Train = Callable[[float], float]
 
 
@@ -33,20 +36,19 @@ def ours(config: RunConfig) -> Train:
     learner = Learner(config, bench.model, bench.device, images=len(bench.train))
     size = config.batch_size
 
-    def batches() -> Iterator[Tensor]:
+    def endless() -> Iterator[Tensor]:
         for epoch in itertools.count():
-            order = epoch_order(config.seed, epoch, len(bench.train)).to(bench.device)
-            yield from torch.split(order, size)
+            yield from batches(bench.train, epoch_order(config.seed, epoch, len(bench.train)), size, bench.device)
 
-    stream = batches()
+    stream = endless()
 
     def train(seconds: float) -> float:
         images, start = 0, time.perf_counter()
         reported = start
         while (now := time.perf_counter()) - start < seconds:
-            chosen = next(stream)
-            learner.step(bench.train.index_select(0, chosen), config.lr, config.beta)
-            images += len(chosen)
+            batch = next(stream)
+            learner.step(batch, config.lr, config.beta)
+            images += len(batch)
             if now - reported >= REPORT_EVERY:
                 learner.take_means()
                 reported = now
@@ -146,13 +148,17 @@ def main() -> int:
             "ordinary-2-workers": lambda: ordinary(config, workers=2),
             "products": lambda: products(config),
         }[name]()
-        train(1.0)
-        facts = {"device": config.device, "threads": torch.get_num_threads(), "precision": config.precision}
+        train(WARM_UP)
+        device = torch.device(config.device)
+        facts = {"device": config.device, "device_name": device_name(device), "threads": torch.get_num_threads(),
+                 "precision": "float32" if name.startswith("ordinary") else config.precision}  # fmt: skip
         print(json.dumps(facts), flush=True)
         for line in sys.stdin:
             rate = train(float(line))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            print(json.dumps({"images_per_s": rate, "memory_bytes": peak}), flush=True)
+            on_device = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+            answer = {"images_per_s": rate, "memory_bytes": peak, "device_memory_bytes": on_device}
+            print(json.dumps(answer), flush=True)
     return 0
 
 

@@ -5,6 +5,7 @@ Longer answers are generators that yield between batches, so that training and c
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -15,11 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tui_vae.core.latent import posterior_means, principal_plane
-from tui_vae.core.metrics import BATCH, reconstruct
-from tui_vae.core.sampling import LatentGaussian, decode, fit_gaussian
+from tui_vae.core.metrics import reconstruct
+from tui_vae.core.sampling import LatentGaussian, decode, gaussian_of, posterior
 from tui_vae.runs import protocol
 from tui_vae.trainer.server import Ticket
 from tui_vae.trainer.workbench import Workbench
+
+PIECE = 250  # images a step of a longer answer takes: some 5 to 10 ms of a CPU core with the default network
+SLICE = 0.03  # seconds of longer answers between two training steps, after which shorter requests have their turn
 
 
 def as_bytes(images: Tensor) -> bytes:
@@ -57,12 +61,15 @@ class Inference:
         return bool(self._jobs)
 
     def advance(self) -> None:
-        """Do one batch of a longer answer."""
-        if self._jobs:
+        """Work on the longer answers for a moment, in turn."""
+        until = time.monotonic() + SLICE
+        while self._jobs:
             ticket, job = self._jobs.popleft()
             with refusing(ticket):
                 if next(job, self) is not self:
                     self._jobs.append((ticket, job))
+            if time.monotonic() >= until:
+                break
 
     def take(self, ticket: Ticket) -> None:
         """Answer an inference request, at once or in the course of the next `advance` calls."""
@@ -136,7 +143,7 @@ class Inference:
     def _map(self, ticket: Ticket) -> Generator[None, None, None]:
         epoch, step = self._where()
         parts = []
-        for batch in torch.split(self._bench.test, BATCH):
+        for batch in torch.split(self._bench.test, PIECE):
             parts.append(posterior_means(self._bench.model, batch))
             yield
         mu, kl = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -153,7 +160,7 @@ class Inference:
 
     def _errors(self, ticket: Ticket) -> Generator[None, None, None]:
         parts = []
-        for batch in torch.split(self._bench.test, BATCH):
+        for batch in torch.split(self._bench.test, PIECE):
             parts.append(reconstruct(self._bench.model, batch).mse)
             yield
         epoch, step = self._where()
@@ -167,8 +174,11 @@ class Inference:
             z = torch.randn(request.count, self._bench.model.latent_dim, generator=generator)
         else:
             if self._gaussian is None or self._gaussian[0] != step:
-                self._gaussian = (step, fit_gaussian(self._bench.model, self._bench.subset))
-                yield
+                posteriors = []
+                for batch in torch.split(self._bench.subset, PIECE):
+                    posteriors.append(posterior(self._bench.model, batch))
+                    yield
+                self._gaussian = (step, gaussian_of(posteriors))
             z = self._gaussian[1].draw(request.count, generator)
         images = as_bytes(decode(self._bench.model, z.to(self._bench.device)))
         ticket.answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -9,13 +10,15 @@ import torch
 from torch import Tensor
 
 from tui_vae.config import RunConfig
+from tui_vae.core.adam import FlatAdam
 from tui_vae.core.conv import ConvVAE
-from tui_vae.core.flat import flatten_parameters
-from tui_vae.core.handwritten import HandwrittenStep, Result, can_differentiate
+from tui_vae.core.flat import flatten_parameters, half_twin
+from tui_vae.core.handwritten import HandwrittenStep, Matrices, Result, can_differentiate
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP, VAE
 from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_error
 from tui_vae.core.own_model import WrappedModel, load_own_model
+from tui_vae.trainer.captured import CapturedStep, Recorder, cuda_graph
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,15 @@ class Learner:
     are views of one vector; it must not be moved to another device any more.
     """
 
-    def __init__(self, config: RunConfig, model: VAE, device: torch.device, *, images: int = 60_000) -> None:
-        """`images`: how many there are in all to learn from, which the total correlation's estimate depends on."""
+    def __init__(
+        self, config: RunConfig, model: VAE, device: torch.device, *, images: int = 60_000,
+        warn: Callable[[str], None] = lambda why: None, record: Recorder | None = None,
+    ) -> None:  # fmt: skip
+        """Args:
+            images: how many there are in all to learn from, which the total correlation's estimate depends on.
+            warn: told once why steps cannot be captured.
+            record: how they are captured; by default as CUDA graphs, on CUDA.
+        """
         self.model = model.to(device).train()
         self.device = device
         self._pixels = model.pixels
@@ -87,39 +97,54 @@ class Learner:
         self._draws = isinstance(model, WrappedModel)  # it may have dropout; ours have none
         self._counts_white = config.preset == "seed"
         self._parameters = flatten_parameters(model)
-        written_out = (
-            device.type == "cpu" and not self._half and can_differentiate(model) and self._objective.is_closed
-        )
-        self._step_by_hand = HandwrittenStep(model) if isinstance(model, MLP) and written_out else None
-        fused = device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam([self._parameters], lr=config.lr, fused=fused)
-        if config.weight_decay:
-            self.optimizer = torch.optim.AdamW(
-                [self._parameters], lr=config.lr, weight_decay=config.weight_decay, fused=fused
-            )
+        written_out = device.type in ("cpu", "cuda") and can_differentiate(model) and self._objective.is_closed
+        self._twin: Tensor | None = None
+        self._step_by_hand: HandwrittenStep | None = None
+        if isinstance(model, MLP) and written_out:
+            matrices: Matrices = {}
+            if self._half:
+                self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
+            self._step_by_hand = HandwrittenStep(model, matrices)
+        self.optimizer = FlatAdam(self._parameters, config.weight_decay)
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         self._images = 0
 
+        if record is None and device.type == "cuda":
+            if isinstance(model, WrappedModel):
+                warn("it is a network of the user's own, whose Python may do another thing in every step")
+            else:
+                record = cuda_graph
+        self._captured = (
+            CapturedStep(self._learn, device, lambda: self._noise, self._renew_noise, warn, record) if record else None
+        )
+
     def step(self, images: Tensor, lr: float, beta: float) -> None:
         """Learn from uint8 images `(N, height, width)` on the device."""
+        if self._captured is not None:
+            self._captured(images, lr, beta)
+        else:
+            self._learn(images, lr, beta)
+        self._images += len(images)
+
+    def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
+        """Everything of a step that happens on the device; it must never wait for it."""
         x = normalize(images)
         noise = torch.empty(len(images), self.model.latent_dim, device=self.device).normal_(generator=self._noise)
         if self._step_by_hand is not None:
             result = self._step_by_hand(x, noise, self._objective, beta, self._free_bits)
         else:
             result = self._step_by_autograd(x, noise, beta)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
+        self.optimizer.step(lr)
         with torch.no_grad():
+            if self._twin is not None:
+                self._twin.copy_(self._parameters)
             sums = torch.stack([result.loss, result.recon, result.kl])
             self._sums[:3].add_(sums, alpha=len(images))
             if self._counts_white:
                 self._sums[3].add_(self._white_hits(result.decoded, images), alpha=len(images))
-        self._images += len(images)
 
-    def _step_by_autograd(self, x: Tensor, noise: Tensor, beta: float) -> Result:
+    def _step_by_autograd(self, x: Tensor, noise: Tensor, beta: float | Tensor) -> Result:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._half):
             mu, logvar = self.model.encode(x)
             mu, logvar = mu.float(), logvar.float()
@@ -144,8 +169,7 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimizer and noise under names for a checkpoint."""
         tensors = self.weights()
-        for name, value in self.optimizer.state[self._parameters].items():
-            tensors[f"adam.{name}"] = value
+        tensors.update({f"adam.{name}": value for name, value in self.optimizer.tensors().items()})
         tensors["noise"] = self._noise.get_state()
         if self._draws:
             tensors["rng"] = self._global_rng().get_state()
@@ -165,14 +189,12 @@ class Learner:
             KeyError, RuntimeError: they are not of this model.
         """
         restore_weights(self.model, tensors)
+        if self._twin is not None:
+            self._twin.copy_(self._parameters.detach())
         prefix = "adam."
         state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        if state:
-            step_on_device = self.optimizer.defaults["fused"]
-            self.optimizer.state[self._parameters] = {
-                name: value.to(self.device if step_on_device or name != "step" else "cpu")
-                for name, value in state.items()
-            }
+        if state:  # before its first step, an older checkpoint has none
+            self.optimizer.restore(state)
         self._restore_generator(self._noise, tensors["noise"])
         if self._draws:
             self._restore_generator(self._global_rng(), tensors["rng"])
@@ -188,6 +210,10 @@ class Learner:
         """It goes on where it was; on another kind of device its state does not fit, and it starts afresh."""
         if state.shape == generator.get_state().shape:
             generator.set_state(state)
+
+    def _renew_noise(self, state: Tensor) -> None:
+        self._noise = torch.Generator(self.device)
+        self._noise.set_state(state)
 
     @staticmethod
     def _white_hits(decoded: Tensor, images: Tensor) -> Tensor:

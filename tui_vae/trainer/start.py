@@ -55,7 +55,10 @@ def start_training(
             "give it the same data again (tui-vae data shows what is found)",
         )
     progress.train_images = len(bench.train)
-    learner = Learner(config, bench.model, bench.device, images=len(bench.train))
+    learner = Learner(
+        config, bench.model, bench.device, images=len(bench.train),
+        warn=lambda why: warn("steps are launched one by one: this model's cannot be captured in a CUDA graph", why),
+    )  # fmt: skip
     if tensors is not None:
         try:
             learner.restore(tensors)

@@ -18,6 +18,7 @@ from tui_vae.runs import protocol
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
 from tui_vae.trainer.epoch_watch import Diverged, EpochWatch, diverged
+from tui_vae.trainer.feed import batches
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Learner, Means, epoch_order
 from tui_vae.trainer.pace import CheckpointPace, Stopwatch
@@ -104,15 +105,14 @@ class Training:
         """The steps of the epoch under way that are not done yet."""
         bench, progress = self._bench, self._progress
         size, count = bench.config.batch_size, len(bench.train)
-        order = epoch_order(bench.config.seed, progress.evaluated, count).to(bench.device)
+        order = epoch_order(bench.config.seed, progress.evaluated, count)
         first = progress.step - progress.evaluated * bench.steps_per_epoch
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
-        for start in range(first * size, count, size):
-            chosen = order[start : start + size]
-            self._learner.step(bench.train.index_select(0, chosen), self.lr, self.beta)
+        for images in batches(bench.train, order[first * size :], size, bench.device):
+            self._learner.step(images, self.lr, self.beta)
             progress.step += 1
-            self._epoch_images += len(chosen)
+            self._epoch_images += len(images)
             if time.monotonic() - self._reported >= 1 / STEP_EVENTS_A_SECOND:
                 self._report_steps()
                 if self._pace.due(at_epoch_end=False):

@@ -24,12 +24,16 @@ from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import DatasetFacts, Metrics, RunEvent
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint
+from tui_vae.trainer.feed import fits
 from tui_vae.trainer.learner import build_model, derived_seed, restore_weights
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """`train`, `test`: uint8 `(N, height, width)` on the device; `subset`: the fixed part of `train` to evaluate on."""
+    """`train`, `test`: uint8 `(N, height, width)`; `subset`: the fixed part of `train` to evaluate on.
+
+    `test` and `subset` are on the device; `train` is there or, where it is too large or `data-on` says so, on the host.
+    """
 
     config: RunConfig
     device: torch.device
@@ -90,11 +94,14 @@ def equip(config: RunConfig, progress: Callable[[str], None] | None = None) -> W
     _check_batches(config, model, len(dataset.train_images))
     try:
         model = model.to(device)
-        train = torch.from_numpy(dataset.train_images).to(device)
+        train = torch.from_numpy(dataset.train_images)
         test = torch.from_numpy(dataset.test_images).to(device)
-        subset = train[torch.from_numpy(evaluation_subset(len(train), len(test))).to(device)]
+        subset = train[torch.from_numpy(evaluation_subset(len(train), len(test)))].to(device)
+        if config.data_on == "device" or (config.data_on == "auto" and fits(train.nbytes, device)):
+            train = train.to(device)
     except torch.OutOfMemoryError:
-        raise UserError(f"{device} has too little free memory for this run", "choose another --device") from None
+        hint = "choose another --device, or --data-on host"
+        raise UserError(f"{device} has too little free memory for this run", hint) from None
     previews = tuple(int(index) for index in preview_indices(dataset.test_labels))
     return Workbench(config, device, dataset, model, train, test, subset, previews)
 

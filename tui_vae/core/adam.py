@@ -1,0 +1,48 @@
+"""Adam on one flat vector of parameters: one kernel a step (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980).
+
+It calls the kernel that torch.optim's fused Adam calls, with the same results; what is saved is the bookkeeping for
+groups, hooks and schedulers, on a CPU a fiftieth of a step. The learning rate may be a tensor on the device, so that a
+captured CUDA graph sees it change.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+
+class FlatAdam:
+    """Updates `parameters` by its `.grad`. With `weight_decay` it is AdamW (https://arxiv.org/abs/1711.05101)."""
+
+    def __init__(self, parameters: nn.Parameter, weight_decay: float = 0.0) -> None:
+        self._values = parameters.detach()
+        self._parameters = parameters
+        self._weight_decay = weight_decay
+        self._kernel = torch._fused_adamw_ if weight_decay else torch._fused_adam_
+        self.step_count = torch.zeros((), device=parameters.device)
+        self.mean, self.square = torch.zeros_like(self._values), torch.zeros_like(self._values)
+
+    @torch.no_grad()
+    def step(self, lr: float | Tensor) -> None:
+        gradient = self._parameters.grad
+        assert gradient is not None
+        self.step_count.add_(1)
+        self._kernel(
+            [self._values], [gradient], [self.mean], [self.square], [], [self.step_count], lr=lr, beta1=BETAS[0],
+            beta2=BETAS[1], weight_decay=self._weight_decay, eps=EPSILON, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its state, under the names that torch.optim uses."""
+        return {"step": self.step_count, "exp_avg": self.mean, "exp_avg_sq": self.square}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up the state of `tensors()`, in place: whatever was captured goes on using it.
+
+        Raises:
+            KeyError, RuntimeError: it is another vector's.
+        """
+        for name, mine in self.tensors().items():
+            mine.copy_(tensors[name])

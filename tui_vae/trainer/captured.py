@@ -1,0 +1,112 @@
+"""A step that is launched as a whole: recorded once into a CUDA graph, then replayed on the same buffers.
+
+A step of a small network is a hundred kernels of a few microseconds. Launched one by one, each costs Python and the
+driver more than the device; a graph's launch costs about as much as one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+WARM_UP = 3  # steps before the recording, so that libraries have chosen their kernels and made their workspaces
+
+Body = Callable[[Tensor, Tensor, Tensor], None]
+
+
+class Recorder(Protocol):
+    """Records what `body` launches, without running it, and returns what runs it again."""
+
+    def __call__(self, body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]: ...
+
+
+def cuda_graph(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
+    """Record into a CUDA graph. `generator` goes on in every replay as it would in a step launched by hand.
+
+    Raises:
+        RuntimeError: `body` does something that cannot be recorded, such as waiting for the device.
+    """
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(generator)
+    # Only what this thread does is of interest: others may ask the device how much memory it has meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        body()
+    return graph.replay
+
+
+def by_hand(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
+    """The stand-in where there is no CUDA: replaying is running again, on the same buffers."""
+    return body
+
+
+class CapturedStep:
+    """Calls `body(images, lr, beta)` for batches of one shape, by replaying its recording after some warm steps.
+
+    lr and β are tensors on the device, which the recording reads, so that changing them needs no new one. A batch of
+    another shape, as the last of an epoch may be, is launched by hand.
+
+    Args:
+        fresh_generator: called after a recording that failed, which may leave the generator unusable.
+        warn: called once, with the reason, where recording is not possible; every step is then launched by hand.
+    """
+
+    def __init__(
+        self, body: Body, device: torch.device, generator: Callable[[], torch.Generator],
+        fresh_generator: Callable[[Tensor], None], warn: Callable[[str], None], record: Recorder = cuda_graph,
+    ) -> None:  # fmt: skip
+        self._body = body
+        self._device = device
+        self._generator, self._fresh_generator = generator, fresh_generator
+        self._warn = warn
+        self._record: Recorder | None = record
+        self._lr, self._beta = torch.zeros((), device=device), torch.zeros((), device=device)
+        self._last: tuple[float | None, float | None] = (None, None)
+        self._images: Tensor | None = None
+        self._replay: Callable[[], None] | None = None
+        self._warm = 0
+
+    def __call__(self, images: Tensor, lr: float, beta: float) -> None:
+        for place, was, now in zip((self._lr, self._beta), self._last, (lr, beta), strict=True):
+            if now != was:
+                place.fill_(now)
+        self._last = lr, beta
+        if self._images is None:
+            self._images = torch.empty_like(images)
+        if images.shape != self._images.shape or self._record is None:
+            self._body(images, self._lr, self._beta)
+            return
+        if self._replay is None and self._warm >= WARM_UP:
+            self._replay = self._recorded(self._images)
+        if self._replay is None:
+            self._warm += 1
+            self._on_a_side_stream(images)
+            return
+        self._images.copy_(images)
+        self._replay()
+
+    def _on_a_side_stream(self, images: Tensor) -> None:
+        """Recording happens on another stream than the usual one, and libraries' workspaces are a stream's own."""
+        if self._device.type != "cuda":
+            self._body(images, self._lr, self._beta)
+            return
+        usual = torch.cuda.current_stream(self._device)
+        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        side.wait_stream(usual)
+        with torch.cuda.stream(side):
+            self._body(images, self._lr, self._beta)
+        usual.wait_stream(side)
+
+    def _recorded(self, images: Tensor) -> Callable[[], None] | None:
+        assert self._record is not None
+        noise = self._generator().get_state()
+        try:
+            return self._record(lambda: self._body(images, self._lr, self._beta), self._generator())
+        except RuntimeError as error:
+            self._record = None
+            self._fresh_generator(noise)
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            self._warn(why[0])
+            return None

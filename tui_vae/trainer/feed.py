@@ -1,0 +1,65 @@
+"""Batches of training images on the device, from a training set that lies there or on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+SHARE_OF_FREE = 0.5  # of the device's free memory; the rest is for the network, its gradients and other people
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether a training set of `size` bytes leaves the device room for everything else."""
+    return device.type != "cuda" or size <= SHARE_OF_FREE * torch.cuda.mem_get_info(device)[0]
+
+
+def batches(images: Tensor, order: Tensor, size: int, device: torch.device) -> Iterator[Tensor]:
+    """The images `(N, …)` in the order of `order`, in batches of `size` (the last may be smaller), on `device`.
+
+    Images on the device are gathered there. Images on the host are gathered into one of two pinned buffers and copied
+    while the device computes on the batch before. A batch is valid until the next but one is asked for.
+    """
+    if not len(order):
+        return  # torch.split would give one empty batch
+    if images.device.type == device.type:
+        for chosen in torch.split(order.to(device), size):
+            yield images.index_select(0, chosen)
+    elif device.type == "cuda":
+        yield from _streamed(images, order, size, device)
+    else:
+        for chosen in torch.split(order, size):
+            yield images.index_select(0, chosen).to(device)
+
+
+def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device) -> Iterator[Tensor]:
+    shape = (size, *images.shape[1:])
+    host = [torch.empty(shape, dtype=images.dtype, pin_memory=True) for _ in range(2)]
+    there = [torch.empty(shape, dtype=images.dtype, device=device) for _ in range(2)]
+    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    copied = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
+    used = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
+    parts = torch.split(order, size)
+
+    def copy(number: int) -> None:
+        slot, chosen = number % 2, parts[number]
+        copied[slot].synchronize()  # the host's buffer is free again: its copy was two batches ago
+        torch.index_select(images, 0, chosen, out=host[slot][: len(chosen)])
+        with torch.cuda.stream(copying):
+            copying.wait_event(used[slot])
+            there[slot][: len(chosen)].copy_(host[slot][: len(chosen)], non_blocking=True)
+            copied[slot].record(copying)
+
+    # What was allocated on the usual stream may still be in use there under its old name.
+    copying.wait_stream(torch.cuda.current_stream(device))
+    copy(0)
+    try:
+        for number, chosen in enumerate(parts):
+            torch.cuda.current_stream(device).wait_event(copied[number % 2])
+            if number + 1 < len(parts):
+                copy(number + 1)
+            yield there[number % 2][: len(chosen)]
+            used[number % 2].record(torch.cuda.current_stream(device))
+    finally:
+        torch.cuda.current_stream(device).wait_stream(copying)
