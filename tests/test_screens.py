@@ -159,8 +159,7 @@ def test_every_pane_at_every_size_in_every_terminal(tmp_path: Path) -> None:
             assert terminal.wait() == 0
 
     sent = {mode: set(terminal.colours()) for mode, terminal in terminals.items()}
-    greys = {"0", "7", "8", "15", "16", "59", "102", "145", "188", "231", *map(str, range(232, 256))}
-    assert {colour[2] for colour in sent["no colour"] if len(colour) > 1} <= greys
+    assert not sent["no colour"]
     assert all(len(colour) == 1 for colour in sent["16"])
     assert any(colour[1:2] == ("2",) for colour in sent["true colour"])
     assert not any(colour[1:2] == ("2",) for colour in sent["256"])

@@ -7,7 +7,7 @@ import gc
 import os
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +16,7 @@ import msgspec
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter, Monochrome
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -27,6 +28,7 @@ from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images import Canvas, Depth, Pen
 from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.no_colour import NoColour
 from tui_vae.ui.session import RunSession
 
 
@@ -50,6 +52,7 @@ class TuiVae(App[str]):
         super().__init__()
         self.runs_dir = runs_dir
         self._first_run = run
+        self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
         self.habits = settings.read_habits()
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
@@ -57,6 +60,12 @@ class TuiVae(App[str]):
         self.set_reactive(TuiVae.pen, Pen.for_terminal(self).wishing(self.habits.toning))
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        if not self.no_color:
+            return filters
+        return [*(each for each in filters if not isinstance(each, Monochrome)), self._no_colour]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.DEFAULT_VARIABLES
