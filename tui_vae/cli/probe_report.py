@@ -50,7 +50,7 @@ def print_probe(found: dict[str, Any], classes: Sequence[str], run: str) -> None
 
 def matrix(verdict: Verdict) -> list[Text]:
     """A row for each true class: how many of its test images were called what, then the class's scores in per cent."""
-    heads = "".join(score.name[:4].rjust(CELL) for score in verdict.classes)
+    heads = "".join(score.name[: CELL - 1].rjust(CELL - 1) + " " for score in verdict.classes)
     scores = "".join(word.rjust(SCORE) for word in ("prec", "rec", "f1"))
     lines = [Text("is \\ called".ljust(NAME) + heads + scores)]
     for row, (score, counts) in enumerate(zip(verdict.classes, verdict.confusion, strict=True)):
