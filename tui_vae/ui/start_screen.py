@@ -111,7 +111,7 @@ class StartScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="start"):
             yield Static("tui-vae", id="start-name")
-            yield Static("train a variational autoencoder on FashionMNIST and watch it learn, in this terminal", id="start-what")
+            yield Static("train a variational autoencoder on FashionMNIST, in this terminal", id="start-what")
             yield RunList(*self._recipes(), id="start-list", compact=True)
             yield ImagePairs(id="start-images")
         yield KeyBar()
