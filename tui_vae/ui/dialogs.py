@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import ClassVar, TypeVar
 
-from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.events import Resize
+from textual.geometry import Size
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, OptionList, Static
+from textual.strip import Strip
+from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from tui_vae.ui.commands import Command
+from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.settings import config_file
 from tui_vae.ui.terminal import legible
 
@@ -23,6 +26,9 @@ Answer = TypeVar("Answer")
 
 WIDE = 150
 """Cells from which the help's sections stand side by side."""
+
+SPACE = "  "
+"""Between the columns of the help."""
 
 CANCEL = Binding("escape", "cancel", "cancel", id="dialog.cancel", tooltip="Close without doing anything")
 
@@ -112,6 +118,36 @@ class Choose(Dialog[str]):
         self.dismiss(event.option_id)
 
 
+class KeyTable(Drawn):
+    """Keys, what they do, and the names by which they are bound anew. (A Rich table costs ten times as much.)"""
+
+    PREFIX = "help"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"help--{name}" for name in ("title", "key", "text", "name")}
+
+    def __init__(self, title: str, commands: Sequence[Command], keys: int) -> None:
+        """`keys`: cells of the column of keys."""
+        super().__init__()
+        self._title, self._keys = legible(title), keys
+        self._rows = [(" ".join(each.keys), legible(each.tooltip), each.binding.id or "") for each in commands]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
+
+    def draw(self) -> list[Strip]:
+        return [self.strip(line) for line in self._lines(self.size.width)]
+
+    def _lines(self, width: int) -> list[list[tuple[str, str]]]:
+        keys, names = self._keys, max(len(name) for _, _, name in self._rows)
+        room = max(12, width - keys - names - 2 * len(SPACE))
+        lines = [[(" " * keys + SPACE, "ground"), (self._title, "title")]]
+        for key, about, name in self._rows:
+            for number, part in enumerate(wrap(about, room) or [""]):
+                told = (key, name) if number == 0 else ("", "")
+                lines.append([(told[0].rjust(keys) + SPACE, "key"), (part.ljust(room), "text"),
+                              (SPACE + told[1].rjust(names), "name")])  # fmt: skip
+        return lines
+
+
 class Help(ModalScreen[None]):
     """Every key that works now, with what it does, from the bindings themselves."""
 
@@ -132,9 +168,10 @@ class Help(ModalScreen[None]):
         self.set_class(self.app.size.width >= WIDE, "-wide")
         with VerticalScroll(classes="dialog help"):
             with Container(classes="sections"):
+                keys = max(len(" ".join(each.keys)) for commands in self._sections.values() for each in commands)
                 for title, commands in self._sections.items():
                     if commands:
-                        yield Static(self._table(title, commands))
+                        yield KeyTable(title, commands, keys)
             yield Label(self._how_to_rebind(), classes="rebind", markup=False)
             yield Label(legible("↑ ↓ scroll   esc close"), classes="keys", markup=False)
 
@@ -147,17 +184,3 @@ class Help(ModalScreen[None]):
             f"Keys of your own: a table [keys] in {config_file()}, a line each, such as run.pause = \"ctrl+t\"; "
             "the names stand above."
         )
-
-    def _table(self, title: str, commands: Sequence[Command]) -> Table:
-        """Keys, what they do, and the names by which they are bound anew."""
-        colours = self.app.theme_variables
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(ratio=1)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_row("", Text(title, style=colours["emphasis"]))
-        for command in commands:
-            keys = Text(" ".join(command.keys), style=colours["accent"])
-            name = Text(command.binding.id or "", style=colours["label"])
-            table.add_row(keys, Text(command.tooltip, style=colours["foreground"]), name)
-        return table
