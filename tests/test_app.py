@@ -1,7 +1,6 @@
 """The app from its start to its farewell: starting, steering, noticing a crash, leaving."""
 
 import asyncio
-import io
 import os
 import shutil
 import subprocess
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 from fake_run import FakeProcess, make_run
 from piloting import in_event_loop, until
-from rich.console import Console
 from textual.pilot import Pilot
 from textual.widgets import Input, Label, OptionList, Static
 
@@ -26,7 +24,7 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import forecast, settings, steering, theme
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.commands import commands
-from tui_vae.ui.dialogs import Choose, Confirm, Help
+from tui_vae.ui.dialogs import Choose, Confirm, Help, KeyTable
 from tui_vae.ui.form_fields import Choice, Field, Fields
 from tui_vae.ui.image_pairs import ImagePairs
 from tui_vae.ui.images import Toning
@@ -461,10 +459,8 @@ async def test_every_key_has_an_id_a_tooltip_and_a_line_in_the_help(run: RunDire
                 await pilot.press("question_mark")
                 assert isinstance(app.screen, Help)
                 await pilot.pause()
-                console = Console(width=100, file=io.StringIO())
-                for title, listed in app.screen._sections.items():
-                    console.print(app.screen._table(title, listed))
-                written = console.file.getvalue() + str(app.screen.query_one(".rebind", Label).content)
+                lines = [line.text for table in app.screen.query(KeyTable) for line in table.draw()]
+                written = "\n".join([*lines, str(app.screen.query_one(".rebind", Label).content)])
                 assert all((command.binding.id or "?") in written for command in found)
                 assert str(settings.config_file()) in written
                 await pilot.press("escape")
