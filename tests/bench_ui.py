@@ -1,7 +1,7 @@
 """What watching costs: `python tests/bench_ui.py [NAME …]` measures the app in a real terminal, and says what holds.
 
 Times are medians; what a noisy machine spoils is a ratio to something measured in turn with it. Nothing else should
-run meanwhile. `--json` prints the rows as JSON lines; without names everything is measured, in about three minutes.
+run meanwhile. `--json` prints the rows as JSON lines; without names everything is measured, in about six minutes.
 """
 
 from __future__ import annotations
@@ -245,11 +245,53 @@ def logarithmic(text: str) -> bool:
     return " log " in text.splitlines()[3]
 
 
-def percentile_row(what: str, took: Sequence[float], more: str) -> Row:
+def percentile_row(what: str, took: Sequence[float], more: str = "", limit: float = 60) -> Row:
     ordered = sorted(1000 * each for each in took)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-    return Row(f"{what}, p95", p95, "ms", 60,
+    return Row(f"{what}, p95", p95, "ms", limit,
                f"p50 {statistics.median(ordered):.0f}, max {ordered[-1]:.0f} ms over {len(ordered)}{more}")  # fmt: skip
+
+
+def latent(runs: Path) -> Iterator[Row]:
+    """Key to decoded image on the plane of the Latent pane, while training."""
+    dice, took = random.Random(0), []
+    with training(runs) as run, Watched((*TUI_VAE, "attach", run.name, "--runs-dir", str(runs))) as terminal:
+        terminal.until(lambda text: bool(BRAILLE.search(text)))
+        terminal.key("3", has("z at ("))
+        time.sleep(3)
+        for number in range(80):
+            time.sleep(dice.uniform(0.25, 0.55))
+            before = place_of(terminal.text())
+            key = "right" if number // 10 % 2 == 0 else "left"
+            took.append(terminal.key(key, lambda text, was=before: place_of(text) not in ("", was)))
+    yield percentile_row("Latent cursor to decoded image while training", took, limit=100)
+
+
+def place_of(text: str) -> str:
+    """Where the image was decoded that is on screen; it is told with the image."""
+    found = re.search(r"z at \([^)]*\)", text)
+    return found[0] if found else ""
+
+
+def watching(runs: Path) -> Iterator[Row]:
+    """What the app, attached, costs the training that it started; in turn with and without it."""
+    alone, watched = [], []
+    with training(runs) as run:
+        for _ in range(5):
+            alone.append(pace(run, 5))
+            with Watched((*TUI_VAE, "attach", run.name, "--runs-dir", str(runs))) as terminal:
+                terminal.until(lambda text: bool(BRAILLE.search(text)))
+                time.sleep(2)
+                watched.append(pace(run, 5))
+    yield Row("training alone / with the app attached", ratio(alone, watched), "×", 1 / 0.9,
+              f"{statistics.median(alone):,.0f} and {statistics.median(watched):,.0f} images/s")  # fmt: skip
+
+
+def pace(run: RunDirectory, seconds: float) -> float:
+    """Images that a run trains a second, its evaluations counted in."""
+    first, began = read_history(run.events).steps["images"][-1], time.perf_counter()
+    time.sleep(seconds)
+    return (read_history(run.events).steps["images"][-1] - first) / (time.perf_counter() - began)
 
 
 def wire(runs: Path) -> Iterator[Row]:
@@ -350,7 +392,7 @@ async def chart_frames(directory: RunDirectory) -> list[float]:
     return took
 
 
-MEASUREMENTS = (first_paint, commands, first_step, keys, wire, page, million)
+MEASUREMENTS = (first_paint, commands, first_step, keys, latent, watching, wire, page, million)
 
 
 def main() -> int:

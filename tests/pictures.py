@@ -89,7 +89,7 @@ def draw_arc(pen: ImageDraw.ImageDraw, x: int, y: int, right: int, down: int, fo
 
 
 def frame(screen: Image.Image, title: str) -> Image.Image:
-    """The window of a terminal around it, in few enough colours to be a small file."""
+    """The window of a terminal around it."""
     image = Image.new("RGB", (screen.width + 2 * MARGIN, screen.height + BAR + MARGIN), f"#{BACKGROUND}")
     pen, font = ImageDraw.Draw(image), ImageFont.truetype(FONT, 13)
     pen.rectangle((0, 0, image.width, BAR - 8), fill="#262626")
@@ -97,7 +97,7 @@ def frame(screen: Image.Image, title: str) -> Image.Image:
         pen.ellipse((14 + 20 * number, 9, 25 + 20 * number, 20), fill=colour)
     pen.text(((image.width - pen.textlength(title, font)) / 2, 6), title, font=font, fill="#9e9e9e")
     image.paste(screen, (MARGIN, BAR))
-    return image.quantize(255, dither=Image.Dither.NONE)
+    return image
 
 
 def save(terminal: Terminal, name: str) -> None:
@@ -136,7 +136,7 @@ def main() -> int:
         save(terminal, "latent")
         terminal.press("4")
         terminal.until("fashion-1")
-        terminal.press("m", "down", "m")
+        terminal.press("m", "up", "m")
         save(terminal, "runs")
         terminal.press("1", "q")
         terminal.wait()
