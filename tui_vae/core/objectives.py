@@ -95,16 +95,23 @@ def sigma_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> T
     return 0.5 * pixels * torch.log(recon / pixels) + beta * kl
 
 
+def sigma_slope(recon: Tensor, pixels: int) -> Tensor:
+    """∂ sigma_vae / ∂ recon = ½·D / recon."""
+    return 0.5 * pixels / recon
+
+
 @dataclass(frozen=True)
 class Objective:
     """What is minimized: formula(distortion, KL, β, D) + γ·TC, means over images.
 
-    formula: of tensors without dimensions; calling an objective calls it.
+    formula: of tensors without dimensions; calling an objective calls it. Its derivative by KL is β.
+    slope: of distortion and D, its derivative by the distortion.
     bernoulli: whether the distortion is `cross_entropy`; else it is recon.
     free_bits: see `with_free_bits`. tc_weight: γ; KL + γ·TC is the regularizer of β-TCVAE with its β = γ + 1.
     """
 
     formula: Callable[[Tensor, Tensor, float | Tensor, int], Tensor]
+    slope: Callable[[Tensor, int], float | Tensor] = lambda distortion, pixels: 1.0
     bernoulli: bool = False
     free_bits: float = 0.0
     tc_weight: float = 0.0
@@ -144,7 +151,7 @@ def _at_least_float32(values: Tensor) -> Tensor:
 
 OBJECTIVES = {
     "mse": Objective(beta_vae),
-    "sigma": Objective(sigma_vae),
+    "sigma": Objective(sigma_vae, sigma_slope),
     "bce": Objective(beta_vae, bernoulli=True),
 }
 
