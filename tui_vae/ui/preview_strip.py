@@ -22,7 +22,7 @@ from tui_vae.ui.previews import Film, read_film
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import habits_of
 
-SECONDS = 2.0
+SECONDS = 4.0
 """Between two questions to a trainer, which answers them between its steps; images are most of what a link carries."""
 
 TITLE = "original above, reconstruction below"

@@ -61,6 +61,7 @@ class Comparison(Widget):
             self._heads, self._differences, self._said = heads, found, said
             self._first = 0
             self.border_title = "config" if len(records) < 2 else "config, where they differ"
+            self._tell_rest()
             self.refresh()
 
     @property
@@ -78,6 +79,7 @@ class Comparison(Widget):
 
     def scroll_rows(self, by: int) -> None:
         self._first = max(0, min(self._first + by, len(self._differences) - self._room))
+        self._tell_rest()
         self.refresh()
 
     def on_mouse_scroll_up(self) -> None:
@@ -108,9 +110,15 @@ class Comparison(Widget):
                 dim = difference.same or (number and (alone or shown == first))
                 bright = other if number or alone else value
                 text.append(_cut(shown or signs.dash, each_width), label if dim else bright)
-        below = len(self._differences) - self._first - self._room
-        self.border_subtitle = f"{below} more" if below > 0 else ""
         return text
+
+    def _tell_rest(self) -> None:
+        """What is below. Not while rendering: the frame would be painted before it changed."""
+        below = 0 if self._said else len(self._differences) - self._first - self._room
+        self.border_subtitle = f"{below} more" if below > 0 else ""
+
+    def on_resize(self) -> None:
+        self._tell_rest()
 
     def _ink(self, name: str) -> Style:
         return self.get_component_rich_style(f"runs--{name}", partial=True)
