@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.events import Resize
 from textual.geometry import Size
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
@@ -128,6 +128,7 @@ class KeyTable(Drawn):
         """`keys`: cells of the column of keys."""
         super().__init__()
         self._title, self._keys = legible(title), keys
+        self._wrapped: dict[int, list[list[tuple[str, str]]]] = {}
         self._rows = [(" ".join(each.keys), legible(each.tooltip), each.binding.id or "") for each in commands]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -137,6 +138,8 @@ class KeyTable(Drawn):
         return [self.strip(line) for line in self._lines(self.size.width)]
 
     def _lines(self, width: int) -> list[list[tuple[str, str]]]:
+        if width in self._wrapped:  # asked for several times while things find their places
+            return self._wrapped[width]
         keys, names = self._keys, max(len(name) for _, _, name in self._rows)
         room = max(12, width - keys - names - 2 * len(SPACE))
         lines = [[(" " * keys + SPACE, "ground"), (self._title, "title")]]
@@ -145,11 +148,15 @@ class KeyTable(Drawn):
                 told = (key, name) if number == 0 else ("", "")
                 lines.append([(told[0].rjust(keys) + SPACE, "key"), (part.ljust(room), "text"),
                               (SPACE + told[1].rjust(names), "name")])  # fmt: skip
+        self._wrapped[width] = lines
         return lines
 
 
-class Help(ModalScreen[None]):
-    """Every key that works now, with what it does, from the bindings themselves."""
+class Help(Screen[None]):
+    """Every key that works now, with what it does, from the bindings themselves.
+
+    It hides the screen below: to paint that anew around it takes as long as the help itself.
+    """
 
     CSS_PATH = "dialogs.tcss"
 
