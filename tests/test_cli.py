@@ -55,6 +55,15 @@ def assert_one_sentence(output: Output, code: int, says: str = "") -> None:
     assert says in err
 
 
+def test_options_hold_on_either_side_of_the_command(tui_vae: Run, trained: Trained) -> None:
+    where = ("--runs-dir", trained.runs_dir)
+    for arguments in ((*where, "ls", "--json"), ("ls", "--json", *where)):
+        code, out, _ = tui_vae(*arguments)
+        assert code == 0 and [run["name"] for run in json.loads(out)] == ["done"]
+    both = make_parser().parse_args(["--color", "16", "--debug", "attach", "done"])
+    assert (both.color, both.debug, both.runs_dir) == ("16", True, None)
+
+
 # -- Everything that can be wrong --------------------------------------------------------------------------------------
 
 WRONG_USAGE = [

@@ -27,16 +27,26 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see {self.prog} --help")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def _common() -> Parser:
     common = Parser(add_help=False)
     common.add_argument("--runs-dir", metavar="DIR", default=argparse.SUPPRESS,
                         help="where runs are kept (TUI_VAE_RUNS, else ./checkpoints)")  # fmt: skip
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+    return common
+
+
+def _looks() -> Parser:
     looks = Parser(add_help=False)
     looks.add_argument("--color", choices=("auto", "truecolor", "256", "16", "none"), default=argparse.SUPPRESS,
                        help="the app's colours, where the terminal's own are guessed wrongly")  # fmt: skip
-    parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[common, looks])
+    return looks
+
+
+def make_parser() -> argparse.ArgumentParser:
+    common, looks = _common(), _looks()
+    parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common(), _looks()])
     parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
+    # In its actions too: commands that shared those would put these back over what stood before their name.
     parser.set_defaults(run=_lazily("app", "open_app"), runs_dir=None, debug=False, color="auto")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
 
