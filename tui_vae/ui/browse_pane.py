@@ -175,8 +175,7 @@ class BrowsePane(Widget, can_focus=True):
         """What is there without a model, until the model answers; a living process mostly answers at once."""
         if self.session.holder is not None:
             await asyncio.sleep(PATIENCE)
-        while self.session.history.run is None and not self.session.caught_up:
-            await asyncio.sleep(0.02)  # the log's first lines name the classes
+        await self.session.told_of_itself()
         if self.weights is None:
             folder = self.session.directory.previews
             film = await asyncio.to_thread(read_film, folder, self._class_names, newest_only=True)

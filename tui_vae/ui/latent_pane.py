@@ -158,6 +158,7 @@ class LatentPane(Widget, can_focus=True):
             self._say(LOADING if self.session.holder is None else ENCODING)
         try:
             reply = await self.session.ask(protocol.Map(), protocol.LatentMap)
+            await self.session.told_of_itself()
         except UserError as error:
             self._fail(error)
             return

@@ -20,6 +20,8 @@ TELL_SECONDS = 0.45
 
 HOLDER_SECONDS = 1.0
 
+FIRST_LINES_SECONDS = 2.0
+
 SLICE_SECONDS = 0.1
 """Of reading a long log in one go: so long does leaving it wait at most."""
 
@@ -77,6 +79,12 @@ class RunSession:
     def share_read(self) -> float:
         """How much of the log has been read, from 0 to 1."""
         return 1.0 if self.caught_up else self._tail.share()
+
+    async def told_of_itself(self) -> None:
+        """Wait a moment for the log's first lines, which name the run's classes: a process may answer sooner."""
+        deadline = time.monotonic() + FIRST_LINES_SECONDS
+        while self.history.run is None and not self.caught_up and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Keep up with the run for ever, calling `changed` when there is something new, at most twice a second."""
