@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.adam import FlatAdam
+from tui_vae.core.kernels import NONE
 from tui_vae.core.metrics import evaluate
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.trainer.captured import by_hand
@@ -76,7 +77,7 @@ def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
 def test_what_cannot_be_captured_is_launched_by_hand_and_said_once() -> None:
     notes: list[str] = []
     settings = config()
-    plain = Learner(settings, build_model(settings, (28, 28)), CPU)
+    plain = Learner(settings, build_model(settings, (28, 28)), CPU, kernels=NONE)
     learner = Learner(settings, build_model(settings, (28, 28)), CPU, warn=notes.append, record=refuse)
     taught(learner)
     assert notes == ["operation not permitted when stream is capturing"]

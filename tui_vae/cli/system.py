@@ -49,7 +49,8 @@ class Finding:
 
 def doctor(options: argparse.Namespace) -> int:
     """Check everything that training and the app need. Exit code 1 if training cannot work here."""
-    findings = [_python(), _torch(), *_packages(), _terminal(), *_datasets(), _runs(options.runs_dir), _sockets()]
+    findings = [_python(), _torch(), *_kernels(), *_packages(), _terminal(), *_datasets()]
+    findings += [_runs(options.runs_dir), _sockets()]
     if options.json:
         print(json.dumps({"tui-vae": tui_vae.__version__, "findings": [asdict(finding) for finding in findings]}))
     else:
@@ -81,6 +82,19 @@ def _torch() -> Finding:
         return Finding("torch", True, "; ".join([found, *cuda]))
     except (ImportError, OSError) as error:
         return Finding("torch", False, f"does not import: {error}", "install it again: pip install torch torchvision")
+
+
+def _kernels() -> list[Finding]:
+    """The compiled training kernels, which only the CPU's steps are made of."""
+    try:
+        from tui_vae.core.kernels import load_kernels
+    except (ImportError, OSError):
+        return []
+    kernels = load_kernels()
+    if kernels:
+        return [Finding("CPU kernels", True, kernels.level)]
+    hint = "training on a CPU is done by PyTorch's own kernels, with the same results, more slowly"
+    return [Finding("CPU kernels", False, f"none: {kernels.reason}", hint)]
 
 
 def _packages() -> list[Finding]:

@@ -19,7 +19,7 @@ class FlatAdam:
     def __init__(self, parameters: nn.Parameter, weight_decay: float = 0.0) -> None:
         self._values = parameters.detach()
         self._parameters = parameters
-        self._weight_decay = weight_decay
+        self.weight_decay = weight_decay
         self._kernel = torch._fused_adamw_ if weight_decay else torch._fused_adam_
         self.step_count = torch.zeros((), device=parameters.device)
         self.mean, self.square = torch.zeros_like(self._values), torch.zeros_like(self._values)
@@ -31,7 +31,7 @@ class FlatAdam:
         self.step_count.add_(1)
         self._kernel(
             [self._values], [gradient], [self.mean], [self.square], [], [self.step_count], lr=lr, beta1=BETAS[0],
-            beta2=BETAS[1], weight_decay=self._weight_decay, eps=EPSILON, amsgrad=False, maximize=False,
+            beta2=BETAS[1], weight_decay=self.weight_decay, eps=EPSILON, amsgrad=False, maximize=False,
         )  # fmt: skip
 
     def tensors(self) -> dict[str, Tensor]:

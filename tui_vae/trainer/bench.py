@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.devices import device_name
+from tui_vae.core.kernels import load_kernels
 from tui_vae.core.model import sample_posterior
 from tui_vae.core.objectives import make_objective
 from tui_vae.trainer.feed import batches
@@ -151,7 +152,8 @@ def main() -> int:
         train(WARM_UP)
         device = torch.device(config.device)
         facts = {"device": config.device, "device_name": device_name(device), "threads": torch.get_num_threads(),
-                 "precision": "float32" if name.startswith("ordinary") else config.precision}  # fmt: skip
+                 "precision": "float32" if name.startswith("ordinary") else config.precision,
+                 "kernels": load_kernels().level or "none"}  # fmt: skip
         print(json.dumps(facts), flush=True)
         for line in sys.stdin:
             rate = train(float(line))

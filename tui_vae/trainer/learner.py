@@ -13,7 +13,9 @@ from tui_vae.config import RunConfig
 from tui_vae.core.adam import FlatAdam
 from tui_vae.core.conv import ConvVAE
 from tui_vae.core.flat import flatten_parameters, half_twin
+from tui_vae.core.fused import FusedStep, can_fuse
 from tui_vae.core.handwritten import HandwrittenStep, Matrices, Result, can_differentiate
+from tui_vae.core.kernels import Kernels, load_kernels
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP, VAE
 from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_error
@@ -80,12 +82,13 @@ class Learner:
 
     def __init__(
         self, config: RunConfig, model: VAE, device: torch.device, *, images: int = 60_000,
-        warn: Callable[[str], None] = lambda why: None, record: Recorder | None = None,
+        warn: Callable[[str], None] = lambda why: None, record: Recorder | None = None, kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
         """Args:
             images: how many there are in all to learn from, which the total correlation's estimate depends on.
             warn: told once why steps cannot be captured.
             record: how they are captured; by default as CUDA graphs, on CUDA.
+            kernels: what a CPU's steps are made of; by default those that were built with the package.
         """
         self.model = model.to(device).train()
         self.device = device
@@ -97,15 +100,25 @@ class Learner:
         self._draws = isinstance(model, WrappedModel)  # it may have dropout; ours have none
         self._counts_white = config.preset == "seed"
         self._parameters = flatten_parameters(model)
+        self.optimizer = FlatAdam(self._parameters, config.weight_decay)
+        kernels = load_kernels() if kernels is None else kernels
+        fused = (
+            bool(kernels) and device.type == "cpu" and record is None and not self._counts_white
+            and can_fuse(model, self._objective)
+        )  # fmt: skip
         written_out = device.type in ("cpu", "cuda") and can_differentiate(model) and self._objective.is_closed
         self._twin: Tensor | None = None
+        self._fused: FusedStep | None = None
         self._step_by_hand: HandwrittenStep | None = None
-        if isinstance(model, MLP) and written_out:
+        if isinstance(model, MLP) and (fused or written_out):
             matrices: Matrices = {}
             if self._half:
                 self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
-            self._step_by_hand = HandwrittenStep(model, matrices)
-        self.optimizer = FlatAdam(self._parameters, config.weight_decay)
+            if fused:
+                objective, optimizer = self._objective, self.optimizer
+                self._fused = FusedStep(kernels, model, objective, self._parameters, optimizer, self._twin)
+            else:
+                self._step_by_hand = HandwrittenStep(model, matrices)
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         self._images = 0
@@ -121,7 +134,9 @@ class Learner:
 
     def step(self, images: Tensor, lr: float, beta: float) -> None:
         """Learn from uint8 images `(N, height, width)` on the device."""
-        if self._captured is not None:
+        if self._fused is not None:
+            self._sums[:3].add_(self._fused(images, self._noise, lr, beta), alpha=len(images))
+        elif self._captured is not None:
             self._captured(images, lr, beta)
         else:
             self._learn(images, lr, beta)

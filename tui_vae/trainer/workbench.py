@@ -16,6 +16,7 @@ import tui_vae
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name
+from tui_vae.core.kernels import load_kernels
 from tui_vae.core.metrics import Evaluation, evaluate
 from tui_vae.core.model import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
@@ -183,5 +184,5 @@ def run_event(directory: RunDirectory, bench: Workbench, progress: Progress) -> 
 def versions() -> dict[str, str]:
     return {
         "tui-vae": tui_vae.__version__, "python": platform.python_version(),
-        "torch": str(torch.__version__), "numpy": np.__version__,
+        "torch": str(torch.__version__), "numpy": np.__version__, "kernels": load_kernels().level or "none",
     }  # fmt: skip

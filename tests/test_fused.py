@@ -1,0 +1,175 @@
+"""The compiled training step against autograd and torch.optim, in every build that this CPU can run."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from tui_vae.core.adam import FlatAdam
+from tui_vae.core.flat import flatten_parameters, half_twin
+from tui_vae.core.fused import FusedStep, can_fuse
+from tui_vae.core.kernels import NONE, Kernels, load_kernels, usable_kernels
+from tui_vae.core.metrics import normalize
+from tui_vae.core.model import MLP
+from tui_vae.core.objectives import OBJECTIVES, Objective, kl_per_dimension, squared_error
+
+SIDE, LATENT, BETA, LR = 7, 5, 1.7, 1e-3
+BUILDS = [pytest.param(kernels, id=kernels.level) for kernels in usable_kernels() if kernels]
+
+pytestmark = pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
+
+
+class Fused:
+    """A copy of a model, which learns by the kernels."""
+
+    def __init__(
+        self, kernels: Kernels, model: MLP, objective: Objective, half: bool = False, weight_decay: float = 0.0
+    ) -> None:
+        self.model = copy.deepcopy(model)
+        self.flat = flatten_parameters(self.model)
+        self.optimizer = FlatAdam(self.flat, weight_decay)
+        self.twin = half_twin(self.model, self.flat, torch.bfloat16)[0] if half else None
+        self.step = FusedStep(kernels, self.model, objective, self.flat, self.optimizer, self.twin)
+        self.noise = torch.Generator().manual_seed(3)
+
+    def learn(self, images: Tensor) -> Tensor:
+        return self.step(images, self.noise, LR, BETA)
+
+    def gradients(self) -> list[Tensor]:
+        """Those of its first step, as Adam's first moment holds them."""
+        return [
+            self.optimizer.mean[part.storage_offset() :][: part.numel()].view_as(part) / 0.1
+            for part in self.model.parameters()
+        ]
+
+
+def model(
+    hidden: tuple[int, ...] = (24, 17), activation: str = "silu", norm: str = "layer", output: str = "tanh"
+) -> MLP:
+    torch.manual_seed(0)
+    return MLP(SIDE * SIDE, hidden, LATENT, activation, norm, output)
+
+
+def images(count: int = 13) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, SIDE, SIDE), dtype=torch.uint8, generator=generator)
+
+
+def by_autograd(vae: MLP, batch: Tensor, noise: Tensor, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss, recon and KL, in the precision of `vae`."""
+    x = normalize(batch).to(noise.dtype)
+    mu, logvar = vae.encode(x)
+    z = mu + torch.exp(0.5 * logvar) * noise
+    decoded, distortion = objective.decode(vae, z, x)
+    loss = objective.loss(distortion, z, mu, logvar, BETA, vae.pixels, len(batch))
+    return loss, squared_error(decoded, x).mean(), kl_per_dimension(mu, logvar).sum(dim=1).mean()
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("name", ["mse", "sigma", "bce"])
+@pytest.mark.parametrize("free_bits", [0.0, 0.01])
+def test_figures_and_gradients_are_those_of_autograd(kernels: Kernels, name: str, free_bits: float) -> None:
+    """Widths that fill no vector, and every layer that there are kernels for; autograd works in float64."""
+    objective = replace(OBJECTIVES[name], free_bits=free_bits)
+    outputs = ("logits",) if name == "bce" else ("tanh", "sigmoid", "linear", "logits")
+    for activation, norm, output, hidden in product(("silu", "relu"), ("none", "layer"), outputs, ((24, 17), (9,))):
+        vae = model(hidden, activation, norm, output)
+        fused = Fused(kernels, vae, objective)
+        batch = images()
+        figures = fused.learn(batch)
+        noise = torch.empty(len(batch), LATENT).normal_(generator=torch.Generator().manual_seed(3))
+        exact = copy.deepcopy(vae).double()
+        expected = by_autograd(exact, batch, noise.double(), objective)
+        torch.testing.assert_close(figures, torch.stack(expected).detach(), rtol=2e-6, atol=1e-5)
+        expected[0].backward()  # type: ignore[no-untyped-call]
+        for (title, parameter), gradient in zip(exact.named_parameters(), fused.gradients(), strict=True):
+            assert parameter.grad is not None
+            error = (gradient - parameter.grad).abs().max() / parameter.grad.abs().max()
+            assert error < 2e-5, (activation, norm, output, title)
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_it_learns_as_autograd_and_torchs_adam_do(kernels: Kernels, weight_decay: float) -> None:
+    """Batches of different sizes, the largest not first."""
+    vae, objective = model(), OBJECTIVES["sigma"]
+    fused = Fused(kernels, vae, objective, weight_decay=weight_decay)
+    usual = copy.deepcopy(vae)
+    kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
+    optimizer = kind(usual.parameters(), lr=LR, weight_decay=weight_decay)
+    noise = torch.Generator().manual_seed(3)
+    for count in (13, 4, 20, 13, 1):
+        fused.learn(images(count))
+        loss, *_ = by_autograd(usual, images(count), torch.empty(count, LATENT).normal_(generator=noise), objective)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for mine, theirs in zip(fused.model.parameters(), usual.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+    padding = fused.flat.numel() - sum(part.numel() for part in fused.model.parameters())
+    assert padding and fused.flat.count_nonzero() <= fused.flat.numel() - padding
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+def test_bfloat16_is_float32_to_its_precision(kernels: Kernels) -> None:
+    fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], half=True)
+    single = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"])
+    torch.testing.assert_close(fused.learn(images(64)), single.learn(images(64)), rtol=0.01, atol=0)
+    assert fused.twin is not None
+    torch.testing.assert_close(fused.twin[: 49 * 64], fused.flat.detach()[: 49 * 64].bfloat16(), rtol=0, atol=0)
+    for low, full in zip(fused.gradients(), single.gradients(), strict=True):
+        assert (low - full).norm() < 0.05 * full.norm()
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("half", [False, True])
+def test_the_same_threads_give_the_same_bits(kernels: Kernels, half: bool) -> None:
+    runs = [Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], half) for _ in range(2)]
+    for run in runs:
+        for count in (40, 40, 11):
+            run.learn(images(count))
+    assert torch.equal(runs[0].flat, runs[1].flat)
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("half", [False, True])
+def test_far_values_stay_numbers_and_what_is_none_is_not_hidden(kernels: Kernels, half: bool) -> None:
+    vae = model(norm="none", output="logits")
+    with torch.no_grad():
+        for part in vae.decoder.parameters():
+            part.mul_(1e4)
+    for name in ("mse", "bce"):
+        far = Fused(kernels, vae, OBJECTIVES[name], half)
+        assert torch.isfinite(far.learn(images())).all() and torch.isfinite(far.flat).all()
+    with torch.no_grad():
+        next(vae.parameters())[0, 0] = torch.nan
+    spoilt = Fused(kernels, vae, OBJECTIVES["mse"], half)
+    assert spoilt.learn(images())[0].isnan() and not torch.isfinite(spoilt.flat).all()
+
+
+def test_what_it_has_no_kernels_for_is_left_to_others() -> None:
+    assert not can_fuse(model(activation="gelu"), OBJECTIVES["sigma"])
+    assert not can_fuse(model(norm="batch"), OBJECTIVES["sigma"])
+    assert not can_fuse(model(output="tanh"), OBJECTIVES["bce"])
+    assert not can_fuse(model(), replace(OBJECTIVES["mse"], tc_weight=1.0))
+    vae = model(norm="batch")
+    flat = flatten_parameters(vae)
+    with pytest.raises(ValueError, match="no kernels"):
+        FusedStep(load_kernels(), vae, OBJECTIVES["sigma"], flat, FlatAdam(flat), None)
+
+
+def test_it_shares_pytorchs_threads() -> None:
+    """A second OpenMP runtime in the process would train many times slower."""
+    code = (
+        "from tui_vae.core.kernels import _openmp_runtimes, load_kernels\n"
+        "assert load_kernels() and len(_openmp_runtimes()) == 1, _openmp_runtimes()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert not NONE

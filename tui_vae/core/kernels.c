@@ -1,0 +1,445 @@
+/* What stands between the matrix products of a training step of the fully connected VAE, each stretch in one pass.
+ *
+ * Rows are images. What passes between a kernel and a product is float32 or, where `low`, bfloat16; all arithmetic is
+ * float32. Each thread takes one block of rows and keeps sums of its own, which are added in the threads' order: for a
+ * given number of threads, a result is the same to the last bit.
+ *
+ * kernels.py builds the structures; fused.py calls the kernels, in this order.
+ */
+#include <math.h>
+#include <omp.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef int64_t Count;
+
+#define INLINE static inline __attribute__((always_inline))
+#define SIMD _Pragma("omp simd")
+#define SIMD_SUM(...) SIMD_SUM_(omp simd reduction(+ : __VA_ARGS__))
+#define SIMD_SUM_(pragma) _Pragma(#pragma)
+
+enum Activation { SILU, RELU };
+enum Output { TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI };
+
+/* A hidden layer, from its product to its activation. Without normalization `gain` is NULL. */
+typedef struct {
+    Count width;
+    int low, activation;
+    float epsilon;
+    const float *bias, *gain, *shift;
+    void *product, *out;  /* (rows, width) */
+    void *gradient;       /* (rows, width): of `out`, in its place then of `product` */
+    float *statistics;    /* (rows, 2): mean and 1/standard deviation of a row */
+    float *to_bias, *to_gain, *to_shift;
+    float *scratch;       /* (threads, 5, width) */
+} Hidden;
+
+/* From the head's product, μ and log σ² side by side, to z. */
+typedef struct {
+    Count width;  /* latent dimensions */
+    int low;
+    const float *bias;        /* (2·width) */
+    void *product, *z;        /* (rows, 2·width), (rows, width) */
+    const float *noise;       /* (rows, width): ε */
+    float *mu, *sigma;        /* (rows, width) */
+    double *kl;               /* (width): mean KL of each dimension, nats */
+    void *to_z, *to_product;
+    float *to_bias;
+} Latent;
+
+/* From the last product to the distortion. */
+typedef struct {
+    Count width;  /* pixels */
+    int low, output;
+    const float *bias, *x;
+    void *product;      /* (rows, width); in its place then its gradient */
+    float *slope;       /* (rows, width): of an image's distortion, by the product */
+    double *figures;    /* recon and distortion, sums over images and pixels */
+    float *to_bias;
+    float *scratch;     /* (threads, width) */
+    double *partial;    /* (threads, 2) */
+} Decoded;
+
+/* Parameters that lie side by side, those of one matrix or of the vectors after it. */
+typedef struct {
+    Count from, to;
+    int low;  /* the gradient is in `low_gradient`, and the values are also wanted in `twin` */
+} Segment;
+
+typedef struct {
+    float *values, *gradient, *mean, *square;
+    uint16_t *low_gradient, *twin;
+    const Segment *segments;
+    Count count;
+    float beta1, beta2, epsilon;
+} Adam;
+
+INLINE float from_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+INLINE uint32_t to_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+INLINE float load(const void *array, Count at, int low) {
+    return low ? from_bits((uint32_t)((const uint16_t *)array)[at] << 16) : ((const float *)array)[at];
+}
+
+/* To bfloat16 as PyTorch does it: to the nearest, of two to the even one; NaN stays NaN. */
+INLINE void store(void *array, Count at, float value, int low) {
+    if (low) {
+        uint32_t bits = to_bits(value);
+        uint16_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+        ((uint16_t *)array)[at] = value == value ? rounded : 0x7fc0;
+    } else {
+        ((float *)array)[at] = value;
+    }
+}
+
+/* Cephes' expf: argument reduction by ln 2 in two parts, then a polynomial. Relative error < 2e-7; NaN stays NaN, and
+ * beyond what float32 holds it stops at its ends. */
+INLINE float exponential(float x) {
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float n = rintf(x * 1.44269504f);
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return p * from_bits((uint32_t)((int32_t)n + 127) << 23);
+}
+
+INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+
+/* ln(1 + u) for u in [0, 1], as 2·artanh(u / (2 + u)). */
+INLINE float log_one_plus(float u) {
+    float s = u / (2.0f + u), t = s * s;
+    float p = 1.0f / 13;
+    p = p * t + 1.0f / 11;
+    p = p * t + 1.0f / 9;
+    p = p * t + 1.0f / 7;
+    p = p * t + 1.0f / 5;
+    p = p * t + 1.0f / 3;
+    return 2.0f * s * (p * t + 1.0f);
+}
+
+/* This thread's share of `count` things, in a parallel region. */
+INLINE void share(Count count, Count *from, Count *to) {
+    Count threads = omp_get_num_threads(), thread = omp_get_thread_num();
+    *from = count * thread / threads;
+    *to = count * (thread + 1) / threads;
+}
+
+/* Σ over threads of sums that lie `stride` apart. */
+static void add_up(const float *sums, Count stride, float *total, Count width) {
+    memcpy(total, sums, width * sizeof *total);
+    for (int thread = 1; thread < omp_get_num_threads(); thread++)
+        SIMD for (Count i = 0; i < width; i++) total[i] += sums[thread * stride + i];
+}
+
+/* uint8 → x in [-1, 1]; also as bfloat16, unless `low` is NULL. */
+void normalize(const uint8_t *images, float *x, uint16_t *low, Count count, int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        Count from, to;
+        share(count, &from, &to);
+        SIMD for (Count i = from; i < to; i++) x[i] = images[i] * (2.0f / 255.0f) - 1.0f;
+        if (low) SIMD for (Count i = from; i < to; i++) store(low, i, x[i], 1);
+    }
+}
+
+/* Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450) and activation. */
+INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int low, int norm, int activation) {
+    const Count width = layer->width;
+    const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift;
+    const void *product = layer->product;
+    void *out = layer->out;
+    for (Count row = from; row < to; row++) {
+        const Count at = row * width;
+        float mean = 0, scale = 1;
+        if (norm) {
+            float sum = 0, squares = 0;
+            SIMD_SUM(sum) for (Count i = 0; i < width; i++) sum += load(product, at + i, low) + bias[i];
+            mean = sum / width;
+            SIMD_SUM(squares) for (Count i = 0; i < width; i++) {
+                float centred = load(product, at + i, low) + bias[i] - mean;
+                squares += centred * centred;
+            }
+            scale = 1.0f / sqrtf(squares / width + layer->epsilon);
+            layer->statistics[2 * row] = mean;
+            layer->statistics[2 * row + 1] = scale;
+        }
+        SIMD for (Count i = 0; i < width; i++) {
+            float v = load(product, at + i, low) + bias[i];
+            if (norm) v = (v - mean) * scale * gain[i] + shift[i];
+            store(out, at + i, activation == SILU ? v * sigmoid(v) : v < 0 ? 0 : v, low);
+        }
+    }
+}
+
+INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int low, int norm, int activation) {
+    const Count width = layer->width;
+    const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift;
+    const void *product = layer->product;
+    void *gradient = layer->gradient;
+    float *to_bias = layer->scratch + omp_get_thread_num() * 5 * width;
+    float *to_gain = to_bias + width, *to_shift = to_gain + width, *normed = to_shift + width, *slope = normed + width;
+    memset(to_bias, 0, 3 * width * sizeof *to_bias);
+    for (Count row = from; row < to; row++) {
+        const Count at = row * width;
+        const float mean = norm ? layer->statistics[2 * row] : 0, scale = norm ? layer->statistics[2 * row + 1] : 1;
+        float sum = 0, along = 0;
+        SIMD_SUM(sum, along) for (Count i = 0; i < width; i++) {
+            float x = load(product, at + i, low) + bias[i], v = x, g = load(gradient, at + i, low);
+            if (norm) {
+                x = (x - mean) * scale;
+                v = x * gain[i] + shift[i];
+            }
+            if (activation == SILU) {
+                float s = sigmoid(v);
+                g *= s * (1.0f + v * (1.0f - s));
+            } else {
+                g = v > 0 ? g : 0;
+            }
+            if (norm) {
+                to_shift[i] += g;
+                to_gain[i] += g * x;
+                g *= gain[i];
+                sum += g;
+                along += g * x;
+                normed[i] = x;
+            }
+            slope[i] = g;
+        }
+        sum /= width;
+        along /= width;
+        SIMD for (Count i = 0; i < width; i++) {
+            float g = norm ? (slope[i] - sum - normed[i] * along) * scale : slope[i];
+            to_bias[i] += g;
+            store(gradient, at + i, g, low);
+        }
+    }
+}
+
+/* A body for each kind of layer, so that no choice is left in its loops. */
+#define FOR_KIND(rows_of, layer, from, to)                                                                             \
+    switch ((layer)->low << 2 | ((layer)->gain != NULL) << 1 | (layer)->activation) {                                  \
+        case 0: rows_of(layer, from, to, 0, 0, SILU); break;                                                           \
+        case 1: rows_of(layer, from, to, 0, 0, RELU); break;                                                           \
+        case 2: rows_of(layer, from, to, 0, 1, SILU); break;                                                           \
+        case 3: rows_of(layer, from, to, 0, 1, RELU); break;                                                           \
+        case 4: rows_of(layer, from, to, 1, 0, SILU); break;                                                           \
+        case 5: rows_of(layer, from, to, 1, 0, RELU); break;                                                           \
+        case 6: rows_of(layer, from, to, 1, 1, SILU); break;                                                           \
+        case 7: rows_of(layer, from, to, 1, 1, RELU); break;                                                           \
+    }
+
+void hidden_forward(const Hidden *layer, Count rows, int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        Count from, to;
+        share(rows, &from, &to);
+        FOR_KIND(hidden_forward_rows, layer, from, to)
+    }
+}
+
+void hidden_backward(const Hidden *layer, Count rows, int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        Count from, to;
+        share(rows, &from, &to);
+        FOR_KIND(hidden_backward_rows, layer, from, to)
+#pragma omp barrier
+#pragma omp single
+        {
+            const Count width = layer->width;
+            add_up(layer->scratch, 5 * width, layer->to_bias, width);
+            if (layer->gain) {
+                add_up(layer->scratch + width, 5 * width, layer->to_gain, width);
+                add_up(layer->scratch + 2 * width, 5 * width, layer->to_shift, width);
+            }
+        }
+    }
+}
+
+/* z = μ + σ·ε, and the KL of each dimension: ½·(μ² + σ² - log σ² - 1). Small: one thread is the fastest. */
+INLINE void latent_forward_rows(const Latent *latent, Count rows, int low) {
+    const Count width = latent->width;
+    const void *product = latent->product;
+    const float *bias = latent->bias, *noise = latent->noise;
+    float *mus = latent->mu, *sigmas = latent->sigma;
+    void *z = latent->z;
+    double *kl = latent->kl;
+    for (Count i = 0; i < width; i++) kl[i] = 0;
+    for (Count row = 0; row < rows; row++) {
+        const Count at = row * width, head = 2 * at;
+        SIMD for (Count i = 0; i < width; i++) {
+            float mu = load(product, head + i, low) + bias[i];
+            float logvar = load(product, head + width + i, low) + bias[width + i];
+            float sigma = exponential(0.5f * logvar);
+            mus[at + i] = mu;
+            sigmas[at + i] = sigma;
+            kl[i] += mu * mu + (sigma * sigma - logvar - 1.0f);
+            store(z, at + i, mu + sigma * noise[at + i], low);
+        }
+    }
+    for (Count i = 0; i < width; i++) kl[i] *= 0.5 / rows;
+}
+
+void latent_forward(const Latent *latent, Count rows) {
+    if (latent->low) latent_forward_rows(latent, rows, 1);
+    else latent_forward_rows(latent, rows, 0);
+}
+
+/* ∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times `weight`; a dimension under its free bits costs nothing. */
+INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight, double free_bits, int low) {
+    const Count width = latent->width;
+    const float *mu = latent->mu, *sigmas = latent->sigma, *noise = latent->noise;
+    const double *kl = latent->kl;
+    const void *to_z = latent->to_z;
+    void *to_product = latent->to_product;
+    float *to_bias = latent->to_bias;
+    memset(to_bias, 0, 2 * width * sizeof *to_bias);
+    for (Count row = 0; row < rows; row++) {
+        const Count at = row * width, head = 2 * at;
+        SIMD for (Count i = 0; i < width; i++) {
+            float paid = free_bits > 0 && kl[i] <= free_bits ? 0 : weight;
+            float g = load(to_z, at + i, low), sigma = sigmas[at + i];
+            float to_mu = g + paid * mu[at + i];
+            float to_logvar = 0.5f * (g * sigma * noise[at + i] + paid * (sigma * sigma - 1.0f));
+            to_bias[i] += to_mu;
+            to_bias[width + i] += to_logvar;
+            store(to_product, head + i, to_mu, low);
+            store(to_product, head + width + i, to_logvar, low);
+        }
+    }
+}
+
+void latent_backward(const Latent *latent, Count rows, double weight, double free_bits) {
+    if (latent->low) latent_backward_rows(latent, rows, weight, free_bits, 1);
+    else latent_backward_rows(latent, rows, weight, free_bits, 0);
+}
+
+/* recon is Σ (x̂ - x)²; so is the distortion, but for BERNOULLI: -p·ln p̂ - (1-p)·ln(1-p̂), from the logits. */
+INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *figures, int low, int output) {
+    const Count width = last->width;
+    const void *product = last->product;
+    const float *bias = last->bias, *images = last->x;
+    float *slope = last->slope;
+    double recon = 0, distortion = 0;
+    for (Count row = from; row < to; row++) {
+        const Count at = row * width;
+        float squares = 0, entropy = 0;
+        SIMD_SUM(squares, entropy) for (Count i = 0; i < width; i++) {
+            float a = load(product, at + i, low) + bias[i], x = images[at + i];
+            float decoded = a, derivative = 1.0f;
+            if (output == TANH) {
+                decoded = 2.0f * sigmoid(2.0f * a) - 1.0f;
+                derivative = 1.0f - decoded * decoded;
+            } else if (output == SIGMOID) {
+                decoded = sigmoid(a);
+                derivative = decoded * (1.0f - decoded);
+            } else if (output == LOGITS || output == BERNOULLI) {
+                decoded = 2.0f * sigmoid(a) - 1.0f;
+                derivative = 0.5f * (1.0f - decoded * decoded);
+            }
+            float error = decoded - x;
+            squares += error * error;
+            if (output == BERNOULLI) {
+                entropy += (a > 0 ? a : 0) + log_one_plus(exponential(-fabsf(a))) - 0.5f * (x + 1.0f) * a;
+                slope[at + i] = 0.5f * error;
+            } else {
+                slope[at + i] = 2.0f * error * derivative;
+            }
+        }
+        recon += squares;
+        distortion += output == BERNOULLI ? entropy : squares;
+    }
+    figures[0] = recon;
+    figures[1] = distortion;
+}
+
+#define FOR_OUTPUT(low)                                                                                                \
+    switch (last->output) {                                                                                            \
+        case TANH: distortion_rows(last, from, to, own, low, TANH); break;                                             \
+        case SIGMOID: distortion_rows(last, from, to, own, low, SIGMOID); break;                                       \
+        case IDENTITY: distortion_rows(last, from, to, own, low, IDENTITY); break;                                     \
+        case LOGITS: distortion_rows(last, from, to, own, low, LOGITS); break;                                         \
+        case BERNOULLI: distortion_rows(last, from, to, own, low, BERNOULLI); break;                                   \
+    }
+
+void decoded_forward(const Decoded *last, Count rows, int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        Count from, to;
+        double *own = last->partial + 2 * omp_get_thread_num();
+        share(rows, &from, &to);
+        if (last->low) FOR_OUTPUT(1) else FOR_OUTPUT(0)
+#pragma omp barrier
+#pragma omp single
+        {
+            last->figures[0] = last->figures[1] = 0;
+            for (int i = 0; i < 2 * omp_get_num_threads(); i++) last->figures[i % 2] += last->partial[i];
+        }
+    }
+}
+
+/* The gradient of the product: `factor` times the slope. */
+void decoded_backward(const Decoded *last, Count rows, double factor_, int threads) {
+    const float factor = factor_;
+#pragma omp parallel num_threads(threads)
+    {
+        const Count width = last->width;
+        float *to_bias = last->scratch + omp_get_thread_num() * width;
+        Count from, to;
+        share(rows, &from, &to);
+        memset(to_bias, 0, width * sizeof *to_bias);
+        for (Count row = from; row < to; row++) {
+            const float *slope = last->slope + row * width;
+            SIMD for (Count i = 0; i < width; i++) to_bias[i] += slope[i] * factor;
+            if (last->low) SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * factor, 1);
+            else SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * factor, 0);
+        }
+#pragma omp barrier
+#pragma omp single
+        add_up(last->scratch, width, last->to_bias, width);
+    }
+}
+
+/* Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, with the decoupled weight decay of https://arxiv.org/abs/1711.05101;
+ * `rate` and `root` are the learning rate and √v's factor with the corrections of their bias, `keep` is 1 - lr·decay. */
+INLINE void adam_range(const Adam *adam, Count from, Count to, float rate, float root, float keep, int low) {
+    float *values = adam->values, *mean = adam->mean, *square = adam->square;
+    const float beta1 = adam->beta1, beta2 = adam->beta2, epsilon = adam->epsilon;
+    const void *gradient = low ? (const void *)adam->low_gradient : adam->gradient;
+    SIMD for (Count i = from; i < to; i++) {
+        float g = load(gradient, i, low);
+        float m = beta1 * mean[i] + (1.0f - beta1) * g;
+        float v = beta2 * square[i] + (1.0f - beta2) * g * g;
+        float value = values[i] * keep - rate * m / (sqrtf(v) * root + epsilon);
+        mean[i] = m;
+        square[i] = v;
+        values[i] = value;
+        if (low) store(adam->twin, i, value, 1);
+    }
+}
+
+void adam_step(const Adam *adam, double rate, double root, double keep, int threads) {
+#pragma omp parallel num_threads(threads)
+    for (Count i = 0; i < adam->count; i++) {
+        const Segment *segment = adam->segments + i;
+        Count from, to;
+        share(segment->to - segment->from, &from, &to);
+        if (segment->low) adam_range(adam, segment->from + from, segment->from + to, rate, root, keep, 1);
+        else adam_range(adam, segment->from + from, segment->from + to, rate, root, keep, 0);
+    }
+}

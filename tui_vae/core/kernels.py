@@ -1,0 +1,145 @@
+"""The kernels of kernels.c, which are compiled when the package is installed, where there is a C compiler.
+
+They share PyTorch's OpenMP threads. Two OpenMP runtimes in one process would wait for each other's threads, so they
+are not used with a PyTorch that brings one under another name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, Structure, c_double, c_float, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: F401  # loads the OpenMP runtime that the kernels are to share
+
+LEVELS = {
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"},
+    "avx2": {"avx2", "fma"},
+}
+"""Builds of the kernels, the best first, and the flags of a CPU that can run them."""
+
+RUNTIMES = ("libgomp", "libomp", "libiomp")
+
+
+class Hidden(Structure):
+    """`Hidden` of kernels.c, and so below."""
+
+    _fields_ = (
+        ("width", c_int64), ("low", c_int), ("activation", c_int), ("epsilon", c_float),
+        *((name, c_void_p) for name in (
+            "bias", "gain", "shift", "product", "out", "gradient", "statistics", "to_bias", "to_gain", "to_shift",
+            "scratch",
+        )),
+    )  # fmt: skip
+
+
+class Latent(Structure):
+    _fields_ = (
+        ("width", c_int64), ("low", c_int),
+        *((name, c_void_p) for name in (
+            "bias", "product", "z", "noise", "mu", "sigma", "kl", "to_z", "to_product", "to_bias",
+        )),
+    )  # fmt: skip
+
+
+class Decoded(Structure):
+    _fields_ = (
+        ("width", c_int64), ("low", c_int), ("output", c_int),
+        *((name, c_void_p) for name in (
+            "bias", "x", "product", "slope", "figures", "to_bias", "scratch", "partial",
+        )),
+    )  # fmt: skip
+
+
+class Segment(Structure):
+    _fields_ = (("start", c_int64), ("end", c_int64), ("low", c_int))
+
+
+class Adam(Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("values", "gradient", "mean", "square", "low_gradient", "twin")),
+        ("segments", POINTER(Segment)), ("count", c_int64),
+        ("beta1", c_float), ("beta2", c_float), ("epsilon", c_float),
+    )  # fmt: skip
+
+
+SIGNATURES: dict[str, list[Any]] = {
+    "normalize": [c_void_p, c_void_p, c_void_p, c_int64, c_int],
+    "hidden_forward": [POINTER(Hidden), c_int64, c_int],
+    "hidden_backward": [POINTER(Hidden), c_int64, c_int],
+    "latent_forward": [POINTER(Latent), c_int64],
+    "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
+    "decoded_forward": [POINTER(Decoded), c_int64, c_int],
+    "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
+    "adam_step": [POINTER(Adam), c_double, c_double, c_double, c_int],
+}
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """`level`: a key of `LEVELS`, or "" where there are none, and `reason` says why. `library` has the functions."""
+
+    level: str
+    reason: str = ""
+    library: Any = None
+
+    def __bool__(self) -> bool:
+        return bool(self.level)
+
+
+NONE = Kernels("", "they were not asked for")
+
+
+def load_kernels() -> Kernels:
+    """The best build that is there and that this CPU can run."""
+    return usable_kernels()[0]
+
+
+@cache
+def usable_kernels() -> tuple[Kernels, ...]:
+    """Every build that is there and that this CPU can run, the best first; where there is none, why not."""
+    able = [level for level, needs in LEVELS.items() if needs <= _cpu_flags()]
+    built = [(level, path) for level in able if (path := _built(level)) is not None]
+    if not able:
+        return (Kernels("", "they are for x86-64 CPUs with AVX2"),)
+    if not built:
+        return (Kernels("", "there was no C compiler with OpenMP when tui-vae was installed"),)
+    try:
+        kernels = tuple(Kernels(level, library=_library(path)) for level, path in built)
+    except OSError as error:
+        return (Kernels("", f"they cannot be loaded: {error}"),)
+    if len(_openmp_runtimes()) != 1:
+        return (Kernels("", "this PyTorch brings an OpenMP runtime of its own"),)
+    return kernels
+
+
+def _library(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    for name, arguments in SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, None
+    return library
+
+
+def _built(level: str) -> Path | None:
+    candidates = (Path(__file__).with_name(f"kernels_{level}{suffix}") for suffix in EXTENSION_SUFFIXES)
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+
+
+def _openmp_runtimes() -> set[str]:
+    """The OpenMP runtimes that this process has loaded."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    files = {line.split(maxsplit=5)[5] for line in lines if len(line.split(maxsplit=5)) == 6}
+    return {file for file in files if Path(file).name.startswith(RUNTIMES)}
