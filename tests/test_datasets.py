@@ -212,11 +212,11 @@ def all_missing(own: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (images_28x27, "train-images-idx3-ubyte has the wrong shape: expected N×28×28, found 30×28×27"),
+        (images_28x27, "has the wrong shape: expected N×H×W with H and W from 28 to 64, found 30×28×27"),
         (label_10, "t10k-labels-idx1-ubyte has a label 10: expected labels below 10"),
         (labels_too_few, "train-labels-idx1-ubyte .* expected 30 labels, found 29"),
         (images_cut, "train-images-idx3-ubyte is damaged: its header asks for 23536 bytes, found 23535"),
-        (images_are_text, "t10k-images-idx3-ubyte is not an idx file of unsigned bytes"),
+        (images_are_text, "t10k-images-idx3-ubyte is not an idx file of unsigned bytes or 4-byte floats"),
         (labels_missing, "does not hold FashionMNIST: missing t10k-labels-idx1-ubyte"),
         (all_missing, "does not exist"),
     ],

@@ -23,7 +23,10 @@ GAP, SCALE = 2, 2
 
 
 def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> bytes:
-    """The whole test set in order; `reconstruction` is the decoder at z = μ, float32 in [0, 1]."""
+    """The whole test set in order; `reconstruction` is the decoder at z = μ, float32 in [0, 1].
+
+    `original` is as the data are: uint8, or float32 in [0, 1].
+    """
     import numpy as np
 
     from tui_vae.core.metrics import reconstruct
@@ -50,6 +53,7 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     import numpy as np
     import torch
 
+    from tui_vae.core.datasets import grey_levels
     from tui_vae.core.metrics import reconstruct
     from tui_vae.trainer.workbench import open_run
 
@@ -63,7 +67,7 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
             continue
         made = reconstruct(bench.model, bench.test[torch.from_numpy(chosen).to(bench.device)]).images
         pixels = (made * 255).round().to(torch.uint8).cpu().numpy().reshape(-1, height, width)
-        rows.append([np.concatenate(pair, axis=1) for pair in zip(originals[chosen], pixels, strict=True)])
+        rows.append([np.concatenate(pair, axis=1) for pair in zip(grey_levels(originals[chosen]), pixels, strict=True)])
     return _png(_sheet(rows, between=2 * GAP), f"originals and reconstructions of run {directory.name}")
 
 

@@ -11,8 +11,11 @@ from tui_vae.ui.previews import Film, read_film
 if TYPE_CHECKING:
     from PIL import Image
 
-SCALE, GAP, MARGIN, CAPTION = 3, 6, 12, 34
-"""How often an image is enlarged; pixels between images, around them, and of the line below them."""
+SCALE, LARGE_SCALE, LARGE = 3, 2, 42
+"""How often an image is enlarged, and one with more than `LARGE` pixels a side."""
+
+GAP, MARGIN, CAPTION = 6, 12, 34
+"""Pixels between images, around them, and of the line below them."""
 
 GROUND, TEXT, QUIET, LINE, ACCENT = 0x12, 0xD0, 0x76, 0x3A, 255
 """Entries of the palette: greys by their level, and the app's accent in place of white."""
@@ -44,19 +47,21 @@ def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
 def _frame(film: Film, at: int, name: str) -> Image.Image:
     from PIL import Image, ImageDraw, ImageFont
 
-    from tui_vae.ui.halfblocks import SIDE
+    from tui_vae.ui.halfblocks import Picture
 
     epoch, images = film.frames[at]
-    side = SIDE * SCALE
+    first = Picture.of(images[0], film.width)
+    scale = SCALE if max(first.width, first.height) <= LARGE else LARGE_SCALE
+    tile = first.width * scale, first.height * scale
     columns = len(film.originals)
-    width = columns * (side + GAP) - GAP + 2 * MARGIN
-    height = 2 * side + GAP + MARGIN + CAPTION
+    width = columns * (tile[0] + GAP) - GAP + 2 * MARGIN
+    height = 2 * tile[1] + GAP + MARGIN + CAPTION
     frame = Image.new("L", (width, height), GROUND)
     for y, row in enumerate(([pair.original or b"" for pair in film.originals], images)):
         for x, pixels in enumerate(row[:columns]):
-            image = Image.frombytes("L", (SIDE, SIDE), pixels).point(lambda level: min(level, ACCENT - 1))
-            place = MARGIN + x * (side + GAP), MARGIN + y * (side + GAP)
-            frame.paste(image.resize((side, side), Image.Resampling.NEAREST), place)
+            image = Image.frombytes("L", (first.width, first.height), pixels)
+            place = MARGIN + x * (tile[0] + GAP), MARGIN + y * (tile[1] + GAP)
+            frame.paste(image.point(lambda level: min(level, ACCENT - 1)).resize(tile, Image.Resampling.NEAREST), place)
     pen, font = ImageDraw.Draw(frame), ImageFont.load_default(size=15)
     middle = height - CAPTION // 2
     last = film.frames[-1][0]

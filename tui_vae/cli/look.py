@@ -25,7 +25,7 @@ def show(options: argparse.Namespace) -> int:
         size = len(reply.images) // options.images
         images = [reply.images[at : at + size] for at in range(0, len(reply.images), size)]
         print("samples from the Gaussian fitted to the encoder's z")
-        print_images([(image,) for image in images], [""] * len(images))
+        print_images([(image,) for image in images], [""] * len(images), reply.width)
         return 0
     chosen = _choose(source, options)
     pairs = source.ask(protocol.Reconstruct(indices=chosen), protocol.Reconstructions)
@@ -39,7 +39,7 @@ def show(options: argparse.Namespace) -> int:
         f"{classes[label]} #{index}   mse {mse:.4f}"
         for label, index, mse in zip(pairs.labels, pairs.indices, pairs.mse, strict=True)
     ]
-    print_images(rows, captions)
+    print_images(rows, captions, pairs.width)
     return 0
 
 
@@ -106,24 +106,29 @@ class ImageSource:
         raise RequestError(reply.message if isinstance(reply, protocol.Failure) else f"unexpected {reply!r}")
 
 
-def print_images(rows: Sequence[tuple[bytes, ...]], captions: Sequence[str]) -> None:
-    """Print images, `rows` of one or two each, as many rows side by side as the terminal is wide."""
+def print_images(rows: Sequence[tuple[bytes, ...]], captions: Sequence[str], pixels: int) -> None:
+    """Print images, `rows` of one or two each, as many rows side by side as the terminal is wide.
+
+    An image is `pixels` wide, 0 for a square one; where a row of them is wider than the terminal, they are reduced.
+    """
     import os
 
     from rich.console import Console
     from rich.text import Text
 
-    from tui_vae.ui.halfblocks import SIDE, Picture, ascii_art, half_blocks
+    from tui_vae.ui.halfblocks import Picture, ascii_art, half_blocks, reduce
     from tui_vae.ui.terminal import has_unicode
 
     console = Console(highlight=False)
     blocks = has_unicode(os.environ) and console.color_system is not None
     draw = half_blocks if blocks else ascii_art
-    width = len(rows[0]) * (SIDE + 1)
+    pictures = [[Picture.of(image, pixels) for image in row] for row in rows]
+    side = min(pictures[0][0].width, max(1, (console.width + 1) // len(rows[0]) - 1))
+    width = len(rows[0]) * (side + 1)
     columns = max(1, (console.width + 1) // (width + 1))
     for start in range(0, len(rows), columns):
-        group = rows[start : start + columns]
-        drawings = [[draw(Picture(image)) for image in row] for row in group]
+        group = pictures[start : start + columns]
+        drawings = [[draw(reduce(picture, side)) for picture in row] for row in group]
         for line in range(len(drawings[0][0])):
             text = Text()
             for row in drawings:

@@ -8,6 +8,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 
@@ -20,6 +21,15 @@ HINTS = {
     "download": "check the network, or set TUI_VAE_MIRROR to another mirror, or name a copy with --data-dir",
     "sample": "reinstall tui-vae",
 }
+
+BYTES, FLOATS = "u1", ">f4"
+"""What the elements of an idx file are, in numpy's words: unsigned bytes, or floats of 4 bytes, big-endian."""
+
+ELEMENTS = {0x08: (BYTES, 1), 0x0D: (FLOATS, 4)}
+"""By the type code in the file's head; and the bytes that each takes."""
+
+SIDES = range(28, 65)
+"""Pixels that height and width of an image may have."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +102,37 @@ def read_file(path: Path) -> bytes:
     return _decompress(path, _read(path))
 
 
-def parse_idx(data: bytes, path: Path) -> tuple[tuple[int, ...], memoryview]:
-    """Shape and elements of an idx file of unsigned bytes; `path` names it in errors.
+def parse_idx(data: bytes, path: Path) -> tuple[tuple[int, ...], str, memoryview]:
+    """Shape, kind (`BYTES` or `FLOATS`) and elements of an idx file; `path` names it in errors.
 
     Raises:
         DatasetError: the header is not that of such a file, or does not fit the length.
     """
     rank = data[3] if len(data) >= 4 else 0
     start = 4 + 4 * rank
-    if data[:3] != b"\0\0\x08" or rank == 0 or len(data) < start:
-        raise DatasetError(f"{path} is not an idx file of unsigned bytes: it starts with {data[:4].hex(' ')!r}")
+    if data[:2] != b"\0\0" or rank == 0 or len(data) < start or data[2] not in ELEMENTS:
+        found = data[:4].hex(" ")
+        raise DatasetError(f"{path} is not an idx file of unsigned bytes or 4-byte floats: it starts with {found!r}")
     shape = struct.unpack_from(f">{rank}I", data, 4)
-    expected = start + math.prod(shape)
+    kind, size = ELEMENTS[data[2]]
+    expected = start + math.prod(shape) * size
     if len(data) != expected:
         raise DatasetError(f"{path} is damaged: its header asks for {expected} bytes, found {len(data)}")
-    return shape, memoryview(data)[start:]
+    return shape, kind, memoryview(data)[start:]
+
+
+class Contents(NamedTuple):
+    """What is in a file: its array's shape, the kind of its elements, whether it is the published file."""
+
+    shape: tuple[int, ...]
+    kind: str
+    published: bool
+
+    @property
+    def each(self) -> str:
+        """What its images are, for people."""
+        size = "×".join(map(str, self.shape[1:]))
+        return f"{size} {'bytes' if self.kind == BYTES else 'floats'}"
 
 
 def inspect(info: DatasetInfo, kind: str, directory: Path) -> Source | None:
@@ -116,12 +142,17 @@ def inspect(info: DatasetInfo, kind: str, directory: Path) -> Source | None:
         return None
     try:
         checks = {role: _check(info, role, path) for role, path in paths.items()}
-        published = all(known for _, known in checks.values())
+        published = all(found.published for found in checks.values())
         if not published and kind not in ("data-dir", "sample"):
-            role = next(role for role, (_, known) in checks.items() if not known)
+            role = next(role for role, found in checks.items() if not found.published)
             raise _damaged(info.files[role], paths[role])
+        train, test = checks["train_images"], checks["test_images"]
+        if train.each != test.each:
+            raise DatasetError(
+                f"{paths['test_images']} does not fit the training images: they are {train.each}, these {test.each}"
+            )
         for split in ("train", "test"):
-            images, labels = checks[f"{split}_images"][0], checks[f"{split}_labels"][0]
+            images, labels = checks[f"{split}_images"].shape[0], checks[f"{split}_labels"].shape[0]
             if images != labels:
                 path = paths[f"{split}_labels"]
                 raise DatasetError(
@@ -130,30 +161,32 @@ def inspect(info: DatasetInfo, kind: str, directory: Path) -> Source | None:
     except DatasetError as error:
         raise DatasetError(error.message, HINTS[kind]) from error
     parent = paths["train_images"].parent
-    return Source(info.name, kind, parent, checks["train_images"][0], checks["test_images"][0], published=published)
+    return Source(info.name, kind, parent, train.shape[0], test.shape[0], published=published)
 
 
-def _check(info: DatasetInfo, role: str, path: Path) -> tuple[int, bool]:
-    """How many items a file has and whether it is the published one; DatasetError unless its structure is whole."""
+def _check(info: DatasetInfo, role: str, path: Path) -> Contents:
+    """What is in a file; DatasetError unless its structure is whole."""
     file = info.files[role]
     raw = _read(path)
     if _md5(raw) in (file.md5, file.gz_md5, file.repacked_md5):
-        return file.shape[0], True
+        return Contents(file.shape, BYTES, True)
     try:
         data = _decompress(path, raw)
     except DatasetError:
         raise _damaged(file, path) from None
     if data is not raw and _md5(data) == file.md5:
-        return file.shape[0], True
+        return Contents(file.shape, BYTES, True)
 
-    shape, elements = parse_idx(data, path)
-    if len(shape) != len(file.shape) or shape[1:] != file.shape[1:] or shape[0] == 0:
-        expected = "×".join(("N", *map(str, file.shape[1:])))
-        found = "×".join(map(str, shape))
-        raise DatasetError(f"{path} has the wrong shape: expected {expected}, found {found}")
-    if role.endswith("labels") and max(elements) >= len(info.classes):
+    shape, kind, elements = parse_idx(data, path)
+    of_images = role.endswith("images")
+    if len(shape) != len(file.shape) or shape[0] == 0 or any(side not in SIDES for side in shape[1:]):
+        expected = f"N×H×W with H and W from {SIDES[0]} to {SIDES[-1]}" if of_images else "N"
+        raise DatasetError(f"{path} has the wrong shape: expected {expected}, found {'×'.join(map(str, shape))}")
+    if not of_images and kind != BYTES:
+        raise DatasetError(f"{path} holds floats: expected labels as unsigned bytes")
+    if not of_images and max(elements) >= len(info.classes):
         raise DatasetError(f"{path} has a label {max(elements)}: expected labels below {len(info.classes)}")
-    return shape[0], False
+    return Contents(shape, kind, False)
 
 
 def _damaged(file: PublishedFile, path: Path) -> DatasetError:

@@ -6,25 +6,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_vae.core.dataset_files import Source, locate, parse_idx, read_file
+from tui_vae.core.dataset_files import FLOATS, Source, locate, parse_idx, read_file
 from tui_vae.core.download import Progress
 from tui_vae.core.published import DatasetError, get_info
 from tui_vae.core.sources import resolve
 
 Bytes = NDArray[np.uint8]
+Images = NDArray[np.uint8 | np.float32]
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images as they were published: grey values from 0, black, to 255, white; labels index `classes`."""
+    """Images as their files hold them; labels index `classes`.
+
+    uint8 from 0, black, to 255, white, or float32 from 0 to 1; height and width are those of `dataset_files.SIDES`.
+    """
 
     name: str
     source: Source
     classes: tuple[str, ...]
-    train_images: Bytes  # (N, 28, 28)
+    train_images: Images  # (N, height, width)
     train_labels: Bytes  # (N,)
-    test_images: Bytes  # (M, 28, 28)
+    test_images: Images  # (M, height, width)
     test_labels: Bytes  # (M,)
 
 
@@ -46,7 +50,7 @@ def load(
         progress: called with short texts for people while the data are looked for and downloaded.
 
     Raises:
-        DatasetError: a limit is below 1, or the dataset was not found or is damaged.
+        DatasetError: a limit is below 1, or the dataset was not found, is damaged, or has floats outside [0, 1].
     """
     for name, limit in (("train-limit", train_limit), ("test-limit", test_limit)):
         if limit is not None and limit < 1:
@@ -55,28 +59,45 @@ def load(
     source = resolve(dataset, data_dir, progress)
     paths = locate(info, source.path)
 
-    def read(role: str, limit: int | None) -> Bytes:
+    def labels(role: str, limit: int | None) -> Bytes:
+        return read_idx(paths[role])[:limit].astype(np.uint8)
+
+    def images(role: str, limit: int | None) -> Images:
         return read_idx(paths[role])[:limit].copy()  # a writable array that does not keep the rest in memory
 
     return Dataset(
         name=info.name,
         source=source,
         classes=info.classes,
-        train_images=read("train_images", train_limit),
-        train_labels=read("train_labels", train_limit),
-        test_images=read("test_images", test_limit),
-        test_labels=read("test_labels", test_limit),
+        train_images=images("train_images", train_limit),
+        train_labels=labels("train_labels", train_limit),
+        test_images=images("test_images", test_limit),
+        test_labels=labels("test_labels", test_limit),
     )
 
 
-def read_idx(path: Path) -> Bytes:
-    """The array in an idx file of unsigned bytes, compressed or not; read-only.
+def read_idx(path: Path) -> Images:
+    """The array in an idx file, compressed or not: unsigned bytes, read-only, or floats as float32.
 
     Raises:
-        DatasetError: the file cannot be read, or is not a whole idx file of unsigned bytes.
+        DatasetError: the file cannot be read, is not a whole idx file, or has floats outside [0, 1].
     """
-    shape, elements = parse_idx(read_file(path), path)
-    return np.frombuffer(elements, dtype=np.uint8).reshape(shape)
+    shape, kind, elements = parse_idx(read_file(path), path)
+    found = np.frombuffer(elements, dtype=kind).reshape(shape)
+    if kind != FLOATS:
+        return found
+    floats = found.astype(np.float32)
+    low, high = float(floats.min(initial=1)), float(floats.max(initial=0))  # NaN if one is among them
+    if not (low >= 0 and high <= 1):
+        what = "pixels that are no numbers" if np.isnan(low) else f"pixels from {low:g} to {high:g}"
+        hint = "scale them, or write unsigned bytes from 0 to 255"
+        raise DatasetError(f"{path} has {what}: expected floats from 0, black, to 1, white", hint)
+    return floats
+
+
+def grey_levels(images: Images) -> Bytes:
+    """Images as they are looked at: from 0, black, to 255, white."""
+    return images.astype(np.uint8) if images.dtype == np.uint8 else np.rint(images * np.float32(255)).astype(np.uint8)
 
 
 def evaluation_subset(train_count: int, test_count: int, seed: int = 0) -> Indices:

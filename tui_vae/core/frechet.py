@@ -77,10 +77,10 @@ def sample_distances(
     seed: int,
     advanced: Callable[[int], None] = lambda _: None,
 ) -> Distances:
-    """Compare with uint8 images `test` `(N, height, width)`, whose classes are `test_labels` `(N,)` on the CPU.
+    """Compare with images `test` `(N, height, width)`, whose classes are `test_labels` `(N,)` on the CPU.
 
     Args:
-        train: uint8 images that the network was trained on; as many as in `test` make the distances comparable.
+        train: images that the network was trained on; as many as in `test` make the distances comparable.
         samples: how many to draw from each source, at least 2. The fewer, the larger the distance.
         seed: of the noise; both sources get the same.
         advanced: called with how many images were looked at, after each batch of them.

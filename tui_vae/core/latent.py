@@ -52,7 +52,7 @@ def principal_plane(mu: Tensor) -> Plane:
 
 @torch.inference_mode()
 def posterior_means(model: VAE, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 images `(N, height, width)` → μ and KL of each dimension in nats, both `(N, latent_dim)`, on the CPU."""
+    """Images `(N, height, width)` → μ and KL of each dimension in nats, both `(N, latent_dim)`, on the CPU."""
     was_training = model.training
     model.eval()
     pairs = [model.encode(normalize(part)) for part in torch.split(batch, BATCH)]

@@ -42,7 +42,7 @@ def decoder_variance(recon: float, pixels: int) -> float:
 def importance_weighted_bound(
     model: VAE, images: Tensor, variance: float, draws: int, seed: int, advanced: Callable[[int], None] = lambda _: None
 ) -> Bound:
-    """The bound over uint8 images `(N, height, width)` on the model's device, at most 1,000 decoded at once.
+    """The bound over images `(N, height, width)` on the model's device, at most 1,000 decoded at once.
 
     Noise comes from `seed` and the place of an image alone: the draws of a small K are the first of a larger one's.
 

@@ -45,8 +45,10 @@ def to_unit_interval(x: Tensor) -> Tensor:
 
 
 def normalize(images: Tensor) -> Tensor:
-    """uint8 images `(N, …)` → float32 `(N, D)` in [-1, 1]."""
-    return images.flatten(1).float().mul_(2 / 255).sub_(1)
+    """Images `(N, …)`, uint8 or float32 in [0, 1] → float32 `(N, D)` in [-1, 1]."""
+    if images.dtype == torch.uint8:
+        return images.flatten(1).float().mul_(2 / 255).sub_(1)
+    return images.flatten(1).mul(2).sub_(1)
 
 
 def bits_per_pixel(mse: float, kl: float, pixels: int) -> float:
@@ -82,7 +84,7 @@ def evaluate(
     """Evaluate in float32, in batches of 1,000, with noise of its own: nothing outside is changed by it.
 
     Args:
-        images: uint8 `(N, height, width)` on the model's device.
+        images: uint8 or float32 `(N, height, width)` on the model's device.
         seed: of the noise ε in z; the same seed gives the same figures to the last bit on the same device.
         between_batches: called after each batch; whoever trains looks at its requests there.
     """
@@ -154,7 +156,7 @@ class Reconstruction:
 
 @torch.inference_mode()
 def reconstruct(model: VAE, images: Tensor) -> Reconstruction:
-    """Reconstruct uint8 images `(N, height, width)` on the model's device, in batches of 1,000."""
+    """Reconstruct images `(N, height, width)` on the model's device, in batches of 1,000."""
     was_training = model.training
     model.eval()
     parts = []

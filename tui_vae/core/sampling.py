@@ -30,7 +30,7 @@ class LatentGaussian:
 
 @torch.inference_mode()
 def posterior(model: VAE, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 images `(N, height, width)` → μ and σ² of q(z|x), `(N, latent_dim)` float64 on the CPU."""
+    """Images `(N, height, width)` → μ and σ² of q(z|x), `(N, latent_dim)` float64 on the CPU."""
     was_training = model.training
     model.eval()
     mu, logvar = model.encode(normalize(batch))
@@ -48,7 +48,7 @@ def gaussian_of(posteriors: Sequence[tuple[Tensor, Tensor]]) -> LatentGaussian:
 
 
 def fit_gaussian(model: VAE, images: Tensor) -> LatentGaussian:
-    """Fit over uint8 images `(N, height, width)` on the model's device."""
+    """Fit over images `(N, height, width)` on the model's device."""
     return gaussian_of([posterior(model, batch) for batch in torch.split(images, BATCH)])
 
 

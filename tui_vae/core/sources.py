@@ -9,9 +9,10 @@
 5. the sample that comes with this package.
 
 **What is accepted.** A file is the published one if its MD5 is, compressed or not, however it was compressed. Cache and
-system copy must hold the published files. A data directory may hold other images of the same shape, KMNIST for one:
-files whose structure is whole (gzip checksum, idx header, exact length, labels within the classes) are taken, and the
-source then says that they are not the published ones. A directory that lacks one of the four files holds no dataset;
+system copy must hold the published files. A data directory may hold other images, KMNIST for one: unsigned bytes,
+or big-endian floats of 4 bytes from 0 to 1, all of one height and width from 28 to 64. Files whose structure is whole
+(gzip checksum, idx header, exact length, labels within the classes) are taken, and the source then says that they are
+not the published ones. A directory that lacks one of the four files holds no dataset;
 one that has all four, one of them damaged, is an error that names the file, what was expected and what was found.
 
 **Environment variables.** `TUI_VAE_CACHE`: the cache directory. `TUI_VAE_SYSTEM_DATA`: the system copy's directory.

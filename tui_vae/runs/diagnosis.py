@@ -29,7 +29,7 @@ RECON_FACTOR, KL_FACTOR = 2.0, 5.0
 times, what they were at its best. Spikes of Adam that heal within an epoch stay below that."""
 
 ABSURD_KL = 1e6
-"""Nats an image. All information in 784 pixels of 8 bits is 4,347 nats, so that no KL near this encodes anything."""
+"""Nats an image. All information in 64×64 pixels of 8 bits is 22,713 nats, so that no KL near this encodes anything."""
 
 FEW = 1 / 3
 """Inactive dimensions are told where fewer than this share is active. Some more latents than the data need are common

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tui_vae.core.datasets import grey_levels
 from tui_vae.core.latent import posterior_means, principal_plane
 from tui_vae.core.metrics import reconstruct
 from tui_vae.core.sampling import LatentGaussian, decode, gaussian_of, posterior
@@ -120,7 +121,7 @@ class Inference:
         ticket.answer(
             protocol.Reconstructions(
                 epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
-                originals=dataset.test_images[indices].tobytes(), reconstructions=as_bytes(result.images),
+                originals=grey_levels(dataset.test_images[indices]).tobytes(), reconstructions=as_bytes(result.images),
                 mse=tuple(result.mse.tolist()), mu=as_floats(result.mu), width=self._width,
             )
         )  # fmt: skip

@@ -74,7 +74,7 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
 
 
 class Learner:
-    """A model that learns from uint8 images on its device.
+    """A model that learns from images on its device.
 
     No step waits for the device: sums gather there, and `take_means` reads them. From here on the model's parameters
     are views of one vector; it must not be moved to another device any more.
@@ -133,7 +133,7 @@ class Learner:
         )
 
     def step(self, images: Tensor, lr: float, beta: float) -> None:
-        """Learn from uint8 images `(N, height, width)` on the device."""
+        """Learn from images `(N, height, width)`, uint8 or float32 in [0, 1], on the device."""
         if self._fused is not None:
             self._sums[:3].add_(self._fused(images, self._noise, lr, beta), alpha=len(images))
         elif self._captured is not None:
@@ -233,7 +233,8 @@ class Learner:
     @staticmethod
     def _white_hits(decoded: Tensor, images: Tensor) -> Tensor:
         """The notebook's "accuracy": a binarized output in {0, 1} equals an input in [-1, 1] only where both are 1."""
-        return ((decoded > 0.5) & (images.flatten(1) == 255)).float().mean()
+        white = 255 if images.dtype == torch.uint8 else 1
+        return ((decoded > 0.5) & (images.flatten(1) == white)).float().mean()
 
 
 def restore_weights(model: VAE, tensors: dict[str, Tensor]) -> None:

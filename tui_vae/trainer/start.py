@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tui_vae.config import make_config
+from tui_vae.core.datasets import grey_levels
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error
 from tui_vae.runs.files import sweep
@@ -66,6 +67,6 @@ def start_training(
             raise CheckpointError(f"{directory.last} does not fit the network of its configuration") from None
     dataset, chosen = bench.dataset, list(bench.previews)
     labels = dataset.test_labels[chosen].tolist()
-    write_originals(directory.previews, dataset.test_images[chosen], chosen, labels)
+    write_originals(directory.previews, grey_levels(dataset.test_images[chosen]), chosen, labels)
     log.write(run_event(directory, bench, progress))
     return Training(directory, log, inbox, bench, learner, progress)

@@ -31,7 +31,7 @@ from tui_vae.trainer.learner import build_model, derived_seed, restore_weights
 
 @dataclass(frozen=True)
 class Workbench:
-    """`train`, `test`: uint8 `(N, height, width)`; `subset`: the fixed part of `train` to evaluate on.
+    """`train`, `test`: images `(N, height, width)` as read; `subset`: the fixed part of `train` to evaluate on.
 
     `test` and `subset` are on the device; `train` is there or, where it is too large or `data-on` says so, on the host.
     """

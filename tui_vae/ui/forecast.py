@@ -64,16 +64,19 @@ class Pace:
 
 
 def shape_of(written: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the size of a network follows from, its kind first; `written` is a description as files hold it."""
-    return tuple(str(written.get(name)) for name in ("model", "hidden", "latent-dim", "norm"))
+    """What the size of a network follows from, its kind first; `written` is a description as files hold it.
+
+    Images in a folder of the user's own may have any size.
+    """
+    return tuple(str(written.get(name)) for name in ("model", "hidden", "latent-dim", "norm", "data-dir"))
 
 
 def parameters_of(config: RunConfig, paces: Iterable[Pace] = ()) -> int | None:
-    """From arithmetic, or, for a network of another kind, from a run that had the same; None where there is none."""
+    """From arithmetic, or, for a network or data of another kind, from a run that had the same; None without one."""
     shape = shape_of(config.to_dict())
-    if shape[0] == "mlp":
+    if shape[0] == "mlp" and config.data_dir is None:
         return count_parameters(config.hidden, config.latent_dim, config.norm)
-    if shape[0] == "conv":
+    if shape[0] == "conv" and config.data_dir is None:
         return _count_convolutional(config)
     return next((pace.parameters for pace in paces if pace.shape == shape), None)
 

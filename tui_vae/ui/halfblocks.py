@@ -140,12 +140,18 @@ def squared(picture: Picture, side: int, ground: int = 0) -> Picture:
         fill = bytes([ground])
         rows = [fill * left + picture.row(y) + fill * right for y in range(picture.height)]
         picture = Picture(fill * longer * above + b"".join(rows) + fill * longer * below, longer)
-    if picture.width <= side:
-        return picture if picture.width == side else enlarge(picture, side)
+    return enlarge(picture, side) if picture.width < side else reduce(picture, side)
+
+
+def reduce(picture: Picture, width: int) -> Picture:
+    """A picture no wider than that, in its proportions, by means of its pixels."""
+    if picture.width <= width:
+        return picture
     from PIL import Image
 
+    height = max(1, round(picture.height * width / picture.width))
     whole = Image.frombytes("L", (picture.width, picture.height), picture.pixels)
-    return Picture(whole.resize((side, side), Image.Resampling.BOX).tobytes(), side)
+    return Picture(whole.resize((width, height), Image.Resampling.BOX).tobytes(), width)
 
 
 def enlarge(picture: Picture, width: int) -> Picture:
