@@ -33,7 +33,7 @@ def evaluate(options: argparse.Namespace) -> int:
     directory = find_run(runs_directory(options.runs_dir), options.name)
     which = options.checkpoint or checkpoint_path(directory).stem
     bench, progress = open_run(directory, which, note)
-    figures = bench.evaluate(bench.test, progress.beta)
+    figures, _ = bench.survey(bench.test, progress.beta)
     test = msgspec.to_builtins(as_event(figures))
     facts = {"run": directory.name, "checkpoint": which, "epoch": progress.evaluated, "step": progress.step,
              "images": len(bench.test), "test": test}  # fmt: skip
@@ -143,9 +143,9 @@ def _probe(bench: Workbench) -> dict[str, Any]:
 
     dataset = bench.dataset
     with _progress(f"probe: fitting to μ of {len(bench.train):,} training images", None):
-        test, _ = posterior_means(bench.model, bench.test)
+        test = posterior_means(bench.model, bench.test)
         verdicts, clusters = probe(
-            posterior_means(bench.model, bench.train)[0], dataset.train_labels.astype(np.int64),
+            posterior_means(bench.model, bench.train), dataset.train_labels.astype(np.int64),
             test, dataset.test_labels.astype(np.int64), dataset.classes, _seed(bench, PROBE_STREAM),
         )  # fmt: skip
         least_likely = outliers(test, _gaussian(bench), OUTLIERS)

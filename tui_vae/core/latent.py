@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.metrics import BATCH, normalize
+from tui_vae.core.metrics import BATCH, encode
 from tui_vae.core.model import VAE
-from tui_vae.core.objectives import kl_per_dimension
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,6 @@ def principal_plane(mu: Tensor) -> Plane:
     return Plane(origin, directions, (first, second))
 
 
-@torch.inference_mode()
-def posterior_means(model: VAE, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Images `(N, height, width)` → μ and KL of each dimension in nats, both `(N, latent_dim)`, on the CPU."""
-    was_training = model.training
-    model.eval()
-    pairs = [model.encode(normalize(part)) for part in torch.split(batch, BATCH)]
-    model.train(was_training)
-    mu, logvar = (torch.cat(column) for column in zip(*pairs, strict=True))
-    return mu.cpu(), kl_per_dimension(mu, logvar).cpu()
+def posterior_means(model: VAE, images: Tensor) -> Tensor:
+    """Images `(N, height, width)` → μ `(N, latent_dim)` on the CPU."""
+    return torch.cat([encode(model, part)[0] for part in torch.split(images, BATCH)]).cpu()

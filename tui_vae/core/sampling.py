@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tui_vae.core.metrics import BATCH, normalize, to_unit_interval
+from tui_vae.core.metrics import BATCH, Survey, encode, looking, survey_of, to_unit_interval
 from tui_vae.core.model import VAE
 
 
@@ -28,35 +27,27 @@ class LatentGaussian:
         return (self.mean + noise @ self.factor.T).float()
 
 
-@torch.inference_mode()
-def posterior(model: VAE, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Images `(N, height, width)` → μ and σ² of q(z|x), `(N, latent_dim)` float64 on the CPU."""
-    was_training = model.training
-    model.eval()
-    mu, logvar = model.encode(normalize(batch))
-    model.train(was_training)
-    return mu.cpu().double(), logvar.cpu().double().exp()
+def gaussian_of(found: Survey) -> LatentGaussian:
+    """The Gaussian of the images looked at: Cov z = Cov μ + diag(mean σ²), by the law of total variance.
 
-
-def gaussian_of(posteriors: Sequence[tuple[Tensor, Tensor]]) -> LatentGaussian:
-    """The Gaussian of what `posterior` gave: Cov z = Cov μ + diag(mean σ²), by the law of total variance."""
-    mu, variance = (torch.cat(column) for column in zip(*posteriors, strict=True))
+    Raises:
+        RuntimeError: there is none, as the encoder's numbers are not finite.
+    """
+    mu = found.mu.cpu().double()
     mean = mu.mean(dim=0)
     centred = mu - mean
-    covariance = centred.T @ centred / len(mu) + torch.diag(variance.mean(dim=0))
+    covariance = centred.T @ centred / len(mu) + torch.diag(found.variance)
     return LatentGaussian(mean, torch.linalg.cholesky(covariance))
 
 
 def fit_gaussian(model: VAE, images: Tensor) -> LatentGaussian:
-    """Fit over images `(N, height, width)` on the model's device."""
-    return gaussian_of([posterior(model, batch) for batch in torch.split(images, BATCH)])
+    """Fit over images `(N, height, width)` on the model's device; raises as `gaussian_of`."""
+    mu, logvar = zip(*(encode(model, batch) for batch in torch.split(images, BATCH)), strict=True)
+    return gaussian_of(survey_of(mu, logvar, ()))
 
 
 @torch.inference_mode()
 def decode(model: VAE, z: Tensor) -> Tensor:
     """z `(N, latent_dim)` → images `(N, D)` in [0, 1]."""
-    was_training = model.training
-    model.eval()
-    images = to_unit_interval(model.decode(z))
-    model.train(was_training)
-    return images
+    with looking(model):
+        return to_unit_interval(model.decode(z))

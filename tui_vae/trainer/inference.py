@@ -1,6 +1,8 @@
 """Answers to whoever looks inside: reconstructions, errors, samples, from the newest weights.
 
-Longer answers are generators that yield between batches, so that training and controls go on in between.
+What is asked of all images at once is answered, while a run trains, from what its last evaluation found: at once, from
+weights an epoch old at most, whose epoch and step the answer names. Else it is looked up in the newest weights, by
+generators that yield between pieces, so that training and controls go on in between.
 """
 
 from __future__ import annotations
@@ -16,14 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tui_vae.core.datasets import grey_levels
-from tui_vae.core.latent import posterior_means, principal_plane
-from tui_vae.core.metrics import reconstruct
-from tui_vae.core.sampling import LatentGaussian, decode, gaussian_of, posterior
+from tui_vae.core.latent import principal_plane
+from tui_vae.core.metrics import Survey, reconstruct
+from tui_vae.core.sampling import LatentGaussian, decode, gaussian_of
 from tui_vae.runs import protocol
+from tui_vae.trainer.overview import Overview, Seen
 from tui_vae.trainer.server import Ticket
 from tui_vae.trainer.workbench import Workbench
 
-PIECE = 250  # images a step of a longer answer takes: some 5 to 10 ms of a CPU core with the default network
 SLICE = 0.03  # seconds of longer answers between two training steps, after which shorter requests have their turn
 
 
@@ -55,14 +57,24 @@ class Inference:
         self._where = where
         self._state = state
         self._jobs: deque[tuple[Ticket, Generator[None, None, None]]] = deque()
-        self._gaussian: tuple[int, LatentGaussian] | None = None
+        self._test = Overview(bench.model, bench.test, where, errors=True)
+        self._subset = Overview(bench.model, bench.subset, where, errors=False)
+        self._gaussian: tuple[Survey, LatentGaussian] | None = None
 
     @property
     def busy(self) -> bool:
-        return bool(self._jobs)
+        return bool(self._jobs) or self._test.is_due or self._subset.is_due
+
+    def remember(self, of_test: Survey, of_subset: Survey) -> None:
+        """What an evaluation of the newest weights found."""
+        self._test.remember(of_test)
+        self._subset.remember(of_subset)
 
     def advance(self) -> None:
-        """Work on the longer answers for a moment, in turn."""
+        """Work on the longer answers for a moment, in turn; where there are none, on what is asked again and again."""
+        for overview in (self._test, self._subset):
+            if overview.is_due and not self._jobs:
+                overview.renew_a_little()
         until = time.monotonic() + SLICE
         while self._jobs:
             ticket, job = self._jobs.popleft()
@@ -83,11 +95,14 @@ class Inference:
                 case protocol.Decode():
                     self._decode(ticket, ticket.request)
                 case protocol.TestErrors():
-                    self._jobs.append((ticket, self._errors(ticket)))
-                case protocol.Sample():
-                    self._jobs.append((ticket, self._samples(ticket, ticket.request)))
+                    self._of_all(ticket, self._test, self._errors)
+                case protocol.Sample(source="prior"):
+                    self._prior_samples(ticket, ticket.request)
+                case protocol.Sample() as request:
+                    self._of_all(ticket, self._subset, lambda each, seen: self._fitted_samples(each, request, seen),
+                                 some_will_do=True)  # fmt: skip
                 case protocol.Map():
-                    self._jobs.append((ticket, self._map(ticket)))
+                    self._of_all(ticket, self._test, self._map, some_will_do=True)
                 case other:
                     ticket.answer(protocol.Failure(message=f"{type(other).__name__} cannot be done here"))
 
@@ -141,47 +156,68 @@ class Inference:
         images = as_bytes(decode(self._bench.model, z))
         ticket.answer(protocol.Images(epoch=epoch, step=step, images=images, width=self._width))
 
-    def _map(self, ticket: Ticket) -> Generator[None, None, None]:
-        epoch, step = self._where()
-        parts = []
-        for batch in torch.split(self._bench.test, PIECE):
-            parts.append(posterior_means(self._bench.model, batch))
+    def _of_all(
+        self, ticket: Ticket, overview: Overview, answer: Callable[[Ticket, Seen], None], some_will_do: bool = False
+    ) -> None:
+        """Answer from what is remembered if a run trains or nothing has changed since; else look first.
+
+        `some_will_do`: the first images do where a run trains that has not been evaluated yet.
+        """
+        training = self._state() == "training"
+        if overview.seen is not None and (training or overview.is_current):
+            answer(ticket, overview.seen)
+        elif training and some_will_do:
+            self._jobs.append((ticket, self._of_first(ticket, overview, answer)))
+        else:
+            self._jobs.append((ticket, self._looked_up(ticket, overview, answer)))
+        if training and not overview.is_current:
+            overview.renew()
+
+    def _of_first(
+        self, ticket: Ticket, overview: Overview, answer: Callable[[Ticket, Seen], None]
+    ) -> Generator[None, None, None]:
+        answer(ticket, (yield from overview.first()))
+
+    def _looked_up(
+        self, ticket: Ticket, overview: Overview, answer: Callable[[Ticket, Seen], None]
+    ) -> Generator[None, None, None]:
+        """After all images were looked at; under the very newest weights, where they stand still."""
+        while overview.seen is None or not (overview.is_current or self._state() == "training"):
+            overview.advance()
             yield
-        mu, kl = (torch.cat(column) for column in zip(*parts, strict=True))
+        answer(ticket, overview.seen)
+
+    def _map(self, ticket: Ticket, seen: Seen) -> None:
+        mu = seen.survey.mu.cpu().double()
         plane = principal_plane(mu)
         ticket.answer(
             protocol.LatentMap(
-                epoch=epoch, step=step, latent_dim=mu.shape[1], origin=as_floats(plane.origin),
-                directions=as_floats(plane.directions), points=as_floats(plane.project(mu.double())),
-                labels=self._bench.dataset.test_labels.tobytes(), explained=plane.explained,
-                kl_per_dim=tuple(kl.double().mean(dim=0).tolist()),
-                deviations=tuple(mu.double().std(dim=0, correction=0).tolist()),
+                epoch=seen.epoch, step=seen.step, latent_dim=mu.shape[1], origin=as_floats(plane.origin),
+                directions=as_floats(plane.directions), points=as_floats(plane.project(mu)),
+                labels=self._bench.dataset.test_labels[: len(mu)].tobytes(), explained=plane.explained,
+                kl_per_dim=tuple(seen.survey.kl.tolist()),
+                deviations=tuple(mu.std(dim=0, correction=0).tolist()),
             )
         )  # fmt: skip
 
-    def _errors(self, ticket: Ticket) -> Generator[None, None, None]:
-        parts = []
-        for batch in torch.split(self._bench.test, PIECE):
-            parts.append(reconstruct(self._bench.model, batch).mse)
-            yield
-        epoch, step = self._where()
-        labels = self._bench.dataset.test_labels.tobytes()
-        ticket.answer(protocol.Errors(epoch=epoch, step=step, mse=as_floats(torch.cat(parts)), labels=labels))
+    def _errors(self, ticket: Ticket, seen: Seen) -> None:
+        labels, mse = self._bench.dataset.test_labels.tobytes(), as_floats(seen.survey.mse)
+        ticket.answer(protocol.Errors(epoch=seen.epoch, step=seen.step, mse=mse, labels=labels))
 
-    def _samples(self, ticket: Ticket, request: protocol.Sample) -> Generator[None, None, None]:
-        epoch, step = self._where()
+    def _prior_samples(self, ticket: Ticket, request: protocol.Sample) -> None:
         generator = torch.Generator().manual_seed(request.seed)
-        if request.source == "prior":
-            z = torch.randn(request.count, self._bench.model.latent_dim, generator=generator)
-        else:
-            if self._gaussian is None or self._gaussian[0] != step:
-                posteriors = []
-                for batch in torch.split(self._bench.subset, PIECE):
-                    posteriors.append(posterior(self._bench.model, batch))
-                    yield
-                self._gaussian = (step, gaussian_of(posteriors))
-            z = self._gaussian[1].draw(request.count, generator)
+        z = torch.randn(request.count, self._bench.model.latent_dim, generator=generator)
+        self._samples(ticket, request, z, self._where())
+
+    def _fitted_samples(self, ticket: Ticket, request: protocol.Sample, seen: Seen) -> None:
+        """Decoded by the newest weights, and as old as the Gaussian that they are drawn from."""
+        if self._gaussian is None or self._gaussian[0] is not seen.survey:
+            self._gaussian = seen.survey, gaussian_of(seen.survey)
+        z = self._gaussian[1].draw(request.count, torch.Generator().manual_seed(request.seed))
+        self._samples(ticket, request, z, (seen.epoch, seen.step))
+
+    def _samples(self, ticket: Ticket, request: protocol.Sample, z: Tensor, where: tuple[int, int]) -> None:
         images = as_bytes(decode(self._bench.model, z.to(self._bench.device)))
         ticket.answer(
-            protocol.Samples(epoch=epoch, step=step, source=request.source, images=images, width=self._width)
+            protocol.Samples(epoch=where[0], step=where[1], source=request.source, images=images, width=self._width)
         )

@@ -149,8 +149,9 @@ class Training:
         # Not the warm-up's β: losses of different epochs are to be compared, and the best one is to be the best. It is
         # the same for both evaluations, although somebody may change it between them.
         beta = progress.beta
-        test = bench.evaluate(bench.test, beta, self._answer_requests)
-        train = bench.evaluate(bench.subset, beta, self._answer_requests)
+        test, of_test = bench.survey(bench.test, beta, self._answer_requests)
+        train, of_train = bench.survey(bench.subset, beta, self._answer_requests)
+        self._inference.remember(of_test, of_train)
         progress.evaluated += 1
         if progress.evaluated in accumulate(progress.segments) and bench.config.schedule != "constant":
             progress.lr_scale = 1.0  # it scaled the end of a schedule; the next stretch begins a new one

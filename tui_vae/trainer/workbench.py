@@ -17,7 +17,7 @@ from tui_vae.config import RunConfig, make_config
 from tui_vae.core.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.kernels import load_kernels
-from tui_vae.core.metrics import Evaluation, evaluate
+from tui_vae.core.metrics import Evaluation, Survey, survey
 from tui_vae.core.model import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
 from tui_vae.core.schedules import beta_share
@@ -54,10 +54,12 @@ class Workbench:
         config, steps = self.config, self.steps_per_epoch
         return beta_share(step, config.kl_warmup * steps, config.kl_cycles, config.epochs * steps)
 
-    def evaluate(self, images: Tensor, beta: float, between_batches: Callable[[], None] = lambda: None) -> Evaluation:
+    def survey(
+        self, images: Tensor, beta: float, between_pieces: Callable[[], None] = lambda: None
+    ) -> tuple[Evaluation, Survey]:
         """Evaluate on images on the device, with the run's own evaluation noise."""
         seed = derived_seed(self.config.seed, 0, 2)
-        return evaluate(self.model, images, make_objective(self.config), beta, seed, between_batches)
+        return survey(self.model, images, make_objective(self.config), beta, seed, between_pieces)
 
     def dataset_facts(self) -> DatasetFacts:
         return DatasetFacts(
