@@ -26,13 +26,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
-from fake_run import make_run
+from fake_run import make_run, metrics
 from terminal import KEYS, Terminal
 
 from tui_vae.config import make_config
 from tui_vae.runs import launch
 from tui_vae.runs.directory import RunDirectory, create_run
-from tui_vae.runs.events import LogTail, StepEvent, encode_line
+from tui_vae.runs.events import CheckpointEvent, EpochEvent, EventLog, LogTail, StepEvent, encode_line
 from tui_vae.runs.history import read_history
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +43,7 @@ SEQUENCE = re.compile(rb"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b[()=>P][^\x1b]*")
 BRAILLE = re.compile(r"[\u2801-\u28ff]")
 ROUNDS = 9
 STEPS = 1_000_000
+EPOCHS, STEPS_AN_EPOCH = 10_000, 10
 
 
 @dataclass(frozen=True)
@@ -347,21 +348,55 @@ def make_long(runs: Path) -> RunDirectory:
 def million(runs: Path) -> Iterator[Row]:
     """A run of a million steps: newest state, full curves, memory, a frame of a chart."""
     directory = make_long(runs)
-    size = f"log of {directory.events.stat().st_size / 1e6:.0f} MB"
     last = f"{(STEPS + 999) // 235 + 1}/{STEPS // 235 + 1}"
+    yield from attach(directory, "1,000,000 steps", last, (1, 3, 200))
+    frames = asyncio.run(chart_frames(directory))
+    yield Row("1,000,000 steps: a frame of a chart", ms(frames), "ms", 15, spread(frames))
+
+
+def make_epochs(runs: Path) -> RunDirectory:
+    """A finished run of very many short epochs."""
+    directory = make_run(runs, "epochs", epochs=0, planned=EPOCHS)
+    whole = directory.events.read_bytes().splitlines(keepends=True)
+    directory.events.write_bytes(b"".join(whole[:-1]))
+    log, start, dice = EventLog(directory.events), time.time() - EPOCHS, random.Random(0)
+    for epoch in range(1, EPOCHS + 1):
+        found = metrics(epoch / 1000)
+        for part in range(1, STEPS_AN_EPOCH + 1):
+            step = (epoch - 1) * 235 + part * 23 + 5
+            log.write(StepEvent(
+                t=start + epoch + part / STEPS_AN_EPOCH, epoch=epoch, step=step, images=256 * step, kl=found.kl,
+                loss=(found.loss or 0) + dice.random(), recon=found.recon, lr=1e-3, beta=1.0, images_per_s=26000.0,
+            ))  # fmt: skip
+        at, last = start + epoch + 1, epoch * 235
+        log.write(EpochEvent(t=at, epoch=epoch, step=last, seconds=1.0, images_per_s=26000.0, train=found, test=found))
+        log.write(CheckpointEvent(t=at, epoch=epoch, step=last, file="last.safetensors", best=True))
+    log.close()
+    with directory.events.open("ab") as file:
+        file.write(whole[-1])
+    return directory
+
+
+def epochs(runs: Path) -> Iterator[Row]:
+    """A run of ten thousand epochs: newest state, full curves and table, memory."""
+    yield from attach(make_epochs(runs), "10,000 epochs", f"{EPOCHS}/{EPOCHS}", (1, 1, 200))
+
+
+def attach(run: RunDirectory, what: str, last: str, targets: tuple[float, float, float]) -> Iterator[Row]:
+    """From the command to the newest epoch, `last`, and to all curves, in seconds; the app's memory then, in MB."""
     states, curves, memory = [], [], []
+    command = (*TUI_VAE, "attach", run.name, "--runs-dir", str(run.path.parent))
     for _ in range(3):
-        with Watched((*TUI_VAE, "attach", "long", "--runs-dir", str(runs)), like=has("finished", last)) as terminal:
+        with Watched(command, like=has("finished", last)) as terminal:
             states.append(terminal.seconds())
             terminal.then(lambda text: bool(BRAILLE.search(text)) and "reading the log" not in text)
             curves.append(terminal.seconds())
             terminal.settle()
             memory.append(psutil.Process(terminal.pid).memory_info().rss / 1e6)
-    yield Row("1,000,000 steps: attach to the newest state", statistics.median(states), "s", 1, size)
-    yield Row("1,000,000 steps: attach to the full curves", statistics.median(curves), "s", 3)
-    yield Row("1,000,000 steps: memory of the app", max(memory), "MB", 200)
-    frames = asyncio.run(chart_frames(directory))
-    yield Row("1,000,000 steps: a frame of a chart", ms(frames), "ms", 15, spread(frames))
+    size = f"log of {run.events.stat().st_size / 1e6:.0f} MB"
+    yield Row(f"{what}: attach to the newest state", statistics.median(states), "s", targets[0], size)
+    yield Row(f"{what}: attach to the full curves", statistics.median(curves), "s", targets[1])
+    yield Row(f"{what}: memory of the app", max(memory), "MB", targets[2])
 
 
 async def chart_frames(directory: RunDirectory) -> list[float]:
@@ -392,7 +427,7 @@ async def chart_frames(directory: RunDirectory) -> list[float]:
     return took
 
 
-MEASUREMENTS = (first_paint, commands, first_step, keys, latent, watching, wire, page, million)
+MEASUREMENTS = (first_paint, commands, first_step, keys, latent, watching, wire, page, million, epochs)
 
 
 def main() -> int:

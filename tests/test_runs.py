@@ -159,6 +159,28 @@ def test_curves_are_in_order_whatever_order_the_log_tells_them_in(steps: list[in
     assert len({len(history.steps[name]) for name in ("t", "epoch", "lr")}) == 1
 
 
+told_events = st.one_of(
+    st.builds(step_event, st.integers(1, 60), st.sampled_from([None, 1.0, 2.0])),
+    st.builds(epoch_event, st.integers(1, 6), st.sampled_from([None, 1.0, 2.0, 3.0])),
+    st.builds(run_event, st.integers(0, 60) | st.just(msgspec.UNSET)),
+)
+
+
+@given(told=st.lists(told_events, max_size=40))
+@settings(deadline=None)
+def test_many_events_at_once_add_up_to_what_they_do_one_by_one(told: list[ev.AnyEvent]) -> None:
+    at_once, one_by_one = History(), History()
+    at_once.extend(told)
+    for event in told:
+        one_by_one.apply(event)
+    assert at_once.epochs == one_by_one.epochs and at_once.breaks == one_by_one.breaks
+    assert list(at_once.steps["step"]) == list(one_by_one.steps["step"])
+    assert at_once.revision == one_by_one.revision
+    losses = [event.test.loss for event in at_once.epochs if event.test.loss is not None]
+    best = next((event for event in at_once.epochs if event.test.loss == min(losses, default=None) is not None), None)
+    assert at_once.best is best and one_by_one.best == best
+
+
 # -- The summary -------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -76,20 +76,29 @@ class History:
         self.breaks: list[tuple[float, float]] = []
         """From when to when no process trained, between steps that are both known."""
         self.epochs: list[ev.EpochEvent] = []
+        self.best: ev.EpochEvent | None = None
+        """The epoch with the lowest test loss."""
         self.previews: dict[int, str] = {}
         self.controls: list[ev.ControlEvent] = []
         self.checkpoint: ev.CheckpointEvent | None = None
         self.messages: deque[ev.WarningEvent | ev.ErrorEvent] = deque(maxlen=100)
 
     def extend(self, events: Iterable[ev.AnyEvent]) -> None:
-        for kind, alike in groupby(events, type):
-            if kind is ev.StepEvent:
-                steps: list[ev.StepEvent] = list(alike)  # type: ignore[arg-type]
-                self.revision += len(steps)
-                self.steps.extend(steps)
-            else:
-                for event in alike:
-                    self.apply(event)
+        steps: list[ev.StepEvent] = []  # many at once are cheaper; of all other events only `run` asks for them
+        for event in events:
+            if isinstance(event, ev.StepEvent):
+                steps.append(event)
+                continue
+            if isinstance(event, ev.RunEvent):
+                self._extend_steps(steps)
+                steps = []
+            self.apply(event)
+        self._extend_steps(steps)
+
+    def _extend_steps(self, steps: Sequence[ev.StepEvent]) -> None:
+        if steps:
+            self.revision += len(steps)
+            self.steps.extend(steps)
 
     def apply(self, event: ev.AnyEvent) -> None:
         self.revision += 1
@@ -99,6 +108,8 @@ class History:
             case ev.EpochEvent():
                 self._cut_epochs(event.step)
                 self.epochs.append(event)
+                if _is_better(event, self.best):
+                    self.best = event
             case ev.StateEvent():
                 self.state = event
             case ev.RunEvent():
@@ -126,8 +137,14 @@ class History:
             self.breaks.append((last, until))
 
     def _cut_epochs(self, step: int) -> None:
+        best = self.best
         while self.epochs and self.epochs[-1].step >= step:
-            self.epochs.pop()
+            if self.epochs.pop() is best:
+                self.best = None
+        if self.best is not best:
+            for event in self.epochs:
+                if _is_better(event, self.best):
+                    self.best = event
 
     @property
     def step(self) -> int:
@@ -146,11 +163,11 @@ class History:
         """Steps planned in all; 0 while it is not known."""
         return self.run.epochs * self.run.steps_per_epoch if self.run else 0
 
-    @property
-    def best(self) -> ev.EpochEvent | None:
-        """The epoch with the lowest test loss."""
-        finite = [e for e in self.epochs if e.test.loss is not None]
-        return min(finite, key=lambda e: e.test.loss or 0.0, default=None)
+
+def _is_better(event: ev.EpochEvent, best: ev.EpochEvent | None) -> bool:
+    """Whether its test loss is a number, and below that of the best before it."""
+    loss = event.test.loss
+    return loss is not None and (best is None or best.test.loss is None or loss < best.test.loss)
 
 
 def read_newest(log: Path, size: int = 256 << 10) -> History | None:

@@ -122,20 +122,24 @@ class RunCurves:
         self._steps_read, self._newest_step = last, history.steps["t"][last - 1]
 
     def _read_epochs(self, history: History) -> None:
-        for event in history.epochs[len(self._epochs_read) :]:
-            for measure in self.measures:
-                if not measure.by_epoch:
-                    continue
-                sources = self._sources[measure.name]
-                for metrics, curve, points in (
-                    (event.train, sources.train, sources.train_epochs),
-                    (event.test, sources.test, sources.test_epochs),
-                ):
-                    value: float | None = getattr(metrics, measure.name)
-                    point = (float(event.step), math.nan if value is None else value * measure.factor)
-                    curve.add(*point)
-                    points.append(point)
-            self._epochs_read.append(event)
+        events = history.epochs[len(self._epochs_read) :]
+        if not events:
+            return
+        steps = [float(event.step) for event in events]
+        train, test = [event.train for event in events], [event.test for event in events]
+        for measure in self.measures:
+            if not measure.by_epoch:
+                continue
+            sources = self._sources[measure.name]
+            for figures, curve, points in (
+                (train, sources.train, sources.train_epochs),
+                (test, sources.test, sources.test_epochs),
+            ):
+                told: list[float | None] = [getattr(each, measure.name) for each in figures]
+                values = [math.nan if value is None else value * measure.factor for value in told]
+                curve.extend(steps, values)
+                points += zip(steps, values, strict=True)
+        self._epochs_read += events
 
 
 def control_marks(history: History) -> list[Control]:
