@@ -27,7 +27,7 @@ class DatasetFacts(msgspec.Struct, frozen=True):
     classes: tuple[str, ...] = ()
 
 
-class Metrics(msgspec.Struct, frozen=True):
+class Metrics(msgspec.Struct, frozen=True, gc=False):
     """The figures of one evaluation; DESIGN's section "What the numbers mean" (see `core.metrics`) defines each."""
 
     loss: Number
@@ -90,7 +90,7 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
     images_per_s: Number
 
 
-class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch"):
+class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
     """`beta` is that of both evaluations' `loss`."""
 
     epoch: int
@@ -108,7 +108,7 @@ class PreviewEvent(Event, frozen=True, kw_only=True, tag="preview"):
     file: str
 
 
-class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint"):
+class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint", gc=False):
     epoch: int
     step: int
     file: str
