@@ -5,6 +5,7 @@ import random
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from fake_run import FakeProcess, make_run
 from piloting import in_event_loop, until
@@ -15,6 +16,7 @@ from tui_vae.runs.history import History, read_history
 from tui_vae.ui import bands, raster
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.curves import Column
+from tui_vae.ui.progress import epoch_now
 from tui_vae.ui.run_curves import MEASURES, RunCurves
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.train_pane import TrainPane
@@ -92,6 +94,33 @@ async def test_its_charts_hold_all_of_it(long_run: RunDirectory, monkeypatch: py
         assert read is not None and read.raw == 500.0
         await until(pilot, lambda: "↑500" in "".join(
             segment.text for strip in app.screen._compositor.render_strips() for segment in strip))  # fmt: skip
+
+
+@in_event_loop
+async def test_the_status_line_tells_what_only_the_middle_of_a_long_log_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_vae.ui.status_line.QUIET_SECONDS", 1e9)  # so that only something new is worth a redraw
+    run = make_run(tmp_path, "resumed", epochs=1, planned=100)
+    first = read_history(run.events).run
+    assert first is not None
+    told = [step(number) for number in range(236, STEPS)]
+    told.insert(STEPS // 2, msgspec.structs.replace(first, epochs=777, step=STEPS // 2))
+    with run.events.open("ab") as log:
+        log.write(b"".join(map(ev.encode_line, [*told, ev.StateEvent(state="finished")])))
+    app = TuiVae(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "/777 " in "".join(
+            segment.text for strip in app.screen._compositor.render_strips() for segment in strip))  # fmt: skip
+
+
+def test_an_epoch_too_short_for_a_report_of_its_steps_is_counted() -> None:
+    history = History()
+    epoch = ev.Metrics(1.0, 1.0, 1.0, 0.1, 0.9, 6.0, 3, (1.0,))
+    history.extend([step(7), ev.EpochEvent(epoch=5, step=50, seconds=0.01, images_per_s=1.0, train=epoch, test=epoch)])
+    assert epoch_now(history) == 5
+    history.apply(step(1000))
+    assert epoch_now(history) == 1000 // 235 + 1
 
 
 def test_curves_read_in_pieces_are_those_read_at_once() -> None:

@@ -18,10 +18,9 @@ SETTLED = 2.0
 
 
 def epoch_now(history: History) -> int:
-    """The epoch that is trained, or was last."""
-    if len(history.steps):
-        return int(history.steps["epoch"][-1])
-    return history.epochs[-1].epoch if history.epochs else 0
+    """The epoch that is trained, or was last: short ones end without a report of their steps."""
+    of_steps = int(history.steps["epoch"][-1]) if len(history.steps) else 0
+    return max(of_steps, history.epochs[-1].epoch if history.epochs else 0)
 
 
 def share_done(history: History) -> float:

@@ -123,7 +123,8 @@ class StatusLine(Widget):
         self.session = session
         self._load = NOTHING
         self._sampler: Sampler | None = None
-        self._state, self._drawn_at = "", 0.0
+        self._shown: tuple[str, History | None] = "", None
+        self._drawn_at = 0.0
         self._strip = Strip([])
         self._styles: dict[str, Style] = {}
 
@@ -154,9 +155,10 @@ class StatusLine(Widget):
         """Take over what changed."""
         history, name, state = self.session.history, self.session.name, self.session.state
         now = time.monotonic()
-        if state == self._state and now - self._drawn_at < QUIET_SECONDS:
+        # The history is another one where the whole of a long log has been read, after its ends.
+        if self._shown[0] == state and self._shown[1] is history and now - self._drawn_at < QUIET_SECONDS:
             return
-        self._state, self._drawn_at = state, now
+        self._shown, self._drawn_at = (state, history), now
         found = parts(history, name, state, time.time(), glyphs(), self._load)
         words = line(found, self.size.width, progress.share_done(history), glyphs())
         segments = [Segment(text, self._style(role)) for text, role in words if text]
