@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from fake_run import FakeProcess, make_run
 from piloting import in_event_loop, until
+from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Input, Label, OptionList, Static
 
@@ -24,8 +26,9 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import forecast, settings, steering, theme
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.commands import commands
-from tui_vae.ui.dialogs import Choose, Confirm, Help, KeyTable
+from tui_vae.ui.dialogs import Choose, Confirm
 from tui_vae.ui.form_fields import Choice, Field, Fields
+from tui_vae.ui.help import Help, HelpText
 from tui_vae.ui.image_pairs import ImagePairs
 from tui_vae.ui.images import Toning
 from tui_vae.ui.new_run import NewRun
@@ -459,13 +462,41 @@ async def test_every_key_has_an_id_a_tooltip_and_a_line_in_the_help(run: RunDire
                 await pilot.press("question_mark")
                 assert isinstance(app.screen, Help)
                 await pilot.pause()
-                lines = [line.text for table in app.screen.query(KeyTable) for line in table.draw()]
-                written = "\n".join([*lines, str(app.screen.query_one(".rebind", Label).content)])
+                written = "\n".join(line.text.strip() for line in app.screen.query_one(HelpText).draw())
                 assert all((command.binding.id or "?") in written for command in found)
-                assert str(settings.config_file()) in written
+                assert str(settings.config_file()) in written.replace("\n", "")
                 await pilot.press("escape")
                 names = [command.title for command in app.get_system_commands(app.screen)]
                 assert {command.tooltip for command in found if command.action != "command_palette"} <= set(names)
+
+
+@in_event_loop
+async def test_the_help_scrolls_and_hides_what_is_below_it(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with FakeProcess(run) as process:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await opened(app, pilot)
+            below = app.screen
+            assert isinstance(below, RunScreen) and below.pane is not None
+            for _ in range(2):  # the second time it is the one that was made before, at its start again
+                await pilot.press("question_mark")
+                scroll = app.screen.query_one(VerticalScroll)
+                assert scroll.scroll_y == 0
+                await pilot.press("down", "down")
+                await until(pilot, lambda scroll=scroll: scroll.scroll_y == 2)
+                await pilot.press("pagedown")
+                await until(pilot, lambda scroll=scroll: scroll.scroll_y > 10)
+                await pilot.press("question_mark")
+                assert app.screen is below
+            await pilot.press("question_mark")
+            drawn = mock.Mock()
+            with mock.patch.object(below.pane, "refresh_history", drawn):
+                process.log(StateEvent(state="paused"))
+                await until(pilot, lambda: below.session.state == "paused")
+                await pilot.pause(0.3)
+                drawn.assert_not_called()
+                await pilot.press("q")
+                await until(pilot, lambda: drawn.called)
 
 
 def test_the_first_paint_needs_no_heavy_imports() -> None:

@@ -182,10 +182,15 @@ class TuiVae(App[str]):
             self.notify(f"Written: {file}", markup=False)
 
     def action_help(self) -> None:
-        from tui_vae.ui.dialogs import Help
+        from tui_vae.ui.help import Help
 
-        title = getattr(self.screen, "help_title", self.TITLE)
-        self.push_screen(Help(title, commands(self, self.screen.active_bindings.values())))
+        if not self.is_screen_installed("help"):
+            self.install_screen(Help(), "help")
+        screen = self.get_screen("help", Help)
+        if screen not in self.screen_stack:
+            title = getattr(self.screen, "help_title", self.TITLE)
+            screen.tell(title, commands(self, self.screen.active_bindings.values()))
+            self.push_screen(screen)
 
     def action_leave(self) -> None:
         self.exit(self._farewell())

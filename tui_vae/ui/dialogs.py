@@ -1,34 +1,19 @@
-"""Small questions over the screen, and the help, which is made from the bindings themselves."""
+"""Small questions over the screen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import ClassVar, TypeVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical, VerticalScroll
-from textual.events import Resize
-from textual.geometry import Size
-from textual.screen import ModalScreen, Screen
-from textual.strip import Strip
+from textual.containers import Vertical
+from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
-from tui_vae.ui.commands import Command
-from tui_vae.ui.drawn import Drawn
-from tui_vae.ui.settings import config_file
-from tui_vae.ui.terminal import legible
-
 Answer = TypeVar("Answer")
-
-WIDE = 150
-"""Cells from which the help's sections stand side by side."""
-
-SPACE = "  "
-"""Between the columns of the help."""
 
 CANCEL = Binding("escape", "cancel", "cancel", id="dialog.cancel", tooltip="Close without doing anything")
 
@@ -116,78 +101,3 @@ class Choose(Dialog[str]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_id)
-
-
-class KeyTable(Drawn):
-    """Keys, what they do, and the names by which they are bound anew. (A Rich table costs ten times as much.)"""
-
-    PREFIX = "help"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"help--{name}" for name in ("title", "key", "text", "name")}
-
-    def __init__(self, title: str, commands: Sequence[Command], keys: int) -> None:
-        """`keys`: cells of the column of keys."""
-        super().__init__()
-        self._title, self._keys = legible(title), keys
-        self._wrapped: dict[int, list[list[tuple[str, str]]]] = {}
-        self._rows = [(" ".join(each.keys), legible(each.tooltip), each.binding.id or "") for each in commands]
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self._lines(width))
-
-    def draw(self) -> list[Strip]:
-        return [self.strip(line) for line in self._lines(self.size.width)]
-
-    def _lines(self, width: int) -> list[list[tuple[str, str]]]:
-        if width in self._wrapped:  # asked for several times while things find their places
-            return self._wrapped[width]
-        keys, names = self._keys, max(len(name) for _, _, name in self._rows)
-        room = max(12, width - keys - names - 2 * len(SPACE))
-        lines = [[(" " * keys + SPACE, "ground"), (self._title, "title")]]
-        for key, about, name in self._rows:
-            for number, part in enumerate(wrap(about, room) or [""]):
-                told = (key, name) if number == 0 else ("", "")
-                lines.append([(told[0].rjust(keys) + SPACE, "key"), (part.ljust(room), "text"),
-                              (SPACE + told[1].rjust(names), "name")])  # fmt: skip
-        self._wrapped[width] = lines
-        return lines
-
-
-class Help(Screen[None]):
-    """Every key that works now, with what it does, from the bindings themselves.
-
-    It hides the screen below: to paint that anew around it takes as long as the help itself.
-    """
-
-    CSS_PATH = "dialogs.tcss"
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "app.pop_screen", "close", id="help.close", tooltip="Close the help"),
-    ]
-
-    def __init__(self, pane_title: str, commands: Sequence[Command]) -> None:
-        super().__init__()
-        self._sections = {
-            pane_title: [command for command in commands if not command.everywhere],
-            "everywhere": [command for command in commands if command.everywhere],
-        }
-
-    def compose(self) -> ComposeResult:
-        self.set_class(self.app.size.width >= WIDE, "-wide")
-        with VerticalScroll(classes="dialog help"):
-            with Container(classes="sections"):
-                keys = max(len(" ".join(each.keys)) for commands in self._sections.values() for each in commands)
-                for title, commands in self._sections.items():
-                    if commands:
-                        yield KeyTable(title, commands, keys)
-            yield Label(self._how_to_rebind(), classes="rebind", markup=False)
-            yield Label(legible("↑ ↓ scroll   esc close"), classes="keys", markup=False)
-
-    def on_resize(self, event: Resize) -> None:
-        self.set_class(event.size.width >= WIDE, "-wide")
-
-    @staticmethod
-    def _how_to_rebind() -> str:
-        return (
-            f"Keys of your own: a table [keys] in {config_file()}, a line each, such as run.pause = \"ctrl+t\"; "
-            "the names stand above."
-        )

@@ -132,6 +132,8 @@ class RunScreen(Screen[None]):
         self._told_crash = False
         self._told_state = "", False
         self._theme = ""
+        self._behind = False
+        """Whether the history has changed since it was last drawn."""
         self._wanted = ""
         """The pane that was asked for last, which perhaps is still being made."""
 
@@ -153,6 +155,8 @@ class RunScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self._theme_changed()  # perhaps, in a screen above this one
+        if self._behind:
+            self.call_after_refresh(self.on_history_changed)  # what was there before is back at once
 
     def _theme_changed(self, theme: Theme | None = None) -> None:
         if self.app.theme != self._theme and self.is_current:
@@ -227,9 +231,16 @@ class RunScreen(Screen[None]):
             target = next((widget for widget in target.query("*") if widget.focusable), target)
         self.set_focus(target, scroll_visible=False)
 
+    @property
+    def is_current(self) -> bool:
+        """Whether anybody can see it. (To Textual also a screen below one that hides it, such as the help, is seen.)"""
+        return super().is_current and (self.app.screen is self or self.app.screen.is_modal)
+
     def on_history_changed(self) -> None:
-        self.query_one(StatusLine).refresh_history()
-        self._refresh_pane()
+        self._behind = not self.is_current
+        if not self._behind:
+            self.query_one(StatusLine).refresh_history()
+            self._refresh_pane()
         state = self.session.state
         if (state, self.session.alive) != self._told_state:
             self._told_state = state, self.session.alive

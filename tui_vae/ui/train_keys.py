@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+READING = Binding.Group("read")
 BINDINGS: list[BindingType] = [
     Binding("z", "zoom", "zoom", id="train.zoom", tooltip="Show the chosen panel alone, and back"),
     Binding("g", "gallery", "images", id="train.gallery",
@@ -26,9 +27,9 @@ BINDINGS: list[BindingType] = [
             tooltip="Show the whole run again and follow its newest values"),
     Binding("w", "log", "log", id="train.warnings",
             tooltip="Warnings, errors and the trainer's own output, and back"),
-    Binding("left", "cursor(-1)", "read", id="train.left", key_display="← →",
+    Binding("left", "cursor(-1)", "read", id="train.left", group=READING,
             tooltip="Move the cursor that reads the curves to the left"),
-    Binding("right", "cursor(1)", "read", id="train.right", show=False,
+    Binding("right", "cursor(1)", "read", id="train.right", group=READING,
             tooltip="Move the cursor that reads the curves to the right"),
     Binding("shift+left", "cursor(-10)", "read", id="train.far-left", show=False,
             tooltip="Move the cursor ten columns to the left"),
