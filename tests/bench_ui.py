@@ -441,12 +441,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no training is left behind
     held = True
     with tempfile.TemporaryDirectory(prefix="tv-") as folder:
-        for name in ("XDG_RUNTIME_DIR", "TUI_VAE_STATE"):
-            os.environ[name] = folder
+        os.environ["XDG_RUNTIME_DIR"] = folder
         os.environ["TUI_VAE_CONFIG"] = f"{folder}/none.toml"
         for name in options.names or names:
             runs = Path(folder, name)
             runs.mkdir()
+            os.environ["TUI_VAE_STATE"] = f"{folder}/{name}-state"  # else it begins in the pane that was left last
             for row in names[name](runs):
                 held &= row.holds
                 print(json.dumps(asdict(row) | {"holds": row.holds}) if options.json else row, flush=True)
