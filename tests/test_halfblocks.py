@@ -4,6 +4,7 @@ from itertools import pairwise
 from random import Random
 
 import numpy as np
+from fake_run import blurred, images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,39 @@ def test_neighbouring_runs_could_not_be_one(picture: Picture) -> None:
         assert "".join(run.text for run in row) and sum(len(run.text) for run in row) == picture.width
         for left, right in pairwise(row):
             assert len({left.foreground, left.background, right.foreground, right.background}) > 2
+
+
+@given(pictures(), st.integers(0, 9))
+def test_slack_is_kept_to(picture: Picture, slack: int) -> None:
+    """Each pixel is shown as one at most so much darker or brighter."""
+    palette = halfblocks.GREYS_256
+    drawn = halfblocks.half_blocks(picture, palette, slack)
+    for y, row in enumerate(pixels_of(drawn)[: picture.height]):
+        for level, colour in zip(picture.row(y), row, strict=True):
+            assert colour in palette.colours[max(0, level - slack) : level + slack + 1]
+
+
+def test_slack_spares_changes() -> None:
+    pictures = [Picture(blurred(image, 2000)) for image in images()[:20]]
+    exact, near = (
+        sum(changes(row) for each in pictures for row in halfblocks.half_blocks(each, halfblocks.GREYS_256, slack))
+        for slack in (0, 3)
+    )
+    assert near < 0.9 * exact
+
+
+def changes(row: halfblocks.Row) -> int:
+    """Colours that have to be set in a row of cells."""
+    return sum((a.foreground != b.foreground) + (a.background != b.background) for a, b in pairwise(row))
+
+
+@given(pictures())
+def test_a_colour_that_two_neighbours_need_keeps_its_place(picture: Picture) -> None:
+    for row in halfblocks.half_blocks(picture):
+        for left, right in pairwise(row):
+            if right.text.strip() and left.text.strip():
+                assert left.foreground != right.background or left.foreground == left.background
+                assert left.background != right.foreground or right.foreground == right.background
 
 
 def test_greys_of_256_colours_are_the_nearest_of_the_26() -> None:

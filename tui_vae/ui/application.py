@@ -16,6 +16,7 @@ import msgspec
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -30,6 +31,7 @@ from tui_vae.ui.images import Canvas, Depth, Pen
 from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.no_colour import NoColour
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.wire import Sparing
 
 
 class TuiVae(App[str]):
@@ -60,6 +62,9 @@ class TuiVae(App[str]):
         self.set_reactive(TuiVae.pen, Pen.for_terminal(self).wishing(self.habits.toning))
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
+
+    def get_driver_class(self) -> type[Driver]:
+        return type("SparingDriver", (Sparing, super().get_driver_class()), {})
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()

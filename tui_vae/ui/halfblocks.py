@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 Colour = tuple[int, int, int]
 
+Choice = tuple[Colour, Colour, Colour]
+"""What a pixel may be shown in, the best first."""
+
 SIDE = 28
 """Pixels along one side of the images this program is about."""
 
@@ -175,31 +178,58 @@ def halve(picture: Picture) -> Picture:
     return Picture(b"".join(rows), picture.width // 2)
 
 
-def half_blocks(picture: Picture, palette: Palette = GREYS) -> Drawing:
-    """One cell for two pixels, one above the other; below an odd last row the palette's lowest colour."""
+def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> Drawing:
+    """One cell for two pixels, one above the other; below an odd last row the palette's lowest colour.
+
+    `slack`: to spare a change of colours a pixel may be shown as one that is so many levels darker or brighter.
+    """
     colours = palette.colours
+    lower, higher = (colours[:1] * slack + colours)[:256], colours[slack:] + colours[-1:] * slack
+    choices = list(zip(colours, lower, higher, strict=True))
     rows: Drawing = []
     for y in range(0, picture.height, 2):
         top, bottom = picture.row(y), picture.row(y + 1) or bytes(picture.width)
-        rows.append(_merge_halves([(colours[a], colours[b]) for a, b in zip(top, bottom, strict=True)]))
+        rows.append(_merge_halves([(choices[a], choices[b]) for a, b in zip(top, bottom, strict=True)]))
     return rows
 
 
-def _merge_halves(cells: list[tuple[Colour, Colour]]) -> Row:
-    """Runs as long as two colours suffice: ▀, ▄, █ and the empty cell show every arrangement of the two."""
+def _merge_halves(cells: list[tuple[Choice, Choice]]) -> Row:
+    """Runs as long as two colours suffice: ▀, ▄, █ and the empty cell show every arrangement of the two.
+
+    From one run to the next a colour that both need keeps its place: only the other one has to be sent.
+    """
     runs: Row = []
     text: list[str] = []
-    ink, paper = None, cells[0][1]
-    for top, bottom in cells:
+    ink, paper, before = None, cells[0][1][0], None
+    for above, below in cells:
+        top, bottom = above[0], below[0]
+        if top not in (ink, paper) or bottom not in (ink, paper):
+            top, bottom = _at_hand(above, below, (ink, paper))
         if ink is None and not top == bottom == paper:
-            ink = bottom if top == paper else top
+            ink = bottom if top == paper else before if before in (top, bottom) else top
         if top not in (ink, paper) or bottom not in (ink, paper):
             runs.append(Run("".join(text), ink or paper, paper))
-            text, paper = [], bottom
-            ink = None if top == bottom else top
+            text, before = [], ink or before
+            if top == bottom:
+                ink, paper = None, bottom
+            elif ink in (top, bottom):
+                paper = bottom if ink == top else top
+            elif paper in (top, bottom):
+                ink = bottom if paper == top else top
+            else:
+                ink, paper = top, bottom
         text.append((FULL if top == ink else EMPTY) if top == bottom else UPPER if top == ink else LOWER)
     runs.append(Run("".join(text), ink or paper, paper))
     return runs
+
+
+def _at_hand(above: Choice, below: Choice, now: tuple[Colour | None, Colour]) -> tuple[Colour, Colour]:
+    """For two pixels the colours that need the fewest changes: ones that are there now, else one that does for both."""
+    top = next((each for each in above if each in now), None)
+    bottom = next((each for each in below if each in now), None)
+    if top is None and bottom is None:
+        top = bottom = next((each for each in above if each in below), None)
+    return top or above[0], bottom or below[0]
 
 
 def small_blocks(picture: Picture, palette: Palette = GREYS) -> Drawing:

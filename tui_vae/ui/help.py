@@ -96,7 +96,7 @@ class HelpText(Drawn):
     @staticmethod
     def _how_to_rebind() -> str:
         return (
-            f"Keys of your own: a table [keys] in {config_file()}, a line each, such as run.pause = \"ctrl+t\"; "
+            f'Keys of your own: a table [keys] in {config_file()}, a line each, such as run.pause = "ctrl+t"; '
             "the names stand above."
         )
 
