@@ -87,12 +87,27 @@ class TuiVae(App[str]):
     def on_ready(self) -> None:
         if not gc.isenabled():
             self.set_timer(0.5, self._collect_garbage)
+            self.set_timer(4.0, self._set_aside)  # by then the first pane is there
+            self.set_interval(1.0, self._sweep)
+
+    def _collect_garbage(self) -> None:
+        """From here on, but hardly ever of its own accord: a whole collection takes 20 ms or more."""
+        self._set_aside()
+        gc.set_threshold(700, 10, 100)
+        gc.enable()
 
     @staticmethod
-    def _collect_garbage() -> None:
-        """From here on; what the start has brought stays, and is not looked through with every collection."""
+    def _set_aside() -> None:
+        """What there is by now stays, and is not looked through with every collection."""
+        if gc.isenabled():
+            gc.collect()
         gc.freeze()
-        gc.enable()
+
+    @staticmethod
+    def _sweep() -> None:
+        """Between keys, not in the middle of one: there is much, as Textual's lines refer to themselves."""
+        if gc.isenabled() and gc.get_count()[2] > 4:
+            gc.collect()
 
     async def _check_keys(self) -> None:
         """Give up keys that cannot be. It needs all of the app's modules, so it is done behind the first paint."""
