@@ -361,3 +361,30 @@ async def test_a_run_without_a_checkpoint_says_so(run: RunDirectory) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: shown(pane) is not None)
         process.die()
+
+
+class Refusing(LatentProcess):
+    """Refuses one question for an image, after a while."""
+
+    refusals = 0
+
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        if isinstance(request, protocol.Decode) and self.refusals:
+            time.sleep(0.3)
+            self.refusals -= 1
+            return protocol.Failure(message="no memory")
+        return super()._answer(request)
+
+
+@in_event_loop
+async def test_a_key_that_came_before_a_refusal_is_asked_about(run: RunDirectory) -> None:
+    with Refusing(run, "serve") as process:
+        app = TuiVae(run.path.parent, run)
+        async with app.run_test(size=(120, 40)) as pilot:
+            pane = await latent(app, pilot)
+            process.refusals = 1
+            await pilot.press("right")
+            await pilot.pause(0.1)
+            await pilot.press("right")
+            await until(pilot, lambda: shown(pane) == here(pane))
+            assert process.refusals == 0 and pane.note == ""

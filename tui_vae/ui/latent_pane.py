@@ -193,15 +193,18 @@ class LatentPane(Widget, can_focus=True):
         try:
             while self._stale and self.plane is not None:
                 self._stale, self._asked_at = False, time.monotonic()
-                reply = await self._load_images(self.plane)
-                if reply is not None:
+                try:
+                    reply = await self._load_images(self.plane)
+                except UserError as error:
+                    self._fail(error)  # a key that came meanwhile is asked about all the same
+                else:
                     self._answered(reply)
-        except UserError as error:
-            self._fail(error)
         finally:
             self._asking = False
 
-    def _answered(self, reply: protocol.Images | protocol.Samples) -> None:
+    def _answered(self, reply: protocol.Images | protocol.Samples | None) -> None:
+        if reply is None:
+            return
         self.weights = reply.epoch, reply.step
         self.note = ""
         if self.plane is not None and reply.step != self.plane.step and not self.session.alive:
