@@ -17,7 +17,8 @@ from typing import Any
 
 from tui_vae import config
 from tui_vae.cli.compare import as_json, print_comparison
-from tui_vae.cli.train import INTERRUPTED, POLL, ask_to_stop, asked_to_stop, last_error, warning_line
+from tui_vae.cli.report import warning_line
+from tui_vae.cli.train import INTERRUPTED, POLL, ask_to_stop, asked_to_stop, last_error
 from tui_vae.config import RunConfig, outside, text_of
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import events as ev
