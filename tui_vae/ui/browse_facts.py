@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tui_vae.ui.browse_keys import View
 from tui_vae.ui.browse_status import BrowseFacts, Item
-from tui_vae.ui.catalogue import Order
+from tui_vae.ui.browse_views import PairGrid
+from tui_vae.ui.catalogue import Catalogue, Measured, Order, Pager
 from tui_vae.ui.images import FULL
+from tui_vae.ui.previews import Film
+from tui_vae.ui.session import RunSession
 
-if TYPE_CHECKING:
-    from tui_vae.ui.browse_pane import BrowsePane
+
+class Browsing(Protocol):
+    """Of the pane what the line tells."""
+
+    session: RunSession
+    view: View
+    pager: Pager
+    catalogue: Catalogue | None
+    measured: Measured | None
+    label: int | None
+    order: Order
+    frozen: bool
+    note: str
+    weights: tuple[int, int] | None
+
+    @property
+    def film(self) -> Film: ...
+
+    @property
+    def grid(self) -> PairGrid: ...
+
+    @property
+    def live(self) -> bool: ...
 
 
-def facts_of(pane: BrowsePane) -> BrowseFacts:
+def facts_of(pane: Browsing) -> BrowseFacts:
     """What the line says now."""
     film = pane.film
     if pane.view is View.FILM:
@@ -44,7 +68,7 @@ def facts_of(pane: BrowsePane) -> BrowseFacts:
     return BrowseFacts(tuple(items), f"{frozen}epoch {epoch} · step {step:,}", pane.live, pane.note)
 
 
-def _age(pane: BrowsePane) -> tuple[Item, ...]:
+def _age(pane: Browsing) -> tuple[Item, ...]:
     """How old the errors are."""
     if pane.measured is None:
         return ()

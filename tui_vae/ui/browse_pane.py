@@ -15,22 +15,21 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.browse_classes import ClassTable
 from tui_vae.ui.browse_facts import facts_of
+from tui_vae.ui.browse_film import Reel
 from tui_vae.ui.browse_keys import ACTIONS, BINDINGS, View
 from tui_vae.ui.browse_status import BrowseStatus
 from tui_vae.ui.browse_views import OneImage, PairGrid
 from tui_vae.ui.catalogue import MARKED, Catalogue, Measured, Order, Pager, Pair, measured, pairs_of
 from tui_vae.ui.dialogs import AskNumber
 from tui_vae.ui.freshness import Freshness
-from tui_vae.ui.images import FULL
 from tui_vae.ui.messages import HabitsChanged
-from tui_vae.ui.previews import Film, read_film
+from tui_vae.ui.previews import Film
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import habits_of
 
 LIVE_SECONDS = 2.0
 MEASURE_SECONDS = 10.0
 """Between two measurements that nobody asked for: one takes the trainer a pass over the test set."""
-FRAME_SECONDS = 0.25
 PATIENCE = 0.3
 NO_MODEL = "the model does not answer; enter tries again"
 
@@ -45,7 +44,7 @@ class BrowsePane(Widget, can_focus=True):
         self.session = session
         self.view = View.PAGE
         self.pager = Pager()
-        self.film = Film()
+        self.reel = Reel(self, session, self._show_frame)
         self.catalogue: Catalogue | None = None
         self.measured: Measured | None = None
         self.label: int | None = None
@@ -69,7 +68,6 @@ class BrowsePane(Widget, can_focus=True):
     def on_mount(self) -> None:
         self.grid.wish = self.habits.image_size
         self.set_interval(LIVE_SECONDS, self._follow)
-        self._reel = self.set_interval(FRAME_SECONDS, self._next_frame, pause=True)
         self._change_view(View.PAGE)
         self._load()
         self.run_worker(self._show_saved(), group="saved")
@@ -83,6 +81,10 @@ class BrowsePane(Widget, can_focus=True):
     @property
     def grid(self) -> PairGrid:
         return self.query_one(PairGrid)
+
+    @property
+    def film(self) -> Film:
+        return self.reel.film
 
     @property
     def watched(self) -> bool:
@@ -177,16 +179,11 @@ class BrowsePane(Widget, can_focus=True):
             await asyncio.sleep(PATIENCE)
         await self.session.told_of_itself()
         if self.weights is None:
-            folder = self.session.directory.previews
-            film = await asyncio.to_thread(read_film, folder, self._class_names, newest_only=True)
+            film = await self.reel.read(newest_only=True)
             if self.weights is None and self.view is View.PAGE:
-                self.film = film
+                self.reel.film = film
                 self.grid.show(film.pairs, None)
                 self._refresh_status()
-
-    @property
-    def _class_names(self) -> tuple[str, ...]:
-        return self.session.history.run.dataset.classes if self.session.history.run else ()
 
     def _show(self, pairs: list[Pair]) -> None:
         if self.view is View.IMAGE:
@@ -217,9 +214,7 @@ class BrowsePane(Widget, can_focus=True):
 
     def action_step(self, by: int) -> None:
         if self.view is View.FILM:
-            self._play(False)
-            self.film.step(by)
-            self._show_frame()
+            self.reel.step(by)
         elif self.pager.step(by):
             self._moved()
 
@@ -269,7 +264,7 @@ class BrowsePane(Widget, can_focus=True):
             self.action_open()
 
     def action_close(self) -> None:
-        self._play(False)
+        self.reel.play(False)
         self._change_view(View.PAGE)
         self._load()
 
@@ -356,9 +351,9 @@ class BrowsePane(Widget, can_focus=True):
             self._load()
 
     def action_size(self) -> None:
-        before = self.grid.grid
-        self.grid.wish = self.habits.image_size = "half" if before.scale == FULL else "full"
-        if self.grid.grid == before:
+        room = self.grid.turn_size()
+        self.habits.image_size = self.grid.wish
+        if not room:
             self.app.notify("There is no room here for pairs of full size; enter shows one image large.", timeout=4)
             return
         self.post_message(HabitsChanged())
@@ -373,33 +368,15 @@ class BrowsePane(Widget, can_focus=True):
         self._refresh_status()
 
     async def action_film(self) -> None:
-        if self.view is not View.FILM:
-            self.film = await asyncio.to_thread(read_film, self.session.directory.previews, self._class_names)
-            if len(self.film.frames) < 2:
-                self.app.notify("No previews to play yet: an epoch saves one.", severity="warning")
-                return
-            self.film.position = 0
+        if self.view is View.FILM:
+            self.reel.turn()
+        elif len((film := await self.reel.read()).frames) > 1:
             self._change_view(View.FILM)
-            self._play(True)
+            self.reel.begin(film)
         else:
-            if not self.film.playing and self.film.position == len(self.film.frames) - 1:
-                self.film.position = 0
-            self._play(not self.film.playing)
+            self.app.notify("No previews to play yet: an epoch saves one.", severity="warning")
+            return
         self._show_frame()
-
-    def _play(self, on: bool) -> None:
-        self.film.playing = on
-        if on:
-            self._reel.reset()
-            self._reel.resume()
-        else:
-            self._reel.pause()
-
-    def _next_frame(self) -> None:
-        if self.watched:
-            if not self.film.step(1):
-                self._play(False)
-            self._show_frame()
 
     def _show_frame(self) -> None:
         self.grid.show(self.film.pairs, None)

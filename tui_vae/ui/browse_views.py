@@ -110,6 +110,12 @@ class PairGrid(Canvas):
         room = self.parent.size if isinstance(self.parent, Widget) else self.size
         return grid_for(room, self.wish)
 
+    def turn_size(self) -> bool:
+        """Wish for the other size; whether there is room for it."""
+        before = self.grid
+        self.wish = "half" if before.scale == FULL else "full"
+        return self.grid != before
+
     def on_resize(self) -> None:
         super().on_resize()
         self.post_message(self.Resized())

@@ -1,18 +1,55 @@
-"""What is chosen in Latent's view in front, for the line above it."""
+"""What Latent's line above its views says, put together from the pane."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 from tui_vae.ui.browse_status import Item
-from tui_vae.ui.latent_keys import View
+from tui_vae.ui.catalogue import Catalogue
+from tui_vae.ui.latent_keys import VIEWS, View
+from tui_vae.ui.latent_plane import Plane
+from tui_vae.ui.latent_status import LatentFacts
+from tui_vae.ui.latent_views import Scatter
+from tui_vae.ui.session import RunSession
 
-if TYPE_CHECKING:
-    from tui_vae.ui.latent_pane import LatentPane
+
+class Choices(Protocol):
+    """Of the pane what the line tells."""
+
+    session: RunSession
+    view: View
+    plane: Plane | None
+    label: int | None
+    by_kl: bool
+    ends: dict[str, int]
+    source: Literal["fitted", "prior"]
+    seed: int
+    frozen: bool
+    note: str
+    weights: tuple[int, int] | None
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def scatter(self) -> Scatter: ...
 
 
-def items_of(pane: LatentPane) -> tuple[Item, ...]:
-    """The most important first: where the line is short, the last ones are left out."""
+def facts_of(pane: Choices) -> LatentFacts:
+    """What the line says now."""
+    weights = ""
+    if pane.weights is not None:
+        frozen = "frozen at " if pane.frozen and pane.session.alive else ""
+        weights = f"{frozen}epoch {pane.weights[0]} · step {pane.weights[1]:,}"
+    names = tuple(view.value for view in VIEWS)
+    return LatentFacts(names, VIEWS.index(pane.view), _items(pane), weights, pane.live, pane.note)
+
+
+def _items(pane: Choices) -> tuple[Item, ...]:
+    """What is chosen in the view in front; where the line is short, the last ones are left out."""
     plane = pane.plane
     if plane is None:
         return ()

@@ -22,11 +22,11 @@ from tui_vae.ui.freshness import Freshness
 from tui_vae.ui.images import FULL, cells
 from tui_vae.ui.kl_bars import KlBars
 from tui_vae.ui.latent_answers import decode, interpolate, sample, traverse
+from tui_vae.ui.latent_facts import facts_of
 from tui_vae.ui.latent_images import ImageBoard
-from tui_vae.ui.latent_items import items_of
 from tui_vae.ui.latent_keys import ACTIONS, BINDINGS, VIEWS, View
 from tui_vae.ui.latent_plane import Plane, plane_of
-from tui_vae.ui.latent_status import LatentFacts, LatentStatus
+from tui_vae.ui.latent_status import LatentStatus
 from tui_vae.ui.latent_views import Look, Scatter, coordinates
 from tui_vae.ui.messages import HabitsChanged
 from tui_vae.ui.session import RunSession
@@ -272,15 +272,7 @@ class LatentPane(Widget, can_focus=True):
 
     def _refresh_status(self) -> None:
         if self.is_mounted:
-            self.query_one(LatentStatus).facts = self._facts()
-
-    def _facts(self) -> LatentFacts:
-        names = tuple(view.value for view in VIEWS)
-        weights = ""
-        if self.weights is not None:
-            frozen = "frozen at " if self.frozen and self.session.alive else ""
-            weights = f"{frozen}epoch {self.weights[0]} · step {self.weights[1]:,}"
-        return LatentFacts(names, VIEWS.index(self.view), items_of(self), weights, self.live, self.note)
+            self.query_one(LatentStatus).facts = facts_of(self)
 
     # What the keys do
 
