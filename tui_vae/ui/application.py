@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from textual import work
@@ -32,6 +32,9 @@ from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.no_colour import NoColour
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.wire import Sparing
+
+if TYPE_CHECKING:
+    from tui_vae.ui.help import Help
 
 
 class TuiVae(App[str]):
@@ -85,9 +88,10 @@ class TuiVae(App[str]):
             self.run_worker(self._check_keys())
 
     def on_ready(self) -> None:
+        self.set_timer(3.0, self._prepare_help)  # by then the first pane is there
         if not gc.isenabled():
             self.set_timer(0.5, self._collect_garbage)
-            self.set_timer(4.0, self._set_aside)  # by then the first pane is there
+            self.set_timer(4.0, self._set_aside)
             self.set_interval(1.0, self._sweep)
 
     def _collect_garbage(self) -> None:
@@ -201,12 +205,23 @@ class TuiVae(App[str]):
         else:
             self.notify(f"Written: {file}", markup=False)
 
-    def action_help(self) -> None:
+    def _help(self) -> Help:
+        """The one help there is."""
         from tui_vae.ui.help import Help
 
         if not self.is_screen_installed("help"):
             self.install_screen(Help(), "help")
-        screen = self.get_screen("help", Help)
+        return self.get_screen("help", Help)
+
+    def _prepare_help(self) -> None:
+        """Read what its first opening needs while nobody waits for it: a style sheet, and all the others with it."""
+        for sheet in self._help().css_path:
+            if not self.stylesheet.has_source(str(sheet), ""):
+                self.stylesheet.read(sheet)
+        self.stylesheet.parse()
+
+    def action_help(self) -> None:
+        screen = self._help()
         if screen not in self.screen_stack:
             title = getattr(self.screen, "help_title", self.TITLE)
             screen.tell(title, commands(self, self.screen.active_bindings.values()))
