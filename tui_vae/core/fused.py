@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from tui_vae.core.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment
 from tui_vae.core.metrics import normalize
-from tui_vae.core.model import MLP, VAE, Logits
+from tui_vae.core.model import MLP, VAE, Logits, Tanh
 from tui_vae.core.objectives import Objective
 
 # As kernels.c numbers them.
 ACTIVATIONS: dict[type[nn.Module], int] = {nn.SiLU: 0, nn.ReLU: 1}
-OUTPUTS: dict[type[nn.Module], int] = {nn.Tanh: 0, nn.Sigmoid: 1, nn.Identity: 2, Logits: 3}
+OUTPUTS: dict[type[nn.Module], int] = {Tanh: 0, nn.Sigmoid: 1, nn.Identity: 2, Logits: 3}
 BERNOULLI = 4
 
 SUMS, SCRATCH = 3, 5  # rows of a hidden layer's scratch that are sums, and all of them

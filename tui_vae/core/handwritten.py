@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.model import MLP, Logits
+from tui_vae.core.model import MLP, Logits, Tanh
 from tui_vae.core.objectives import Objective
 
 aten = torch.ops.aten
@@ -31,8 +31,7 @@ ACTIVATIONS: dict[type[nn.Module], tuple[Forward, Backward]] = {
 }
 # … and here the gradient and the function's output.
 OUTPUTS: dict[type[nn.Module], tuple[Forward, Backward]] = {
-    # tanh x = 2·σ(2x) - 1, and on a CPU the sigmoid costs half as much
-    nn.Tanh: (lambda x: x.mul_(2).sigmoid_().mul_(2).sub_(1), aten.tanh_backward),
+    Tanh: (lambda x: x.mul_(2).sigmoid_().mul_(2).sub_(1), aten.tanh_backward),
     nn.Sigmoid: (aten.sigmoid_, aten.sigmoid_backward),
     nn.Identity: (lambda x: x, lambda gradient, _: gradient),
     Logits: (lambda x: x.sigmoid_().mul_(2).sub_(1), lambda gradient, y: aten.tanh_backward(gradient, y).mul_(0.5)),

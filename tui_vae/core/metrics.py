@@ -129,15 +129,14 @@ def survey(
             mu, logvar = model.encode(x)
             z = mu + torch.exp(0.5 * logvar) * noise
             sampled, distortion = objective.decode(model, z, x)
-            decoded = model.decode(mu)
-        p, p_decoded = to_unit_interval(x), to_unit_interval(decoded)
-        error = squared_error(p_decoded, p)
+            decoded = model.decode(mu).clamp(-1, 1)
+        error = squared_error(decoded, x) / 4  # on [0, 1]
         sums.append(
             torch.stack([
                 squared_error(sampled, x).sum(),
                 distortion.sum(),
                 error.sum(),
-                ((p_decoded > 0.5) == (p > 0.5)).sum().float(),
+                ((decoded > 0) == (x > 0)).sum().float(),
                 _total_correlation_sum(z, mu, logvar, count) if objective.tc_weight else mu.new_zeros(()),
             ])
         )  # fmt: skip

@@ -324,29 +324,3 @@ class Canvas(Widget):
         if x < width:
             segments.append(Segment(" " * (width - x), ground))
         return Strip(segments, max(x, width)).crop(0, width)
-
-
-class ImageStrip(Canvas):
-    """Originals above their reconstructions: as many columns as fit, at half size where there is little room."""
-
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self._pairs: list[tuple[bytes, bytes]] = []
-
-    def set_images(self, originals: Sequence[bytes], reconstructions: Sequence[bytes]) -> None:
-        """Show these images, 784 bytes each; a call with the same images costs nothing."""
-        pairs = list(zip(originals, reconstructions, strict=False))
-        if pairs != self._pairs:
-            self._pairs = pairs
-            self.redraw()
-
-    def tiles(self, size: Size) -> Iterable[Tile]:
-        scale = FULL if size.height >= 2 * cells(FULL).height else SMALL
-        image = cells(scale)
-        columns = (size.width + 1) // (image.width + 1)
-        for column, (original, reconstruction) in enumerate(self._pairs[:columns]):
-            x = column * (image.width + 1)
-            if size.height >= 2 * image.height:
-                yield Tile(x, 0, image.width, self.pen.image(original, scale))
-            below = image.height if size.height >= 2 * image.height else 0
-            yield Tile(x, below, image.width, self.pen.image(reconstruction, scale))

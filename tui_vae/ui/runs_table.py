@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
@@ -178,4 +179,7 @@ class RunsTable(Drawn):
         return " " * column.lead + (text.ljust(width) + " " * GAP if column.left else text.rjust(width))
 
     def _row_of(self, parts: Sequence[tuple[str, str]], ground: str = "") -> Strip:
-        return self.strip(parts, ground).adjust_cell_length(self.size.width, self.style("row", ground))
+        """Where there is no colour, a ground is reverse, which would turn a curve of blocks upside down."""
+        grounds = {"trend": ""} if self.app.no_color else {}
+        cells = [Segment(text, self.style(role, grounds.get(role, ground))) for text, role in parts]
+        return Strip(cells).adjust_cell_length(self.size.width, self.style("row", ground))

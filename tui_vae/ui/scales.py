@@ -87,7 +87,7 @@ def labels(values: Sequence[float], step: float) -> list[str]:
     units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
     unit, suffix = next(((size, name) for size, name in units if largest >= 10 * size or step >= size), (1.0, ""))
     decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9)) if step > 0 else 0
-    if decimals > 4:  # `.00115`: the labels' room is narrow
+    if decimals > 4 or (decimals == 4 and min(values) < 0):  # `.00115`, `−.0165`: the labels' room is narrow
         return [_signed(f"{value:.{decimals}f}".replace("0.", ".", 1)) if value else "0" for value in values]
     return [_signed(f"{value / unit:.{decimals}f}" + suffix) if value else "0" for value in values]
 
