@@ -50,7 +50,10 @@ class Terminal:
         self.hang_up()
 
     def resize(self, columns: int, rows: int) -> None:
+        """From here on only what has been painted since is seen, unless the size stays as it is."""
         with self._lock:
+            if (columns, rows) != (self.screen.columns, self.screen.lines):
+                self.screen.erase_in_display(2)
             self.screen.resize(rows, columns)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 

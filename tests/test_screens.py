@@ -36,7 +36,7 @@ WALK = (
     ("4", "Runs", "fashion-1"),
     ("?", "Help", "Show the selected run"),
     ("x", "Stop", "Stop fashion-1?"),
-    ("n", "New run", "batch"),
+    ("n", "New run", "copy command"),
 )
 """A key, what it opens, and what is seen there at any size."""
 
