@@ -17,7 +17,7 @@ from tui_vae.ui.application import TuiVae
 from tui_vae.ui.browse_classes import ClassTable
 from tui_vae.ui.browse_facts import facts_of
 from tui_vae.ui.browse_pane import BrowsePane
-from tui_vae.ui.browse_views import OneImage, PairGrid, grid_for, portrait_for
+from tui_vae.ui.browse_views import STRIP, OneImage, PairGrid, grid_for, portrait_for
 from tui_vae.ui.catalogue import Catalogue, Pager
 from tui_vae.ui.images import Band, Depth, Pen, cells
 
@@ -297,6 +297,30 @@ async def test_one_image_large(run: RunDirectory) -> None:
             await until(pilot, lambda: 57 in shown(pane))
             await pilot.click(PairGrid, offset=(5, 3))
             await until(pilot, lambda: view.display and view.pair is not None and view.pair.index == 56)
+
+
+@in_event_loop
+async def test_the_images_around_a_large_one(run: RunDirectory) -> None:
+    """They are asked for with it, stand below it where there is room, and a click leads to one of them."""
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(160, 48)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("g", *"57", "enter", "enter")
+            view = pane.query_one(OneImage)
+            await until(pilot, lambda: [pair.index for pair in view.strip] == list(range(50, 60)))
+            assert view.strip[0].reconstruction == blurred(images()[50], process.step)
+            line = view.size.height - STRIP
+            told = [tile.lines[0][0].text.strip() for tile in view.tiles(view.size) if tile.y == line]
+            assert told == [f"#{index}" + " ◂" * (index == 57) for index in range(50, 60)]
+            await pilot.click(OneImage, offset=(view.size.width // 2 - 1, line + 5))
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 54)
+            await pilot.press("home")
+            await until(pilot, lambda: [pair.index for pair in view.strip] == list(range(10)))
+            await pilot.resize_terminal(120, 36)
+            await pilot.press("right")
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 1)
+            assert not view.strip
 
 
 @in_event_loop

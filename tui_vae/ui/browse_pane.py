@@ -160,7 +160,7 @@ class BrowsePane(Widget, can_focus=True):
         """The test images that belong on the screen now."""
         self.pager.capacity = self.grid.capacity
         if self.view is View.IMAGE:
-            return [] if self.pager.current is None else [self.pager.current]
+            return self.pager.stretch(max(1, self.query_one(OneImage).neighbours))
         return self.pager.shown
 
     def _reorder(self, keep: bool = False) -> None:
@@ -187,7 +187,9 @@ class BrowsePane(Widget, can_focus=True):
 
     def _show(self, pairs: list[Pair]) -> None:
         if self.view is View.IMAGE:
-            self.query_one(OneImage).show(pairs[0], f"{self.pager.place + 1:,} of {len(self.pager.order):,}")
+            here = next(pair for pair in pairs if pair.index == self.pager.current)
+            place = f"{self.pager.place + 1:,} of {len(self.pager.order):,}"
+            self.query_one(OneImage).show(here, place, pairs)
         elif self.view is View.PAGE:
             self.grid.marked = frozenset(self.marked)
             self.grid.show(pairs, self.pager.place - self.pager.start)
@@ -257,6 +259,11 @@ class BrowsePane(Widget, can_focus=True):
             return
         self._change_view(View.IMAGE)
         self._show([self.grid.pairs[self.pager.place - self.pager.start]])
+        self._load()  # its neighbours
+
+    def on_one_image_picked(self, message: OneImage.Picked) -> None:
+        if self.pager.find(message.index):
+            self._moved()
 
     def on_pair_grid_opened(self, message: PairGrid.Opened) -> None:
         if self.view is View.PAGE and self.weights is not None:

@@ -223,6 +223,10 @@ BELOW, BESIDE = Size(60, 3), Size(17, 9)
 """The room that the words need below the images and beside them."""
 
 
+STRIP = 2 * cells(SMALL).height + 1
+"""Lines of a strip of images above their reconstructions, with their numbers."""
+
+
 def portrait_for(size: Size) -> Portrait:
     """The largest images that leave room for the difference and the words."""
     for scale in range(max(SMALL, size.width // cells(SMALL).width), 0, -1):
@@ -233,25 +237,42 @@ def portrait_for(size: Size) -> Portrait:
             return Portrait(scale, scale, (pair_width + 1, 0), (0, image.height), beside=False)
         if image.height > size.height:
             continue
+        low = image.height if image.height + STRIP <= size.height else size.height  # rather than to go without a strip
         for smaller in range(scale, (scale - 1) // 2, -1):
             other = cells(smaller)
-            if max(other.width, BESIDE.width) <= side and other.height + BESIDE.height <= size.height:
+            if max(other.width, BESIDE.width) <= side and other.height + BESIDE.height <= low:
                 return Portrait(scale, smaller, (pair_width + GAP, 0), (pair_width + GAP, other.height), beside=True)
     image = cells(SMALL)
     return Portrait(SMALL, SMALL, (2 * image.width + 2, 0), (0, image.height), beside=False)
 
 
 class OneImage(Canvas):
-    """One pair as large as fits, with its signed difference and what is known of it."""
+    """One pair as large as fits, with its signed difference and what is known of it; below, if there is room, a strip.
+
+    The strip shows the images before and after it, each above its reconstruction.
+    """
+
+    @dataclass
+    class Picked(Message):
+        """A click on an image of the strip: its index in the test set."""
+
+        index: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.pair: Pair | None = None
         self.place = ""
+        self.strip: list[Pair] = []
 
-    def show(self, pair: Pair, place: str) -> None:
-        """`place` says where in the order it stands."""
-        self.pair, self.place = pair, place
+    @property
+    def neighbours(self) -> int:
+        """How many images the strip has room for, the large one among them; 0 where there is none for it."""
+        image, size = cells(SMALL), self.size
+        return size.width // (image.width + 1) if size.height - portrait_for(size).height >= STRIP else 0
+
+    def show(self, pair: Pair, place: str, strip: list[Pair]) -> None:
+        """`place` says where in the order it stands; `strip`: itself and its neighbours, in their order."""
+        self.pair, self.place, self.strip = pair, place, strip[: self.neighbours]
         self.redraw()
 
     def tiles(self, size: Size) -> Iterator[Tile]:
@@ -260,7 +281,7 @@ class OneImage(Canvas):
             return
         portrait = portrait_for(size)
         image = cells(portrait.scale)
-        top = max(0, size.height - portrait.height) // 2
+        top = self._top(size)
         yield Tile(0, top, image.width, self.pen.image(pair.original, portrait.scale, pair.width))
         yield Tile(image.width + 1, top, image.width, self.pen.image(pair.reconstruction, portrait.scale, pair.width))
         difference = self.pen.difference(
@@ -273,6 +294,35 @@ class OneImage(Canvas):
         for number, line in enumerate(lines):
             if y + top + number < size.height:
                 yield self.text(x, y + top + number, size.width - x, *line)
+        yield from self._strip(size)
+
+    def _top(self, size: Size) -> int:
+        """Where the large images begin: in the middle of what the strip leaves."""
+        return max(0, size.height - portrait_for(size).height - (STRIP if self.neighbours else 0)) // 2
+
+    def _strip_corner(self, size: Size) -> tuple[int, int]:
+        image = cells(SMALL)
+        return (size.width + 1 - len(self.strip) * (image.width + 1)) // 2, size.height - STRIP
+
+    def _strip(self, size: Size) -> Iterator[Tile]:
+        image = cells(SMALL)
+        left, top = self._strip_corner(size)
+        for number, pair in enumerate(self.strip):
+            if pair.original is None:
+                continue
+            x = left + number * (image.width + 1)
+            here = pair.index == (self.pair and self.pair.index)
+            number_of = f"#{pair.index} ◂" if here else f"#{pair.index}"
+            yield self.text(x, top, image.width, (number_of, "accent" if here else "label"))
+            yield Tile(x, top + 1, image.width, self.pen.image(pair.original, SMALL, pair.width))
+            yield Tile(x, top + 1 + image.height, image.width, self.pen.image(pair.reconstruction, SMALL, pair.width))
+
+    def on_click(self, event: Click) -> None:
+        left, top = self._strip_corner(self.size)
+        x, y = event.screen_x - self.region.x, event.screen_y - self.region.y
+        number = (x - left) // (cells(SMALL).width + 1)
+        if y >= top and 0 <= number < len(self.strip) and (index := self.strip[number].index) is not None:
+            self.post_message(self.Picked(index))
 
     @property
     def _signs(self) -> tuple[str, str]:

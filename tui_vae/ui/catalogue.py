@@ -149,6 +149,11 @@ class Pager:
     def current(self) -> int | None:
         return self.order[self.place] if self.order else None
 
+    def stretch(self, count: int) -> list[int]:
+        """So many images, the present one among them; they stay the same until one steps beyond their end."""
+        start = self.place // count * count
+        return list(self.order[start : start + count])
+
     def step(self, by: int) -> bool:
         """Go some images further, as far as there are any; whether that led anywhere."""
         return self.jump(self.place + by)
