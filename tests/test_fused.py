@@ -15,7 +15,7 @@ from torch import Tensor
 from tui_vae.core.adam import FlatAdam
 from tui_vae.core.flat import flatten_parameters, half_twin
 from tui_vae.core.fused import FusedStep, can_fuse
-from tui_vae.core.kernels import NONE, Kernels, load_kernels, usable_kernels
+from tui_vae.core.kernels import Kernels, load_kernels, usable_kernels
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP
 from tui_vae.core.objectives import OBJECTIVES, Objective, kl_per_dimension, squared_error
@@ -183,4 +183,4 @@ def test_it_shares_pytorchs_threads() -> None:
         "assert load_kernels() and len(_openmp_runtimes()) == 1, _openmp_runtimes()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert not NONE
+    assert not Kernels()

@@ -21,7 +21,7 @@ from test_trainer import Script, train_here
 from tui_vae.cli import main
 from tui_vae.config import make_config
 from tui_vae.core.latent import posterior_means
-from tui_vae.core.metrics import evaluate, reconstruct
+from tui_vae.core.metrics import reconstruct, survey
 from tui_vae.core.objectives import make_objective
 from tui_vae.core.sampling import decode, fit_gaussian
 from tui_vae.errors import UserError
@@ -117,7 +117,7 @@ def test_batch_norm_looks_at_one_image_like_at_many_and_only_training_moves_it(k
     for index in (0, 7):
         alone = reconstruct(model, images[index : index + 1])
         torch.testing.assert_close(alone.images[0], together.images[index], rtol=1e-4, atol=1e-5)
-    evaluate(model, images, make_objective(config), 1.0, seed=0)
+    survey(model, images, make_objective(config), 1.0, seed=0)
     fit_gaussian(model, images)
     posterior_means(model, images)
     decode(model, torch.zeros(1, 3))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tui_vae.cli import main
 from tui_vae.config import make_config
-from tui_vae.core.metrics import evaluate, normalize
+from tui_vae.core.metrics import normalize, survey
 from tui_vae.core.model import VAE
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
 from tui_vae.core.sampling import fit_gaussian
@@ -259,7 +259,7 @@ def test_evaluation_repeats_to_the_last_bit_and_changes_nothing(model_and_images
             learner.step(batch, 1e-3, 1.0)
             if disturbed:
                 before = torch.get_rng_state()
-                figures.append([evaluate(learner.model, images, sigma, 1.0, seed=9) for _ in range(2)])
+                figures.append([survey(learner.model, images, sigma, 1.0, seed=9)[0] for _ in range(2)])
                 fit_gaussian(learner.model, images)
                 assert torch.equal(before, torch.get_rng_state())
                 assert learner.model.training
@@ -272,7 +272,7 @@ def test_evaluation_repeats_to_the_last_bit_and_changes_nothing(model_and_images
     assert len(figures) == 10
     assert all(first == second for first, second in figures)
     assert figures[0] != figures[1]
-    assert evaluate(model, images, sigma, 1.0, seed=9).recon != evaluate(model, images, sigma, 1.0, seed=10).recon
+    assert survey(model, images, sigma, 1.0, seed=9)[0].recon != survey(model, images, sigma, 1.0, seed=10)[0].recon
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the whole dataset is not in {REAL}")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.adam import FlatAdam
-from tui_vae.core.kernels import NONE
-from tui_vae.core.metrics import evaluate
+from tui_vae.core.kernels import Kernels
+from tui_vae.core.metrics import survey
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.trainer.captured import by_hand
 from tui_vae.trainer.feed import batches
@@ -77,7 +77,7 @@ def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
 def test_what_cannot_be_captured_is_launched_by_hand_and_said_once() -> None:
     notes: list[str] = []
     settings = config()
-    plain = Learner(settings, build_model(settings, (28, 28)), CPU, kernels=NONE)
+    plain = Learner(settings, build_model(settings, (28, 28)), CPU, kernels=Kernels())
     learner = Learner(settings, build_model(settings, (28, 28)), CPU, warn=notes.append, record=refuse)
     taught(learner)
     assert notes == ["operation not permitted when stream is capturing"]
@@ -114,7 +114,7 @@ def test_bfloat16_learns_what_float32_learns() -> None:
         for epoch in range(4):
             for batch in batches(images, epoch_order(0, epoch, len(images)), 50, CPU):
                 learner.step(batch, 2e-3, 1.0)
-        found.append(evaluate(learner.model, images, OBJECTIVES["sigma"], 1.0, seed=0))
+        found.append(survey(learner.model, images, OBJECTIVES["sigma"], 1.0, seed=0)[0])
     single, half = found
     assert half.mse == pytest.approx(single.mse, rel=0.02)
     assert half.elbo_bpd == pytest.approx(single.elbo_bpd, rel=0.02)

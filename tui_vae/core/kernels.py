@@ -81,17 +81,14 @@ SIGNATURES: dict[str, list[Any]] = {
 
 @dataclass(frozen=True)
 class Kernels:
-    """`level`: a key of `LEVELS`, or "" where there are none, and `reason` says why. `library` has the functions."""
+    """`level`: a key of `LEVELS`, or "none", and then `reason` says why. `library` has the functions."""
 
-    level: str
+    level: str = "none"
     reason: str = ""
     library: Any = None
 
     def __bool__(self) -> bool:
-        return bool(self.level)
-
-
-NONE = Kernels("", "they were not asked for")
+        return self.library is not None
 
 
 def load_kernels() -> Kernels:
@@ -105,15 +102,15 @@ def usable_kernels() -> tuple[Kernels, ...]:
     able = [level for level, needs in LEVELS.items() if needs <= _cpu_flags()]
     built = [(level, path) for level in able if (path := _built(level)) is not None]
     if not able:
-        return (Kernels("", "they are for x86-64 CPUs with AVX2"),)
+        return (Kernels(reason="they are for x86-64 CPUs with AVX2"),)
     if not built:
-        return (Kernels("", "there was no C compiler with OpenMP when tui-vae was installed"),)
+        return (Kernels(reason="there was no C compiler with OpenMP when tui-vae was installed"),)
     try:
         kernels = tuple(Kernels(level, library=_library(path)) for level, path in built)
     except OSError as error:
-        return (Kernels("", f"they cannot be loaded: {error}"),)
+        return (Kernels(reason=f"they cannot be loaded: {error}"),)
     if len(_openmp_runtimes()) != 1:
-        return (Kernels("", "this PyTorch brings an OpenMP runtime of its own"),)
+        return (Kernels(reason="this PyTorch brings an OpenMP runtime of its own"),)
     return kernels
 
 

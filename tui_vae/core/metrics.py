@@ -99,11 +99,6 @@ def pixel_variance(images: Tensor) -> float:
     return float(p.var(dim=0, correction=0).mean())
 
 
-def evaluate(model: VAE, images: Tensor, objective: Objective, beta: float, seed: int) -> Evaluation:
-    """The figures of `survey`."""
-    return survey(model, images, objective, beta, seed)[0]
-
-
 @torch.inference_mode()
 def survey(
     model: VAE,

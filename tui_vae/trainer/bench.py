@@ -153,7 +153,7 @@ def main() -> int:
         device = torch.device(config.device)
         facts = {"device": config.device, "device_name": device_name(device), "threads": torch.get_num_threads(),
                  "precision": "float32" if name.startswith("ordinary") else config.precision,
-                 "kernels": load_kernels().level or "none"}  # fmt: skip
+                 "kernels": load_kernels().level}  # fmt: skip
         print(json.dumps(facts), flush=True)
         for line in sys.stdin:
             rate = train(float(line))

@@ -186,5 +186,5 @@ def run_event(directory: RunDirectory, bench: Workbench, progress: Progress) -> 
 def versions() -> dict[str, str]:
     return {
         "tui-vae": tui_vae.__version__, "python": platform.python_version(),
-        "torch": str(torch.__version__), "numpy": np.__version__, "kernels": load_kernels().level or "none",
+        "torch": str(torch.__version__), "numpy": np.__version__, "kernels": load_kernels().level,
     }  # fmt: skip

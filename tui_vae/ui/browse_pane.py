@@ -83,6 +83,10 @@ class BrowsePane(Widget, can_focus=True):
         return self.query_one(PairGrid)
 
     @property
+    def one(self) -> OneImage:
+        return self.query_one(OneImage)
+
+    @property
     def film(self) -> Film:
         return self.reel.film
 
@@ -160,7 +164,7 @@ class BrowsePane(Widget, can_focus=True):
         """The test images that belong on the screen now."""
         self.pager.capacity = self.grid.capacity
         if self.view is View.IMAGE:
-            return self.pager.stretch(max(1, self.query_one(OneImage).neighbours))
+            return self.pager.stretch(max(1, self.one.neighbours))
         return self.pager.shown
 
     def _reorder(self, keep: bool = False) -> None:
@@ -189,7 +193,7 @@ class BrowsePane(Widget, can_focus=True):
         if self.view is View.IMAGE:
             here = next(pair for pair in pairs if pair.index == self.pager.current)
             place = f"{self.pager.place + 1:,} of {len(self.pager.order):,}"
-            self.query_one(OneImage).show(here, place, pairs)
+            self.one.show(here, place, pairs)
         elif self.view is View.PAGE:
             self.grid.marked = frozenset(self.marked)
             self.grid.show(pairs, self.pager.place - self.pager.start)
@@ -243,6 +247,8 @@ class BrowsePane(Widget, can_focus=True):
         if self.view is View.PAGE and on_page:
             self.grid.select(self.pager.place - start)
             self._refresh_status()
+        elif self.view is View.IMAGE and self.one.strip_is(self._wanted()):
+            self._show(self.one.strip)
         else:
             self._refresh_status()
             self._load()
@@ -259,7 +265,12 @@ class BrowsePane(Widget, can_focus=True):
             return
         self._change_view(View.IMAGE)
         self._show([self.grid.pairs[self.pager.place - self.pager.start]])
-        self._load()  # its neighbours
+        self.on_one_image_resized()
+
+    def on_one_image_resized(self) -> None:
+        """Ask for the images around a large one, if there is room for others than those that are there."""
+        if self.view is View.IMAGE and self.one.strip and not self.one.strip_is(self._wanted()):
+            self._load()
 
     def on_one_image_picked(self, message: OneImage.Picked) -> None:
         if self.pager.find(message.index):
@@ -392,7 +403,7 @@ class BrowsePane(Widget, can_focus=True):
     def _change_view(self, view: View) -> None:
         self.view = view
         self.grid.display = view in (View.PAGE, View.FILM)
-        self.query_one(OneImage).display = view is View.IMAGE
+        self.one.display = view is View.IMAGE
         self.query_one(ClassTable).display = view is View.CLASSES
         self.refresh_bindings()
         self._refresh_status()

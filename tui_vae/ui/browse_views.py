@@ -258,11 +258,18 @@ class OneImage(Canvas):
 
         index: int
 
+    class Resized(Message):
+        """There is room for more or fewer images."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.pair: Pair | None = None
         self.place = ""
         self.strip: list[Pair] = []
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.post_message(self.Resized())
 
     @property
     def neighbours(self) -> int:
@@ -270,9 +277,13 @@ class OneImage(Canvas):
         image, size = cells(SMALL), self.size
         return size.width // (image.width + 1) if size.height - portrait_for(size).height >= STRIP else 0
 
+    def strip_is(self, indices: list[int]) -> bool:
+        """Whether just these images are there."""
+        return [pair.index for pair in self.strip] == indices
+
     def show(self, pair: Pair, place: str, strip: list[Pair]) -> None:
         """`place` says where in the order it stands; `strip`: itself and its neighbours, in their order."""
-        self.pair, self.place, self.strip = pair, place, strip[: self.neighbours]
+        self.pair, self.place, self.strip = pair, place, strip
         self.redraw()
 
     def tiles(self, size: Size) -> Iterator[Tile]:
@@ -305,6 +316,8 @@ class OneImage(Canvas):
         return (size.width + 1 - len(self.strip) * (image.width + 1)) // 2, size.height - STRIP
 
     def _strip(self, size: Size) -> Iterator[Tile]:
+        if not 1 < len(self.strip) <= self.neighbours:
+            return  # it is to come, or what is there is of another size
         image = cells(SMALL)
         left, top = self._strip_corner(size)
         for number, pair in enumerate(self.strip):
