@@ -11,8 +11,9 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import cache
-from operator import mul
+from functools import cache, reduce
+from itertools import accumulate
+from operator import mul, truediv
 from typing import NamedTuple
 
 LIMIT = 8192
@@ -62,6 +63,19 @@ class Mean:
     def value(self) -> float:
         return self._sum / self._weight if self._weight else math.nan
 
+    def each(self, values: Doubles) -> Doubles:
+        """Take in finite values, and tell what the mean was after each."""
+        smoothing, before = self._smoothing, self._weight
+        self._weight = 1 - (1 - before) * smoothing ** len(values)
+        if smoothing == 0:
+            self._sum = values[-1]
+            return values
+        sums = list(accumulate(values, lambda past, new: smoothing * past + (1 - smoothing) * new, initial=self._sum))
+        self._sum = sums[-1]
+        reach = len(_weights(smoothing))  # from there on the weight is one
+        weights = [1 - (1 - before) * smoothing**count for count in range(1, min(reach, len(values)) + 1)]
+        return [*map(truediv, sums[1:], weights), *sums[len(weights) + 1 :]]
+
     def add(self, values: Doubles) -> None:
         """Take in finite values."""
         smoothing, count = self._smoothing, len(values)
@@ -106,6 +120,7 @@ class Curve:
 
     def extend(self, xs: Doubles, ys: Doubles) -> None:
         at, count = 0, len(xs)
+        finite = count > 1 and not math.isnan(sum(ys)) and -HUGE < min(ys) and max(ys) < HUGE
         while len(self._x) * self._stride + count > self._limit * self._stride and len(self._x) > self._limit // 2:
             self._halve()
         while not self._x and count > self._limit * self._stride:
@@ -115,6 +130,12 @@ class Curve:
                 if len(self._x) == self._limit:
                     self._halve()
                     continue
+                whole = min((count - at) // self._stride, self._limit - len(self._x)) if finite else 0
+                if whole:
+                    taken = whole * self._stride
+                    self._fill_whole(xs[at : at + taken], ys[at : at + taken])
+                    at += taken
+                    continue
                 self._filled = 0
                 for column, value in ((self._x, 0.0), (self._low, math.inf), (self._high, -math.inf)):
                     column.append(value)
@@ -123,6 +144,16 @@ class Curve:
             self._fill(xs[at + taken - 1], ys[at : at + taken])
             self._filled += taken
             at += taken
+
+    def _fill_whole(self, xs: Doubles, ys: Doubles) -> None:
+        """Add finite values that fill whole buckets: map and slices do at once what else is a call for every bucket."""
+        stride = self._stride
+        groups = [ys[first::stride] for first in range(stride)]
+        self._x.extend(xs[stride - 1 :: stride])
+        self._low.extend(reduce(_lower, groups))
+        self._high.extend(reduce(_higher, groups))
+        self._smooth.extend(self._mean.each(ys)[stride - 1 :: stride])
+        self._filled = stride
 
     def _fill(self, x: float, ys: Doubles) -> None:
         """Add to the newest bucket. One in which nothing is finite stays a hole: its low is above its high."""
@@ -141,8 +172,8 @@ class Curve:
         pairs = zip(smooths[0::2], smooths[1::2], strict=False)
         smooth = [left if math.isnan(right) else right for left, right in pairs]
         self._x = self._x[1::2] + rest[0]
-        self._low = array("d", list(map(min, lows[0::2], lows[1::2]))) + rest[1]
-        self._high = array("d", list(map(max, highs[0::2], highs[1::2]))) + rest[2]
+        self._low = array("d", _lower(lows[0::2], lows[1::2])) + rest[1]
+        self._high = array("d", _higher(highs[0::2], highs[1::2])) + rest[2]
         self._smooth = array("d", smooth) + rest[3]
         if not odd:
             self._filled += self._stride
@@ -234,6 +265,15 @@ class _Runs:
                 self.runs[-1].append(column)
             elif x and len(self.runs) == 1 and len(self.runs[0]) == 1 and self.runs[0][0].x == 0:
                 self.runs[0].append(column)
+
+
+def _lower(some: Doubles, others: Doubles) -> Doubles:
+    """The lower of each two."""
+    return [one if one < other else other for one, other in zip(some, others, strict=False)]
+
+
+def _higher(some: Doubles, others: Doubles) -> Doubles:
+    return [one if one > other else other for one, other in zip(some, others, strict=False)]
 
 
 def _range(ys: Doubles) -> tuple[float, float, Doubles]:

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from tui_vae.runs.events import ControlEvent, EpochEvent
@@ -135,8 +136,11 @@ class RunCurves:
                 (train, sources.train, sources.train_epochs),
                 (test, sources.test, sources.test_epochs),
             ):
-                told: list[float | None] = [getattr(each, measure.name) for each in figures]
-                values = [math.nan if value is None else value * measure.factor for value in told]
+                values = list(map(attrgetter(measure.name), figures))
+                if None in values:
+                    values = [math.nan if value is None else value for value in values]
+                if measure.factor != 1:
+                    values = [value * measure.factor for value in values]
                 curve.extend(steps, values)
                 points += zip(steps, values, strict=True)
         self._epochs_read += events
