@@ -442,6 +442,7 @@ def main() -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no training is left behind
     held = True
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed app is not compiled anew at every start
     with tempfile.TemporaryDirectory(prefix="tv-") as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         os.environ["TUI_VAE_CONFIG"] = f"{folder}/none.toml"

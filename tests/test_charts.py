@@ -7,7 +7,7 @@ from array import array
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tui_vae.ui import axis, charts, numbers, raster, scales
@@ -128,6 +128,7 @@ def text(chart: charts.Chart) -> list[str]:
     st.lists(any_values, max_size=120), st.integers(12, 90), st.integers(1, 20), st.booleans(),
     st.sampled_from([UNICODE, ASCII]),
 )  # fmt: skip
+@example([5e-324], 12, 1, True, UNICODE)
 def test_every_chart_fills_its_cells(points: list[float], width: int, height: int, log: bool, signs: Glyphs) -> None:
     view = View(width, height, to(max(1.0, len(points))), log, cursor=len(points) / 2)
     chart = charts.draw(sources(points), [Control(5.0, "lr 1e-3")], view, signs)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fake_run import SIDE, FakeProcess, blurred, images, make_run
+from msgspec import structs
 from piloting import in_event_loop, until
 from textual.geometry import Size
 from textual.pilot import Pilot
@@ -123,6 +124,18 @@ async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: Run
         await until(pilot, lambda: "accuracy" in words(app))
         await pilot.press("question_mark")
         await until(pilot, lambda: "The preview images alone" in words(app))
+
+
+@in_event_loop
+async def test_the_table_tells_the_number_of_a_ten_thousandth_epoch_whole(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(EpochTable)) and "3*" in words(app))
+        table, last = app.screen.query_one(EpochTable), app.session.history.epochs[-1]
+        table.show([structs.replace(last, epoch=epoch) for epoch in range(9_990, 10_002)], best=10_001)
+        await until(pilot, lambda: " 9999 " in words(app) and " 10000 " in words(app) and "10001*" in words(app))
+        rows = [row for row in words(app).splitlines() if " 9999 " in row or " 10000 " in row or "10001*" in row]
+        assert len({row.index(f"{last.test.mse:.4f}") for row in rows}) == 1
 
 
 @in_event_loop

@@ -168,11 +168,7 @@ def nearest(points: Sequence[Point], x: float) -> Point | None:
 
 def _scale(runs: list[list[Column]], view: View) -> tuple[Scale, bool]:
     values = [value for run in runs for column in run for value in (column.low, column.high)]
-    count = tick_count(view.height)
-    if view.log and values and min(values) > 0:
-        return scales.logarithmic(values, count), False
-    newest = [run[-1].smooth for run in runs]
-    return scales.linear(values, count, newest), view.log and bool(values)
+    return scales.scale(values, [run[-1].smooth for run in runs], tick_count(view.height), view.log)
 
 
 def _cell(step: float, view: View) -> int:

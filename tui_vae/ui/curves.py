@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, reduce
 from itertools import accumulate
 from operator import mul, truediv
@@ -63,18 +63,26 @@ class Mean:
     def value(self) -> float:
         return self._sum / self._weight if self._weight else math.nan
 
-    def each(self, values: Doubles) -> Doubles:
-        """Take in finite values, and tell what the mean was after each."""
+    def after_each(self, groups: Sequence[Doubles]) -> list[float]:
+        """Take in finite values, bucket by bucket: `groups` are all first ones, all second ones …
+
+        Returns the mean after each bucket.
+        """
         smoothing, before = self._smoothing, self._weight
-        self._weight = 1 - (1 - before) * smoothing ** len(values)
         if smoothing == 0:
-            self._sum = values[-1]
-            return values
-        sums = list(accumulate(values, lambda past, new: smoothing * past + (1 - smoothing) * new, initial=self._sum))
-        self._sum = sums[-1]
-        reach = len(_weights(smoothing))  # from there on the weight is one
-        weights = [1 - (1 - before) * smoothing**count for count in range(1, min(reach, len(values)) + 1)]
-        return [*map(truediv, sums[1:], weights), *sums[len(weights) + 1 :]]
+            self._sum = groups[-1][-1]
+            return list(groups[-1])
+        size, count = len(groups), len(groups[0])
+        fading, fresh = smoothing**size, 1 - smoothing
+        own = reduce(
+            lambda sums, values: [smoothing * past + fresh * new for past, new in zip(sums, values, strict=True)],
+            groups, [0.0] * count,
+        )  # fmt: skip
+        sums = list(accumulate(own, lambda past, new: fading * past + new, initial=self._sum))
+        self._sum, self._weight = sums[-1], 1 - (1 - before) * fading**count
+        light = min(count, math.ceil(len(_weights(smoothing)) / size))  # from there on the weight is one
+        weights = [1 - (1 - before) * fading**number for number in range(1, light + 1)]
+        return [*map(truediv, sums[1:], weights), *sums[light + 1 :]]
 
     def add(self, values: Doubles) -> None:
         """Take in finite values."""
@@ -120,7 +128,7 @@ class Curve:
 
     def extend(self, xs: Doubles, ys: Doubles) -> None:
         at, count = 0, len(xs)
-        finite = count > 1 and not math.isnan(sum(ys)) and -HUGE < min(ys) and max(ys) < HUGE
+        finite = count > 1 and not math.isnan(sum(ys)) and min(ys) > -HUGE and max(ys) < HUGE
         while len(self._x) * self._stride + count > self._limit * self._stride and len(self._x) > self._limit // 2:
             self._halve()
         while not self._x and count > self._limit * self._stride:
@@ -152,7 +160,7 @@ class Curve:
         self._x.extend(xs[stride - 1 :: stride])
         self._low.extend(reduce(_lower, groups))
         self._high.extend(reduce(_higher, groups))
-        self._smooth.extend(self._mean.each(ys)[stride - 1 :: stride])
+        self._smooth.extend(self._mean.after_each(groups))
         self._filled = stride
 
     def _fill(self, x: float, ys: Doubles) -> None:
@@ -267,12 +275,12 @@ class _Runs:
                 self.runs[0].append(column)
 
 
-def _lower(some: Doubles, others: Doubles) -> Doubles:
+def _lower(some: Iterable[float], others: Iterable[float]) -> list[float]:
     """The lower of each two."""
     return [one if one < other else other for one, other in zip(some, others, strict=False)]
 
 
-def _higher(some: Doubles, others: Doubles) -> Doubles:
+def _higher(some: Iterable[float], others: Iterable[float]) -> list[float]:
     return [one if one > other else other for one, other in zip(some, others, strict=False)]
 
 

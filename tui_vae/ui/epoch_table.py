@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -43,14 +43,16 @@ COLUMNS = (
 )
 
 
-def columns_for(width: int) -> list[Column]:
-    """The most important columns that fit side by side, in their order."""
+def columns_for(width: int, newest: int = 0) -> list[Column]:
+    """The most important columns that fit side by side, in their order; the first has room for the `newest` epoch."""
+    number, *figures = COLUMNS
+    columns = [replace(number, width=max(number.width, len(str(newest)))), *figures]
     kept: list[Column] = []
-    for column in sorted(COLUMNS, key=lambda column: column.rank):
+    for column in sorted(columns, key=lambda column: column.rank):
         if sum(each.width for each in kept) + column.width > width:
             break
         kept.append(column)
-    return [column for column in COLUMNS if column in kept]
+    return [column for column in columns if column in kept]
 
 
 class EpochTable(Widget, can_focus=True):
@@ -100,7 +102,7 @@ class EpochTable(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        columns = columns_for(width)
+        columns = columns_for(width, self._epochs[-1].epoch if self._epochs else 0)
         room = self.size.height - 1
         first = max(0, len(self._epochs) - self._back - room)
         if y == 0:

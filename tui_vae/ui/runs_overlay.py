@@ -144,10 +144,7 @@ def _runs(points: Sequence[Point], end: float, width: int) -> list[list[Point]]:
 
 def _scale(runs: Sequence[Sequence[Point]], height: int, log: bool) -> tuple[Scale, bool]:
     values = [y for run in runs for _, y in run]
-    count = charts.tick_count(height)
-    if log and values and min(values) > 0:
-        return scales.logarithmic(values, count), False
-    return scales.linear(values, count, [run[-1][1] for run in runs]), log and bool(values)
+    return scales.scale(values, [run[-1][1] for run in runs], charts.tick_count(height), log)
 
 
 def _row(place: float, height: int, down: int) -> int:

@@ -134,6 +134,13 @@ def linear(values: Sequence[float], count: int, always: Sequence[float] = ()) ->
     return Scale(snapped_low, snapped_high, ticks(snapped_low, snapped_high, count), clipped=clipped)
 
 
+def scale(values: Sequence[float], newest: Sequence[float], count: int, log: bool) -> tuple[Scale, bool]:
+    """The scale that was asked for; and whether it is a linear one because some values have no logarithm."""
+    if log and values and min(values) > TINY:
+        return logarithmic(values, count), False
+    return linear(values, count, newest), log and bool(values)
+
+
 def logarithmic(values: Sequence[float], count: int) -> Scale:
     """A scale for all values, which must be positive: no extreme is ever left out."""
     low, high = min(values), max(values)
