@@ -38,6 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "CLICOLOR_FORCE"):
             patch.delenv(name, raising=False)
         patch.setenv("XDG_RUNTIME_DIR", runtime)
+        patch.setenv("TRITON_CACHE_DIR", str(home / "triton"))
         patch.setenv("TUI_VAE_CACHE", str(home / "cache"))
         patch.setenv("TUI_VAE_SYSTEM_DATA", str(home / "no-system-copy"))  # so all train on the bundled sample
         patch.setenv("TUI_VAE_OFFLINE", "1")

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from tui_vae.core.adam import FlatAdam
 from tui_vae.core.flat import flatten_parameters, half_twin
-from tui_vae.core.fused import FusedStep, can_fuse
+from tui_vae.core.fused import can_fuse
+from tui_vae.core.fused_cpu import CPUStep
 from tui_vae.core.kernels import Kernels, load_kernels, usable_kernels
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP
@@ -37,7 +38,7 @@ class Fused:
         self.optimizer = FlatAdam(self.flat, weight_decay)
         self.twin = half_twin(self.model, self.flat, torch.bfloat16)[0]
         twin = self.twin if half else None
-        self.step = FusedStep(kernels, self.model, objective, self.flat, self.optimizer, twin)
+        self.step = CPUStep(kernels, self.model, objective, self.flat, self.optimizer, twin)
         self.noise = torch.Generator().manual_seed(3)
 
     def learn(self, images: Tensor) -> Tensor:
@@ -173,7 +174,7 @@ def test_what_it_has_no_kernels_for_is_left_to_others() -> None:
     vae = model(norm="batch")
     flat = flatten_parameters(vae)
     with pytest.raises(ValueError, match="no kernels"):
-        FusedStep(load_kernels(), vae, OBJECTIVES["sigma"], flat, FlatAdam(flat), None)
+        CPUStep(load_kernels(), vae, OBJECTIVES["sigma"], flat, FlatAdam(flat), None)
 
 
 def test_it_shares_pytorchs_threads() -> None:

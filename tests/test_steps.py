@@ -66,11 +66,18 @@ def test_the_flat_optimizer_is_torchs(weight_decay: float) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"precision": "bfloat16"}, {"preset": "seed"}, {"free-bits": 0.1}])
 def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
-    """What replays reads static buffers: images, lr and β of now, not of when it was recorded."""
+    """What replays reads static buffers: images, lr and β of now, not of when it was recorded; an epoch's last too."""
     settings = config(**more)
-    eager = Learner(settings, build_model(settings, (28, 28)), CPU, record=refuse)
-    replayed = Learner(settings, build_model(settings, (28, 28)), CPU, record=by_hand)
-    assert_same(taught(eager), taught(replayed))
+    eager = Learner(settings, build_model(settings, (28, 28)), CPU, record=refuse, kernels=Kernels())
+    recorded = []
+
+    def record(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
+        recorded.append(body)
+        return by_hand(body, generator)
+
+    replayed = Learner(settings, build_model(settings, (28, 28)), CPU, record=record, kernels=Kernels())
+    assert_same(taught(eager, epochs=6), taught(replayed, epochs=6))
+    assert len(recorded) == 2
     assert eager.take_means() == replayed.take_means()
 
 
@@ -78,12 +85,17 @@ def test_what_cannot_be_captured_is_launched_by_hand_and_said_once() -> None:
     notes: list[str] = []
     settings = config()
     plain = Learner(settings, build_model(settings, (28, 28)), CPU, kernels=Kernels())
-    learner = Learner(settings, build_model(settings, (28, 28)), CPU, warn=notes.append, record=refuse)
+    learner = Learner(settings, build_model(settings, (28, 28)), CPU, warn=into(notes), record=refuse)
     taught(learner)
-    assert notes == ["operation not permitted when stream is capturing"]
+    assert [note.partition(":")[0] for note in notes] == ["steps are launched one by one"]
+    assert notes[0].endswith("operation not permitted when stream is capturing")
     taught(plain)
     for name, value in learner.weights().items():
         torch.testing.assert_close(value, plain.weights()[name], rtol=1e-4, atol=1e-6)
+
+
+def into(notes: list[str]) -> Callable[[str, str], None]:
+    return lambda what, why: notes.append(f"{what}: {why}")
 
 
 def refuse(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
@@ -138,7 +150,7 @@ def test_a_cuda_graph_replays_the_step_bit_for_bit(precision: str) -> None:
     device = torch.device("cuda")
     settings = config(precision=precision)
     notes: list[str] = []
-    captured = taught(Learner(settings, build_model(settings, (28, 28)), device, notes.append), epochs=3)
+    captured = taught(Learner(settings, build_model(settings, (28, 28)), device, warn=into(notes)), epochs=3)
     assert notes == []
     eager = taught(Learner(settings, build_model(settings, (28, 28)), device, record=refuse), epochs=3)
     assert_same(captured, eager)
@@ -158,7 +170,7 @@ def test_a_model_that_waits_for_the_device_still_learns() -> None:
     model = build_model(settings, (28, 28))
     model.encoder.append(Waits())
     notes: list[str] = []
-    learner = taught(Learner(settings, model, torch.device("cuda"), notes.append))
+    learner = taught(Learner(settings, model, torch.device("cuda"), warn=into(notes)))
     assert len(notes) == 1
     means = learner.take_means()
     assert means.images == 2 * len(IMAGES) and math.isfinite(means.loss)

@@ -88,8 +88,7 @@ def bench(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     facts = contenders[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
-    if facts["device"] == "cpu":
-        versions += f", kernels {facts['kernels']}"
+    versions += f", kernels {facts['kernels']}"
     print(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, batch {config.batch_size}, {versions}; "
           f"medians of {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
     print_table(("", "images/s", "range", "ours/this", "MiB", "threads"), rows, left=(0,))

@@ -1,7 +1,8 @@
-"""The kernels of kernels.c, which are compiled when the package is installed, where there is a C compiler.
+"""The compiled kernels that training steps are made of: kernels.c on a CPU, triton_kernels.py on CUDA.
 
-They share PyTorch's OpenMP threads. Two OpenMP runtimes in one process would wait for each other's threads, so they
-are not used with a PyTorch that brings one under another name.
+Those of kernels.c are compiled when the package is installed, where there is a C compiler, and the others when they
+are first used. The former share PyTorch's OpenMP threads: two OpenMP runtimes in one process would wait for each
+other's threads, so they are not used with a PyTorch that brings one under another name.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ SIGNATURES: dict[str, list[Any]] = {
 
 @dataclass(frozen=True)
 class Kernels:
-    """`level`: a key of `LEVELS`, or "none", and then `reason` says why. `library` has the functions."""
+    """`level`: a key of `LEVELS`, "triton", or "none", and then `reason` says why. `library` has the functions."""
 
     level: str = "none"
     reason: str = ""
@@ -91,9 +92,20 @@ class Kernels:
         return self.library is not None
 
 
-def load_kernels() -> Kernels:
-    """The best build that is there and that this CPU can run."""
-    return usable_kernels()[0]
+def load_kernels(device: str = "cpu") -> Kernels:
+    """The best ones that are there for devices of this type, and that this CPU can run."""
+    if device == "cpu":
+        return usable_kernels()[0]
+    return _triton_kernels() if device == "cuda" else Kernels(reason=f"there are none for {device}")
+
+
+@cache
+def _triton_kernels() -> Kernels:
+    try:
+        from tui_vae.core import triton_kernels
+    except ImportError as error:
+        return Kernels(reason=f"Triton cannot be imported: {error}")
+    return Kernels("triton", library=triton_kernels)
 
 
 @cache

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.devices import device_name
-from tui_vae.core.kernels import load_kernels
 from tui_vae.core.model import sample_posterior
 from tui_vae.core.objectives import make_objective
 from tui_vae.trainer.feed import batches
@@ -31,10 +30,11 @@ WARM_UP = 1.0
 Train = Callable[[float], float]
 
 
-def ours(config: RunConfig) -> Train:
+def ours(config: RunConfig, facts: dict[str, object]) -> Train:
     """This trainer's own step, its figures read ten times a second, on its settled threads and precision."""
     bench = equip(config)
-    learner = Learner(config, bench.model, bench.device, images=len(bench.train))
+    learner = Learner(config, bench.model, bench.device, images=len(bench.train), warn=_warn)
+    facts["kernels"] = learner.kernels
     size = config.batch_size
 
     def endless() -> Iterator[Tensor]:
@@ -57,6 +57,10 @@ def ours(config: RunConfig) -> Train:
         return images / (time.perf_counter() - start)
 
     return train
+
+
+def _warn(what: str, why: str) -> None:
+    print(f"{what} ({why})", file=sys.stderr)
 
 
 def ordinary(config: RunConfig, workers: int) -> Train:
@@ -142,18 +146,18 @@ def products(config: RunConfig) -> Train:
 def main() -> int:
     name, options = sys.argv[1], json.loads(sys.argv[2])
     config = settle(replace(make_config(options), name=None))
+    facts: dict[str, object] = {"kernels": "none"}
     with torch.no_grad() if name == "products" else torch.enable_grad():
         train = {
-            "ours": lambda: ours(config),
+            "ours": lambda: ours(config, facts),
             "ordinary": lambda: ordinary(config, workers=0),
             "ordinary-2-workers": lambda: ordinary(config, workers=2),
             "products": lambda: products(config),
         }[name]()
         train(WARM_UP)
         device = torch.device(config.device)
-        facts = {"device": config.device, "device_name": device_name(device), "threads": torch.get_num_threads(),
-                 "precision": "float32" if name.startswith("ordinary") else config.precision,
-                 "kernels": load_kernels().level}  # fmt: skip
+        facts |= {"device": config.device, "device_name": device_name(device), "threads": torch.get_num_threads(),
+                  "precision": "float32" if name.startswith("ordinary") else config.precision}  # fmt: skip
         print(json.dumps(facts), flush=True)
         for line in sys.stdin:
             rate = train(float(line))

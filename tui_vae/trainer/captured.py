@@ -7,12 +7,14 @@ driver more than the device; a graph's launch costs about as much as one of them
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-WARM_UP = 3  # steps before the recording, so that libraries have chosen their kernels and made their workspaces
+WARM_UP = 3  # steps before a recording, so that libraries have chosen their kernels and made their workspaces
+SHAPES = 2  # that are recorded: the usual batch's, and that of an epoch's last
 
 Body = Callable[[Tensor, Tensor, Tensor], None]
 
@@ -42,11 +44,19 @@ def by_hand(body: Callable[[], None], generator: torch.Generator) -> Callable[[]
     return body
 
 
-class CapturedStep:
-    """Calls `body(images, lr, beta)` for batches of one shape, by replaying its recording after some warm steps.
+@dataclass
+class _Recording:
+    """What is recorded for batches of one shape, once there have been enough of them; `images` is what it reads."""
 
-    lr and β are tensors on the device, which the recording reads, so that changing them needs no new one. A batch of
-    another shape, as the last of an epoch may be, is launched by hand.
+    images: Tensor
+    warm: int = 0
+    replay: Callable[[], None] | None = None
+
+
+class CapturedStep:
+    """Calls `body(images, lr, beta)` by replaying its recording for batches of that shape, after some warm steps.
+
+    lr and β are tensors on the device, which the recording reads, so that changing them needs no new one.
 
     Args:
         fresh_generator: called after a recording that failed, which may leave the generator unusable.
@@ -64,28 +74,27 @@ class CapturedStep:
         self._record: Recorder | None = record
         self._lr, self._beta = torch.zeros((), device=device), torch.zeros((), device=device)
         self._last: tuple[float | None, float | None] = (None, None)
-        self._images: Tensor | None = None
-        self._replay: Callable[[], None] | None = None
-        self._warm = 0
+        self._recordings: dict[torch.Size, _Recording] = {}
 
     def __call__(self, images: Tensor, lr: float, beta: float) -> None:
         for place, was, now in zip((self._lr, self._beta), self._last, (lr, beta), strict=True):
             if now != was:
                 place.fill_(now)
         self._last = lr, beta
-        if self._images is None:
-            self._images = torch.empty_like(images)
-        if images.shape != self._images.shape or self._record is None:
+        recording = self._recordings.get(images.shape)
+        if recording is None and len(self._recordings) < SHAPES:
+            recording = self._recordings[images.shape] = _Recording(torch.empty_like(images))
+        if recording is None or self._record is None:
             self._body(images, self._lr, self._beta)
             return
-        if self._replay is None and self._warm >= WARM_UP:
-            self._replay = self._recorded(self._images)
-        if self._replay is None:
-            self._warm += 1
+        if recording.replay is None and recording.warm >= WARM_UP:
+            recording.replay = self._recorded(recording.images)
+        if recording.replay is None:
+            recording.warm += 1
             self._on_a_side_stream(images)
             return
-        self._images.copy_(images)
-        self._replay()
+        recording.images.copy_(images)
+        recording.replay()
 
     def _on_a_side_stream(self, images: Tensor) -> None:
         """Recording happens on another stream than the usual one, and libraries' workspaces are a stream's own."""

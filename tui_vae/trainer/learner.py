@@ -14,6 +14,8 @@ from tui_vae.core.adam import FlatAdam
 from tui_vae.core.conv import ConvVAE
 from tui_vae.core.flat import flatten_parameters, half_twin
 from tui_vae.core.fused import FusedStep, can_fuse
+from tui_vae.core.fused_cpu import CPUStep
+from tui_vae.core.fused_gpu import GPUStep
 from tui_vae.core.handwritten import HandwrittenStep, Matrices, Result, can_differentiate
 from tui_vae.core.kernels import Kernels, load_kernels
 from tui_vae.core.metrics import normalize
@@ -21,6 +23,8 @@ from tui_vae.core.model import MLP, VAE
 from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_error
 from tui_vae.core.own_model import WrappedModel, load_own_model
 from tui_vae.trainer.captured import CapturedStep, Recorder, cuda_graph
+
+ONE_BY_ONE = "steps are launched one by one: this model's cannot be captured in a CUDA graph"
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,14 @@ class Learner:
 
     def __init__(
         self, config: RunConfig, model: VAE, device: torch.device, *, images: int = 60_000,
-        warn: Callable[[str], None] = lambda why: None, record: Recorder | None = None, kernels: Kernels | None = None,
+        warn: Callable[[str, str], None] = lambda what, why: None, record: Recorder | None = None,
+        kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
         """Args:
             images: how many there are in all to learn from, which the total correlation's estimate depends on.
-            warn: told once why steps cannot be captured.
+            warn: told, once each, what makes steps slower than they might be, and why.
             record: how they are captured; by default as CUDA graphs, on CUDA.
-            kernels: what a CPU's steps are made of; by default those that were built with the package.
+            kernels: what steps are made of; by default the best that there are.
         """
         self.model = model.to(device).train()
         self.device = device
@@ -101,42 +106,59 @@ class Learner:
         self._counts_white = config.preset == "seed"
         self._parameters = flatten_parameters(model)
         self.optimizer = FlatAdam(self._parameters, config.weight_decay)
-        kernels = load_kernels() if kernels is None else kernels
-        fused = (
-            bool(kernels) and device.type == "cpu" and record is None and not self._counts_white
-            and can_fuse(model, self._objective)
-        )  # fmt: skip
-        written_out = device.type in ("cpu", "cuda") and can_differentiate(model) and self._objective.is_closed
-        self._twin: Tensor | None = None
-        self._fused: FusedStep | None = None
-        self._step_by_hand: HandwrittenStep | None = None
-        if isinstance(model, MLP) and (fused or written_out):
-            matrices: Matrices = {}
-            if self._half:
-                self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
-            if fused:
-                objective, optimizer = self._objective, self.optimizer
-                self._fused = FusedStep(kernels, model, objective, self._parameters, optimizer, self._twin)
-            else:
-                self._step_by_hand = HandwrittenStep(model, matrices)
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         self._images = 0
 
+        kernels = load_kernels(device.type) if kernels is None else kernels
+        fusible = bool(kernels) and not self._counts_white and can_fuse(model, self._objective)
+        written_out = device.type in ("cpu", "cuda") and can_differentiate(model) and self._objective.is_closed
+        self._twin: Tensor | None = None
+        self._fused: FusedStep | None = None
+        self._step_by_hand: HandwrittenStep | None = None
+        if isinstance(model, MLP) and (fusible or written_out):
+            matrices: Matrices = {}
+            if self._half:
+                self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
+            if fusible:
+                self._fused = self._compiled_step(kernels, model, config.batch_size, warn)
+            if self._fused is None and written_out:
+                self._step_by_hand = HandwrittenStep(model, matrices)
+        self.kernels = kernels.level if self._fused else "none"
+        """What its steps are made of: a level of `Kernels`."""
+
         if record is None and device.type == "cuda":
             if isinstance(model, WrappedModel):
-                warn("it is a network of the user's own, whose Python may do another thing in every step")
+                warn(ONE_BY_ONE, "it is a network of the user's own, whose Python may do another thing in every step")
             else:
                 record = cuda_graph
         self._captured = (
-            CapturedStep(self._learn, device, lambda: self._noise, self._renew_noise, warn, record) if record else None
-        )
+            CapturedStep(
+                self._learn, device, lambda: self._noise, self._renew_noise, lambda why: warn(ONE_BY_ONE, why), record
+            )
+            if record
+            else None
+        )  # fmt: skip
+
+    def _compiled_step(
+        self, kernels: Kernels, model: MLP, batch: int, warn: Callable[[str, str], None]
+    ) -> FusedStep | None:
+        """The fused step; None where a GPU's kernels cannot be compiled, or are not to be trusted."""
+        what = model, self._objective, self._parameters, self.optimizer, self._twin
+        if kernels.level != "triton":
+            return CPUStep(kernels, *what)
+        try:
+            step = GPUStep(kernels.library, *what, batch)
+            step.rehearse()
+        except Exception as error:  # of a driver, a compiler, its compiler: all the same, there is another way
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            warn("steps are made of PyTorch's own kernels, which takes longer", why[0])
+            return None
+        return step
 
     def step(self, images: Tensor, lr: float, beta: float) -> None:
         """Learn from images `(N, height, width)`, uint8 or float32 in [0, 1], on the device."""
-        if self._fused is not None:
-            self._sums[:3].add_(self._fused(images, self._noise, lr, beta), alpha=len(images))
-        elif self._captured is not None:
+        if self._captured is not None:
             self._captured(images, lr, beta)
         else:
             self._learn(images, lr, beta)
@@ -144,6 +166,9 @@ class Learner:
 
     def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
         """Everything of a step that happens on the device; it must never wait for it."""
+        if self._fused is not None:
+            self._sums[:3].add_(self._fused(images, self._noise, lr, beta), alpha=len(images))
+            return
         x = normalize(images)
         noise = torch.empty(len(images), self.model.latent_dim, device=self.device).normal_(generator=self._noise)
         if self._step_by_hand is not None:

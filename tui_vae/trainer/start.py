@@ -56,10 +56,7 @@ def start_training(
             "give it the same data again (tui-vae data shows what is found)",
         )
     progress.train_images = len(bench.train)
-    learner = Learner(
-        config, bench.model, bench.device, images=len(bench.train),
-        warn=lambda why: warn("steps are launched one by one: this model's cannot be captured in a CUDA graph", why),
-    )  # fmt: skip
+    learner = Learner(config, bench.model, bench.device, images=len(bench.train), warn=warn)
     if tensors is not None:
         try:
             learner.restore(tensors)
@@ -68,5 +65,5 @@ def start_training(
     dataset, chosen = bench.dataset, list(bench.previews)
     labels = dataset.test_labels[chosen].tolist()
     write_originals(directory.previews, grey_levels(dataset.test_images[chosen]), chosen, labels)
-    log.write(run_event(directory, bench, progress))
+    log.write(run_event(directory, bench, progress, learner.kernels))
     return Training(directory, log, inbox, bench, learner, progress)

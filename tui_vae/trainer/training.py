@@ -276,7 +276,8 @@ class Training:
                 case protocol.Resume(epochs=more):
                     if more:
                         self._progress.segments.append(more)
-                        self._log.write(run_event(self._directory, self._bench, self._progress))
+                        kernels = self._learner.kernels
+                        self._log.write(run_event(self._directory, self._bench, self._progress, kernels))
                     if self._state == "paused":
                         self._note("resume")
                         self._enter("training")

@@ -16,7 +16,6 @@ import tui_vae
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name
-from tui_vae.core.kernels import load_kernels
 from tui_vae.core.metrics import Evaluation, Survey, survey
 from tui_vae.core.model import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
@@ -172,19 +171,19 @@ def as_event(figures: Evaluation) -> Metrics:
     return Metrics(**vars(figures))
 
 
-def run_event(directory: RunDirectory, bench: Workbench, progress: Progress) -> RunEvent:
+def run_event(directory: RunDirectory, bench: Workbench, progress: Progress, kernels: str) -> RunEvent:
     """Who the run is, as the log holds it from here on."""
     config = bench.config
     return RunEvent(
         name=directory.name, config=config.to_dict(), device=str(bench.device), device_name=device_name(bench.device),
-        dataset=bench.dataset_facts(), parameters=count_parameters(bench.model), versions=versions(),
+        dataset=bench.dataset_facts(), parameters=count_parameters(bench.model), versions=versions(kernels),
         threads=config.threads or 1, precision=config.precision, step=progress.step,
         epochs=progress.planned_epochs, steps_per_epoch=bench.steps_per_epoch,
     )  # fmt: skip
 
 
-def versions() -> dict[str, str]:
+def versions(kernels: str) -> dict[str, str]:
     return {
         "tui-vae": tui_vae.__version__, "python": platform.python_version(),
-        "torch": str(torch.__version__), "numpy": np.__version__, "kernels": load_kernels().level,
+        "torch": str(torch.__version__), "numpy": np.__version__, "kernels": kernels,
     }  # fmt: skip

@@ -1,0 +1,170 @@
+"""The GPU's training step against autograd and torch.optim. Without a GPU its kernels are interpreted, on the CPU."""
+
+from __future__ import annotations
+
+import copy
+import os
+import types
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from test_fused import BETA, LATENT, LR, SIDE, by_autograd, images, model
+from test_steps import assert_same, config, into, refuse, taught
+from torch import Tensor
+
+HAS_CUDA = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if HAS_CUDA else "cpu")
+if not HAS_CUDA:
+    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported for the first time
+
+from tui_vae.core import fused_gpu  # noqa: E402
+from tui_vae.core.adam import FlatAdam  # noqa: E402
+from tui_vae.core.flat import flatten_parameters, half_twin  # noqa: E402
+from tui_vae.core.fused_gpu import GPUStep  # noqa: E402
+from tui_vae.core.kernels import Kernels, load_kernels  # noqa: E402
+from tui_vae.core.model import MLP  # noqa: E402
+from tui_vae.core.objectives import OBJECTIVES, Objective  # noqa: E402
+from tui_vae.trainer.captured import by_hand  # noqa: E402
+from tui_vae.trainer.learner import Learner, build_model  # noqa: E402
+
+KERNELS = load_kernels("cuda")
+pytestmark = pytest.mark.skipif(not KERNELS, reason=f"no kernels for a GPU: {KERNELS.reason}")
+
+
+@pytest.fixture(autouse=True)
+def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that one has several rows, the last one fewer, and that sums are over several of them."""
+    monkeypatch.setattr(fused_gpu, "PROGRAMS", 4)
+    if not HAS_CUDA:
+        monkeypatch.setattr(fused_gpu, "BLOCK", 1 << 14)  # interpreted, one after the other
+
+
+class OnGPU:
+    """A copy of a model, which learns by the kernels from batches of up to 13 images."""
+
+    def __init__(self, vae: MLP, objective: Objective, half: bool = False, weight_decay: float = 0.0) -> None:
+        self.model = copy.deepcopy(vae).to(DEVICE)
+        self.flat = flatten_parameters(self.model)
+        self.optimizer = FlatAdam(self.flat, weight_decay)
+        self.twin = half_twin(self.model, self.flat, torch.bfloat16)[0] if half else None
+        self.step = GPUStep(KERNELS.library, self.model, objective, self.flat, self.optimizer, self.twin, batch=13)
+        self.noise = torch.Generator(DEVICE).manual_seed(3)
+
+    def learn(self, batch: Tensor) -> Tensor:
+        return self.step(batch.to(DEVICE), self.noise, LR, BETA).clone()
+
+
+def noise_of(count: int) -> Tensor:
+    """The ε of a first step."""
+    noise = torch.empty(count, LATENT, device=DEVICE).normal_(generator=torch.Generator(DEVICE).manual_seed(3))
+    return noise.double()
+
+
+@pytest.mark.parametrize(
+    ("objective", "free_bits", "activation", "norm", "output"),
+    [
+        ("mse", 0.0, "silu", "layer", "tanh"), ("mse", 0.01, "relu", "none", "sigmoid"),
+        ("mse", 0.0, "relu", "layer", "linear"), ("sigma", 0.01, "silu", "layer", "logits"),
+        ("sigma", 0.0, "relu", "layer", "tanh"), ("sigma", 0.0, "silu", "none", "sigmoid"),
+        ("bce", 0.0, "silu", "layer", "logits"), ("bce", 0.01, "relu", "none", "logits"),
+    ],
+)  # fmt: skip
+def test_figures_and_gradients_are_those_of_autograd(
+    objective: str, free_bits: float, activation: str, norm: str, output: str
+) -> None:
+    """Widths that fill no tile, every kind of layer; autograd works in float64."""
+    minimized = replace(OBJECTIVES[objective], free_bits=free_bits)
+    vae = model((24, 17), activation, norm, output)
+    fused = OnGPU(vae, minimized)
+    figures = fused.learn(images())
+    exact = copy.deepcopy(vae).double().to(DEVICE)
+    expected = by_autograd(exact, images().to(DEVICE), noise_of(13), minimized)
+    torch.testing.assert_close(figures, torch.stack(expected).detach(), rtol=2e-6, atol=1e-5)
+    expected[0].backward()  # type: ignore[no-untyped-call]
+    for (title, parameter), gradient in zip(exact.named_parameters(), fused.step.gradients(), strict=True):
+        assert parameter.grad is not None
+        error = (gradient - parameter.grad).abs().max() / parameter.grad.abs().max()
+        assert error < 2e-5, title
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_it_learns_as_autograd_and_torchs_adam_do(weight_decay: float) -> None:
+    vae, objective = model((9,)), OBJECTIVES["sigma"]
+    fused = OnGPU(vae, objective, weight_decay=weight_decay)
+    usual = copy.deepcopy(vae).to(DEVICE)
+    kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
+    optimizer = kind(usual.parameters(), lr=LR, weight_decay=weight_decay)
+    noise = torch.Generator(DEVICE).manual_seed(3)
+    for count in (4, 13, 1):
+        fused.learn(images(count))
+        drawn = torch.empty(count, LATENT, device=DEVICE).normal_(generator=noise)
+        loss, *_ = by_autograd(usual, images(count).to(DEVICE), drawn, objective)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for mine, theirs in zip(fused.model.parameters(), usual.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+    padding = fused.flat.numel() - sum(part.numel() for part in fused.model.parameters())
+    assert padding and fused.flat.count_nonzero() <= fused.flat.numel() - padding
+
+
+def test_bfloat16_is_float32_to_its_precision() -> None:
+    half, single = OnGPU(model((40,)), OBJECTIVES["sigma"], half=True), OnGPU(model((40,)), OBJECTIVES["sigma"])
+    torch.testing.assert_close(half.learn(images()), single.learn(images()), rtol=0.02, atol=0)
+    for low, full in zip(half.step.gradients(), single.step.gradients(), strict=True):
+        assert (low - full).norm() < 0.05 * full.norm()
+    assert half.twin is not None
+    for part in (part for part in half.model.parameters() if part.dim() == 2):
+        low = half.twin[part.storage_offset() :][: part.numel()].view_as(part)
+        torch.testing.assert_close(low.float(), part.detach(), rtol=0.01, atol=0)
+
+
+def learner(more: dict[str, object], kernels: Kernels, notes: list[str], record: Callable[..., object]) -> Learner:
+    settings = config(**{"hidden": "9", "latent-dim": 3, **more})
+    return Learner(settings, build_model(settings, (28, 28)), DEVICE, warn=into(notes), record=record, kernels=kernels)  # type: ignore[arg-type]
+
+
+def test_a_run_is_that_of_pytorchs_kernels() -> None:
+    compiled, plain = learner({}, KERNELS, [], refuse), learner({}, Kernels(), [], refuse)
+    assert (compiled.kernels, plain.kernels) == ("triton", "none")
+    mine, theirs = taught(compiled, epochs=1).take_means(), taught(plain, epochs=1).take_means()
+    assert mine.images == theirs.images == 90
+    assert (mine.loss, mine.recon) == pytest.approx((theirs.loss, theirs.recon), rel=1e-5)
+    assert mine.kl == pytest.approx(theirs.kl, rel=1e-4)
+
+
+def test_a_replayed_step_is_the_step() -> None:
+    steps = [learner({"precision": "bfloat16"}, KERNELS, [], record) for record in (refuse, by_hand)]
+    assert_same(*(taught(each, epochs=1) for each in steps))
+
+
+@pytest.mark.parametrize("broken", ["add_up", "adam", "latent_backward"])
+@pytest.mark.parametrize("how", ["idle", "fails"])
+def test_kernels_that_fail_or_are_wrong_are_found_out_and_done_without(broken: str, how: str) -> None:
+    """A driver too old, a compiler that is missing, one with an error: training goes on as without them."""
+
+    class Broken:
+        def __getitem__(self, grid: object) -> Callable[..., None]:
+            if how == "fails":
+                raise OSError("no C compiler\nand many more lines")
+            return lambda *_, **__: None
+
+    library = types.SimpleNamespace(**{**vars(KERNELS.library), broken: Broken()})
+    notes: list[str] = []
+    found = learner({}, Kernels("triton", library=library), notes, by_hand)
+    assert found.kernels == "none" and len(notes) == 1 and "PyTorch's own kernels" in notes[0]
+    assert notes[0].endswith("no C compiler") if how == "fails" else "are wrong on this device" in notes[0]
+    plain = learner({}, Kernels(), [], by_hand)
+    assert_same(taught(found, epochs=1), taught(plain, epochs=1))
+
+
+def test_what_it_has_no_kernels_for_is_left_to_others() -> None:
+    vae = model((fused_gpu.WIDEST + 1,))
+    flat = flatten_parameters(vae)
+    with pytest.raises(ValueError, match="layers this wide"):
+        GPUStep(KERNELS.library, vae, OBJECTIVES["mse"], flat, FlatAdam(flat), None, 4)
+    small = OnGPU(model((9,)), OBJECTIVES["mse"])
+    with pytest.raises(ValueError, match="room for 13"):
+        small.learn(torch.zeros(14, SIDE, SIDE, dtype=torch.uint8))

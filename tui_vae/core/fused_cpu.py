@@ -1,0 +1,117 @@
+"""The training step on a CPU: between the products, the kernels of kernels.c."""
+
+from __future__ import annotations
+
+from ctypes import byref
+
+import torch
+from torch import Tensor, nn
+
+from tui_vae.core.adam import BETAS, EPSILON, FlatAdam
+from tui_vae.core.fused import FusedStep, gradient_of
+from tui_vae.core.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment
+from tui_vae.core.model import MLP
+from tui_vae.core.objectives import Objective
+
+SCRATCH = 5  # rows of a hidden layer's scratch
+
+
+class CPUStep(FusedStep):
+    """Works on as many OpenMP threads as PyTorch has when it is made."""
+
+    def __init__(
+        self, kernels: Kernels, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam,
+        twin: Tensor | None,
+    ) -> None:  # fmt: skip
+        super().__init__(model, objective, parameters, optimizer, twin)
+        self._functions = kernels.library
+        self._threads = torch.get_num_threads()
+        self._adam = self._adam_structure()
+        self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
+        self._figures = torch.zeros(2, dtype=torch.float64)
+        self._weight = self._factor = 0.0  # of a step: β over its images, and the objective's slope over them
+
+    def _normalize(self, images: Tensor, x: Tensor) -> None:
+        low = None if self._x_low is None else self._x_low.data_ptr()
+        self._functions.normalize(images.data_ptr(), x.data_ptr(), low, x.numel(), self._threads)
+
+    def _follow_with_hidden(
+        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.LayerNorm | None,
+        activation: int,
+    ) -> None:  # fmt: skip
+        width = linear.out_features
+        layer = Hidden(
+            width=width, low=self._twin is not None, activation=activation,
+            product=product.data_ptr(), out=out.data_ptr(), gradient=gradient.data_ptr(),
+            bias=linear.bias.data_ptr(), to_bias=gradient_of(linear.bias).data_ptr(),
+            scratch=self._array(self._threads, SCRATCH, width).data_ptr(),
+        )  # fmt: skip
+        if norm is not None:
+            layer.epsilon = norm.eps
+            layer.gain, layer.to_gain = norm.weight.data_ptr(), gradient_of(norm.weight).data_ptr()
+            layer.shift, layer.to_shift = norm.bias.data_ptr(), gradient_of(norm.bias).data_ptr()
+            layer.statistics = self._array(self._batch, 2).data_ptr()
+        functions, threads = self._functions, self._threads
+        self._forward.append(lambda rows: functions.hidden_forward(byref(layer), rows, threads))
+        self._backward.append(lambda rows: functions.hidden_backward(byref(layer), rows, threads))
+
+    def _follow_with_latent(
+        self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor
+    ) -> None:
+        mu, sigma = (self._array(*z.shape) for _ in range(2))
+        latent = Latent(
+            width=z.shape[1], low=self._twin is not None,
+            bias=head.bias.data_ptr(), to_bias=gradient_of(head.bias).data_ptr(),
+            product=product.data_ptr(), to_product=to_product.data_ptr(), z=z.data_ptr(), to_z=to_z.data_ptr(),
+            noise=self._noise.data_ptr(), mu=mu.data_ptr(), sigma=sigma.data_ptr(), kl=self._kl.data_ptr(),
+        )  # fmt: skip
+        functions, free_bits = self._functions, self._objective.free_bits
+        self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
+        self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, self._weight, free_bits))
+
+    def _follow_with_output(self, last: nn.Linear, product: Tensor, output: int) -> None:
+        pixels = self._model.pixels
+        decoded = Decoded(
+            width=pixels, low=self._twin is not None, output=output,
+            bias=last.bias.data_ptr(), to_bias=gradient_of(last.bias).data_ptr(),
+            x=self._x.data_ptr(), product=product.data_ptr(),
+            slope=self._array(self._batch, pixels).data_ptr(), figures=self._figures.data_ptr(),
+            scratch=self._array(self._threads, pixels).data_ptr(),
+            partial=self._array(self._threads, 2, kind=torch.float64).data_ptr(),
+        )  # fmt: skip
+        functions, threads = self._functions, self._threads
+        self._forward.append(lambda rows: functions.decoded_forward(byref(decoded), rows, threads))
+        self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, self._factor, threads))
+
+    def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
+        objective, free_bits = self._objective, self._objective.free_bits
+        recon, distortion = self._figures / rows
+        kl = self._kl.sum()
+        paid = self._kl.clamp(min=free_bits).sum() if free_bits else kl
+        pixels = self._model.pixels
+        loss = objective(distortion, paid, beta, pixels)
+        self._factor = float(objective.slope(distortion, pixels)) / rows
+        self._weight = float(beta) / rows
+        return torch.stack([loss, recon, kl])
+
+    def _update(self, lr: float | Tensor) -> None:
+        optimizer, lr = self._optimizer, float(lr)
+        optimizer.step_count.add_(1)
+        steps = float(optimizer.step_count)
+        rate, root = lr / (1 - BETAS[0] ** steps), (1 - BETAS[1] ** steps) ** -0.5
+        self._functions.adam_step(byref(self._adam), rate, root, 1 - lr * optimizer.weight_decay, self._threads)
+
+    def _adam_structure(self) -> Adam:
+        low = self._twin is not None
+        parts = [
+            Segment(part.storage_offset(), part.storage_offset() + part.numel(), low and part.dim() == 2)
+            for part in self._model.parameters()
+        ]
+        optimizer, parameters = self._optimizer, self._parameters
+        return Adam(
+            values=parameters.data_ptr(), gradient=gradient_of(parameters).data_ptr(), mean=optimizer.mean.data_ptr(),
+            square=optimizer.square.data_ptr(), beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON,
+            low_gradient=None if self._low_gradient is None else self._low_gradient.data_ptr(),
+            twin=None if self._twin is None else self._twin.data_ptr(),
+            segments=(Segment * len(parts))(*parts), count=len(parts),
+        )  # fmt: skip
