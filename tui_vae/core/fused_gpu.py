@@ -1,6 +1,6 @@
 """The training step on a GPU: between the products, the kernels of triton_kernels.py.
 
-A step is some thirty launches, a fifth of what it takes without them. It is made to be captured in a CUDA graph: lr and
+A step is 36 launches, where without them it is 123 and more. It is made to be captured in a CUDA graph: lr and
 β are read from the device, nothing waits for it, and all memory stays where it is.
 """
 
@@ -97,6 +97,7 @@ class GPUStep(FusedStep):
         distances = [(one - other).norm().double() / other.norm().clamp(min=1e-30) for one, other in pairs]
         return float(torch.stack(distances).max())  # which keeps a NaN
 
+    @torch.enable_grad()
     def _by_autograd(self, images: Tensor, noise: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The loss with β = 1, and its gradients."""
         model, objective, x = self._model, self._objective, normalize(images)

@@ -21,6 +21,7 @@ from tui_vae.config import RunConfig, make_config
 from tui_vae.core.devices import device_name
 from tui_vae.core.model import sample_posterior
 from tui_vae.core.objectives import make_objective
+from tui_vae.trainer.captured import cuda_graph
 from tui_vae.trainer.feed import batches
 from tui_vae.trainer.learner import Learner, build_model, epoch_order
 from tui_vae.trainer.workbench import equip, settle
@@ -111,8 +112,10 @@ def ordinary(config: RunConfig, workers: int) -> Train:
 
 
 def products(config: RunConfig) -> Train:
-    """The limit: nothing but the matrix products of the same shapes, forward and backward."""
+    """The limit: nothing but the matrix products of the same shapes, forward and backward; on CUDA as one graph."""
     device = torch.device(config.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     torch.set_num_threads(config.threads or 1)
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     layers = [layer for layer in build_model(config, (28, 28)).modules() if isinstance(layer, nn.Linear)]
@@ -125,16 +128,22 @@ def products(config: RunConfig) -> Train:
     arrays = [(random(size, inner), random(outer, inner), random(size, outer)) for inner, outer in shapes]
     out = [(torch.empty_like(g), torch.empty_like(w), torch.empty_like(x)) for x, w, g in arrays]
 
+    def multiply() -> None:
+        for index, ((x, weight, gradient), (forward, for_weight, for_input)) in enumerate(
+            zip(arrays, out, strict=True)
+        ):
+            torch.mm(x, weight.T, out=forward)
+            torch.mm(gradient.T, x, out=for_weight)
+            if index:  # nobody asks for the image's gradient
+                torch.mm(gradient, weight, out=for_input)
+
+    multiply()
+    step = multiply if device.type != "cuda" else cuda_graph(multiply, torch.Generator(device))
+
     def train(seconds: float) -> float:
         images, start = 0, time.perf_counter()
         while time.perf_counter() - start < seconds:
-            for index, ((x, weight, gradient), (forward, for_weight, for_input)) in enumerate(
-                zip(arrays, out, strict=True)
-            ):
-                torch.mm(x, weight.T, out=forward)
-                torch.mm(gradient.T, x, out=for_weight)
-                if index:  # nobody asks for the image's gradient
-                    torch.mm(gradient, weight, out=for_input)
+            step()
             images += size
         if device.type == "cuda":
             torch.cuda.synchronize()

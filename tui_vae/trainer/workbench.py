@@ -90,6 +90,8 @@ def equip(config: RunConfig, progress: Callable[[str], None] | None = None) -> W
     """
     device = choose_device(config.device)
     torch.set_num_threads(config.threads or 1)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # which graphs and kernels are launched on that no tensor says where
     dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
     height, width = dataset.train_images.shape[1:]
     model = build_model(config, (height, width))
