@@ -85,16 +85,21 @@ def _torch() -> Finding:
 
 
 def _kernels() -> list[Finding]:
-    """The compiled training kernels, which only the CPU's steps are made of."""
+    """The compiled kernels that training steps are made of, for each kind of device that is here."""
     try:
+        import torch
+
         from tui_vae.core.kernels import load_kernels
     except (ImportError, OSError):
         return []
-    kernels = load_kernels()
-    if kernels:
-        return [Finding("CPU kernels", True, kernels.level)]
-    hint = "training on a CPU is done by PyTorch's own kernels, with the same results, more slowly"
-    return [Finding("CPU kernels", False, f"none: {kernels.reason}", hint)]
+    findings = []
+    for device, name in (("cpu", "CPU kernels"), ("cuda", "GPU kernels")):
+        if device == "cuda" and not torch.cuda.is_available():
+            continue
+        kernels = load_kernels(device)
+        hint = "" if kernels else "training there is done by PyTorch's own kernels, with the same results, more slowly"
+        findings.append(Finding(name, bool(kernels), kernels.level if kernels else f"none: {kernels.reason}", hint))
+    return findings
 
 
 def _packages() -> list[Finding]:
