@@ -1,7 +1,9 @@
 """A run of very many steps: its newest figures come first, all of it soon after, and no chart loses any of it."""
 
 import asyncio
+import os
 import random
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from piloting import in_event_loop, until
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History, read_history
+from tui_vae.runs.read_ahead import ReadAhead
 from tui_vae.ui import bands, raster
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.curves import Column
@@ -65,6 +68,42 @@ async def test_the_ends_of_a_long_log_are_told_before_the_whole(long_run: RunDir
     assert not session.partial
     assert whole.steps.columns == afresh.steps.columns and whole.epochs == afresh.epochs
     assert whole.run == afresh.run and whole.steps["step"][-1] == STEPS + 1
+
+
+def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
+    """With a resume that tells a past anew, a number that is none, a torn line; what comes later is left for later."""
+    first = read_history(long_run.events).run
+    assert first is not None
+    told: list[ev.AnyEvent] = [msgspec.structs.replace(first, step=STEPS - 500)]
+    told += [msgspec.structs.replace(step(number), kl=None) for number in range(STEPS - 499, STEPS + 10)]
+    with long_run.events.open("ab") as log:
+        log.write(b"".join(map(ev.encode_line, told)) + b'{"kind":"step","t":1.0,"ep\n')
+        log.write(b"".join(ev.encode_line(step(number)) for number in range(STEPS + 10, STEPS + 70_000)) + b'{"ki')
+    reading, history, pieces = ReadAhead(long_run.events), History(), 0
+    while parts := reading.next_parts():
+        pieces += 1
+        for part in parts:
+            history.take(part)
+    reading.close()
+    afresh = read_history(long_run.events)
+    assert pieces > 1 and reading.end == long_run.events.stat().st_size - len('{"ki')
+    assert history.revision == afresh.revision and history.breaks == afresh.breaks
+    for name, column in history.steps.columns.items():
+        assert column.tobytes() == afresh.steps[name].tobytes(), name
+    assert (history.run, history.state, history.epochs) == (afresh.run, afresh.state, afresh.epochs)
+
+
+@in_event_loop
+async def test_a_reader_that_dies_is_done_without(long_run: RunDirectory) -> None:
+    reading = ReadAhead(long_run.events)
+    os.kill(reading.pid, signal.SIGKILL)
+    session = RunSession(long_run, reading)
+    session.drawn.set()
+    following = asyncio.create_task(session.follow(lambda: None))
+    while not session.caught_up:
+        await asyncio.sleep(0.01)
+    following.cancel()
+    assert session.history.steps.columns == read_history(long_run.events).steps.columns
 
 
 @in_event_loop

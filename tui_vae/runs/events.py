@@ -209,6 +209,11 @@ class LogTail:
         whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
         return parse_lines(whole) if newline else []
 
+    @property
+    def end_of_line(self) -> int:
+        """The offset of what has not been told yet."""
+        return self._offset - len(self._rest)
+
     def at_end(self) -> bool:
         try:
             return self.path.stat().st_size <= self._offset

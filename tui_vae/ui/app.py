@@ -23,13 +23,17 @@ def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
     terminal.settle(os.environ, colour)
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time to the first paint
     from tui_vae.runs.directory import find_run
-    from tui_vae.ui.application import TuiVae
+    from tui_vae.runs.read_ahead import read_ahead
+
+    directory = find_run(runs_dir, run) if run else None
+    reading = read_ahead(directory.events) if directory else None
+    from tui_vae.ui.application import TuiVae  # 200 ms, in which a long log is read
 
     if not terminal.has_unicode(os.environ):
         from textual.scrollbar import ScrollBarRender
 
         ScrollBarRender.VERTICAL_BARS = ScrollBarRender.HORIZONTAL_BARS = [" "] * 8  # whole cells, coloured
-    app = TuiVae(runs_dir, find_run(runs_dir, run) if run else None)
+    app = TuiVae(runs_dir, directory, reading)
     farewell = app.run()
     if farewell:
         print(farewell)

@@ -25,6 +25,7 @@ from textual.theme import Theme
 from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory, create_run, runs_directory
+from tui_vae.runs.read_ahead import ReadAhead
 from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images import Canvas, Depth, Pen
@@ -53,10 +54,11 @@ class TuiVae(App[str]):
 
     pen: reactive[Pen] = reactive(Pen(Depth.CHARACTERS), init=False)
 
-    def __init__(self, runs_dir: Path, run: RunDirectory | None = None) -> None:
+    def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: ReadAhead | None = None) -> None:
+        """`run`: the first one on screen. `reading`: of its log, where it has begun already."""
         super().__init__()
         self.runs_dir = runs_dir
-        self._first_run = run
+        self._first_session = RunSession(run, reading) if run else None
         self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
         self.habits = settings.read_habits()
         for each in theme.THEMES:
@@ -81,7 +83,7 @@ class TuiVae(App[str]):
     def on_mount(self) -> None:
         self.set_class(not terminal.has_unicode(os.environ), "-ascii")
         self.theme_changed_signal.subscribe(self, self._theme_changed)
-        self.push_screen(self._run_screen(self._first_run) if self._first_run else self._start_screen())
+        self.push_screen(self._run_screen(self._first_session) if self._first_session else self._start_screen())
         if self._complaint:
             self._complain(self._complaint)
         if self._keys:
@@ -142,10 +144,10 @@ class TuiVae(App[str]):
         return StartScreen(self.runs_dir)
 
     @staticmethod
-    def _run_screen(directory: RunDirectory, start: bool = False) -> Screen[None]:
+    def _run_screen(session: RunSession, start: bool = False) -> Screen[None]:
         from tui_vae.ui.run_screen import RunScreen
 
-        return RunScreen(RunSession(directory), start=start)
+        return RunScreen(session, start=start)
 
     @property
     def session(self) -> RunSession | None:
@@ -153,7 +155,7 @@ class TuiVae(App[str]):
         return next((s.session for s in reversed(self.screen_stack) if hasattr(s, "session")), None)
 
     async def on_open_run(self, message: OpenRun) -> None:
-        await self.switch_screen(self._run_screen(message.run))
+        await self.switch_screen(self._run_screen(RunSession(message.run)))
 
     async def on_start_run(self, message: StartRun) -> None:
         try:
@@ -161,7 +163,7 @@ class TuiVae(App[str]):
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
         else:
-            await self.switch_screen(self._run_screen(directory, start=True))
+            await self.switch_screen(self._run_screen(RunSession(directory), start=True))
 
     def action_new_run(self) -> None:
         from tui_vae.ui.new_run import NewRun

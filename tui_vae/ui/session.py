@@ -13,6 +13,7 @@ from tui_vae.runs.client import Caller, NoProcess, request
 from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
+from tui_vae.runs.read_ahead import ReadAhead, read_ahead
 
 POLL_SECONDS = 0.25
 TELL_SECONDS = 0.45
@@ -38,7 +39,8 @@ class RunSession:
     is first known by its ends, and exchanged for the whole when that has been read aside.
     """
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, directory: RunDirectory, reading: ReadAhead | None = None) -> None:
+        """`reading`: of the run's log, where it has begun already."""
         self.directory = directory
         self.history = History()
         self.holder: Holder | None = directory.holder()
@@ -50,6 +52,7 @@ class RunSession:
         """Set by the pane that has drawn the newest figures."""
         self._caller = Caller(directory)
         self._tail = LogTail(directory.events)
+        self._reading = reading
         self._gone = False
         """Whether no process trained it when it was last looked for, and the log has been read since."""
         self._starting = False
@@ -88,7 +91,12 @@ class RunSession:
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Keep up with the run for ever, calling `changed` when there is something new, at most twice a second."""
-        await self._catch_up(changed)
+        try:
+            await self._catch_up(changed)
+        finally:
+            if self._reading is not None:
+                self._reading.close()
+                self._reading = None
         told_at, looked_at, news = 0.0, 0.0, False
         while True:
             now = time.monotonic()
@@ -117,6 +125,7 @@ class RunSession:
 
     async def _catch_up(self, changed: Callable[[], None]) -> None:
         """Read a long log: its ends at once, then all of it, aside from what is drawn meanwhile."""
+        self._reading = self._reading or read_ahead(self.directory.events)
         newest = await asyncio.to_thread(read_newest, self.directory.events)
         if newest is None:
             return
@@ -128,7 +137,13 @@ class RunSession:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.drawn.wait(), HEAD_START)
         whole = History()
-        while not self._tail.at_end():
+        if self._reading is not None:
+            while parts := await asyncio.to_thread(self._reading.next_parts):
+                for part in parts:
+                    whole.take(part)
+                self._tail = LogTail(self.directory.events, self._reading.end)
+                changed()
+        while not self._tail.at_end():  # what has come since, or all of it
             await asyncio.to_thread(self._read_slice, whole)
             changed()
         self.history, self.partial = whole, False
