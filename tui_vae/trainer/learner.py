@@ -24,6 +24,7 @@ from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_er
 from tui_vae.core.own_model import WrappedModel, load_own_model
 from tui_vae.trainer.captured import CapturedStep, Recorder, cuda_graph
 
+SLOWLY = "steps are made of PyTorch's own kernels, which takes longer"
 ONE_BY_ONE = "steps are launched one by one: this model's cannot be captured in a CUDA graph"
 
 
@@ -110,20 +111,12 @@ class Learner:
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         self._images = 0
 
-        kernels = load_kernels(device.type) if kernels is None else kernels
-        fusible = bool(kernels) and not self._counts_white and can_fuse(model, self._objective)
-        written_out = device.type in ("cpu", "cuda") and can_differentiate(model) and self._objective.is_closed
         self._twin: Tensor | None = None
         self._fused: FusedStep | None = None
         self._step_by_hand: HandwrittenStep | None = None
-        if isinstance(model, MLP) and (fusible or written_out):
-            matrices: Matrices = {}
-            if self._half:
-                self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
-            if fusible:
-                self._fused = self._compiled_step(kernels, model, config.batch_size, warn)
-            if self._fused is None and written_out:
-                self._step_by_hand = HandwrittenStep(model, matrices)
+        kernels = load_kernels(device.type) if kernels is None else kernels
+        if isinstance(model, MLP) and device.type in ("cpu", "cuda"):
+            self._write_out_step(model, config.batch_size, kernels, warn)
         self.kernels = kernels.level if self._fused else "none"
         """What its steps are made of: a level of `Kernels`."""
 
@@ -140,11 +133,31 @@ class Learner:
             else None
         )  # fmt: skip
 
+    def _write_out_step(self, model: MLP, batch: int, kernels: Kernels, warn: Callable[[str, str], None]) -> None:
+        """Do without autograd where every layer and the objective are known; best with kernels of our own."""
+        can_use_kernels = not self._counts_white and can_fuse(model, self._objective)
+        can_write_out = can_differentiate(model) and self._objective.is_closed
+        if not can_use_kernels and not can_write_out:
+            return
+        matrices: Matrices = {}
+        if self._half:
+            self._twin, matrices = half_twin(model, self._parameters, torch.bfloat16)
+        if can_use_kernels:
+            self._fused = self._compiled_step(kernels, model, batch, warn)
+        if self._fused is None and can_write_out:
+            self._step_by_hand = HandwrittenStep(model, matrices)
+        elif self._fused is None:
+            self._twin = None
+
     def _compiled_step(
         self, kernels: Kernels, model: MLP, batch: int, warn: Callable[[str, str], None]
     ) -> FusedStep | None:
-        """The fused step; None where a GPU's kernels cannot be compiled, or are not to be trusted."""
+        """The fused step; None where there are no kernels, or a GPU's cannot be compiled or are not to be trusted."""
         what = model, self._objective, self._parameters, self.optimizer, self._twin
+        if not kernels:
+            if self.device.type == "cuda":
+                warn(SLOWLY, kernels.reason)
+            return None
         if kernels.level != "triton":
             return CPUStep(kernels, *what)
         try:
@@ -152,7 +165,7 @@ class Learner:
             step.rehearse()
         except Exception as error:  # of a driver, a compiler, its compiler: all the same, there is another way
             why = str(error).strip().splitlines() or [type(error).__name__]
-            warn("steps are made of PyTorch's own kernels, which takes longer", why[0])
+            warn(SLOWLY, why[0])
             return None
         return step
 
