@@ -31,6 +31,7 @@ from tui_vae.ui.latent_images import ImageBoard, board_for
 from tui_vae.ui.latent_keys import View
 from tui_vae.ui.latent_pane import LatentPane
 from tui_vae.ui.latent_plane import Extent, Plane, as_bytes, between, extent_of, floats, plane_of
+from tui_vae.ui.latent_status import LatentStatus
 from tui_vae.ui.latent_views import Look, Scatter
 from tui_vae.ui.scatter import gather
 
@@ -324,6 +325,26 @@ async def test_a_living_run_is_followed_until_frozen(run: RunDirectory, monkeypa
             pane._follow()
             await pilot.pause(0.3)
             assert step(pane.plane) == frozen
+
+
+@in_event_loop
+async def test_a_plane_older_than_the_image_says_so(run: RunDirectory) -> None:
+    class AfterAnEpoch(LatentProcess):
+        """Its plane is that of the last evaluation."""
+
+        def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+            return latent_map(705) if isinstance(request, protocol.Map) else super()._answer(request)
+
+    app = TuiVae(run.path.parent, run)
+    with AfterAnEpoch(run, "train", step=800):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            line = pane.query_one(LatentStatus)
+            await until(pilot, lambda: "step 800" in str(line.render()))
+            assert "measured at step 705" in str(line.render())
+            pane._load_map()
+            await until(pilot, lambda: not pane._mapping)
+            assert "step 800" in str(line.render())
 
 
 @in_event_loop

@@ -58,7 +58,7 @@ def _items(pane: Choices) -> tuple[Item, ...]:
         case View.PLANE:
             label = "all" if pane.label is None else pane.catalogue.name(pane.label)
             marks = [Item(letter, f"#{index}") for letter, index in sorted(pane.ends.items())]
-            return Item("class", label, "c"), *marks
+            return Item("class", label, "c"), *marks, *_measured(pane, plane)
         case View.TRAVERSE:
             at_home = pane.scatter.cursor == plane.home
             return order, Item("the other dimensions", "at the mean" if at_home else "at the cursor")
@@ -69,4 +69,10 @@ def _items(pane: Choices) -> tuple[Item, ...]:
             name = "the fitted Gaussian" if pane.source == "fitted" else "the prior N(0, I)"
             return Item("from", name, "g"), Item("draw", f"{pane.seed}", "d")
         case View.KL:
-            return (order,)
+            return order, *_measured(pane, plane)
+
+
+def _measured(pane: Choices, plane: Plane) -> tuple[Item, ...]:
+    """Of which weights the plane and the KL are, if not of those that decoded the newest image: they may be older."""
+    newest = pane.weights[1] if pane.weights else plane.step
+    return () if plane.step == newest else (Item("measured at step", f"{plane.step:,}"),)

@@ -166,7 +166,8 @@ class LatentPane(Widget, can_focus=True):
             self._mapping = False
         first = self.plane is None
         self.plane = plane_of(reply, self.plane)
-        self.weights = reply.epoch, reply.step
+        if self.weights is None or self.weights[1] < reply.step:
+            self.weights = reply.epoch, reply.step
         if first:
             self.scatter.cursor = self.plane.home
             self.dimension = self.order[0]
