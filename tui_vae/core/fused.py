@@ -21,7 +21,7 @@ from tui_vae.core.model import MLP, VAE, Logits, Tanh
 from tui_vae.core.objectives import Objective
 
 # As kernels.c and triton_kernels.py number them.
-ACTIVATIONS: dict[type[nn.Module], int] = {nn.SiLU: 0, nn.ReLU: 1}
+ACTIVATIONS: dict[type[nn.Module], int] = {nn.SiLU: 0, nn.ReLU: 1, nn.GELU: 2}
 OUTPUTS: dict[type[nn.Module], int] = {Tanh: 0, nn.Sigmoid: 1, nn.Identity: 2, Logits: 3}
 BERNOULLI = 4
 
@@ -97,7 +97,10 @@ class FusedStep(ABC):
     def __call__(
         self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor
     ) -> Tensor:
-        """One step on images `(N, …)` → loss, recon and KL, means over the batch, `(3,)` float64."""
+        """One step on images `(N, …)` → its figures, `(4,)` float64.
+
+        Loss, recon and KL, means over the batch; and the share of pixels that are white, with x̂ nearer to 1 than to 0.
+        """
         figures = self._differentiate(images, generator, beta)
         self._update(lr)
         return figures
@@ -220,7 +223,7 @@ class FusedStep(ABC):
 
     @abstractmethod
     def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
-        """Loss, recon and KL; from here on the kernels know what a distortion and a KL weigh in the loss."""
+        """The step's figures; from here on the kernels know what a distortion and a KL weigh in the loss."""
 
     @abstractmethod
     def _update(self, lr: float | Tensor) -> None:

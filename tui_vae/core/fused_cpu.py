@@ -13,7 +13,7 @@ from tui_vae.core.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment
 from tui_vae.core.model import MLP
 from tui_vae.core.objectives import Objective
 
-SCRATCH = 5  # rows of a hidden layer's scratch
+SCRATCH, FIGURES = 5, 3  # rows of a hidden layer's scratch; sums that the output's kernel makes
 
 
 class CPUStep(FusedStep):
@@ -28,7 +28,7 @@ class CPUStep(FusedStep):
         self._threads = torch.get_num_threads()
         self._adam = self._adam_structure()
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
-        self._figures = torch.zeros(2, dtype=torch.float64)
+        self._figures = torch.zeros(FIGURES, dtype=torch.float64)
         self._weight = self._factor = 0.0  # of a step: β over its images, and the objective's slope over them
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
@@ -77,7 +77,7 @@ class CPUStep(FusedStep):
             x=self._x.data_ptr(), product=product.data_ptr(),
             slope=self._array(self._batch, pixels).data_ptr(), figures=self._figures.data_ptr(),
             scratch=self._array(self._threads, pixels).data_ptr(),
-            partial=self._array(self._threads, 2, kind=torch.float64).data_ptr(),
+            partial=self._array(self._threads, FIGURES, kind=torch.float64).data_ptr(),
         )  # fmt: skip
         functions, threads = self._functions, self._threads
         self._forward.append(lambda rows: functions.decoded_forward(byref(decoded), rows, threads))
@@ -85,14 +85,14 @@ class CPUStep(FusedStep):
 
     def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
         objective, free_bits = self._objective, self._objective.free_bits
-        recon, distortion = self._figures / rows
+        recon, distortion, white_hits = self._figures / rows
         kl = self._kl.sum()
         paid = self._kl.clamp(min=free_bits).sum() if free_bits else kl
         pixels = self._model.pixels
         loss = objective(distortion, paid, beta, pixels)
         self._factor = float(objective.slope(distortion, pixels)) / rows
         self._weight = float(beta) / rows
-        return torch.stack([loss, recon, kl])
+        return torch.stack([loss, recon, kl, white_hits / pixels])
 
     def _update(self, lr: float | Tensor) -> None:
         optimizer, lr = self._optimizer, float(lr)

@@ -50,11 +50,11 @@ class GPUStep(FusedStep):
         device = self._device
         self._sums = 0  # columns of `_partials`
         self._places: list[Tensor] = []  # of each column, in the gradient
-        self._figures = torch.zeros(3, dtype=torch.float64, device=device)
+        self._figures = torch.zeros(4, dtype=torch.float64, device=device)
         self._weights = torch.zeros(2, device=device)
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64, device=device)
         self._kl_sums = torch.zeros(self._programs(batch), model.latent_dim, device=device)
-        self._distances = torch.zeros(batch, 2, device=device)
+        self._distances = torch.zeros(batch, 3, device=device)
         self._is_low = self._grains_of_matrices()
         self._beside = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._build(batch)

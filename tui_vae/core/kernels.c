@@ -13,12 +13,15 @@
 
 typedef int64_t Count;
 
+#define WHITE 0.999999f  /* below it lies what is not 1: the next byte is 0.992 */
+
 #define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")
 #define SIMD_SUM(...) SIMD_SUM_(omp simd reduction(+ : __VA_ARGS__))
 #define SIMD_SUM_(pragma) _Pragma(#pragma)
 
-enum Activation { SILU, RELU };
+enum Activation { SILU, RELU, GELU };
+enum { FIGURES = 3 };
 enum Output { TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI };
 
 /* A hidden layer, from its product to its activation. Without normalization `gain` is NULL. */
@@ -54,10 +57,10 @@ typedef struct {
     const float *bias, *x;
     void *product;      /* (rows, width); in its place then its gradient */
     float *slope;       /* (rows, width): of an image's distortion, by the product */
-    double *figures;    /* recon and distortion, sums over images and pixels */
+    double *figures;    /* FIGURES sums over images and pixels: recon, distortion, white hits */
     float *to_bias;
     float *scratch;     /* (threads, width) */
-    double *partial;    /* (threads, 2) */
+    double *partial;    /* (threads, FIGURES) */
 } Decoded;
 
 /* Parameters that lie side by side, those of one matrix or of the vectors after it. */
@@ -132,6 +135,38 @@ INLINE float log_one_plus(float u) {
     return 2.0f * s * (p * t + 1.0f);
 }
 
+/* Φ(x) = ½·(1 + erf(x/√2)), with exp(-½x²) given, to 1e-7: Abramowitz & Stegun, "Handbook of Mathematical Functions",
+ * 7.1.26. */
+INLINE float normal_cdf(float x, float exponential_of) {
+    float t = 1.0f / (1.0f + 0.3275911f * 0.70710678f * fabsf(x));
+    float p = 1.061405429f;
+    p = p * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    float tail = 0.5f * p * t * exponential_of;
+    return x < 0 ? tail : 1.0f - tail;
+}
+
+INLINE float activated(float v, int activation) {
+    if (activation == SILU) return v * sigmoid(v);
+    if (activation == GELU) return v * normal_cdf(v, exponential(-0.5f * v * v));
+    return v < 0 ? 0 : v;
+}
+
+/* The gradient of an activation's output to that of its input v. */
+INLINE float through_activation(float gradient, float v, int activation) {
+    if (activation == SILU) {
+        float s = sigmoid(v);
+        return gradient * (s * (1.0f + v * (1.0f - s)));
+    }
+    if (activation == GELU) {
+        float density = exponential(-0.5f * v * v);
+        return gradient * (normal_cdf(v, density) + v * 0.39894228f * density);
+    }
+    return v > 0 ? gradient : 0;
+}
+
 /* This thread's share of `count` things, in a parallel region. */
 INLINE void share(Count count, Count *from, Count *to) {
     Count threads = omp_get_num_threads(), thread = omp_get_thread_num();
@@ -181,7 +216,7 @@ INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int l
         SIMD for (Count i = 0; i < width; i++) {
             float v = load(product, at + i, low) + bias[i];
             if (norm) v = (v - mean) * scale * gain[i] + shift[i];
-            store(out, at + i, activation == SILU ? v * sigmoid(v) : v < 0 ? 0 : v, low);
+            store(out, at + i, activated(v, activation), low);
         }
     }
 }
@@ -204,12 +239,7 @@ INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int 
                 x = (x - mean) * scale;
                 v = x * gain[i] + shift[i];
             }
-            if (activation == SILU) {
-                float s = sigmoid(v);
-                g *= s * (1.0f + v * (1.0f - s));
-            } else {
-                g = v > 0 ? g : 0;
-            }
+            g = through_activation(g, v, activation);
             if (norm) {
                 to_shift[i] += g;
                 to_gain[i] += g * x;
@@ -232,15 +262,19 @@ INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int 
 
 /* A body for each kind of layer, so that no choice is left in its loops. */
 #define FOR_KIND(rows_of, layer, from, to)                                                                             \
-    switch ((layer)->low << 2 | ((layer)->gain != NULL) << 1 | (layer)->activation) {                                  \
+    switch ((layer)->activation << 2 | ((layer)->low != 0) << 1 | ((layer)->gain != NULL)) {                           \
         case 0: rows_of(layer, from, to, 0, 0, SILU); break;                                                           \
-        case 1: rows_of(layer, from, to, 0, 0, RELU); break;                                                           \
-        case 2: rows_of(layer, from, to, 0, 1, SILU); break;                                                           \
-        case 3: rows_of(layer, from, to, 0, 1, RELU); break;                                                           \
-        case 4: rows_of(layer, from, to, 1, 0, SILU); break;                                                           \
-        case 5: rows_of(layer, from, to, 1, 0, RELU); break;                                                           \
-        case 6: rows_of(layer, from, to, 1, 1, SILU); break;                                                           \
+        case 1: rows_of(layer, from, to, 0, 1, SILU); break;                                                           \
+        case 2: rows_of(layer, from, to, 1, 0, SILU); break;                                                           \
+        case 3: rows_of(layer, from, to, 1, 1, SILU); break;                                                           \
+        case 4: rows_of(layer, from, to, 0, 0, RELU); break;                                                           \
+        case 5: rows_of(layer, from, to, 0, 1, RELU); break;                                                           \
+        case 6: rows_of(layer, from, to, 1, 0, RELU); break;                                                           \
         case 7: rows_of(layer, from, to, 1, 1, RELU); break;                                                           \
+        case 8: rows_of(layer, from, to, 0, 0, GELU); break;                                                           \
+        case 9: rows_of(layer, from, to, 0, 1, GELU); break;                                                           \
+        case 10: rows_of(layer, from, to, 1, 0, GELU); break;                                                          \
+        case 11: rows_of(layer, from, to, 1, 1, GELU); break;                                                          \
     }
 
 void hidden_forward(const Hidden *layer, Count rows, int threads) {
@@ -329,17 +363,18 @@ void latent_backward(const Latent *latent, Count rows, double weight, double fre
     else latent_backward_rows(latent, rows, weight, free_bits, 0);
 }
 
-/* recon is Σ (x̂ - x)²; so is the distortion, but for BERNOULLI: -p·ln p̂ - (1-p)·ln(1-p̂), from the logits. */
+/* recon is Σ (x̂ - x)²; so is the distortion, but for BERNOULLI: -p·ln p̂ - (1-p)·ln(1-p̂), from the logits. A white hit
+ * is a pixel whose x is 1 and whose x̂ is nearer to 1 than to 0. */
 INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *figures, int low, int output) {
     const Count width = last->width;
     const void *product = last->product;
     const float *bias = last->bias, *images = last->x;
     float *slope = last->slope;
-    double recon = 0, distortion = 0;
+    double recon = 0, distortion = 0, white = 0;
     for (Count row = from; row < to; row++) {
         const Count at = row * width;
-        float squares = 0, entropy = 0;
-        SIMD_SUM(squares, entropy) for (Count i = 0; i < width; i++) {
+        float squares = 0, entropy = 0, hits = 0;
+        SIMD_SUM(squares, entropy, hits) for (Count i = 0; i < width; i++) {
             float a = load(product, at + i, low) + bias[i], x = images[at + i];
             float decoded = a, derivative = 1.0f;
             if (output == TANH) {
@@ -354,6 +389,7 @@ INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *f
             }
             float error = decoded - x;
             squares += error * error;
+            hits += (decoded > 0.5f) & (x > WHITE) ? 1.0f : 0.0f;
             if (output == BERNOULLI) {
                 entropy += (a > 0 ? a : 0) + log_one_plus(exponential(-fabsf(a))) - 0.5f * (x + 1.0f) * a;
                 slope[at + i] = 0.5f * error;
@@ -363,9 +399,11 @@ INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *f
         }
         recon += squares;
         distortion += output == BERNOULLI ? entropy : squares;
+        white += hits;
     }
     figures[0] = recon;
     figures[1] = distortion;
+    figures[2] = white;
 }
 
 #define FOR_OUTPUT(low)                                                                                                \
@@ -381,14 +419,14 @@ void decoded_forward(const Decoded *last, Count rows, int threads) {
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
-        double *own = last->partial + 2 * omp_get_thread_num();
+        double *own = last->partial + FIGURES * omp_get_thread_num();
         share(rows, &from, &to);
         if (last->low) FOR_OUTPUT(1) else FOR_OUTPUT(0)
 #pragma omp barrier
 #pragma omp single
         {
-            last->figures[0] = last->figures[1] = 0;
-            for (int i = 0; i < 2 * omp_get_num_threads(); i++) last->figures[i % 2] += last->partial[i];
+            memset(last->figures, 0, FIGURES * sizeof *last->figures);
+            for (int i = 0; i < FIGURES * omp_get_num_threads(); i++) last->figures[i % FIGURES] += last->partial[i];
         }
     }
 }

@@ -21,7 +21,8 @@ import triton.language as tl
 ANY_BATCH = ("rows", "programs")
 """Arguments that a kernel is not compiled anew for."""
 
-SILU, RELU = tl.constexpr(0), tl.constexpr(1)
+SILU, RELU, GELU = (tl.constexpr(number) for number in range(3))
+WHITE = tl.constexpr(0.999999)
 TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI = (tl.constexpr(number) for number in range(5))
 
 
@@ -34,6 +35,23 @@ def normalize(images, x, low, count, LOW: tl.constexpr, BLOCK: tl.constexpr):
     tl.store(x + at, value, mask=inside)
     if LOW:
         tl.store(low + at, value.to(low.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _activated(value, ACTIVATION: tl.constexpr):
+    """The activation, and its slope."""
+    if ACTIVATION == SILU:
+        s = tl.sigmoid(value)
+        out = value * s
+        slope = s * (1.0 + value * (1.0 - s))
+    elif ACTIVATION == GELU:
+        s = 0.5 * (1.0 + tl.erf(value * 0.7071067811865476))
+        out = value * s
+        slope = s + value * 0.3989422804014327 * tl.exp(-0.5 * value * value)
+    else:
+        out = tl.where(value < 0, 0.0, value)
+        slope = tl.where(value > 0, 1.0, 0.0)
+    return out, slope
 
 
 @triton.jit
@@ -55,7 +73,7 @@ def hidden_forward(
         tl.store(statistics + 2 * row + 1, scale)
         value = centred * scale * tl.load(gain + column, mask=inside, other=0)
         value += tl.load(shift + column, mask=inside, other=0)
-    value = value * tl.sigmoid(value) if ACTIVATION == SILU else tl.where(value < 0, 0.0, value)
+    value, _ = _activated(value, ACTIVATION)
     tl.store(out + at, value.to(out.dtype.element_ty), mask=inside)
 
 
@@ -87,11 +105,8 @@ def hidden_backward(
             scale = tl.load(statistics + 2 * row + 1, mask=row < rows, other=0)
             x = tl.where(there, (x - mean) * scale, 0.0)
             value = x * factor + moved
-        if ACTIVATION == SILU:
-            s = tl.sigmoid(value)
-            slope *= s * (1.0 + value * (1.0 - s))
-        else:
-            slope = tl.where(value > 0, slope, 0.0)
+        _, through = _activated(value, ACTIVATION)
+        slope *= through
         if NORM:
             shift_sum += slope
             gain_sum += slope * x
@@ -186,7 +201,7 @@ def _decoded(value, OUTPUT: tl.constexpr):
 def output_forward(
     product, bias, x, distances, WIDTH: tl.constexpr, OUTPUT: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """recon and distortion of an image, a program, into its row of `distances`."""
+    """recon, distortion and white hits of an image, a program, into its row of `distances`."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
@@ -200,8 +215,10 @@ def output_forward(
     if OUTPUT == BERNOULLI:  # -p·ln p̂ - (1-p)·ln(1-p̂), from the logits
         entropy = tl.maximum(value, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(value))) - 0.5 * (target + 1.0) * value
         distortion = tl.sum(tl.where(inside, entropy, 0.0), 0)
-    tl.store(distances + 2 * row, recon)
-    tl.store(distances + 2 * row + 1, distortion)
+    white = tl.where(inside & (decoded > 0.5) & (target > WHITE), 1.0, 0.0)
+    tl.store(distances + 3 * row, recon)
+    tl.store(distances + 3 * row + 1, distortion)
+    tl.store(distances + 3 * row + 2, tl.sum(white, 0))
 
 
 @triton.jit(do_not_specialize=ANY_BATCH)
@@ -235,14 +252,16 @@ def weigh(
     distances, kl_sums, beta, figures, weights, kl, rows, programs, free_bits,
     PIXELS: tl.constexpr, WIDTH: tl.constexpr, SIGMA: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Loss, recon and KL, means over images; and what an image's distortion and KL weigh in the loss. One program."""
+    """The step's figures; and what an image's distortion and KL weigh in the loss. One program."""
     images = tl.arange(0, 1024)
     recon_sums = tl.zeros([1024], tl.float64)
     distortion_sums = tl.zeros([1024], tl.float64)
+    white_sums = tl.zeros([1024], tl.float64)
     for start in range(0, rows, 1024):
         row = start + images
-        recon_sums += tl.load(distances + 2 * row, mask=row < rows, other=0).to(tl.float64)
-        distortion_sums += tl.load(distances + 2 * row + 1, mask=row < rows, other=0).to(tl.float64)
+        recon_sums += tl.load(distances + 3 * row, mask=row < rows, other=0).to(tl.float64)
+        distortion_sums += tl.load(distances + 3 * row + 1, mask=row < rows, other=0).to(tl.float64)
+        white_sums += tl.load(distances + 3 * row + 2, mask=row < rows, other=0).to(tl.float64)
     recon = tl.sum(recon_sums, 0) / rows
     distortion = tl.sum(distortion_sums, 0) / rows
 
@@ -270,6 +289,7 @@ def weigh(
     tl.store(figures, loss)
     tl.store(figures + 1, recon)
     tl.store(figures + 2, tl.sum(dimensions, 0))
+    tl.store(figures + 3, tl.sum(white_sums, 0) / rows / PIXELS)
     tl.store(weights, (slope / rows).to(tl.float32))
     tl.store(weights + 1, (factor / rows).to(tl.float32))
 

@@ -135,7 +135,7 @@ class Learner:
 
     def _write_out_step(self, model: MLP, batch: int, kernels: Kernels, warn: Callable[[str, str], None]) -> None:
         """Do without autograd where every layer and the objective are known; best with kernels of our own."""
-        can_use_kernels = not self._counts_white and can_fuse(model, self._objective)
+        can_use_kernels = can_fuse(model, self._objective)
         can_write_out = can_differentiate(model) and self._objective.is_closed
         if not can_use_kernels and not can_write_out:
             return
@@ -180,7 +180,7 @@ class Learner:
     def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
         """Everything of a step that happens on the device; it must never wait for it."""
         if self._fused is not None:
-            self._sums[:3].add_(self._fused(images, self._noise, lr, beta), alpha=len(images))
+            self._sums.add_(self._fused(images, self._noise, lr, beta), alpha=len(images))
             return
         x = normalize(images)
         noise = torch.empty(len(images), self.model.latent_dim, device=self.device).normal_(generator=self._noise)
