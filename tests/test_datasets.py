@@ -470,9 +470,16 @@ def black_hole() -> Iterator[str]:
 
 @contextmanager
 def hanging_dns() -> Iterator[str]:
+    given_up = threading.Event()
+
+    def look_up(*_: object, **__: object) -> None:
+        given_up.wait(60)
+        raise socket.gaierror("nobody knows")
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(60))
+        patch.setattr(socket, "getaddrinfo", look_up)
         yield "http://mirror.invalid/"
+        given_up.set()
 
 
 @contextmanager
