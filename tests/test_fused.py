@@ -123,6 +123,19 @@ def test_it_learns_as_autograd_and_torchs_adam_do(kernels: Kernels, weight_decay
 
 
 @pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("gradient", [1e-9, 1e-7, 1.0])
+def test_a_first_update_is_that_of_the_gradients_sign_but_for_tiny_ones(kernels: Kernels, gradient: float) -> None:
+    fused = Fused(kernels, model(), OBJECTIVES["mse"])
+    fused.flat.data.zero_()
+    assert fused.flat.grad is not None
+    fused.flat.grad.fill_(-gradient)
+    fused.step._update(LR)
+    for part in fused.model.parameters():  # but for the padding, which stays as it is
+        expected = torch.full_like(part, LR * gradient / (gradient + 1e-8))
+        torch.testing.assert_close(part.detach(), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
 def test_bfloat16_is_float32_to_its_precision(kernels: Kernels) -> None:
     fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], half=True)
     single = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"])

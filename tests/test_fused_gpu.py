@@ -113,11 +113,25 @@ def test_it_learns_as_autograd_and_torchs_adam_do(weight_decay: float) -> None:
     assert padding and fused.flat.count_nonzero() <= fused.flat.numel() - padding
 
 
+@pytest.mark.parametrize("gradient", [1e-9, 1e-7, 1.0])
+def test_a_first_update_is_that_of_the_gradients_sign_but_for_tiny_ones(gradient: float) -> None:
+    fused = OnGPU(model((9,)), OBJECTIVES["mse"])
+    fused.flat.data.zero_()
+    assert fused.flat.grad is not None
+    fused.flat.grad.fill_(-gradient)
+    fused.step._update(LR)
+    expected = torch.full_like(fused.flat, LR * gradient / (gradient + 1e-8))
+    torch.testing.assert_close(fused.flat.detach(), expected, rtol=1e-5, atol=0)
+
+
 def test_bfloat16_is_float32_to_its_precision() -> None:
     half, single = OnGPU(model((40,)), OBJECTIVES["sigma"], half=True), OnGPU(model((40,)), OBJECTIVES["sigma"])
     torch.testing.assert_close(half.learn(images()), single.learn(images()), rtol=0.02, atol=0)
     for low, full in zip(half.step.gradients(), single.step.gradients(), strict=True):
         assert (low - full).norm() < 0.05 * full.norm()
+    for part, low in zip(half.model.parameters(), half.step.gradients(), strict=True):
+        mean = half.optimizer.mean[part.storage_offset() :][: part.numel()].view_as(part)
+        torch.testing.assert_close(mean, 0.1 * low.float(), rtol=1e-5, atol=0)
     assert half.twin is not None
     for part in (part for part in half.model.parameters() if part.dim() == 2):
         low = half.twin[part.storage_offset() :][: part.numel()].view_as(part)

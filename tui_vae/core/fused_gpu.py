@@ -142,9 +142,7 @@ class GPUStep(FusedStep):
         """Where the sums that are this parameter's gradient begin in a program's row."""
         start, first = self._sums, parameter.storage_offset()
         length = -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
-        place = torch.arange(first, first + length, dtype=torch.int32)
-        place[parameter.numel() :] = -1
-        self._places.append(place)
+        self._places.append(torch.arange(first, first + length, dtype=torch.int32))  # and the padding, which stays 0
         self._sums += length
         return start
 

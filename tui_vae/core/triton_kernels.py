@@ -296,7 +296,7 @@ def weigh(
 
 @triton.jit(do_not_specialize=ANY_BATCH)
 def add_up(partials, places, gradient, programs, sums, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr):
-    """Σ over programs of `partials`, each column to its place in the gradient; places below zero are padding."""
+    """Σ over programs of `partials`, each column to its place in the gradient."""
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     part = tl.arange(0, AT_ONCE)
     total = tl.zeros([BLOCK], tl.float32)
@@ -304,8 +304,8 @@ def add_up(partials, places, gradient, programs, sums, AT_ONCE: tl.constexpr, BL
         there = (start + part < programs)[:, None] & (column < sums)[None, :]
         at = (start + part).to(tl.int64)[:, None] * sums + column[None, :]
         total += tl.sum(tl.load(partials + at, mask=there, other=0), 0)
-    place = tl.load(places + column, mask=column < sums, other=-1)
-    tl.store(gradient + place, total, mask=place >= 0)
+    place = tl.load(places + column, mask=column < sums, other=0)
+    tl.store(gradient + place, total, mask=column < sums)
 
 
 @triton.jit
