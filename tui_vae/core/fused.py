@@ -20,7 +20,7 @@ from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP, VAE, Logits, Tanh
 from tui_vae.core.objectives import Objective
 
-# As kernels.c and triton_kernels.py number them.
+# As kernels.c, its header and triton_kernels.py number them.
 ACTIVATIONS: dict[type[nn.Module], int] = {nn.SiLU: 0, nn.ReLU: 1, nn.GELU: 2}
 OUTPUTS: dict[type[nn.Module], int] = {Tanh: 0, nn.Sigmoid: 1, nn.Identity: 2, Logits: 3}
 BERNOULLI = 4

@@ -4,23 +4,23 @@
  * float32. Each thread takes one block of rows and keeps sums of its own, which are added in the threads' order: for a
  * given number of threads, a result is the same to the last bit.
  *
- * kernels.py builds the structures; fused.py calls the kernels, in this order.
+ * kernels.py has the structures; fused_cpu.py calls the kernels, in this order.
  */
 #include <math.h>
 #include <omp.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels_math.h"
+
 typedef int64_t Count;
 
 #define WHITE 0.999999f  /* below it lies what is not 1: the next byte is 0.992 */
 
-#define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")
 #define SIMD_SUM(...) SIMD_SUM_(omp simd reduction(+ : __VA_ARGS__))
 #define SIMD_SUM_(pragma) _Pragma(#pragma)
 
-enum Activation { SILU, RELU, GELU };
 enum { FIGURES = 3 };
 enum Output { TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI };
 
@@ -76,96 +76,6 @@ typedef struct {
     Count count;
     float beta1, beta2, epsilon;
 } Adam;
-
-INLINE float from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-INLINE uint32_t to_bits(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-INLINE float load(const void *array, Count at, int low) {
-    return low ? from_bits((uint32_t)((const uint16_t *)array)[at] << 16) : ((const float *)array)[at];
-}
-
-/* To bfloat16 as PyTorch does it: to the nearest, of two to the even one; NaN stays NaN. */
-INLINE void store(void *array, Count at, float value, int low) {
-    if (low) {
-        uint32_t bits = to_bits(value);
-        uint16_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-        ((uint16_t *)array)[at] = value == value ? rounded : 0x7fc0;
-    } else {
-        ((float *)array)[at] = value;
-    }
-}
-
-/* Cephes' expf: argument reduction by ln 2 in two parts, then a polynomial. Relative error < 2e-7; NaN stays NaN, and
- * beyond what float32 holds it stops at its ends. */
-INLINE float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    float n = rintf(x * 1.44269504f);
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    return p * from_bits((uint32_t)((int32_t)n + 127) << 23);
-}
-
-INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
-
-/* ln(1 + u) for u in [0, 1], as 2·artanh(u / (2 + u)). */
-INLINE float log_one_plus(float u) {
-    float s = u / (2.0f + u), t = s * s;
-    float p = 1.0f / 13;
-    p = p * t + 1.0f / 11;
-    p = p * t + 1.0f / 9;
-    p = p * t + 1.0f / 7;
-    p = p * t + 1.0f / 5;
-    p = p * t + 1.0f / 3;
-    return 2.0f * s * (p * t + 1.0f);
-}
-
-/* Φ(x) = ½·(1 + erf(x/√2)), with exp(-½x²) given, to 1e-7: Abramowitz & Stegun, "Handbook of Mathematical Functions",
- * 7.1.26. */
-INLINE float normal_cdf(float x, float exponential_of) {
-    float t = 1.0f / (1.0f + 0.3275911f * 0.70710678f * fabsf(x));
-    float p = 1.061405429f;
-    p = p * t - 1.453152027f;
-    p = p * t + 1.421413741f;
-    p = p * t - 0.284496736f;
-    p = p * t + 0.254829592f;
-    float tail = 0.5f * p * t * exponential_of;
-    return x < 0 ? tail : 1.0f - tail;
-}
-
-INLINE float activated(float v, int activation) {
-    if (activation == SILU) return v * sigmoid(v);
-    if (activation == GELU) return v * normal_cdf(v, exponential(-0.5f * v * v));
-    return v < 0 ? 0 : v;
-}
-
-/* The gradient of an activation's output to that of its input v. */
-INLINE float through_activation(float gradient, float v, int activation) {
-    if (activation == SILU) {
-        float s = sigmoid(v);
-        return gradient * (s * (1.0f + v * (1.0f - s)));
-    }
-    if (activation == GELU) {
-        float density = exponential(-0.5f * v * v);
-        return gradient * (normal_cdf(v, density) + v * 0.39894228f * density);
-    }
-    return v > 0 ? gradient : 0;
-}
 
 /* This thread's share of `count` things, in a parallel region. */
 INLINE void share(Count count, Count *from, Count *to) {
