@@ -20,10 +20,10 @@ from tui_vae.core.fused import ACTIVATIONS, BERNOULLI
 
 Settings = dict[str, Any]
 
-POINTERS = {"images": "*u8", "places": "*i32", "is_low": "*i8", "figures": "*fp64"}
+POINTERS = {"images": "*u8", "places": "*i32", "is_low": "*i8", "steps": "*i64", "figures": "*fp64"}
 LOW = {"low", "product", "out", "gradient", "z", "to_z", "to_product", "low_gradient", "twin"}
 NUMBERS = {"count": "i32", "rows": "i32", "programs": "i32", "sums": "i32", "epsilon": "fp32", "free_bits": "fp32",
-           "weight_decay": "fp32"}  # fmt: skip
+           "momentum": "fp32", "weight_decay": "fp32"}  # fmt: skip
 
 
 def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
@@ -34,6 +34,10 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
             hidden = {"WIDTH": 512, "NORM": norm, "ACTIVATION": activation, "BLOCK": 512}
             yield kernels.hidden_forward, hidden, {}
             yield kernels.hidden_backward, hidden | {"ROWS": 2}, {}
+    for activation in ACTIVATIONS.values():
+        over_images = {"WIDTH": 512, "ACTIVATION": activation, "AT_ONCE": 64, "BLOCK": 16}
+        yield kernels.batch_forward, over_images, {}
+        yield kernels.batch_backward, over_images, {}
     latent = {"WIDTH": 32, "BLOCK": 32}
     yield kernels.latent_forward, latent | {"ROWS": 2}, {}
     yield kernels.latent_backward, latent | {"ROWS": 2}, {"kl": "*fp64"}

@@ -20,10 +20,12 @@ from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP, VAE, Logits, Tanh
 from tui_vae.core.objectives import Objective
 
-# As kernels.c, its header and triton_kernels.py number them.
+# As kernels_math.h, kernels.h and triton_kernels.py number them.
 ACTIVATIONS: dict[type[nn.Module], int] = {nn.SiLU: 0, nn.ReLU: 1, nn.GELU: 2}
 OUTPUTS: dict[type[nn.Module], int] = {Tanh: 0, nn.Sigmoid: 1, nn.Identity: 2, Logits: 3}
 BERNOULLI = 4
+
+Norm = nn.LayerNorm | nn.BatchNorm1d
 
 Rows = Callable[[int], None]
 """A kernel, for so many images."""
@@ -34,7 +36,7 @@ def can_fuse(model: VAE, objective: Objective) -> bool:
     if type(model) is not MLP or objective.tc_weight or (objective.bernoulli and not model.has_logits):
         return False
     inner = {type(layer) for layer in [*model.encoder, *list(model.decoder)[:-1]]}
-    return inner <= {nn.Linear, nn.LayerNorm, *ACTIVATIONS} and type(model.decoder[-1]) in OUTPUTS
+    return inner <= {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATIONS} and type(model.decoder[-1]) in OUTPUTS
 
 
 @dataclass
@@ -181,8 +183,9 @@ class FusedStep(ABC):
                 self._follow_with_output(linear, product, output)
                 next_x, next_to_x, to_product = x, None, product
             else:
-                norm = layers[place + 1] if isinstance(layers[place + 1], nn.LayerNorm) else None
-                activation = ACTIVATIONS[type(layers[place + 1 + (norm is not None)])]
+                follower = layers[place + 1]
+                norm = follower if isinstance(follower, Norm) else None
+                activation = ACTIVATIONS[type(follower if norm is None else layers[place + 2])]
                 out, to_product = torch.zeros_like(product), torch.zeros_like(product)
                 self._follow_with_hidden(linear, product, out, to_product, norm, activation)
                 next_x, next_to_x = out, to_product
@@ -203,7 +206,7 @@ class FusedStep(ABC):
 
     @abstractmethod
     def _follow_with_hidden(
-        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.LayerNorm | None,
+        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
         activation: int,
     ) -> None:  # fmt: skip
         """Add the kernels from a hidden layer's product to `out`, and back from the gradient of `out`.

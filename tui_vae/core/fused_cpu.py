@@ -1,4 +1,4 @@
-"""The training step on a CPU: between the products, the kernels of kernels.c."""
+"""The training step on a CPU: between the products, the kernels of kernels.h."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.fused import FusedStep, gradient_of
+from tui_vae.core.fused import FusedStep, Norm, gradient_of
 from tui_vae.core.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment
 from tui_vae.core.model import MLP
 from tui_vae.core.objectives import Objective
@@ -36,7 +36,7 @@ class CPUStep(FusedStep):
         self._functions.normalize(images.data_ptr(), x.data_ptr(), low, x.numel(), self._threads)
 
     def _follow_with_hidden(
-        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.LayerNorm | None,
+        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
         activation: int,
     ) -> None:  # fmt: skip
         width = linear.out_features
@@ -50,10 +50,28 @@ class CPUStep(FusedStep):
             layer.epsilon = norm.eps
             layer.gain, layer.to_gain = norm.weight.data_ptr(), gradient_of(norm.weight).data_ptr()
             layer.shift, layer.to_shift = norm.bias.data_ptr(), gradient_of(norm.bias).data_ptr()
-            layer.statistics = self._array(self._batch, 2).data_ptr()
+        if isinstance(norm, nn.BatchNorm1d):
+            self._normalize_over_images(layer, norm)
+            return
+        layer.statistics = self._array(self._batch, 2).data_ptr()
         functions, threads = self._functions, self._threads
         self._forward.append(lambda rows: functions.hidden_forward(byref(layer), rows, threads))
         self._backward.append(lambda rows: functions.hidden_backward(byref(layer), rows, threads))
+
+    def _normalize_over_images(self, layer: Hidden, norm: nn.BatchNorm1d) -> None:
+        mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
+        assert mean is not None and variance is not None and count is not None and norm.momentum is not None
+        layer.momentum = norm.momentum
+        layer.running_mean, layer.running_variance = mean.data_ptr(), variance.data_ptr()
+        layer.statistics = self._array(2, norm.num_features).data_ptr()
+        functions, threads = self._functions, self._threads
+
+        def forward(rows: int) -> None:
+            count.add_(1)
+            functions.batch_forward(byref(layer), rows, threads)
+
+        self._forward.append(forward)
+        self._backward.append(lambda rows: functions.batch_backward(byref(layer), rows, threads))
 
     def _follow_with_latent(
         self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor

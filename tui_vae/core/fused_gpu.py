@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tui_vae.core.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.flat import ALIGNMENT
-from tui_vae.core.fused import FusedStep, Product, gradient_of, part_of
+from tui_vae.core.fused import FusedStep, Norm, Product, gradient_of, part_of
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
@@ -25,6 +25,9 @@ PROGRAMS = 128
 """That a kernel's rows are divided among: about one for each multiprocessor of a large GPU."""
 
 BLOCK = 1024
+
+COLUMNS = 16
+"""Of a program that goes through all rows."""
 
 
 class GPUStep(FusedStep):
@@ -69,10 +72,12 @@ class GPUStep(FusedStep):
             Exception: whatever a compiler has to say.
         """
         optimizer, values = self._optimizer, self._parameters.detach()
-        before = values.clone()
+        before, buffers = values.clone(), {buffer: buffer.clone() for buffer in self._model.buffers()}
         try:
             far = self._distance_from_autograd(lr=1e-3)
         finally:
+            for buffer, value in buffers.items():
+                buffer.copy_(value)
             for vector in (optimizer.step_count, optimizer.mean, optimizer.square, gradient_of(self._parameters)):
                 vector.zero_()
             values.copy_(before)
@@ -93,9 +98,12 @@ class GPUStep(FusedStep):
         self._update(lr)
         updates = [part_of(start - values, part) for part in self._model.parameters()]
         first = [lr * gradient / (gradient.abs() + EPSILON) for gradient in mine]  # of Adam, from nothing
-        pairs = zip([loss, *mine, *updates], [expected, *theirs, *first], strict=True)
-        distances = [(one - other).norm().double() / other.norm().clamp(min=1e-30) for one, other in pairs]
-        return float(torch.stack(distances).max())  # which keeps a NaN
+        # Of a gradient that is nothing but rounding, as a bias's before a batch normalization, this is the scale.
+        least = 1e-4 * torch.stack([gradient.norm() for gradient in theirs]).max()
+        distances = [(loss - expected).abs() / expected.abs()]
+        for pairs, floor in ((zip(mine, theirs, strict=True), least), (zip(updates, first, strict=True), lr * least)):
+            distances += [(one - other).norm() / torch.maximum(other.norm(), floor) for one, other in pairs]
+        return float(torch.stack([distance.double() for distance in distances]).max())  # which keeps a NaN
 
     @torch.enable_grad()
     def _by_autograd(self, images: Tensor, noise: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -150,9 +158,12 @@ class GPUStep(FusedStep):
         return self._partials.view(-1)[column:]
 
     def _follow_with_hidden(
-        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.LayerNorm | None,
+        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
         activation: int,
     ) -> None:  # fmt: skip
+        if isinstance(norm, nn.BatchNorm1d):
+            self._follow_with_batch_norm(linear, product, out, gradient, norm, activation)
+            return
         kernels, width, bias = self._kernels, linear.out_features, linear.bias.detach()
         block, normed = kernels.block_of(width), norm is not None
         settings = {"WIDTH": width, "NORM": normed, "ACTIVATION": activation, "BLOCK": block}
@@ -170,6 +181,29 @@ class GPUStep(FusedStep):
             kernels.hidden_backward[(self._programs(rows),)](
                 product, bias, gain, shift, gradient, statistics, *map(self._partial, columns), rows, self._sums,
                 ROWS=self._rows, **settings,
+            )  # fmt: skip
+
+        self._forward.append(forward)
+        self._backward.append(backward)
+
+    def _follow_with_batch_norm(
+        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.BatchNorm1d, activation: int
+    ) -> None:
+        kernels, width, bias = self._kernels, linear.out_features, linear.bias.detach()
+        gain, shift = norm.weight.detach(), norm.bias.detach()
+        statistics, grid = self._array(2, width), kernels.parts_of(width, COLUMNS)
+        running = norm.running_mean, norm.running_var, norm.num_batches_tracked
+        settings = {"WIDTH": width, "ACTIVATION": activation, "AT_ONCE": 64, "BLOCK": COLUMNS}
+
+        def forward(rows: int) -> None:
+            kernels.batch_forward[grid](
+                product, bias, gain, shift, out, statistics, *running, rows, norm.eps, norm.momentum, **settings
+            )
+
+        def backward(rows: int) -> None:
+            kernels.batch_backward[grid](
+                product, bias, gain, shift, gradient, statistics, gradient_of(norm.weight), gradient_of(norm.bias),
+                rows, **settings,
             )  # fmt: skip
 
         self._forward.append(forward)

@@ -1,6 +1,6 @@
-"""The compiled kernels that training steps are made of: kernels.c on a CPU, triton_kernels.py on CUDA.
+"""The compiled kernels that training steps are made of: kernels.h on a CPU, triton_kernels.py on CUDA.
 
-Those of kernels.c are compiled when the package is installed, where there is a C compiler, and the others when they
+Those of kernels.h are C, compiled when the package is installed, where there is a C compiler, and the others when they
 are first used. The former share PyTorch's OpenMP threads: two OpenMP runtimes in one process would wait for each
 other's threads, so they are not used with a PyTorch that brings one under another name.
 """
@@ -27,13 +27,14 @@ RUNTIMES = ("libgomp", "libomp", "libiomp")
 
 
 class Hidden(Structure):
-    """`Hidden` of kernels.c, and so below."""
+    """`Hidden` of kernels.h, and so below."""
 
     _fields_ = (
         ("width", c_int64), ("low", c_int), ("activation", c_int), ("epsilon", c_float),
+        ("momentum", c_float),
         *((name, c_void_p) for name in (
             "bias", "gain", "shift", "product", "out", "gradient", "statistics", "to_bias", "to_gain", "to_shift",
-            "scratch",
+            "scratch", "running_mean", "running_variance",
         )),
     )  # fmt: skip
 
@@ -72,6 +73,8 @@ SIGNATURES: dict[str, list[Any]] = {
     "normalize": [c_void_p, c_void_p, c_void_p, c_int64, c_int],
     "hidden_forward": [POINTER(Hidden), c_int64, c_int],
     "hidden_backward": [POINTER(Hidden), c_int64, c_int],
+    "batch_forward": [POINTER(Hidden), c_int64, c_int],
+    "batch_backward": [POINTER(Hidden), c_int64, c_int],
     "latent_forward": [POINTER(Latent), c_int64],
     "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
     "decoded_forward": [POINTER(Decoded), c_int64, c_int],

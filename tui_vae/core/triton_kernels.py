@@ -1,4 +1,4 @@
-"""What stands between the matrix products of a training step on a GPU: kernels.c in Triton, and the same mathematics.
+"""What stands between the matrix products of a training step on a GPU: kernels.h in Triton, and the same mathematics.
 
 Tillet, Kung & Cox 2019, "Triton: an intermediate language and compiler for tiled neural network computations",
 https://doi.org/10.1145/3315508.3329973.
@@ -119,6 +119,87 @@ def hidden_backward(
     if NORM:
         tl.store(to_gain + at, gain_sum, mask=inside)
         tl.store(to_shift + at, shift_sum, mask=inside)
+
+
+@triton.jit
+def _tile(row, rows, column, WIDTH: tl.constexpr):
+    """Where some rows of some columns lie, and whether they are there."""
+    at = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+    return at, (row < rows)[:, None] & (column < WIDTH)[None, :]
+
+
+@triton.jit(do_not_specialize=ANY_BATCH)
+def batch_forward(
+    product, bias, gain, shift, out, statistics, running_mean, running_variance, steps, rows, epsilon, momentum,
+    WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167), activation; columns a program."""
+    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    part = tl.arange(0, AT_ONCE)
+    offset = tl.load(bias + column, mask=inside, other=0)
+    total = tl.zeros([BLOCK], tl.float32)
+    for start in range(0, rows, AT_ONCE):
+        at, there = _tile(start + part, rows, column, WIDTH)
+        value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset[None, :]
+        total += tl.sum(tl.where(there, value, 0.0), 0)
+    mean = total / rows
+    squares = tl.zeros([BLOCK], tl.float32)
+    for start in range(0, rows, AT_ONCE):
+        at, there = _tile(start + part, rows, column, WIDTH)
+        value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset[None, :]
+        centred = tl.where(there, value - mean[None, :], 0.0)
+        squares += tl.sum(centred * centred, 0)
+    scale = 1.0 / tl.sqrt(squares / rows + epsilon)
+    tl.store(statistics + column, mean, mask=inside)
+    tl.store(statistics + WIDTH + column, scale, mask=inside)
+    known = tl.load(running_mean + column, mask=inside, other=0)
+    tl.store(running_mean + column, known + momentum * (mean - known), mask=inside)
+    known = tl.load(running_variance + column, mask=inside, other=0)
+    unbiased = squares / tl.maximum(rows - 1, 1)
+    tl.store(running_variance + column, known + momentum * (unbiased - known), mask=inside)
+    if tl.program_id(0) == 0:
+        tl.store(steps, tl.load(steps) + 1)
+    factor = scale * tl.load(gain + column, mask=inside, other=0)
+    moved = tl.load(shift + column, mask=inside, other=0)
+    for start in range(0, rows, AT_ONCE):
+        at, there = _tile(start + part, rows, column, WIDTH)
+        value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset[None, :]
+        value, _ = _activated((value - mean[None, :]) * factor[None, :] + moved[None, :], ACTIVATION)
+        tl.store(out + at, value.to(out.dtype.element_ty), mask=there)
+
+
+@triton.jit(do_not_specialize=ANY_BATCH)
+def batch_backward(
+    product, bias, gain, shift, gradient, statistics, to_gain, to_shift, rows,
+    WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """As `hidden_backward`. The product's bias has no gradient: the mean takes it away again."""
+    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    part = tl.arange(0, AT_ONCE)
+    mean = tl.load(statistics + column, mask=inside, other=0) - tl.load(bias + column, mask=inside, other=0)
+    scale = tl.load(statistics + WIDTH + column, mask=inside, other=0)
+    factor = tl.load(gain + column, mask=inside, other=0)
+    moved = tl.load(shift + column, mask=inside, other=0)
+    gain_sum = tl.zeros([BLOCK], tl.float32)
+    shift_sum = tl.zeros([BLOCK], tl.float32)
+    for start in range(0, rows, AT_ONCE):
+        at, there = _tile(start + part, rows, column, WIDTH)
+        x = (tl.load(product + at, mask=there, other=0).to(tl.float32) - mean[None, :]) * scale[None, :]
+        _, slope = _activated(x * factor[None, :] + moved[None, :], ACTIVATION)
+        slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)  # nothing where no row is
+        shift_sum += tl.sum(slope, 0)
+        gain_sum += tl.sum(slope * x, 0)
+    tl.store(to_gain + column, gain_sum, mask=inside)
+    tl.store(to_shift + column, shift_sum, mask=inside)
+    for start in range(0, rows, AT_ONCE):
+        at, there = _tile(start + part, rows, column, WIDTH)
+        x = (tl.load(product + at, mask=there, other=0).to(tl.float32) - mean[None, :]) * scale[None, :]
+        _, slope = _activated(x * factor[None, :] + moved[None, :], ACTIVATION)
+        slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)
+        slope = (slope - (shift_sum[None, :] + x * gain_sum[None, :]) / rows) * (factor * scale)[None, :]
+        tl.store(gradient + at, slope.to(gradient.dtype.element_ty), mask=there)
 
 
 @triton.jit(do_not_specialize=ANY_BATCH)

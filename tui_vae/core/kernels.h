@@ -1,0 +1,96 @@
+/* What stands between the matrix products of a training step of the fully connected VAE, each stretch in one pass.
+ *
+ * Rows are images. What passes between a kernel and a product is float32 or, where `low`, bfloat16; all arithmetic is
+ * float32. A thread takes one block of rows and keeps sums of its own, which are added in the threads' order: for a
+ * given number of threads, a result is the same to the last bit.
+ *
+ * kernels.py has the structures; fused_cpu.py calls the kernels, in this order.
+ */
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <math.h>
+#include <omp.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels_math.h"
+
+typedef int64_t Count;
+
+#define SIMD _Pragma("omp simd")
+#define SIMD_SUM(...) SIMD_SUM_(omp simd reduction(+ : __VA_ARGS__))
+#define SIMD_SUM_(pragma) _Pragma(#pragma)
+
+enum { FIGURES = 3 };
+enum Output { TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI };
+
+/* A hidden layer, from its product to its activation. Without normalization `gain` is NULL. */
+typedef struct {
+    Count width;
+    int low, activation;
+    float epsilon, momentum;
+    const float *bias, *gain, *shift;
+    void *product, *out;  /* (rows, width) */
+    void *gradient;       /* (rows, width): of `out`, in its place then of `product` */
+    float *statistics;    /* mean and 1/standard deviation: (rows, 2) of a row, or (2, width) of a column */
+    float *to_bias, *to_gain, *to_shift;
+    float *scratch;       /* (threads, 5, width) */
+    float *running_mean, *running_variance;  /* (width), of batch normalization */
+} Hidden;
+
+/* From the head's product, μ and log σ² side by side, to z. */
+typedef struct {
+    Count width;  /* latent dimensions */
+    int low;
+    const float *bias;        /* (2·width) */
+    void *product, *z;        /* (rows, 2·width), (rows, width) */
+    const float *noise;       /* (rows, width): ε */
+    float *mu, *sigma;        /* (rows, width) */
+    double *kl;               /* (width): mean KL of each dimension, nats */
+    void *to_z, *to_product;
+    float *to_bias;
+} Latent;
+
+/* From the last product to the distortion. */
+typedef struct {
+    Count width;  /* pixels */
+    int low, output;
+    const float *bias, *x;
+    void *product;      /* (rows, width); in its place then its gradient */
+    float *slope;       /* (rows, width): of an image's distortion, by the product */
+    double *figures;    /* FIGURES sums over images and pixels: recon, distortion, white hits */
+    float *to_bias;
+    float *scratch;     /* (threads, width) */
+    double *partial;    /* (threads, FIGURES) */
+} Decoded;
+
+/* Parameters that lie side by side, those of one matrix or of the vectors after it. */
+typedef struct {
+    Count from, to;
+    int low;  /* the gradient is in `low_gradient`, and the values are also wanted in `twin` */
+} Segment;
+
+typedef struct {
+    float *values, *gradient, *mean, *square;
+    uint16_t *low_gradient, *twin;
+    const Segment *segments;
+    Count count;
+    float beta1, beta2, epsilon;
+} Adam;
+
+/* This thread's share of `count` things, in a parallel region. */
+INLINE void share(Count count, Count *from, Count *to) {
+    Count threads = omp_get_num_threads(), thread = omp_get_thread_num();
+    *from = count * thread / threads;
+    *to = count * (thread + 1) / threads;
+}
+
+/* Σ over threads of sums that lie `stride` apart. */
+static inline void add_up(const float *sums, Count stride, float *total, Count width) {
+    memcpy(total, sums, width * sizeof *total);
+    for (int thread = 1; thread < omp_get_num_threads(); thread++)
+        SIMD for (Count i = 0; i < width; i++) total[i] += sums[thread * stride + i];
+}
+
+#endif
