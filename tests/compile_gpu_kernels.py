@@ -16,9 +16,11 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from tui_vae.core import triton_kernels as kernels
-from tui_vae.core.fused import ACTIVATIONS, BERNOULLI
 
 Settings = dict[str, Any]
+
+ACTIVATIONS = [kernels.SILU, kernels.RELU, kernels.GELU]
+OUTPUTS = [kernels.TANH, kernels.SIGMOID, kernels.IDENTITY, kernels.LOGITS, kernels.BERNOULLI]
 
 POINTERS = {"images": "*u8", "places": "*i32", "is_low": "*i8", "steps": "*i64", "figures": "*fp64"}
 LOW = {"low", "product", "out", "gradient", "z", "to_z", "to_product", "low_gradient", "twin"}
@@ -30,19 +32,19 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
     """Kernels, their settings, and the types of arguments that have another elsewhere."""
     yield kernels.normalize, {"LOW": True, "BLOCK": 1024}, {}
     for norm in (True, False):
-        for activation in ACTIVATIONS.values():
-            hidden = {"WIDTH": 512, "NORM": norm, "ACTIVATION": activation, "BLOCK": 512}
+        for activation in ACTIVATIONS:
+            hidden = {"WIDTH": 512, "NORM": norm, "ACTIVATION": activation.value, "BLOCK": 512}
             yield kernels.hidden_forward, hidden, {}
             yield kernels.hidden_backward, hidden | {"ROWS": 2}, {}
-    for activation in ACTIVATIONS.values():
-        over_images = {"WIDTH": 512, "ACTIVATION": activation, "AT_ONCE": 64, "BLOCK": 16}
+    for activation in ACTIVATIONS:
+        over_images = {"WIDTH": 512, "ACTIVATION": activation.value, "AT_ONCE": 64, "BLOCK": 16}
         yield kernels.batch_forward, over_images, {}
         yield kernels.batch_backward, over_images, {}
     latent = {"WIDTH": 32, "BLOCK": 32}
     yield kernels.latent_forward, latent | {"ROWS": 2}, {}
     yield kernels.latent_backward, latent | {"ROWS": 2}, {"kl": "*fp64"}
-    for output in range(BERNOULLI + 1):
-        image = {"WIDTH": 784, "OUTPUT": output, "BLOCK": 1024}
+    for output in OUTPUTS:
+        image = {"WIDTH": 784, "OUTPUT": output.value, "BLOCK": 1024}
         yield kernels.output_forward, image, {}
         yield kernels.output_backward, image | {"ROWS": 2}, {}
     for sigma in (True, False):

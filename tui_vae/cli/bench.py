@@ -34,9 +34,13 @@ class Contender:
             [sys.executable, "-P", "-m", "tui_vae.trainer.bench", name, json.dumps(options)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
-        self.facts = self._answer()
+        self.facts: dict[str, Any] = {}
         self.rates: list[float] = []
         self.memory: dict[str, int] = {}
+
+    def wait(self) -> None:
+        """Until it has warmed up."""
+        self.facts = self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -66,6 +70,8 @@ def bench(options: argparse.Namespace) -> int:
     contenders: list[Contender] = []
     try:
         contenders.extend(Contender(name, wanted) for name in CONTENDERS)
+        for contender in contenders:
+            contender.wait()
         for number in range(options.rounds):
             for contender in contenders:
                 contender.round(options.seconds)
