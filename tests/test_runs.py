@@ -1,6 +1,7 @@
 """The meeting point: the log and what is read from it, run directories and names, the one description of a run."""
 
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -249,6 +250,23 @@ def test_a_new_run_has_its_whole_configuration_and_the_next_free_name(own_runs: 
     assert {run.name for run in list_runs(own_runs)} == {"fashion-1", "fashion-2", "mine"}
     with pytest.raises(RunError, match="already exists"):
         create_run(own_runs, make_config({"name": "mine"}))
+
+
+def test_a_name_that_is_cleared_away_at_the_last_moment_is_free(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process does so between the attempt to put a run there and the look at what was in its way."""
+    rename, refused = os.rename, []
+
+    def once_in_the_way(source: Path, target: Path) -> None:
+        if not refused:
+            refused.append(target)
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", once_in_the_way)
+    directory, _ = create_run(own_runs, make_config({"name": "again"}))
+    assert refused == [directory.path] and directory.config.is_file() and os.listdir(own_runs) == ["again"]
 
 
 def test_of_processes_that_want_one_name_at_once_one_gets_it(own_runs: Path) -> None:

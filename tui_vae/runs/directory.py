@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -259,9 +260,11 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
                 (fresh / "config.toml").write_bytes(config_toml(named))
                 (fresh / "previews").mkdir()
                 os.rename(fresh, target.path)
-            except OSError:
+            except OSError as error:
                 shutil.rmtree(fresh, ignore_errors=True)
                 if not target.path.exists():
+                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process has just cleared it away
+                        continue
                     raise
                 if config.name:
                     raise RunError(f"run {config.name!r} already exists in {runs_dir}",
@@ -295,7 +298,10 @@ def _failed_early(run: RunDirectory) -> bool:
 
     if not run.config.is_file() or run.last.exists() or run.best.exists():
         return False
-    if run.events.exists() and run.events.stat().st_size > MOST_EARLY:
+    try:
+        if run.events.stat().st_size > MOST_EARLY:
+            return False
+    except FileNotFoundError:
         return False
     history = read_history(run.events)
     failed = history.state is not None and history.state.state == "failed"
