@@ -42,7 +42,7 @@ class Fused:
         self.noise = torch.Generator().manual_seed(3)
 
     def learn(self, images: Tensor) -> Tensor:
-        return self.step(images, self.noise, LR, BETA)
+        return self.step(images, self.noise, LR, BETA).clone()
 
     def gradients(self) -> list[Tensor]:
         """Those of its first step, as Adam's first moment holds them."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tui_vae.core.adam import FlatAdam
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP, VAE, Logits, Tanh
-from tui_vae.core.objectives import Objective
+from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
 
 # As kernels_math.h, kernels.h and triton_kernels.py number them.
 ACTIVATIONS: dict[type[nn.Module], int] = {nn.SiLU: 0, nn.ReLU: 1, nn.GELU: 2}
@@ -34,6 +34,8 @@ Rows = Callable[[int], None]
 def can_fuse(model: VAE, objective: Objective) -> bool:
     """Whether there are kernels for every layer of `model`, and for `objective`."""
     if type(model) is not MLP or objective.tc_weight or (objective.bernoulli and not model.has_logits):
+        return False
+    if objective.formula not in (beta_vae, sigma_vae):
         return False
     inner = {type(layer) for layer in [*model.encoder, *list(model.decoder)[:-1]]}
     return inner <= {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATIONS} and type(model.decoder[-1]) in OUTPUTS

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ctypes import byref
+from ctypes import addressof, byref, c_double
 
 import torch
 from torch import Tensor, nn
 
 from tui_vae.core.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.fused import FusedStep, Norm, gradient_of
-from tui_vae.core.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment
+from tui_vae.core.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment, Weighing
 from tui_vae.core.model import MLP
-from tui_vae.core.objectives import Objective
+from tui_vae.core.objectives import Objective, sigma_vae
 
 SCRATCH, FIGURES = 5, 3  # rows of a hidden layer's scratch; sums that the output's kernel makes
 
@@ -29,7 +29,14 @@ class CPUStep(FusedStep):
         self._adam = self._adam_structure()
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
         self._figures = torch.zeros(FIGURES, dtype=torch.float64)
-        self._weight = self._factor = 0.0  # of a step: β over its images, and the objective's slope over them
+        # What `weigh` finds: the step's figures, the objective's slope over its images, β over its images.
+        self._found = (c_double * 6)()
+        self._found_figures = torch.frombuffer(self._found, dtype=torch.float64)[:4]
+        self._weighing = Weighing(
+            width=model.latent_dim, pixels=model.pixels, sigma=objective.formula is sigma_vae,
+            free_bits=objective.free_bits, figures=self._figures.data_ptr(), kl=self._kl.data_ptr(),
+            found=addressof(self._found),
+        )  # fmt: skip
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
         low = None if self._x_low is None else self._x_low.data_ptr()
@@ -83,9 +90,9 @@ class CPUStep(FusedStep):
             product=product.data_ptr(), to_product=to_product.data_ptr(), z=z.data_ptr(), to_z=to_z.data_ptr(),
             noise=self._noise.data_ptr(), mu=mu.data_ptr(), sigma=sigma.data_ptr(), kl=self._kl.data_ptr(),
         )  # fmt: skip
-        functions, free_bits = self._functions, self._objective.free_bits
+        functions, found, free_bits = self._functions, self._found, self._objective.free_bits
         self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
-        self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, self._weight, free_bits))
+        self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, found[5], free_bits))
 
     def _follow_with_output(self, last: nn.Linear, product: Tensor, output: int) -> None:
         pixels = self._model.pixels
@@ -97,27 +104,17 @@ class CPUStep(FusedStep):
             scratch=self._array(self._threads, pixels).data_ptr(),
             partial=self._array(self._threads, FIGURES, kind=torch.float64).data_ptr(),
         )  # fmt: skip
-        functions, threads = self._functions, self._threads
+        functions, found, threads = self._functions, self._found, self._threads
         self._forward.append(lambda rows: functions.decoded_forward(byref(decoded), rows, threads))
-        self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, self._factor, threads))
+        self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, found[4], threads))
 
     def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
-        objective, free_bits = self._objective, self._objective.free_bits
-        recon, distortion, white_hits = self._figures / rows
-        kl = self._kl.sum()
-        paid = self._kl.clamp(min=free_bits).sum() if free_bits else kl
-        pixels = self._model.pixels
-        loss = objective(distortion, paid, beta, pixels)
-        self._factor = float(objective.slope(distortion, pixels)) / rows
-        self._weight = float(beta) / rows
-        return torch.stack([loss, recon, kl, white_hits / pixels])
+        # A kernel for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
+        self._functions.weigh(byref(self._weighing), rows, float(beta))
+        return self._found_figures
 
     def _update(self, lr: float | Tensor) -> None:
-        optimizer, lr = self._optimizer, float(lr)
-        optimizer.step_count.add_(1)
-        steps = float(optimizer.step_count)
-        rate, root = lr / (1 - BETAS[0] ** steps), (1 - BETAS[1] ** steps) ** -0.5
-        self._functions.adam_step(byref(self._adam), rate, root, 1 - lr * optimizer.weight_decay, self._threads)
+        self._functions.adam_step(byref(self._adam), float(lr), self._threads)
 
     def _adam_structure(self) -> Adam:
         low = self._twin is not None
@@ -128,7 +125,8 @@ class CPUStep(FusedStep):
         optimizer, parameters = self._optimizer, self._parameters
         return Adam(
             values=parameters.data_ptr(), gradient=gradient_of(parameters).data_ptr(), mean=optimizer.mean.data_ptr(),
-            square=optimizer.square.data_ptr(), beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON,
+            square=optimizer.square.data_ptr(), step_count=optimizer.step_count.data_ptr(),
+            beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON, weight_decay=optimizer.weight_decay,
             low_gradient=None if self._low_gradient is None else self._low_gradient.data_ptr(),
             twin=None if self._twin is None else self._twin.data_ptr(),
             segments=(Segment * len(parts))(*parts), count=len(parts),

@@ -16,7 +16,7 @@ from tui_vae.core.flat import ALIGNMENT
 from tui_vae.core.fused import FusedStep, Norm, Product, gradient_of, part_of
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP
-from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
+from tui_vae.core.objectives import Objective, sigma_vae
 
 WIDEST = 8192
 """Columns of the widest tile: a row of a layer or of an image."""
@@ -46,8 +46,8 @@ class GPUStep(FusedStep):
     ) -> None:  # fmt: skip
         super().__init__(model, objective, parameters, optimizer, twin)
         widths = [layer.out_features for layer in model.modules() if isinstance(layer, nn.Linear)]
-        if objective.formula not in (beta_vae, sigma_vae) or max(widths) > WIDEST:
-            raise ValueError("there are no kernels for this objective, or for layers this wide")
+        if max(widths) > WIDEST:
+            raise ValueError("there are no kernels for layers this wide")
         self._kernels = kernels
         self._rows = -(-batch // PROGRAMS)  # of a program
         device = self._device

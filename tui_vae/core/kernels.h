@@ -65,6 +65,15 @@ typedef struct {
     double *partial;    /* (threads, FIGURES) */
 } Decoded;
 
+/* From a step's sums to its figures. */
+typedef struct {
+    Count width, pixels;
+    int sigma;  /* the formula of the objective `sigma`, else distortion + β·KL */
+    double free_bits;
+    const double *figures, *kl;
+    double *found;  /* (6) */
+} Weighing;
+
 /* Parameters that lie side by side, those of one matrix or of the vectors after it. */
 typedef struct {
     Count from, to;
@@ -76,7 +85,8 @@ typedef struct {
     uint16_t *low_gradient, *twin;
     const Segment *segments;
     Count count;
-    float beta1, beta2, epsilon;
+    float *step_count;
+    double beta1, beta2, epsilon, weight_decay;
 } Adam;
 
 /* This thread's share of `count` things, in a parallel region. */

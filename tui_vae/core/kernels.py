@@ -57,6 +57,13 @@ class Decoded(Structure):
     )  # fmt: skip
 
 
+class Weighing(Structure):
+    _fields_ = (
+        ("width", c_int64), ("pixels", c_int64), ("sigma", c_int), ("free_bits", c_double),
+        *((name, c_void_p) for name in ("figures", "kl", "found")),
+    )  # fmt: skip
+
+
 class Segment(Structure):
     _fields_ = (("start", c_int64), ("end", c_int64), ("low", c_int))
 
@@ -64,8 +71,8 @@ class Segment(Structure):
 class Adam(Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("values", "gradient", "mean", "square", "low_gradient", "twin")),
-        ("segments", POINTER(Segment)), ("count", c_int64),
-        ("beta1", c_float), ("beta2", c_float), ("epsilon", c_float),
+        ("segments", POINTER(Segment)), ("count", c_int64), ("step_count", c_void_p),
+        *((name, c_double) for name in ("beta1", "beta2", "epsilon", "weight_decay")),
     )  # fmt: skip
 
 
@@ -79,7 +86,8 @@ SIGNATURES: dict[str, list[Any]] = {
     "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
     "decoded_forward": [POINTER(Decoded), c_int64, c_int],
     "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
-    "adam_step": [POINTER(Adam), c_double, c_double, c_double, c_int],
+    "weigh": [POINTER(Weighing), c_int64, c_double],
+    "adam_step": [POINTER(Adam), c_double, c_int],
 }
 
 

@@ -162,8 +162,24 @@ void decoded_backward(const Decoded *last, Count rows, double factor_, int threa
     }
 }
 
+/* Loss, recon and KL, means over images, and the share of white hits; and what an image's distortion and KL weigh. */
+void weigh(const Weighing *given, Count rows, double beta) {
+    double *found = given->found, kl = 0, paid = 0;
+    const double recon = given->figures[0] / rows, distortion = given->figures[1] / rows, pixels = given->pixels;
+    for (Count i = 0; i < given->width; i++) {
+        kl += given->kl[i];
+        paid += given->free_bits > 0 && given->kl[i] < given->free_bits ? given->free_bits : given->kl[i];
+    }
+    found[0] = (given->sigma ? 0.5 * pixels * log(distortion / pixels) : distortion) + beta * paid;
+    found[1] = recon;
+    found[2] = kl;
+    found[3] = given->figures[2] / rows / pixels;
+    found[4] = (given->sigma ? 0.5 * pixels / distortion : 1) / rows;
+    found[5] = beta / rows;
+}
+
 /* Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, with the decoupled weight decay of https://arxiv.org/abs/1711.05101;
- * `rate` and `root` are the learning rate and √v's factor with the corrections of their bias, `keep` is 1 - lr·decay. */
+ * `rate` and `root` are the learning rate and √v's factor with the corrections of their bias. */
 INLINE void adam_range(const Adam *adam, Count from, Count to, float rate, float root, float keep, int low) {
     float *values = adam->values, *mean = adam->mean, *square = adam->square;
     const float beta1 = adam->beta1, beta2 = adam->beta2, epsilon = adam->epsilon;
@@ -180,7 +196,10 @@ INLINE void adam_range(const Adam *adam, Count from, Count to, float rate, float
     }
 }
 
-void adam_step(const Adam *adam, double rate, double root, double keep, int threads) {
+void adam_step(const Adam *adam, double lr, int threads) {
+    const double steps = *adam->step_count += 1;
+    const double rate = lr / (1 - pow(adam->beta1, steps)), root = 1 / sqrt(1 - pow(adam->beta2, steps));
+    const double keep = 1 - lr * adam->weight_decay;
 #pragma omp parallel num_threads(threads)
     for (Count i = 0; i < adam->count; i++) {
         const Segment *segment = adam->segments + i;
