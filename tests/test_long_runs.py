@@ -96,7 +96,7 @@ def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
 @in_event_loop
 async def test_a_reader_that_dies_is_done_without(long_run: RunDirectory) -> None:
     reading = ReadAhead(long_run.events)
-    os.kill(reading.pid, signal.SIGKILL)
+    os.kill(reading._process.pid, signal.SIGKILL)
     session = RunSession(long_run, reading)
     session.drawn.set()
     following = asyncio.create_task(session.follow(lambda: None))

@@ -41,6 +41,11 @@ def half_twin(model: nn.Module, flat: nn.Parameter, dtype: torch.dtype) -> tuple
     twin = flat.detach().to(dtype)
     views: dict[Tensor, Tensor] = {}
     for parameter in model.parameters():
-        start = parameter.storage_offset()
-        views[parameter] = twin[start : start + parameter.numel()].view_as(parameter)
+        views[parameter] = part_of(twin, parameter)
     return twin, views
+
+
+def part_of(vector: Tensor, parameter: Tensor) -> Tensor:
+    """Where in `vector`, which is laid out as the parameters are, this one's counterpart lies."""
+    start = parameter.storage_offset()
+    return vector[start : start + parameter.numel()].view_as(parameter)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.adam import FlatAdam
+from tui_vae.core.flat import part_of
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP, VAE, Logits, Tanh
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
@@ -144,10 +145,10 @@ class FusedStep(ABC):
 
     def gradients(self) -> list[Tensor]:
         """Those of the last step, in the order of the model's parameters."""
+        low = self._low_gradient
         return [
-            part.grad if self._low_gradient is None or part.dim() != 2 else part_of(self._low_gradient, part)
+            gradient_of(part) if low is None or part.dim() != 2 else part_of(low, part)
             for part in self._model.parameters()
-            if part.grad is not None
         ]
 
     def _array(self, *shape: int, kind: torch.dtype = torch.float32) -> Tensor:
@@ -198,8 +199,7 @@ class FusedStep(ABC):
     def _matrices(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """A weight as its products take it, and where its gradient goes."""
         if self._twin is None or self._low_gradient is None:
-            assert weight.grad is not None
-            return weight.detach(), weight.grad
+            return weight.detach(), gradient_of(weight)
         return part_of(self._twin, weight), part_of(self._low_gradient, weight)
 
     @abstractmethod
@@ -233,12 +233,6 @@ class FusedStep(ABC):
     @abstractmethod
     def _update(self, lr: float | Tensor) -> None:
         """Adam's step, and the twin renewed."""
-
-
-def part_of(vector: Tensor, parameter: Tensor) -> Tensor:
-    """Where in `vector`, which is laid out as the parameters are, this one's counterpart lies."""
-    start = parameter.storage_offset()
-    return vector[start : start + parameter.numel()].view_as(parameter)
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

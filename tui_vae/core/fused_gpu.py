@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.flat import ALIGNMENT
-from tui_vae.core.fused import FusedStep, Norm, Product, gradient_of, part_of
+from tui_vae.core.flat import ALIGNMENT, part_of
+from tui_vae.core.fused import FusedStep, Norm, Product, gradient_of
 from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP
 from tui_vae.core.objectives import Objective, sigma_vae
@@ -96,7 +96,8 @@ class GPUStep(FusedStep):
         expected, theirs = self._by_autograd(images, self._noise[:rows])
         start = values * (1 - lr * self._optimizer.weight_decay)
         self._update(lr)
-        updates = [part_of(start - values, part) for part in self._model.parameters()]
+        update = start - values
+        updates = [part_of(update, part) for part in self._model.parameters()]
         first = [lr * gradient / (gradient.abs() + EPSILON) for gradient in mine]  # of Adam, from nothing
         # Of a gradient that is nothing but rounding, as a bias's before a batch normalization, this is the scale.
         least = 1e-4 * torch.stack([gradient.norm() for gradient in theirs]).max()

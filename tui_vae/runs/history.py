@@ -31,15 +31,11 @@ class StepSeries:
     def __getitem__(self, name: str) -> array[float]:
         return self.columns[name]
 
-    def append(self, event: ev.StepEvent) -> None:
-        """Add an event. One at or before steps already known replaces them: a resumed run tells its own past anew."""
-        self.cut(event.step)
-        for name, column in self.columns.items():
-            value = getattr(event, name)
-            column.append(math.nan if value is None else value)
-
     def extend(self, columns: Sequence[array[float]]) -> None:
-        """Add events, a column for each field, as `append` does one after the other; faster if nothing is replaced."""
+        """Add events, a column for each field.
+
+        One at or before steps already known replaces them: a resumed run tells its own past anew.
+        """
         known, steps = self.columns["step"], columns[STEP_FIELDS.index("step")]
         if (known and steps[0] <= known[-1]) or not all(map(float.__lt__, steps, steps[1:])):
             for row, step in enumerate(steps):
@@ -134,7 +130,7 @@ class History:
         self.revision += 1
         match event:
             case ev.StepEvent():
-                self.steps.append(event)
+                self.steps.extend(columns_of([event]))
             case ev.EpochEvent():
                 self._cut_epochs(event.step)
                 self.epochs.append(event)
@@ -200,7 +196,11 @@ def _is_better(event: ev.EpochEvent, best: ev.EpochEvent | None) -> bool:
     return loss is not None and (best is None or best.test.loss is None or loss < best.test.loss)
 
 
-def read_newest(log: Path, size: int = 256 << 10) -> History | None:
+LONG = 2 << 20
+"""Bytes of a log that is worth more than reading it from its start."""
+
+
+def read_newest(log: Path, size: int = LONG // 8) -> History | None:
     """What the two ends of a long log tell, at once: the newest figures of the run. None where the whole is no longer.
 
     Curves begin with the tail; what stands between the ends is missing.

@@ -18,10 +18,7 @@ from typing import BinaryIO
 import msgspec
 
 from tui_vae.runs.events import AnyEvent, LogTail
-from tui_vae.runs.history import Part, parted
-
-LONG = 2 << 20
-"""Bytes. A shorter log is read sooner than a process has started."""
+from tui_vae.runs.history import LONG, Part, parted
 
 CHUNKS = 8  # of a `LogTail`, in one piece
 
@@ -66,10 +63,6 @@ class ReadAhead:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             pass_fds=(self._packed.fileno(),),
         )  # fmt: skip
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def next_parts(self) -> list[Part]:
         """What comes next in the log; an empty list after all there was, or when the process has died."""

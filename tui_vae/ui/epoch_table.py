@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -43,10 +44,11 @@ COLUMNS = (
 )
 
 
-def columns_for(width: int, newest: int = 0) -> list[Column]:
-    """The most important columns that fit side by side, in their order; the first has room for the `newest` epoch."""
+@lru_cache(maxsize=8)
+def columns_for(width: int, digits: int) -> list[Column]:
+    """The most important columns that fit side by side, in their order; the first has room for so many digits."""
     number, *figures = COLUMNS
-    columns = [replace(number, width=max(number.width, len(str(newest)))), *figures]
+    columns = [replace(number, width=max(number.width, digits)), *figures]
     kept: list[Column] = []
     for column in sorted(columns, key=lambda column: column.rank):
         if sum(each.width for each in kept) + column.width > width:
@@ -102,7 +104,7 @@ class EpochTable(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        columns = columns_for(width, self._epochs[-1].epoch if self._epochs else 0)
+        columns = columns_for(width, len(str(self._epochs[-1].epoch)) if self._epochs else 0)
         room = self.size.height - 1
         first = max(0, len(self._epochs) - self._back - room)
         if y == 0:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any
 
 Point = tuple[float, float]
@@ -114,10 +116,10 @@ def _figure() -> Any:
     manual = "plotext._doc.doc"
     sys.modules[manual] = types.ModuleType(manual)
     sys.modules[manual].docs = None  # type: ignore[attr-defined]
-    try:
-        import plotext  # 80 ms: not before the first chart has something to show
-    finally:
-        del sys.modules[manual]
+    with suppress(AttributeError, ImportError):  # of a version that does more with it
+        import_module("plotext")
+    del sys.modules[manual]
+    import plotext  # 80 ms: not before the first chart has something to show
 
     plotext.terminal.limit(False, False)
     return plotext.figure
