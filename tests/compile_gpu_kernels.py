@@ -50,7 +50,9 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
     for sigma in (True, False):
         yield kernels.weigh, latent | {"PIXELS": 784, "SIGMA": sigma}, {"kl": "*fp64"}
     yield kernels.add_up, {"AT_ONCE": 128, "BLOCK": 32}, {"gradient": "*fp32"}
-    adam = {"BETA1": 0.9, "BETA2": 0.999, "EPSILON": 1e-8, "GRAIN": 16, "BLOCK": 1024}
+    betas = {"BETA1": 0.9, "BETA2": 0.999}
+    yield kernels.rates, betas, {}
+    adam = betas | {"EPSILON": 1e-8, "GRAIN": 16, "BLOCK": 1024}
     yield kernels.adam, adam | {"LOW": True}, {"gradient": "*fp32"}
 
 

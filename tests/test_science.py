@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tui_vae.cli import main
 from tui_vae.config import make_config
+from tui_vae.core import metrics
 from tui_vae.core.metrics import normalize, survey
 from tui_vae.core.model import VAE
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
@@ -273,6 +274,22 @@ def test_evaluation_repeats_to_the_last_bit_and_changes_nothing(model_and_images
     assert all(first == second for first, second in figures)
     assert figures[0] != figures[1]
     assert survey(model, images, sigma, 1.0, seed=9)[0].recon != survey(model, images, sigma, 1.0, seed=10)[0].recon
+
+
+@pytest.mark.parametrize("piece", [300, 4000])
+def test_figures_do_not_depend_on_how_many_images_are_evaluated_at_once(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU takes thousands: an image's noise is the same."""
+    rng = torch.Generator().manual_seed(4)
+    images = torch.randint(0, 256, (2600, 28, 28), dtype=torch.uint8, generator=rng)
+    model = build_model(make_config({"hidden": "24", "latent-dim": 4}), (28, 28))
+    usual, seen = survey(model, images, OBJECTIVES["sigma"], 1.0, seed=9)
+    monkeypatch.setattr(metrics, "PIECE", piece)
+    other, also_seen = survey(model, images, OBJECTIVES["sigma"], 1.0, seed=9)
+    torch.testing.assert_close(also_seen.mu, seen.mu, rtol=1e-5, atol=1e-6)
+    assert other.recon == pytest.approx(usual.recon, rel=1e-6)
+    assert (other.accuracy, other.active_units) == (usual.accuracy, usual.active_units)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the whole dataset is not in {REAL}")

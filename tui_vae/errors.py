@@ -21,3 +21,9 @@ class UsageError(UserError):
     """A wrong option or argument; exit code 2."""
 
     exit_code = 2
+
+
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's code says, without the pages that may follow; its type, if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

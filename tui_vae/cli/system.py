@@ -8,16 +8,21 @@ import os
 import platform
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import tui_vae
 from tui_vae.cli.control import print_table
 from tui_vae.core import published, sources
 from tui_vae.core.download import download
-from tui_vae.errors import UserError
+from tui_vae.errors import UserError, first_line
 from tui_vae.runs.directory import runs_directory, runtime_directory
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "torchvision", "textual", "rich", "numpy", "pillow", "plotext", "msgspec", "safetensors")
 
@@ -99,7 +104,21 @@ def _kernels() -> list[Finding]:
         kernels = load_kernels(device)
         hint = "" if kernels else "training there is done by PyTorch's own kernels, with the same results, more slowly"
         findings.append(Finding(name, bool(kernels), kernels.level if kernels else f"none: {kernels.reason}", hint))
+        if device == "cuda" and kernels:
+            findings[-1] = compiled(findings[-1], kernels.library, torch.device(device))
     return findings
+
+
+def compiled(finding: Finding, library: ModuleType, device: torch.device) -> Finding:
+    """The finding, or what keeps Triton from compiling: it needs a C compiler and Python's headers."""
+    from tui_vae.core.fused_gpu import try_out
+
+    try:
+        try_out(library, device)
+    except Exception as error:  # of a driver, a compiler, its compiler
+        found, hint = f"none: {first_line(error)}", "install a C compiler and Python's headers (gcc, python3-dev)"
+        return replace(finding, ok=False, found=found, hint=hint)
+    return finding
 
 
 def _packages() -> list[Finding]:

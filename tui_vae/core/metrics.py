@@ -1,4 +1,4 @@
-"""The figures of one evaluation, over a whole set of images. DESIGN.md, "What the numbers mean", is their contract."""
+"""The figures of one evaluation, over a whole set of images: the README's "What the numbers mean"."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error, 
 
 BATCH = 1000
 PIECE = 500  # images that a CPU evaluates at once: requests wait half as long, and it takes 2% longer (measured)
+PIXELS_AT_ONCE = 4_000_000  # of a GPU, to which a thousand small images are less work than launching it
 ACTIVE_VARIANCE = 0.01
 TC_BATCH = 250  # the total correlation of M images takes M² · latent_dim numbers
 
@@ -119,29 +120,16 @@ def survey(
     count, pixels = len(images), model.pixels
     sums, mus, logvars, errors = [], [], [], []
     for batch, noise in _pieces(images, model.latent_dim, generator):
-        x = normalize(batch)
-        with looking(model):
-            mu, logvar = model.encode(x)
-            z = mu + torch.exp(0.5 * logvar) * noise
-            sampled, distortion = objective.decode(model, z, x)
-            decoded = model.decode(mu).clamp(-1, 1)
-        error = squared_error(decoded, x) / 4  # on [0, 1]
-        sums.append(
-            torch.stack([
-                squared_error(sampled, x).sum(),
-                distortion.sum(),
-                error.sum(),
-                ((decoded > 0) == (x > 0)).sum().float(),
-                _total_correlation_sum(z, mu, logvar, count) if objective.tc_weight else mu.new_zeros(()),
-            ])
-        )  # fmt: skip
+        found, mu, logvar, error = _look_at(model, objective, normalize(batch), noise, count)
+        sums.append(found)
         mus.append(mu)
         logvars.append(logvar)
         errors.append(error / pixels)
         between_pieces()
     recon_sum, distortion_sum, error_sum, hits, tc_sum = torch.stack(sums).cpu().double().sum(dim=0).tolist()
-    found = survey_of(mus, logvars, errors)
-    kl_dims, variances = found.kl, found.mu.cpu().double().var(dim=0, correction=0)
+    whole = survey_of(mus, logvars, errors)
+    means = whole.mu.cpu() if whole.mu.device.type == "mps" else whole.mu  # which has no float64
+    kl_dims, variances = whole.kl, means.double().var(dim=0, correction=0)
     recon, kl = recon_sum / count, float(kl_dims.sum())
     mean_distortion = torch.tensor(distortion_sum / count, dtype=torch.float64)
     loss = objective(mean_distortion, with_free_bits(kl_dims[None], objective.free_bits), beta, pixels)
@@ -150,12 +138,32 @@ def survey(
         recon=recon,
         kl=kl,
         mse=error_sum / (count * pixels),
-        accuracy=hits / (count * pixels),
+        accuracy=hits / (count * pixels) if math.isfinite(error_sum) else math.nan,  # NaN counts as black, else
         elbo_bpd=bits_per_pixel(recon / (4 * pixels), kl, pixels),
         active_units=int((variances > ACTIVE_VARIANCE).sum()),
         kl_per_dim=tuple(kl_dims.tolist()),
     )
-    return evaluation, found
+    return evaluation, whole
+
+
+def _look_at(
+    model: VAE, objective: Objective, x: Tensor, noise: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of a piece of `count` images, x `(N, D)` in [-1, 1]: sums over it, `(5,)`; μ, log σ²; errors on [0, 1], `(N,)`.
+
+    The sums are of recon, distortion and error, of right pixels, and of the total correlation where it has a weight.
+    """
+    with looking(model):
+        mu, logvar = model.encode(x)
+        z = mu + torch.exp(0.5 * logvar) * noise
+        sampled, distortion = objective.decode(model, z, x)
+        decoded = model.decode(mu).clamp(-1, 1)
+    error = squared_error(decoded, x) / 4
+    sums = [
+        squared_error(sampled, x).sum(), distortion.sum(), error.sum(), ((decoded > 0) == (x > 0)).sum().float(),
+        _total_correlation_sum(z, mu, logvar, count) if objective.tc_weight else mu.new_zeros(()),
+    ]  # fmt: skip
+    return torch.stack(sums), mu, logvar, error
 
 
 def _pieces(images: Tensor, latent_dim: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -163,10 +171,13 @@ def _pieces(images: Tensor, latent_dim: int, generator: torch.Generator) -> Iter
 
     The noise is drawn for `BATCH` images together, so that an image's own does not depend on the size of a piece.
     """
-    size = PIECE if images.device.type == "cpu" else BATCH
-    for batch in torch.split(images, BATCH):
-        noise = torch.empty(len(batch), latent_dim, device=images.device).normal_(generator=generator)
-        yield from zip(torch.split(batch, size), torch.split(noise, size), strict=True)
+    size = PIECE if images.device.type == "cpu" else max(BATCH, PIXELS_AT_ONCE // images[0].numel() // BATCH * BATCH)
+    for several in torch.split(images, max(size, BATCH)):
+        drawn = [
+            torch.empty(len(batch), latent_dim, device=images.device).normal_(generator=generator)
+            for batch in torch.split(several, BATCH)
+        ]
+        yield from zip(torch.split(several, size), torch.split(torch.cat(drawn), size), strict=True)
 
 
 def _total_correlation_sum(z: Tensor, mu: Tensor, logvar: Tensor, count: int) -> Tensor:

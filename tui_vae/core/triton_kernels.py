@@ -390,8 +390,21 @@ def add_up(partials, places, gradient, programs, sums, AT_ONCE: tl.constexpr, BL
 
 
 @triton.jit
+def rates(step_count, lr, found, weight_decay, BETA1: tl.constexpr, BETA2: tl.constexpr):
+    """Counts a step, and finds what it has in common for all parameters. In float64, which GPUs are slow at: once."""
+    steps = tl.load(step_count) + 1.0
+    tl.store(step_count, steps)
+    steps = steps.to(tl.float64)
+    rate = tl.load(lr).to(tl.float64)
+    tl.store(found, (1.0 - rate * weight_decay).to(tl.float32))
+    tl.store(found + 1, (rate / (1.0 - tl.exp(steps * tl.log(tl.full((), BETA1, tl.float64))))).to(tl.float32))
+    root = 1.0 / tl.sqrt(1.0 - tl.exp(steps * tl.log(tl.full((), BETA2, tl.float64))))
+    tl.store(found + 2, root.to(tl.float32))
+
+
+@triton.jit
 def adam(
-    values, gradient, low_gradient, mean, square, twin, is_low, step_count, lr, weight_decay, count,
+    values, gradient, low_gradient, mean, square, twin, is_low, rates, count,
     BETA1: tl.constexpr, BETA2: tl.constexpr, EPSILON: tl.constexpr, LOW: tl.constexpr, GRAIN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -399,11 +412,7 @@ def adam(
 
     `is_low`, one for `GRAIN` values: whether their gradient is in `low_gradient`, and they are wanted in `twin`.
     """
-    steps = tl.load(step_count).to(tl.float64)
-    rate = tl.load(lr).to(tl.float64)
-    keep = (1.0 - rate * weight_decay).to(tl.float32)
-    rate = (rate / (1.0 - tl.exp(steps * tl.log(tl.full((), BETA1, tl.float64))))).to(tl.float32)
-    root = (1.0 / tl.sqrt(1.0 - tl.exp(steps * tl.log(tl.full((), BETA2, tl.float64))))).to(tl.float32)
+    keep, rate, root = tl.load(rates), tl.load(rates + 1), tl.load(rates + 2)
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     slope = tl.load(gradient + at, mask=inside, other=0)

@@ -138,7 +138,10 @@ def products(config: RunConfig) -> Train:
                 torch.mm(gradient, weight, out=for_input)
 
     multiply()
-    step = multiply if device.type != "cuda" else cuda_graph(multiply, torch.Generator(device))
+    step: Callable[[], None] = multiply
+    if device.type == "cuda":
+        with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
+            step = cuda_graph(multiply, torch.Generator(device))
 
     def train(seconds: float) -> float:
         images, start = 0, time.perf_counter()

@@ -6,12 +6,15 @@ driver more than the device; a graph's launch costs about as much as one of them
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from tui_vae.errors import first_line
 
 WARM_UP = 3  # steps before a recording, so that libraries have chosen their kernels and made their workspaces
 SHAPES = 2  # that are recorded: the usual batch's, and that of an epoch's last
@@ -26,7 +29,9 @@ class Recorder(Protocol):
 
 
 def cuda_graph(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
-    """Record into a CUDA graph. `generator` goes on in every replay as it would in a step launched by hand.
+    """Record into a CUDA graph, on the current stream, which must be another than the device's default one.
+
+    `generator` goes on in every replay as it would in a step launched by hand.
 
     Raises:
         RuntimeError: `body` does something that cannot be recorded, such as waiting for the device.
@@ -34,7 +39,7 @@ def cuda_graph(body: Callable[[], None], generator: torch.Generator) -> Callable
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
     # Only what this thread does is of interest: others may ask the device how much memory it has meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
         body()
     return graph.replay
 
@@ -75,6 +80,7 @@ class CapturedStep:
         self._lr, self._beta = torch.zeros((), device=device), torch.zeros((), device=device)
         self._last: tuple[float | None, float | None] = (None, None)
         self._recordings: dict[torch.Size, _Recording] = {}
+        self._side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def __call__(self, images: Tensor, lr: float, beta: float) -> None:
         for place, was, now in zip((self._lr, self._beta), self._last, (lr, beta), strict=True):
@@ -91,31 +97,32 @@ class CapturedStep:
             recording.replay = self._recorded(recording.images)
         if recording.replay is None:
             recording.warm += 1
-            self._on_a_side_stream(images)
+            with self._aside():
+                self._body(images, self._lr, self._beta)
             return
         recording.images.copy_(images)
         recording.replay()
 
-    def _on_a_side_stream(self, images: Tensor) -> None:
-        """Recording happens on another stream than the usual one, and libraries' workspaces are a stream's own."""
-        if self._device.type != "cuda":
-            self._body(images, self._lr, self._beta)
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """On the stream that is recorded: the default one cannot be, and libraries' workspaces are a stream's own."""
+        if self._side is None:
+            yield
             return
         usual = torch.cuda.current_stream(self._device)
-        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        side.wait_stream(usual)
-        with torch.cuda.stream(side):
-            self._body(images, self._lr, self._beta)
-        usual.wait_stream(side)
+        self._side.wait_stream(usual)
+        with torch.cuda.stream(self._side):  # also undoes what a recording that fails leaves behind
+            yield
+        usual.wait_stream(self._side)
 
     def _recorded(self, images: Tensor) -> Callable[[], None] | None:
         assert self._record is not None
         noise = self._generator().get_state()
         try:
-            return self._record(lambda: self._body(images, self._lr, self._beta), self._generator())
+            with self._aside():
+                return self._record(lambda: self._body(images, self._lr, self._beta), self._generator())
         except RuntimeError as error:
             self._record = None
             self._fresh_generator(noise)
-            why = str(error).strip().splitlines() or [type(error).__name__]
-            self._warn(why[0])
+            self._warn(first_line(error))
             return None

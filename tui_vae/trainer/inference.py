@@ -21,6 +21,7 @@ from tui_vae.core.datasets import grey_levels
 from tui_vae.core.latent import principal_plane
 from tui_vae.core.metrics import Survey, reconstruct
 from tui_vae.core.sampling import LatentGaussian, decode, gaussian_of
+from tui_vae.errors import first_line
 from tui_vae.runs import protocol
 from tui_vae.trainer.overview import Overview, Seen
 from tui_vae.trainer.server import Ticket
@@ -40,8 +41,7 @@ def refusing(ticket: Ticket) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        why = str(error).strip().splitlines() or [type(error).__name__]
-        ticket.answer(protocol.Failure(message=f"{type(ticket.request).__name__} failed: {why[0]}"))
+        ticket.answer(protocol.Failure(message=f"{type(ticket.request).__name__} failed: {first_line(error)}"))
 
 
 def as_floats(values: Tensor) -> bytes:

@@ -22,6 +22,7 @@ from tui_vae.core.metrics import normalize
 from tui_vae.core.model import MLP, VAE
 from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_error
 from tui_vae.core.own_model import WrappedModel, load_own_model
+from tui_vae.errors import first_line
 from tui_vae.trainer.captured import CapturedStep, Recorder, cuda_graph
 
 SLOWLY = "steps are made of PyTorch's own kernels, which takes longer"
@@ -163,9 +164,10 @@ class Learner:
         try:
             step = GPUStep(kernels.library, *what, batch)
             step.rehearse()
+        except torch.OutOfMemoryError:
+            raise  # which says nothing of kernels; and a run that is resumed should go on with those that it had
         except Exception as error:  # of a driver, a compiler, its compiler: all the same, there is another way
-            why = str(error).strip().splitlines() or [type(error).__name__]
-            warn(SLOWLY, why[0])
+            warn(SLOWLY, first_line(error))
             return None
         return step
 

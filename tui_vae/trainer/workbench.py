@@ -92,6 +92,10 @@ def equip(config: RunConfig, progress: Callable[[str], None] | None = None) -> W
     torch.set_num_threads(config.threads or 1)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # which graphs and kernels are launched on that no tensor says where
+        # What is called float32 is float32, and convolutions' gradients are the same to the last bit.
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
     dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
     height, width = dataset.train_images.shape[1:]
     model = build_model(config, (height, width))
