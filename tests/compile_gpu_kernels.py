@@ -15,11 +15,12 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from tui_vae.core import triton_hidden
 from tui_vae.core import triton_kernels as kernels
 
 Settings = dict[str, Any]
 
-ACTIVATIONS = [kernels.SILU, kernels.RELU, kernels.GELU]
+ACTIVATIONS = [triton_hidden.SILU, triton_hidden.RELU, triton_hidden.GELU]
 OUTPUTS = [kernels.TANH, kernels.SIGMOID, kernels.IDENTITY, kernels.LOGITS, kernels.BERNOULLI]
 
 POINTERS = {"images": "*u8", "places": "*i32", "is_low": "*i8", "steps": "*i64", "figures": "*fp64"}

@@ -18,10 +18,13 @@ from typing import Any
 import triton
 import triton.language as tl
 
-ANY_BATCH = ("rows", "programs")
-"""Arguments that a kernel is not compiled anew for."""
+from tui_vae.core.triton_hidden import ANY_BATCH, batch_backward, batch_forward, hidden_backward, hidden_forward
 
-SILU, RELU, GELU = (tl.constexpr(number) for number in range(3))
+__all__ = [
+    "adam", "add_up", "batch_backward", "batch_forward", "block_of", "hidden_backward", "hidden_forward",
+    "latent_backward", "latent_forward", "normalize", "output_backward", "output_forward", "parts_of", "rates", "weigh",
+]  # fmt: skip
+
 WHITE = tl.constexpr(0.999999)
 TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI = (tl.constexpr(number) for number in range(5))
 
@@ -35,171 +38,6 @@ def normalize(images, x, low, count, LOW: tl.constexpr, BLOCK: tl.constexpr):
     tl.store(x + at, value, mask=inside)
     if LOW:
         tl.store(low + at, value.to(low.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def _activated(value, ACTIVATION: tl.constexpr):
-    """The activation, and its slope."""
-    if ACTIVATION == SILU:
-        s = tl.sigmoid(value)
-        out = value * s
-        slope = s * (1.0 + value * (1.0 - s))
-    elif ACTIVATION == GELU:
-        s = 0.5 * (1.0 + tl.erf(value * 0.7071067811865476))
-        out = value * s
-        slope = s + value * 0.3989422804014327 * tl.exp(-0.5 * value * value)
-    else:
-        out = tl.where(value < 0, 0.0, value)
-        slope = tl.where(value > 0, 1.0, 0.0)
-    return out, slope
-
-
-@triton.jit
-def hidden_forward(
-    product, bias, gain, shift, out, statistics, epsilon,
-    WIDTH: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450), activation; a row a program."""
-    row = tl.program_id(0).to(tl.int64)
-    column = tl.arange(0, BLOCK)
-    inside = column < WIDTH
-    at = row * WIDTH + column
-    value = tl.load(product + at, mask=inside, other=0).to(tl.float32) + tl.load(bias + column, mask=inside, other=0)
-    if NORM:
-        mean = tl.sum(value, 0) / WIDTH
-        centred = tl.where(inside, value - mean, 0.0)
-        scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / WIDTH + epsilon)
-        tl.store(statistics + 2 * row, mean)
-        tl.store(statistics + 2 * row + 1, scale)
-        value = centred * scale * tl.load(gain + column, mask=inside, other=0)
-        value += tl.load(shift + column, mask=inside, other=0)
-    value, _ = _activated(value, ACTIVATION)
-    tl.store(out + at, value.to(out.dtype.element_ty), mask=inside)
-
-
-@triton.jit(do_not_specialize=ANY_BATCH)
-def hidden_backward(
-    product, bias, gain, shift, gradient, statistics, to_bias, to_gain, to_shift, rows, sums,
-    WIDTH: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """The gradient of a hidden layer's output to that of its product, in its place; `ROWS` rows a program."""
-    program = tl.program_id(0).to(tl.int64)
-    column = tl.arange(0, BLOCK)
-    inside = column < WIDTH
-    offset = tl.load(bias + column, mask=inside, other=0)
-    factor = tl.load(gain + column, mask=inside, other=0)
-    moved = tl.load(shift + column, mask=inside, other=0)
-    bias_sum = tl.zeros([BLOCK], tl.float32)
-    gain_sum = tl.zeros([BLOCK], tl.float32)
-    shift_sum = tl.zeros([BLOCK], tl.float32)
-    for number in range(ROWS):
-        row = program * ROWS + number
-        there = inside & (row < rows)
-        at = row * WIDTH + column
-        x = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset
-        slope = tl.load(gradient + at, mask=there, other=0).to(tl.float32)
-        scale = 1.0
-        value = x
-        if NORM:
-            mean = tl.load(statistics + 2 * row, mask=row < rows, other=0)
-            scale = tl.load(statistics + 2 * row + 1, mask=row < rows, other=0)
-            x = tl.where(there, (x - mean) * scale, 0.0)
-            value = x * factor + moved
-        _, through = _activated(value, ACTIVATION)
-        slope *= through
-        if NORM:
-            shift_sum += slope
-            gain_sum += slope * x
-            slope *= factor
-            slope = (slope - tl.sum(slope, 0) / WIDTH - x * (tl.sum(slope * x, 0) / WIDTH)) * scale
-        bias_sum += tl.where(there, slope, 0.0)
-        tl.store(gradient + at, slope.to(gradient.dtype.element_ty), mask=there)
-    at = program * sums + column
-    tl.store(to_bias + at, bias_sum, mask=inside)
-    if NORM:
-        tl.store(to_gain + at, gain_sum, mask=inside)
-        tl.store(to_shift + at, shift_sum, mask=inside)
-
-
-@triton.jit
-def _tile(row, rows, column, WIDTH: tl.constexpr):
-    """Where some rows of some columns lie, and whether they are there."""
-    at = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
-    return at, (row < rows)[:, None] & (column < WIDTH)[None, :]
-
-
-@triton.jit(do_not_specialize=ANY_BATCH)
-def batch_forward(
-    product, bias, gain, shift, out, statistics, running_mean, running_variance, steps, rows, epsilon, momentum,
-    WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167), activation; columns a program."""
-    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = column < WIDTH
-    part = tl.arange(0, AT_ONCE)
-    offset = tl.load(bias + column, mask=inside, other=0)
-    total = tl.zeros([BLOCK], tl.float32)
-    for start in range(0, rows, AT_ONCE):
-        at, there = _tile(start + part, rows, column, WIDTH)
-        value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset[None, :]
-        total += tl.sum(tl.where(there, value, 0.0), 0)
-    mean = total / rows
-    squares = tl.zeros([BLOCK], tl.float32)
-    for start in range(0, rows, AT_ONCE):
-        at, there = _tile(start + part, rows, column, WIDTH)
-        value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset[None, :]
-        centred = tl.where(there, value - mean[None, :], 0.0)
-        squares += tl.sum(centred * centred, 0)
-    scale = 1.0 / tl.sqrt(squares / rows + epsilon)
-    tl.store(statistics + column, mean, mask=inside)
-    tl.store(statistics + WIDTH + column, scale, mask=inside)
-    known = tl.load(running_mean + column, mask=inside, other=0)
-    tl.store(running_mean + column, known + momentum * (mean - known), mask=inside)
-    known = tl.load(running_variance + column, mask=inside, other=0)
-    unbiased = squares / tl.maximum(rows - 1, 1)
-    tl.store(running_variance + column, known + momentum * (unbiased - known), mask=inside)
-    if tl.program_id(0) == 0:
-        tl.store(steps, tl.load(steps) + 1)
-    factor = scale * tl.load(gain + column, mask=inside, other=0)
-    moved = tl.load(shift + column, mask=inside, other=0)
-    for start in range(0, rows, AT_ONCE):
-        at, there = _tile(start + part, rows, column, WIDTH)
-        value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset[None, :]
-        value, _ = _activated((value - mean[None, :]) * factor[None, :] + moved[None, :], ACTIVATION)
-        tl.store(out + at, value.to(out.dtype.element_ty), mask=there)
-
-
-@triton.jit(do_not_specialize=ANY_BATCH)
-def batch_backward(
-    product, bias, gain, shift, gradient, statistics, to_gain, to_shift, rows,
-    WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """As `hidden_backward`. The product's bias has no gradient: the mean takes it away again."""
-    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = column < WIDTH
-    part = tl.arange(0, AT_ONCE)
-    mean = tl.load(statistics + column, mask=inside, other=0) - tl.load(bias + column, mask=inside, other=0)
-    scale = tl.load(statistics + WIDTH + column, mask=inside, other=0)
-    factor = tl.load(gain + column, mask=inside, other=0)
-    moved = tl.load(shift + column, mask=inside, other=0)
-    gain_sum = tl.zeros([BLOCK], tl.float32)
-    shift_sum = tl.zeros([BLOCK], tl.float32)
-    for start in range(0, rows, AT_ONCE):
-        at, there = _tile(start + part, rows, column, WIDTH)
-        x = (tl.load(product + at, mask=there, other=0).to(tl.float32) - mean[None, :]) * scale[None, :]
-        _, slope = _activated(x * factor[None, :] + moved[None, :], ACTIVATION)
-        slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)  # nothing where no row is
-        shift_sum += tl.sum(slope, 0)
-        gain_sum += tl.sum(slope * x, 0)
-    tl.store(to_gain + column, gain_sum, mask=inside)
-    tl.store(to_shift + column, shift_sum, mask=inside)
-    for start in range(0, rows, AT_ONCE):
-        at, there = _tile(start + part, rows, column, WIDTH)
-        x = (tl.load(product + at, mask=there, other=0).to(tl.float32) - mean[None, :]) * scale[None, :]
-        _, slope = _activated(x * factor[None, :] + moved[None, :], ACTIVATION)
-        slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)
-        slope = (slope - (shift_sum[None, :] + x * gain_sum[None, :]) / rows) * (factor * scale)[None, :]
-        tl.store(gradient + at, slope.to(gradient.dtype.element_ty), mask=there)
 
 
 @triton.jit(do_not_specialize=ANY_BATCH)
