@@ -153,6 +153,13 @@ def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
     assert any("┊β 2" in row for row in text(chart))
 
 
+def test_epochs_within_a_hair_of_an_endless_axis_are_one_marker() -> None:
+    """As where a damaged log speaks of a step that no run will ever make."""
+    for end in (1e9, 2.0**53, 1e300):
+        chart = charts.draw(sources([50.0] * 100), [], View(60, 12, to(end)), UNICODE)
+        assert sum(row.count("●") for row in text(chart)) == 1
+
+
 def test_a_spike_reaches_the_top_and_an_infinity_does_not() -> None:
     points = [10.0 + step % 3 for step in range(100)]
     calm = charts.draw(sources([*points, math.inf, math.nan]), [], View(60, 8, to(102.0)), UNICODE)
@@ -242,6 +249,7 @@ def test_metrics_keep_their_width(value: float | None) -> None:
 
 
 @given(st.one_of(st.none(), st.floats(0, 1e12)))
+@example(36_000.0)
 def test_rates_and_durations_keep_their_width(value: float | None) -> None:
     assert len(numbers.short(value)) == 5
     assert len(numbers.duration(None if value is None else min(value, 1e9))) == 7

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL, Trained, command, events, finish
+from fake_run import FakeProcess, make_run
 from PIL import Image
 from test_trainer import Script, new_run, train_here
 
@@ -22,7 +24,7 @@ from tui_vae.cli import main
 from tui_vae.cli.parser import make_parser
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, create_run
+from tui_vae.runs.directory import RunDirectory, create_run, list_runs
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 
 Output = tuple[int, str, str]
@@ -50,6 +52,7 @@ def assert_one_sentence(output: Output, code: int, says: str = "") -> None:
     assert err.startswith("tui-vae: ")
     assert err.count("\n") == 1
     assert err.endswith("\n")
+    assert err[:-1].isprintable(), ascii(err)
     assert "Traceback" not in err
     assert "unexpected" not in err
     assert says in err
@@ -111,12 +114,18 @@ WRONG_USAGE = [
     (["show", "run", "--images", "0"], "1 to 1000"),
     (["show", "run", "--index", "3,x"], "'3,x'"),
     (["show", "run", "--index", "3", "--worst"], "--worst"),
+    (["show", "run", "--samples", "--worst"], "neither a class nor an error"),
+    (["show", "run", "--samples", "--class", "Bag"], "leave out --class"),
     (["export", "run", "--out", "x"], "--what"),
     (["export", "run", "--what", "weights", "--out", "x"], "weights"),
     (["export", "run", "--what", "metrics"], "--out"),
+    (["export", "run", "--what", "metrics", "--checkpoint", "best", "--out", "x"], "leave out --checkpoint"),
+    (["export", "run", "--what", "timelapse", "--checkpoint", "last", "--out", "x"], "leave out --checkpoint"),
+    (["export", "run", "--what", "grid", "--seed", "0", "--out", "x"], "--seed goes with --what samples only"),
     (["data", "--download", "imagenet"], "imagenet"),
     (["bench", "--rounds", "0"], "rounds"),
     (["ls", "--jason"], "--jason"),
+    (["ls", "--\x1b[31mred\x9b\u202e"], r"--\x1b[31mred\x9b\u202e"),
     (["compare", "run"], "two runs"),
     (["sweep", "--latent-dim", "8"], "nothing to sweep"),
     (["sweep", "--latent-dim", "2,many"], "'many'"),
@@ -207,6 +216,28 @@ def test_an_unread_pipe_is_no_error() -> None:
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     out, err = process.communicate()
     assert (len(out.splitlines()), err) == (1, "")
+
+
+@pytest.mark.parametrize(("when", "code"), [("starts", 130), ("ends", 0)])
+def test_ctrl_c_while_python_starts_or_ends_is_no_traceback(when: str, code: int) -> None:
+    """What a command has done by its end stays done."""
+    program = """
+import atexit, os, signal, sys
+def interrupt(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+class Reading:
+    def find_spec(self, name, *_):
+        if name == "tui_vae.cli.parser":
+            interrupt()
+if sys.argv[1] == "starts":
+    sys.meta_path.insert(0, Reading())
+else:
+    atexit.register(interrupt)
+from tui_vae.cli import main
+sys.exit(main(["--version"]))
+"""
+    process = subprocess.run([sys.executable, "-c", program, when], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (code, "")
 
 
 # -- Help --------------------------------------------------------------------------------------------------------------
@@ -300,11 +331,31 @@ def test_what_stands_on_the_command_line_goes_over_the_file(
     tui_vae: Run, own_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text('preset = "seed"\nlr = 0.25\nhidden = [30, 20]\nepochs = 7\nruns-dir = "elsewhere"\n')
+    file.write_text('preset = "seed"\nlr = 0.25\nhidden = [30, 20]\nepochs = 7\n')
     monkeypatch.setattr("tui_vae.cli.train.start_training", lambda directory: None)
     assert tui_vae("train", "--config", file, "--epochs", 5, "--detach") == (0, "fashion-1\n", "")
     made = RunDirectory(own_runs / "fashion-1").read_config()
     assert (made.preset, made.lr, made.hidden, made.epochs, made.latent_dim) == ("seed", 0.25, (30, 20), 5, 20)
+
+
+@pytest.mark.parametrize("word", ["runs-dir", "runs_dir"])
+def test_a_file_says_where_the_runs_are_unless_the_command_line_does(
+    tui_vae: Run, own_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """The file was named on the command line, so it counts more than TUI_VAE_RUNS, which the tests set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tui_vae.cli.train.start_training", lambda directory: None)
+    file = tmp_path / "mine.toml"
+    file.write_text(f'{word} = "elsewhere"\nname = "mine"\n')
+    train = ("train", "--config", file, "--detach")
+    assert tui_vae(*train) == (0, "mine\n", "")
+    assert RunDirectory(tmp_path / "elsewhere" / "mine").read_config().name == "mine"
+    assert tui_vae("--runs-dir", "here", *train) == (0, "mine\n", "")
+    assert (tmp_path / "here" / "mine").is_dir() and not own_runs.exists()
+    assert_one_sentence(tui_vae("sweep", "--config", file, "--latent-dim", "2"), 2, "nothing to sweep")
+    for wrong in ("3", '""', "[]", '"~nobody-of-this-name/x"', r'"\u0000"'):
+        file.write_text(f"{word} = {wrong}\n")
+        assert_one_sentence(tui_vae(*train), 2, f"{file}: runs-dir must be a path")
 
 
 # -- ls ----------------------------------------------------------------------------------------------------------------
@@ -331,6 +382,37 @@ def test_ls_lists_the_runs(tui_vae: Run, trained: Trained, own_runs: Path) -> No
     assert (runs["untrained"]["epochs"], runs["untrained"]["mse"]) == (0, None)
     (row,) = [line for line in table.splitlines() if line.startswith("done")]
     assert row.split()[:5] == ["done", "finished", "3/3", f"{last['loss']:.2f}", f"{last['mse']:.5f}"]
+
+
+def test_ls_is_as_wide_as_a_terminal_whatever_the_figures(tui_vae: Run, own_runs: Path) -> None:
+    directory = make_run(own_runs, "wild", epochs=1)
+    huge = ev.Metrics(1e308, 1e308, -1e308, 1e308, 1e308, 1e308, 2**53)
+    log = ev.EventLog(directory.events)
+    log.write(ev.EpochEvent(epoch=2, step=470, seconds=1, images_per_s=1, train=huge, test=huge))
+    line = ev.encode_line(ev.EpochEvent(epoch=3, step=705, seconds=1, images_per_s=1, train=huge, test=huge))
+    with directory.events.open("ab") as file:
+        file.write(line.replace(b'"epoch":3', b'"epoch":3' + b"0" * 300))
+    code, table, err = tui_vae("ls")
+    assert (code, err) == (0, "")
+    (row,) = [line for line in table.splitlines() if line.startswith("wild")]
+    assert len(row) < 100
+    assert row.split()[2:7] == ["2/10", "1e+308", "1e+308", "-1e+308", "9.01e+15"]
+
+
+def test_a_run_that_is_deleted_while_ls_reads_is_left_out(
+    tui_vae: Run, own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(own_runs, "stays", epochs=1)
+    gone = make_run(own_runs, "gone", epochs=1)
+
+    def deleted_once_listed(runs_dir: Path) -> list[RunDirectory]:
+        found = list_runs(runs_dir)
+        shutil.rmtree(gone.path)
+        return found
+
+    monkeypatch.setattr("tui_vae.cli.listing.list_runs", deleted_once_listed)
+    code, out, err = tui_vae("ls", "--json")
+    assert (code, err) == (0, "") and [run["name"] for run in json.loads(out)] == ["stays"]
 
 
 # -- eval, export, show ------------------------------------------------------------------------------------------------
@@ -434,6 +516,22 @@ def test_show_puts_the_worst_first_and_knows_classes_and_samples(
     assert code == 0
     assert "fitted" in out.splitlines()[0]
     assert len(out.splitlines()) > 14
+
+
+def test_show_says_where_a_class_has_no_images(tui_vae: Run, own_runs: Path) -> None:
+    class FewImages(FakeProcess):
+        """The test set was limited to so few images that not every class is among them."""
+
+        def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+            reply = super()._answer(request)
+            return msgspec.structs.replace(reply, labels=reply.labels[:3]) if isinstance(
+                reply, protocol.Description) else reply  # fmt: skip
+
+    with FewImages(make_run(own_runs, "few", epochs=1), "serve"):
+        output = tui_vae("show", "few", "--class", "bag")
+        assert_one_sentence(output, 2, "none of the run's 3 test images is of class 'Bag'")
+        assert "there are some of T-shirt/top, Trouser, Pullover" in output[2]
+        assert_one_sentence(tui_vae("show", "few", "--class", "bag", "--worst"), 2, "of class 'Bag'")
 
 
 # -- data, doctor, app -------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import struct
+import zlib
 from importlib import util
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import torch
 from conftest import Trained
 from fake_run import make_run
 from onnx.reference import ReferenceEvaluator
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from piloting import in_event_loop, until
 
 from tui_vae.cli import main
@@ -27,6 +29,7 @@ from tui_vae.trainer.learner import build_model
 from tui_vae.trainer.workbench import open_run
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.dialogs import Choose
+from tui_vae.ui.previews import read_film
 
 
 def export(trained: Trained, what: str, out: Path, *more: object) -> None:
@@ -139,6 +142,36 @@ def test_a_timelapse_shows_each_saved_epoch_below_the_originals(trained: Trained
                         np.testing.assert_array_equal(tile[..., 0], expected[:, 28 * at : 28 * at + 28])
             captions.add(picture[12 + 2 * 84 + 6 :, :80].tobytes())
     assert len(captions) == 3  # each says its own epoch
+
+
+def png(header: bytes) -> bytes:
+    """A file with this header and no pixels, each of its parts with the right checksum."""
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
+
+
+def test_a_timelapse_passes_over_damaged_previews(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(tmp_path / "runs", "fashion-1", epochs=6)
+    many_digits = PngImagePlugin.PngInfo()
+    many_digits.add_text("width", "9" * 5000)
+    Image.new("L", (28, 28)).save(run.previews / "epoch-000001.png", pnginfo=many_digits)
+    as_said = (run.previews / "epoch-000001.png").read_bytes()
+    damaged = {
+        2: png(struct.pack(">II5B", 60_000, 60_000, 8, 0, 0, 0, 0)),  # what Pillow takes for an attack
+        3: png(struct.pack(">II", 28, 28)),
+        4: as_said[:60],
+        5: b"",
+    }
+    for epoch, data in damaged.items():
+        (run.previews / f"epoch-{epoch:06d}.png").write_bytes(data)
+    assert [epoch for epoch, _ in read_film(run.previews, ()).frames] == [1, 6]
+    out = tmp_path / "film.gif"
+    given = ("export", "fashion-1", "--runs-dir", run.path.parent, "--what", "timelapse", "--out", out)
+    assert main(list(map(str, given))) == 0, capsys.readouterr().err
+    with Image.open(out) as film:
+        assert film.n_frames == 2
 
 
 def run_onnx(data: bytes, z: np.ndarray) -> np.ndarray:

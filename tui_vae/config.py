@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,12 @@ from tui_vae.errors import UsageError
 
 RUN_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+WIDTHS = "whole numbers with commas between them, such as 512,256"
+MOST_SHOWN = 60
+"""Characters of a wrong value that are told."""
+
+Wrong = Callable[[str], UsageError]
+"""What is to be raised of a value, from what it must be."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,12 @@ def _types() -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(RunConfig)}
 
 
+def _plain_type(name: str) -> Any:
+    """The type of an option's values, without the None of one that may be unset."""
+    kind = _types()[name]
+    return next(member for member in (get_args(kind) or (kind,)) if member is not type(None))
+
+
 def outside(name: str) -> str:
     """`latent_dim` → `latent-dim`."""
     return name.replace("_", "-")
@@ -215,11 +229,7 @@ def check_option(name: str, value: Any) -> Any:
     """
     name = inside(name)
     option, kind = options()[name], _types()[name]
-
-    def wrong(expected: str) -> UsageError:
-        shown = text_of(name, tuple(value) if isinstance(value, list) else value)
-        return UsageError(f"{outside(name)} must be {expected}, not {shown!r}")
-
+    wrong = _wrong(name, value)
     if option.unset is not None and value in (None, option.unset, ""):
         return None
     if option.choices:
@@ -229,9 +239,9 @@ def check_option(name: str, value: Any) -> Any:
     if get_origin(kind) is tuple:
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple)) or not parts:
-            raise wrong("whole numbers with commas between them, such as 512,256")
+            raise wrong(WIDTHS)
         return tuple(_number(part, int, option, wrong) for part in parts)
-    plain = next(member for member in (get_args(kind) or (kind,)) if member is not type(None))
+    plain = _plain_type(name)
     if plain in (int, float):
         return _number(value, plain, option, wrong)
     if not isinstance(value, str) or not value.strip():
@@ -243,13 +253,30 @@ def check_option(name: str, value: Any) -> Any:
     if name == "model" and not MODEL.fullmatch(value):
         raise wrong("one of mlp, conv, or your own class as package.module:Class")
     if name in ("data_dir", "model_dir"):
-        try:
-            if b"\0" in value.encode():
-                raise ValueError
-            return str(Path(value).expanduser().absolute())  # a resumed run may have another working directory
-        except (ValueError, RuntimeError):  # not UTF-8, which config.toml must be; an unknown user's home
-            raise wrong("a path") from None
+        return _path(value, wrong)  # a resumed run may have another working directory
     return value
+
+
+def _wrong(name: str, value: Any) -> Wrong:
+    def wrong(expected: str) -> UsageError:
+        try:
+            text = text_of(name, tuple(value) if isinstance(value, list) else value)
+            shown = repr(text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…")
+        except ValueError:  # Python does not write so large a number
+            shown = f"a number of more than {sys.get_int_max_str_digits():,} digits"
+        return UsageError(f"{outside(name)} must be {expected}, not {shown}")
+
+    return wrong
+
+
+def _path(value: str, wrong: Wrong) -> str:
+    """A path as it means the same in every working directory."""
+    try:
+        if b"\0" in value.encode():
+            raise ValueError
+        return str(Path(value).expanduser().absolute())
+    except (ValueError, RuntimeError):  # not UTF-8, which config.toml must be; an unknown user's home
+        raise wrong("a path") from None
 
 
 def _range(kind: type, option: Option) -> str:
@@ -266,13 +293,13 @@ def allowed(name: str) -> str:
     if option.choices:
         return "one of " + ", ".join(option.choices)
     if get_origin(kind) is tuple:
-        return "whole numbers with commas between them, such as 512,256"
-    plain = next(member for member in (get_args(kind) or (kind,)) if member is not type(None))
+        return WIDTHS
+    plain = _plain_type(name)
     words = [_range(plain, option)] if plain in (int, float) else []
     return ", or ".join([*words, *([option.unset] if option.unset else [])])
 
 
-def _number(value: Any, kind: type, option: Option, wrong: Any) -> int | float:
+def _number(value: Any, kind: type, option: Option, wrong: Wrong) -> int | float:
     low, high = option.minimum, option.maximum
     try:
         if isinstance(value, bool):
@@ -323,10 +350,50 @@ def _check_together(config: RunConfig) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The options that a TOML file gives, checked one by one.
+    """The options that a TOML file gives, checked one by one; for its `runs-dir` see `read_runs_dir`.
 
     Raises:
         UsageError: the file is missing, not TOML, or has an unknown option or a value out of place.
+    """
+    given = _read_toml(path)
+    with _about(path):
+        return {inside(name): check_option(name, value) for name, value in given.items() if not _is_runs_dir(name)}
+
+
+def read_runs_dir(path: Path) -> str | None:
+    """Where a TOML file wants the runs to be, if it says so. That is no option of a run, which may be moved.
+
+    Raises:
+        UsageError: the file is missing, not TOML, or this is no path.
+    """
+    for name, value in _read_toml(path).items():
+        if _is_runs_dir(name):
+            wrong = _wrong(name, value)
+            with _about(path):
+                if not isinstance(value, str) or not value.strip():
+                    raise wrong("a path")
+                return _path(value, wrong)
+    return None
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Errors say in which file the value stands."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", error.hint) from None
+
+
+def _is_runs_dir(name: str) -> bool:
+    return outside(name) == "runs-dir"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises:
+        UsageError: the file is missing, not TOML, or says something twice.
     """
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -334,10 +401,15 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}") from None
-    try:
-        return {inside(name): check_option(name, value) for name, value in given.items() if name != "runs-dir"}
-    except UsageError as error:
-        raise UsageError(f"{path}: {error.message}", error.hint) from None
+    except ValueError:
+        digits = f"{sys.get_int_max_str_digits():,}"
+        raise UsageError(f"{path} has a number of more than {digits} digits", "no option takes such a number") from None
+    except RecursionError:
+        raise UsageError(f"{path} has too many brackets inside each other", "no option takes so many") from None
+    for name in given:
+        if outside(name) != name and outside(name) in given:
+            raise UsageError(f"{path} gives {outside(name)} twice, once as {name}", "leave one of them out")
+    return given
 
 
 def command_line(config: RunConfig) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import signal
 import sys
 from collections.abc import Sequence
 
-from tui_vae.cli.parser import make_parser
 from tui_vae.errors import UserError
 
 INTERRUPTED = 130
@@ -15,8 +16,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # what is done by then, Ctrl-C does not undo
     try:
-        options = make_parser().parse_args(arguments)
+        from tui_vae.cli.parser import parse  # not above, where Ctrl-C would be a traceback
+
+        options = parse(arguments)
         code: int = options.run(options)
         sys.stdout.flush()
         return code
@@ -38,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(error: UserError) -> None:
-    """One sentence on stderr."""
+    """One sentence on stderr. What would steer the terminal, in a name for instance, is written as Python writes it."""
     sentence = " ".join(str(error).split())
-    print(f"tui-vae: {sentence}", file=sys.stderr)
+    plain = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in sentence)
+    print(f"tui-vae: {plain}", file=sys.stderr)

@@ -10,7 +10,7 @@ import sys
 from statistics import median
 from typing import Any
 
-from tui_vae.cli.control import print_table
+from tui_vae.cli.listing import print_table
 from tui_vae.cli.parser import given_options
 from tui_vae.config import make_config, written
 from tui_vae.errors import UserError

@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from tui_vae.cli.listing import number
 from tui_vae.config import options as all_options
 from tui_vae.config import outside, written
 from tui_vae.errors import UsageError
@@ -89,15 +90,9 @@ def lines_about(runs: Sequence[Contestant]) -> list[Line]:
     for figure in FIGURES:
         best, values = winners(runs, figure), [figure.value(run) for run in runs]
         marks = [MARK if at in best else " " * bool(best) for at in range(len(runs))]
-        cells = (Cell(_number(value, figure.form) + marks[at], at in best) for at, value in enumerate(values))
+        cells = (Cell(number(value, figure.form) + marks[at], at in best) for at, value in enumerate(values))
         lines.append(Line(figure.name, tuple(cells), numbers=True))
     return lines
-
-
-def _number(value: float | None, form: str) -> str:
-    if value is None:
-        return "-"
-    return format(value, form) if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def print_comparison(runs: Sequence[Contestant]) -> None:

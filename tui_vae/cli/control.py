@@ -1,66 +1,15 @@
-"""`ls`, and what steers a run from the shell: `pause`, `resume`, `stop`, `checkpoint`, `set`."""
+"""What steers a run from the shell: `pause`, `resume`, `stop`, `checkpoint`, `set`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
-from tui_vae.runs.client import NoProcess, request
-from tui_vae.runs.directory import RunDirectory, RunError, find_run, list_runs, runs_directory
-from tui_vae.runs.summary import RunSummary, summarize
-
-LOADING_LIMIT = 120.0
-
-
-def ls(options: argparse.Namespace) -> int:
-    """The runs, newest first."""
-    runs_dir = runs_directory(options.runs_dir)
-    runs = [summarize(directory) for directory in list_runs(runs_dir)]
-    if options.json:
-        print(json.dumps([asdict(run) for run in runs], indent=2))
-        return 0
-    if not runs:
-        print(f"no runs in {runs_dir}; start one with: tui-vae train")
-        return 0
-    print_table(
-        ("name", "state", "epochs", "test loss", "MSE", "KL", "active", "device", "age"), [_row(run) for run in runs]
-    )
-    return 0
-
-
-def _row(run: RunSummary) -> tuple[str, ...]:
-    return (
-        run.name, run.state, f"{run.epochs}/{run.planned}", number(run.test_loss, ".2f"), number(run.mse, ".5f"),
-        number(run.kl, ".2f"), number(run.active_units, "d"), run.device, _ago(run.age),
-    )  # fmt: skip
-
-
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0, 1, 7)) -> None:
-    """Columns as wide as their widest cell; numbers to the right, the columns in `left` to the left."""
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in (heads, *rows):
-        cells = (
-            cell.ljust(width) if index in left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join(cells).rstrip())
-
-
-def number(value: Any, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _ago(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
+from tui_vae.runs.directory import RunDirectory, RunError, find_run, runs_directory
+from tui_vae.runs.summary import summarize
 
 
 def pause(options: argparse.Namespace) -> int:
@@ -106,7 +55,8 @@ def set_values(options: argparse.Namespace) -> int:
         values[name] = _checked_value(name, text)
     directory = _training_run(options)
     done = request(directory, protocol.Set(**values), protocol.Done, LOADING_LIMIT)
-    print(f"{directory.name}: lr {done.lr:.3g}, β {done.beta:g} from step {done.step} on")
+    rising = "" if done.rising_to is None else f", rising to {done.rising_to:.3g}"
+    print(f"{directory.name}: lr {done.lr:.3g}, β {done.beta:g} from step {done.step} on{rising}")
     return 0
 
 

@@ -17,15 +17,13 @@ from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
 
 SAMPLES = 64
+WITHOUT_WEIGHTS = ("metrics", "timelapse")
 
 
 def export(options: argparse.Namespace) -> int:
     """Write one file, whole or not at all."""
     out: Path = options.out
-    if options.what != "samples":
-        for name in ("images", "prior", "seed"):
-            if getattr(options, name):
-                raise UsageError(f"--{name} goes with --what samples only", f"leave it out for {options.what}")
+    _check_together(options)
     if not out.absolute().parent.is_dir():
         raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
     directory = find_run(runs_directory(options.runs_dir), options.name)
@@ -36,6 +34,20 @@ def export(options: argparse.Namespace) -> int:
         raise UserError(f"cannot write {out}: {error.strerror}", "choose another --out") from None
     print(f"{out}: {options.what} of {directory.name}, {len(data):,} bytes")
     return 0
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """
+    Raises:
+        UsageError: an option has nothing to do with what is to be exported.
+    """
+    of_samples = {"images": options.images is not None, "prior": options.prior, "seed": options.seed is not None}
+    for name, given in of_samples.items():
+        if given and options.what != "samples":
+            raise UsageError(f"--{name} goes with --what samples only", f"leave it out for {options.what}")
+    if options.checkpoint and options.what in WITHOUT_WEIGHTS:
+        raise UsageError(f"--what {options.what} is made of what the run saved on its way, not from a checkpoint",
+                         "leave out --checkpoint")  # fmt: skip
 
 
 def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], bytes]:

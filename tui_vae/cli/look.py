@@ -19,6 +19,8 @@ def show(options: argparse.Namespace) -> int:
     """Print images as half blocks."""
     if options.indices and (options.samples or options.worst or options.label is not None):
         raise UsageError("--index names its images itself", "leave out --class, --worst and --samples")
+    if options.samples and (options.worst or options.label is not None):
+        raise UsageError("--samples have neither a class nor an error", "leave out --class and --worst")
     source = ImageSource(find_run(runs_directory(options.runs_dir), options.name), options.checkpoint)
     if options.samples:
         reply = source.ask(protocol.Sample(count=options.images), protocol.Samples)
@@ -58,6 +60,10 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
             raise UsageError(f"there is no class {options.label!r}", f"classes are {', '.join(facts.classes)}")
         wanted = names.index(options.label.casefold())
         chosen = [index for index in chosen if labels[index] == wanted]
+        if not chosen:
+            there = ", ".join(facts.classes[label] for label in sorted(set(labels)))
+            raise UsageError(f"none of the run's {len(labels):,} test images is of class {facts.classes[wanted]!r}",
+                             f"there are some of {there}")  # fmt: skip
     if options.worst:
         mse = array.array("f", source.ask(protocol.TestErrors(), protocol.Errors).mse)
         if sys.byteorder == "big":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,8 +16,12 @@ from tui_vae.runs.exports import EXPORTS
 DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
 
+CONFIG = "TOML file with any of the options below, and with runs-dir"
 BENCH_OPTIONS = ("preset", "data_dir", "hidden", "latent_dim", "batch_size", "device", "data_on", "threads",
                  "precision")  # fmt: skip
+
+Add = Callable[..., argparse.ArgumentParser]
+"""Adds a command: its name, the module of `cli` that it is in, what it does, and parsers of options it takes."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,6 +46,19 @@ def _looks() -> Parser:
     return looks
 
 
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The words of a command; where none says in which directory the runs are, its `--config FILE` may.
+
+    Raises:
+        UsageError: wrong usage, or a file that cannot be read.
+    """
+    options = make_parser().parse_args(arguments)
+    file: Path | None = getattr(options, "config", None)
+    if options.runs_dir is None and file is not None:
+        options.runs_dir = config.read_runs_dir(file)
+    return options
+
+
 def make_parser() -> argparse.ArgumentParser:
     common, looks = _common(), _looks()
     parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common(), _looks()])
@@ -58,9 +75,22 @@ def make_parser() -> argparse.ArgumentParser:
 
     attach = add("attach", "app", "open the app on a run, living or not; the newest by default", looks)
     attach.add_argument("name", metavar="RUN", nargs="?")
+    _add_training(add)
+    _add_lists(add)
+    _add_steering(add)
+    _add_evaluate(add)
+    _add_show(add)
+    _add_export(add)
+    _add_machine(add)
+    return parser
 
+
+def _add_training(add: Add) -> None:
     train = add("train", "train", "train a new run and follow it; Ctrl-C stops it after a checkpoint")
-    _add_train_options(train)
+    train.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
+    train.add_argument("--json", action="store_true", help="the epoch events on stdout as they come, nothing else")
+    train.add_argument("--detach", action="store_true", help="start in the background and print the run's name")
+    _add_options(train, tuple(config.options()))
 
     sweep = add("sweep", "sweep", "train every combination of several values; the same command again goes on with it")
     sweep.epilog = (
@@ -70,17 +100,21 @@ def make_parser() -> argparse.ArgumentParser:
         "a checkpoint; a hang-up leaves what is being trained training."
     )
     sweep.add_argument("--jobs", metavar="N", type=_count, help="how many at once (1 per CUDA device, 1 on the CPU)")
-    sweep.add_argument("--config", metavar="FILE", type=Path, help="TOML file with any of the options below")
+    sweep.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
     sweep.add_argument("--json", action="store_true", help="at the end a JSON array on stdout, nothing else there")
     _add_options(sweep, tuple(config.options()), several=True)
 
-    ls = add("ls", "control", "list the runs with their newest figures")
+
+def _add_lists(add: Add) -> None:
+    ls = add("ls", "listing", "list the runs with their newest figures")
     ls.add_argument("--json", action="store_true", help="a JSON array on stdout")
 
     compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")
     compare.add_argument("names", metavar="RUN", nargs="+")
     compare.add_argument("--json", action="store_true", help="a JSON array on stdout")
 
+
+def _add_steering(add: Add) -> None:
     for name, summary in (
         ("pause", "pause a run, after a checkpoint"),
         ("resume", "go on with a paused, stopped, finished or crashed run"),
@@ -91,13 +125,15 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("name", metavar="RUN")
         if name == "resume":
             command.add_argument("--epochs", metavar="N", type=_checked("epochs"), default=0,
-                                 help="train so many epochs more than planned")  # fmt: skip
+                                 help="train so many epochs more than planned, over which the schedule runs anew")
 
     change = add("set", "control", "change the learning rate or β of a living run: set RUN lr=3e-4 beta=2")
     change.add_argument("name", metavar="RUN")
     change.add_argument("changes", metavar="lr=X|beta=X", nargs="+")
     change.set_defaults(run=_lazily("control", "set_values"))
 
+
+def _add_evaluate(add: Add) -> None:
     evaluate = add("eval", "evaluate", "compute a run's test metrics afresh, and more about it if asked")
     evaluate.set_defaults(run=_lazily("evaluate", "evaluate"))
     _add_run_and_checkpoint(evaluate)
@@ -113,6 +149,8 @@ def make_parser() -> argparse.ArgumentParser:
                                "outliers (needs scikit-learn)")
     evaluate.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
+
+def _add_show(add: Add) -> None:
     show = add("show", "look", "print originals beside reconstructions, or samples, as half blocks")
     _add_run_and_checkpoint(show)
     show.add_argument("--images", metavar="N", type=_count, default=8, help="how many (8)")
@@ -122,6 +160,8 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--samples", action="store_true",
                       help="decoded samples from the Gaussian fitted to the encoder's z instead")  # fmt: skip
 
+
+def _add_export(add: Add) -> None:
     export = add("export", "export", "write a run's figures, images or decoder to a file")
     _add_run_and_checkpoint(export)
     export.add_argument("--what", required=True, choices=tuple(each.what for each in EXPORTS),
@@ -133,6 +173,8 @@ def make_parser() -> argparse.ArgumentParser:
                             help="from the prior N(0, I), not from the Gaussian fitted to the encoder's z")  # fmt: skip
     of_samples.add_argument("--seed", metavar="S", type=_checked("seed"), help="of the draw (0)")
 
+
+def _add_machine(add: Add) -> None:
     bench = add("bench", "bench", "how fast this machine trains, against the ordinary way and the bare matrix products")
     bench.add_argument("--json", action="store_true", help="a JSON object on stdout")
     bench.add_argument("--rounds", metavar="N", type=_count, default=5, help="how often each takes its turn (5)")
@@ -144,7 +186,6 @@ def make_parser() -> argparse.ArgumentParser:
 
     data = add("data", "system", "list the datasets that can be found, and where")
     data.add_argument("--download", metavar="NAME", choices=("fashion-mnist",), help="fetch a dataset into the cache")
-    return parser
 
 
 def _lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:
@@ -158,13 +199,6 @@ def _lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:
 def _add_run_and_checkpoint(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="RUN")
     command.add_argument("--checkpoint", choices=("best", "last"), help="which weights (last, else best)")
-
-
-def _add_train_options(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--config", metavar="FILE", type=Path, help="TOML file with any of the options below")
-    train.add_argument("--json", action="store_true", help="the epoch events on stdout as they come, nothing else")
-    train.add_argument("--detach", action="store_true", help="start in the background and print the run's name")
-    _add_options(train, tuple(config.options()))
 
 
 def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], several: bool = False) -> None:

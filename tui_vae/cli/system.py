@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import tui_vae
-from tui_vae.cli.control import print_table
+from tui_vae.cli.listing import print_table
 from tui_vae.core import published, sources
 from tui_vae.core.download import download
 from tui_vae.errors import UserError, first_line

@@ -26,16 +26,17 @@ def choose_device(wanted: str) -> torch.device:
             return torch.device("cuda", most_free)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(wanted)
+    hint = "train without --device, or with --device cpu"
     if device.type == "cuda":
         if not cuda_devices:
             why = "PyTorch sees no CUDA device" if torch.version.cuda else "this PyTorch was built without CUDA"
-            raise UserError(f"there is no device {wanted!r}: {why}", "leave out --device, or say --device cpu")
+            raise UserError(f"there is no device {wanted!r}: {why}", hint)
         index = device.index if device.index is not None else choose_device("auto").index
         if index >= cuda_devices:
             raise UserError(f"there is no device {wanted!r}", f"the last CUDA device here is cuda:{cuda_devices - 1}")
         return torch.device("cuda", index)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError("there is no device 'mps': it needs an Apple GPU", "leave out --device, or say --device cpu")
+        raise UserError("there is no device 'mps': it needs an Apple GPU", hint)
     return device
 
 

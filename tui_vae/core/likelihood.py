@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.metrics import BATCH, normalize
+from tui_vae.core.metrics import BATCH, looking, normalize
 from tui_vae.core.model import VAE
 from tui_vae.core.objectives import squared_error
 
@@ -54,10 +54,8 @@ def importance_weighted_bound(
     if not variance > 0 or not math.isfinite(variance):
         return Bound(draws, math.nan, math.nan, variance)
     constant = -0.5 * pixels * math.log(2 * math.pi * variance)
-    was_training = model.training
-    model.eval()
     sums = []
-    try:
+    with looking(model):
         for start, batch in zip(range(0, len(images), BATCH), torch.split(images, BATCH), strict=True):
             generator = torch.Generator(images.device).manual_seed((seed + start) % 2**63)
             x = normalize(batch)
@@ -75,7 +73,5 @@ def importance_weighted_bound(
                 total = torch.logaddexp(total, constant - error / (2 * variance) + ratio)
                 advanced(len(batch))
             sums.append(total.sum() - len(batch) * math.log(draws))
-    finally:
-        model.train(was_training)
     nats = float(torch.stack(sums).sum()) / len(images)
     return Bound(draws, nats, (math.log(255) - nats / pixels) / math.log(2), variance)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.metrics import to_unit_interval
+from tui_vae.core.metrics import looking, to_unit_interval
 from tui_vae.core.model import VAE, count_parameters
 from tui_vae.errors import UserError
 
@@ -39,18 +39,14 @@ def as_onnx(model: VAE, height: int, width: int, facts: Mapping[str, str]) -> by
     size = 4 * count_parameters(model)  # which of them are the decoder's, a network of the user's own does not say
     if size > MOST_BYTES:
         raise UserError(f"the network has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GiB at most")
-    was_training = model.training
-    decoder = Decoder(model, height, width).cpu().eval()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the exporter's own insides
-            # Two latents: a dimension of 1 would be taken for a constant.
-            program = torch.onnx.export(
-                decoder, (torch.zeros(2, model.latent_dim),), input_names=["z"], output_names=["image"],
-                dynamo=True, dynamic_shapes=({0: torch.export.Dim("N")},), verbose=False,
-            )  # fmt: skip
-    finally:
-        model.train(was_training)
+    with looking(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporter's own insides
+        decoder = Decoder(model, height, width).cpu().eval()
+        # Two latents: a dimension of 1 would be taken for a constant.
+        program = torch.onnx.export(
+            decoder, (torch.zeros(2, model.latent_dim),), input_names=["z"], output_names=["image"],
+            dynamo=True, dynamic_shapes=({0: torch.export.Dim("N")},), verbose=False,
+        )  # fmt: skip
     assert program is not None
     written = program.model_proto
     graph = written.graph

@@ -10,7 +10,10 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +21,7 @@ import msgspec
 
 from tui_vae.config import RUN_NAME, RunConfig, make_config, read_config
 from tui_vae.errors import UserError
-from tui_vae.runs.files import sync_directory
+from tui_vae.runs.files import sync_directory, write_atomic
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 HOLDER_LENGTH = 512  # bytes
@@ -33,6 +36,25 @@ class RunError(UserError):
 def finished_error(directory: RunDirectory) -> RunError:
     """What to say where a finished run is to go on and nobody said how far."""
     return RunError(f"run {directory.name!r} is finished", "say how many more epochs, such as --epochs 10")
+
+
+def deleted_error(directory: RunDirectory) -> RunError:
+    return RunError(f"run {directory.name!r} has been deleted", "tui-vae ls lists those that are there")
+
+
+def train_another(directory: RunDirectory) -> str:
+    """What to do about a run that cannot be continued."""
+    return f"train a new one like it: tui-vae train --config {directory.config} --name NAME"
+
+
+def check_resumable(directory: RunDirectory) -> None:
+    """
+    Raises:
+        RunError: training would begin anew, and overwrite the weights that are there.
+    """
+    if directory.best.exists() and not directory.last.exists():
+        missing = "has only its best weights, not the optimizer's state that resuming needs"
+        raise RunError(f"run {directory.name!r} {missing}", train_another(directory))
 
 
 Mode = Literal["train", "serve"]
@@ -90,6 +112,13 @@ class RunDirectory:
         digest = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:20]
         return runtime_directory() / f"{digest}.sock"
 
+    def changed(self) -> float | None:
+        """When the event log was last written, or the run was made; None where the run is no longer there."""
+        for path in (self.events, self.path):
+            with suppress(OSError):
+                return path.stat().st_mtime
+        return None
+
     def read_config(self) -> RunConfig:
         """What the run was asked to do.
 
@@ -143,7 +172,7 @@ class RunLock:
                 if attempt == 49:
                     os.close(self._file)
                     raise RunError(f"run {directory.name!r} already has a living process") from None
-                _pause()
+                time.sleep(0.01)
         self._announce()
 
     def change_mode(self, mode: Mode) -> None:
@@ -162,12 +191,6 @@ class RunLock:
 
     def release(self) -> None:
         os.close(self._file)
-
-
-def _pause() -> None:
-    import time
-
-    time.sleep(0.01)
 
 
 def runtime_directory() -> Path:
@@ -202,20 +225,14 @@ def runs_directory(given: str | Path | None = None) -> Path:
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
-    """All runs, newest first (by the last change of the event log)."""
-
-    def changed(run: RunDirectory) -> float:
-        try:
-            return run.events.stat().st_mtime
-        except OSError:
-            return run.path.stat().st_mtime
-
+    """All runs, newest first (by the last change of the event log). One that is deleted meanwhile is not among them."""
     try:
         names = os.listdir(runs_dir)
     except (FileNotFoundError, NotADirectoryError):
         return []
     runs = [RunDirectory(runs_dir / name) for name in names if RUN_NAME.fullmatch(name)]
-    return sorted((run for run in runs if run.config.is_file()), key=changed, reverse=True)
+    dated = [(when, run) for run in runs if run.config.is_file() and (when := run.changed()) is not None]
+    return [run for _, run in sorted(dated, key=itemgetter(0), reverse=True)]
 
 
 def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
@@ -252,13 +269,13 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
         for _ in range(1000):
             named = replace(config, name=config.name or _free_name(runs_dir))
             target = RunDirectory(runs_dir / str(named.name))
-            if config.name and _failed_early(target):
+            if config.name and failed_early(target):
                 _clear_away(target)
             fresh = Path(tempfile.mkdtemp(dir=runs_dir, prefix=".new-"))
             try:
                 fresh.chmod(0o755)
-                (fresh / "config.toml").write_bytes(config_toml(named))
-                (fresh / "previews").mkdir()
+                RunDirectory(fresh).previews.mkdir()
+                write_atomic(RunDirectory(fresh).config, config_toml(named))  # whole on the disk, as are both names
                 os.rename(fresh, target.path)
             except OSError as error:
                 shutil.rmtree(fresh, ignore_errors=True)
@@ -292,7 +309,7 @@ def _free_name(runs_dir: Path) -> str:
     return f"fashion-{number}"
 
 
-def _failed_early(run: RunDirectory) -> bool:
+def failed_early(run: RunDirectory) -> bool:
     """Whether a run failed so early that nothing of it is worth keeping."""
     from tui_vae.runs.history import read_history
 
@@ -319,7 +336,7 @@ def _clear_away(run: RunDirectory) -> None:
     except FileNotFoundError:
         return
     try:
-        if _failed_early(run):
+        if failed_early(run):
             away = tempfile.mkdtemp(dir=run.path.parent, prefix=".old-")
             os.rename(run.path, away)
             shutil.rmtree(away, ignore_errors=True)

@@ -10,25 +10,31 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+LARGEST = 2**53
+"""Up to here a double holds every whole number. No trainer counts further: a line that does is damaged."""
+
 Number = float | None
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
+
 RunState = Literal["loading", "training", "paused", "stopped", "finished", "failed"]
 
 
 class DatasetFacts(msgspec.Struct, frozen=True):
     name: str
     source: str
-    train: int
-    test: int
+    train: Count
+    test: Count
     classes: tuple[str, ...] = ()
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):
-    """The figures of one evaluation; DESIGN's section "What the numbers mean" (see `core.metrics`) defines each."""
+    """The figures of one evaluation; README's section "What the numbers mean" defines each."""
 
     loss: Number
     recon: Number
@@ -36,7 +42,7 @@ class Metrics(msgspec.Struct, frozen=True, gc=False):
     mse: Number
     accuracy: Number
     elbo_bpd: Number
-    active_units: int
+    active_units: Count
     kl_per_dim: tuple[Number, ...] = ()
 
 
@@ -51,7 +57,7 @@ class Legacy(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """`t` is in seconds since the epoch."""
 
-    t: float = msgspec.field(default_factory=time.time)
+    t: Moment = msgspec.field(default_factory=time.time)
 
 
 class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
@@ -61,14 +67,14 @@ class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
     config: dict[str, Any]
     device: str
     dataset: DatasetFacts
-    parameters: int
+    parameters: Count
     versions: dict[str, str]
     device_name: str = ""
-    threads: int = 0
+    threads: Count = 0
     precision: str = ""
-    step: int | UnsetType = UNSET
-    epochs: int = 0
-    steps_per_epoch: int = 0
+    step: Count | UnsetType = UNSET
+    epochs: Count = 0
+    steps_per_epoch: Count = 0
 
 
 class StateEvent(Event, frozen=True, kw_only=True, tag="state"):
@@ -79,9 +85,9 @@ class StateEvent(Event, frozen=True, kw_only=True, tag="state"):
 class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a long log holds a million of these
     """Means over the steps since the previous one of these. `epoch` counts from 1; `images` since the run began."""
 
-    epoch: int
-    step: int
-    images: int
+    epoch: Count
+    step: Count
+    images: Count
     loss: Number
     recon: Number
     kl: Number
@@ -93,8 +99,8 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
 class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
     """`beta` is that of both evaluations' `loss`."""
 
-    epoch: int
-    step: int
+    epoch: Count
+    step: Count
     seconds: float
     images_per_s: Number
     train: Metrics
@@ -104,13 +110,13 @@ class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
 
 
 class PreviewEvent(Event, frozen=True, kw_only=True, tag="preview"):
-    epoch: int
+    epoch: Count
     file: str
 
 
 class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint", gc=False):
-    epoch: int
-    step: int
+    epoch: Count
+    step: Count
     file: str
     best: bool
 
@@ -120,8 +126,8 @@ class ControlEvent(Event, frozen=True, kw_only=True, tag="control"):
 
     command: str
     value: Number
-    epoch: int
-    step: int
+    epoch: Count
+    step: Count
 
 
 class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
@@ -139,15 +145,18 @@ AnyEvent = (
     | CheckpointEvent | ControlEvent | WarningEvent | ErrorEvent
 )  # fmt: skip
 
+DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a line raises that is no event, or none that this version knows; the last for brackets without end."""
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 def parse_line(line: bytes) -> AnyEvent | None:
-    """The event in a line; None for a kind this version does not know, or a line that a crash tore."""
+    """The event in a line; None for a kind this version does not know, or a line that a crash tore or damaged."""
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except DAMAGED:
         return None
 
 
@@ -155,7 +164,7 @@ def parse_lines(data: bytes) -> list[AnyEvent]:
     """The events in whole lines. All at once, as long as none of them is odd: a long log opens twice as fast."""
     try:
         return _decoder.decode_lines(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except DAMAGED:
         return [event for line in data.split(b"\n") if (event := parse_line(line)) is not None]
 
 
@@ -195,7 +204,8 @@ class LogTail:
         """`offset`: where to begin, in bytes; what stands before it is not told."""
         self.path = path
         self._offset = offset
-        self._rest = b""
+        self._rest: list[bytes] = []
+        """The beginning of a line, as it was read: joined once, when its end comes."""
 
     def read(self) -> list[AnyEvent]:
         """The next events, from at most one chunk of the file, so that a caller can breathe between chunks."""
@@ -206,13 +216,18 @@ class LogTail:
         except FileNotFoundError:
             return []
         self._offset += len(data)
-        whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        whole, newline, rest = data.rpartition(b"\n")
+        if newline:
+            whole = b"".join([*self._rest, whole])
+            self._rest.clear()
+        if rest:
+            self._rest.append(rest)
         return parse_lines(whole) if newline else []
 
     @property
     def end_of_line(self) -> int:
         """The offset of what has not been told yet."""
-        return self._offset - len(self._rest)
+        return self._offset - sum(map(len, self._rest))
 
     def at_end(self) -> bool:
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
 from tui_vae.runs import events as ev
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import RunDirectory, RunError, deleted_error
 
 BLOCK = 256 << 10
 FARTHEST = 4 << 20
@@ -39,8 +40,21 @@ class RunSummary:
     started: float | None = None
 
 
+def summarize_all(directories: Iterable[RunDirectory]) -> list[RunSummary]:
+    """The newest figures of several runs; of one that has been deleted meanwhile, none."""
+    found = []
+    for directory in directories:
+        with suppress(RunError):
+            found.append(summarize(directory))
+    return found
+
+
 def summarize(directory: RunDirectory) -> RunSummary:
-    """The newest figures of a run. A run whose process died without a word is `crashed`."""
+    """The newest figures of a run. A run whose process died without a word is `crashed`.
+
+    Raises:
+        RunError: it has been deleted.
+    """
     run: ev.RunEvent | None = None
     state: ev.StateEvent | None = None
     epoch: ev.EpochEvent | None = None
@@ -60,10 +74,8 @@ def summarize(directory: RunDirectory) -> RunSummary:
         if run and state and epoch:
             break
     test = epoch.test if epoch else None
-    try:
-        age = max(0.0, time.time() - directory.events.stat().st_mtime)
-    except FileNotFoundError:
-        age = max(0.0, time.time() - directory.path.stat().st_mtime)
+    if (changed := directory.changed()) is None:
+        raise deleted_error(directory)
     return RunSummary(
         name=directory.name,
         state=state_of(directory, state),
@@ -74,7 +86,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
         kl=test.kl if test else None,
         active_units=test.active_units if test else None,
         device=run.device if run else "",
-        age=age,
+        age=max(0.0, time.time() - changed),
         elbo_bpd=test.elbo_bpd if test else None,
         dataset=run.dataset.name if run else "",
         started=started(directory),

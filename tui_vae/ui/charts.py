@@ -188,7 +188,8 @@ def _thinned(points: list[Point], view: View) -> list[Point]:
         return points[start:stop]
     width = view.axis.place(points[stop - 1][0]) - view.axis.place(points[start][0])
     apart = width / (stop - 1 - start) * view.plot_width
-    every = next(factor * 10**n for n in range(12) for factor in (1, 2, 5) if factor * 10**n * apart >= MARKER_SPACING)
+    steps = (factor * 10**n for n in range(12) for factor in (1, 2, 5))
+    every = next((step for step in steps if step * apart >= MARKER_SPACING), stop)
     kept = range(start + (every - 1 - start) % every, stop - 1, every)  # the same ones wherever the window is
     return [*(points[at] for at in kept), points[stop - 1]]
 

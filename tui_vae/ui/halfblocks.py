@@ -27,9 +27,6 @@ ASCII_SIGNS = "=- +#"
 # Index: bit 0 upper left, 1 upper right, 2 lower left, 3 lower right.
 QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 
-# What 256 colours have of grey: black, the 24 steps 8, 18 ... 238, and white.
-TERMINAL_GREYS = (0, *range(8, 239, 10), 255)
-
 
 class Run(NamedTuple):
     """Neighbouring cells of one row that share their two colours; plain text where the colours are None."""
@@ -85,6 +82,7 @@ def _gradient(*stops: tuple[float, Colour]) -> tuple[Colour, ...]:
 
 
 def _nearest_terminal_grey(level: int) -> Colour:
+    """Of what 256 colours have of grey: black, the 24 steps 8, 18 ... 238, and white."""
     step = 25 if level > 246 else min(24, (level + 7) // 10) if level > 3 else 0
     # Rich turns a grey g into step round(25 * g / 255), which misses the nearest one at the bright end.
     # So the pixel is given the grey that Rich sends to the step wanted.

@@ -56,7 +56,7 @@ def memory(size: int, width: int = 7) -> str:
 
 
 def duration(seconds: float | None, width: int = 7) -> str:
-    """`   0:34`, `  12:05`, `1:02:03`, ` 3d 04h`; a dash where it is not known."""
+    """`   0:34`, `  12:05`, `1:02:03`, `12h 03m`, ` 3d 04h`; a dash where it is not known."""
     if seconds is None or not math.isfinite(seconds):
         return UNKNOWN.rjust(width)
     whole = max(0, round(seconds))
@@ -65,6 +65,8 @@ def duration(seconds: float | None, width: int = 7) -> str:
     days, hour = divmod(hours, 24)
     if days:
         text = f"{days}d {hour:02}h" if days < 100 else f"{days}d"
+    elif hours >= 10:
+        text = f"{hours}h {minute:02}m"
     elif hours:
         text = f"{hours}:{minute:02}:{second:02}"
     else:

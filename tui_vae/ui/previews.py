@@ -76,7 +76,7 @@ def _read(path: Path, width: int = 0) -> tuple[list[bytes], dict[str, str]]:
         with Image.open(path) as file:
             sheet = file.convert("L")
             texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
-    except (OSError, SyntaxError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # whatever a damaged PNG makes Pillow say
         return [], {}
     width = (*_numbers(texts.get("width", "")), width)[0] or sheet.height
     starts = range(0, sheet.width - width + 1, width)
@@ -84,4 +84,4 @@ def _read(path: Path, width: int = 0) -> tuple[list[bytes], dict[str, str]]:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",") if part.isdecimal()]
+    return [int(part) for part in text.split(",") if part.isdecimal() and len(part) < 10]

@@ -91,8 +91,6 @@ NAMED = {column.name: column for column in COLUMNS}
 COMPARABLE = ("mse", "bits")
 """Figures whose lowest is the best of all runs, whatever they minimized."""
 
-SORTABLE = tuple(column for column in COLUMNS if column.key is not None)
-
 
 def ago(seconds: float) -> str:
     """How long ago, in one unit that says its name."""

@@ -107,6 +107,7 @@ class RunsPane(Deeds, can_focus=True):
     def on_mount(self) -> None:
         self.set_class(not glyphs().braille, "-ascii")
         self.query_one("#runs-filter").display = False
+        self.query_one(RunsTable).border_title = "runs"
         habits = habits_of(self.app)
         self.sorted_by, self.reversed = NAMED.get(habits.runs_sort, self.sorted_by), habits.runs_reversed
         self.run_worker(self._keep_up(), group="keep-up")
@@ -192,13 +193,14 @@ class RunsPane(Deeds, can_focus=True):
         table, total = self.query_one(RunsTable), len(self.library.records)
         down = self.sorted_by.down != self.reversed
         empty = "" if not total else f"no run matches {self.words}"
-        table.border_title = "runs"
         count = f"{len(self.rows)} of {total}" if self.words else f"{total} run{'s' * (total != 1)}"
         if len(self.rows) > table.room:
             at = next((at for at, record in enumerate(self.rows, 1) if record.path == self.cursor), 1)
             count = f"{at} in {count}"
         marked = f" · {len(self.marks.marked)} marked" if self.marks.marked else ""
-        table.border_subtitle = glyphs().plain(f"{count}{marked} · by {self.sorted_by.title} {arrow_of(down)}")
+        told = glyphs().plain(f"{count}{marked} · by {self.sorted_by.title} {arrow_of(down)}")
+        if table.border_subtitle != told:  # Textual draws the whole table anew even where a title stays the same
+            table.border_subtitle = told
         longest = max((len(record.name) for record in self.library.records), default=0) + 2
         table.show(Rows(self.rows, self.cursor, self.session.directory.path, self.sorted_by.name, down, longest, empty))
 

@@ -179,7 +179,7 @@ class Library:
             try:
                 runs = list_runs(self.runs_dir)
             except OSError:
-                return False  # one was deleted while they were listed: look again
+                return False  # the folder cannot be read at this moment: look again
             found = [self._look(run, deadline) for run in runs]
             records = [record for record, _ in found if record is not None]
             known = {record.path for record in records}
