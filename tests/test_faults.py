@@ -1,11 +1,13 @@
 """What goes wrong on a real machine: hang-ups, kills, full disks, damaged files. Nothing is lost."""
 
+import asyncio
 import errno
 import json
 import os
 import pty
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,19 +20,25 @@ from typing import Any
 import pytest
 import torch
 from conftest import SMALL, Trained, command, end_processes, events, finish, kill_trainer, wait_until
+from fake_run import FakeProcess
 from safetensors.torch import load_file
 from test_trainer import Script, new_run, same, train_here
 
-from tui_vae.cli import main
+from tui_vae.cli import main, train
+from tui_vae.cli.progress import LiveProgress
 from tui_vae.config import make_config
+from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.client import request
-from tui_vae.runs.directory import RunDirectory, create_run
+from tui_vae.runs.client import RequestError, request
+from tui_vae.runs.directory import RunDirectory, RunLock, create_run
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
+from tui_vae.runs.launch import start_serving, start_training
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint, save_checkpoint
+from tui_vae.trainer.server import Inbox, Server
 from tui_vae.trainer.training import Training
+from tui_vae.ui.session import RunSession
 
 STEPS = 21  # an epoch: 20 of 96 images and one of 80
 ENDLESS = ("--epochs", 1_000_000, "--schedule", "constant", "--lr", 1e-3, "--checkpoint-every", 1e6, *SMALL)
@@ -155,6 +163,92 @@ def state_of(directory: RunDirectory) -> str:
     return summarize(directory).state
 
 
+# -- From the first moment on, and where a run cannot be reached -------------------------------------------------------
+
+
+def test_a_signal_to_stop_is_heard_from_the_first_moment_of_a_run_on(own_runs: Path) -> None:
+    """Before its process has been seen to live, and while that loads; a detached run has not been announced yet."""
+    followed = command("train", "--name", "followed", "--epochs", 300, *SMALL)
+    detached = command("train", "--name", "detached", "--epochs", 300, *SMALL, "--detach")
+    started = (("followed", followed, signal.SIGTERM), ("detached", detached, signal.SIGINT))
+    for name, process, number in started:
+        wait_until(RunDirectory(own_runs / name).log.exists)
+        os.kill(process.pid, number)
+    for name, process, _ in started:
+        code, out, err = finish(process)
+        assert code == 130, err
+        assert f"continue with: tui-vae resume {name}" in err
+        assert out == "" or process is followed
+        directory = RunDirectory(own_runs / name)
+        assert directory.holder() is None
+        assert events(directory, ev.StateEvent)[-1].state == "stopped"
+        assert load_checkpoint(directory.last)[0].step == events(directory, ev.ControlEvent)[-1].step
+
+
+def test_a_signal_to_stop_waits_until_a_swept_away_socket_is_back(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A logout takes the user's runtime directory away; the trainer makes it anew, and listens again, in seconds."""
+    directory = new_run(own_runs)
+    lock, inbox = RunLock(directory, "train"), Inbox()
+    with pytest.raises(RequestError, match="lives and cannot be reached just now; try again"):
+        request(directory, protocol.Set(), protocol.Done)
+    tried = []
+    monkeypatch.setattr(train, "request", lambda *given: tried.append(given) or request(*given))
+    train.ask_to_stop(directory)
+    wait_until(lambda: len(tried) > 1, timeout=10)
+    server = Server(directory, lock, inbox)
+    server.start()
+    ticket = inbox.wait(10)
+    assert ticket is not None and ticket.request == protocol.Stop()
+    ticket.answer(protocol.Done(epoch=1, step=1, lr=1e-3, beta=1))
+    server.close()
+    lock.release()
+
+
+def test_a_run_that_nothing_else_reaches_is_stopped_by_a_signal_to_its_process(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = new_run(own_runs, **{"epochs": 1_000_000, "schedule": "constant", "checkpoint-every": 1e6})
+    start_training(directory)
+    socket = directory.socket
+    socket.unlink()
+    socket.mkdir()  # which no socket can replace
+    monkeypatch.setattr(train, "UNREACHED_LIMIT", 0.3)
+    train.ask_to_stop(directory)
+    wait_until(lambda: directory.holder() is None)
+    assert events(directory, ev.StateEvent)[-1].state == "stopped"
+    assert load_checkpoint(directory.last)[0].step > 0
+    socket.rmdir()
+
+
+def test_a_second_signal_leaves_at_once_and_the_terminal_as_it_was(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    with FakeProcess(new_run(own_runs, name="run")) as process:
+        assert train.follow(process.directory, LiveProgress(process.directory), [signal.SIGINT] * 2) == 130
+    out, err = capsys.readouterr()
+    hidden, shown = "\x1b[?25l", "\x1b[?25h"
+    assert (out.count(hidden), out.count(shown)) == (1, 1)
+    assert err == "left before run had stopped; should it go on: tui-vae stop run\n"
+
+
+def test_terminals_that_open_a_run_at_once_share_one_process_with_who_goes_on_training_it(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=1)
+    assert train_here(directory) == 0
+
+    async def all_at_once() -> list[protocol.Description]:
+        sessions = [RunSession(directory) for _ in range(3)]
+        asked = (session.ask(protocol.Describe(), protocol.Description) for session in sessions)
+        *answers, _ = await asyncio.gather(*asked, RunSession(directory).train(1_000_000))
+        return answers
+
+    assert {answer.state for answer in asyncio.run(all_at_once())} <= {"serving", "training"}
+    wait_until(lambda: events(directory, ev.RunEvent)[-1].epochs == 1_000_001)
+    assert directory.is_training()
+
+
 # -- Files that are cut, flipped, or cannot be written -----------------------------------------------------------------
 
 
@@ -258,8 +352,35 @@ def test_resuming_from_a_damaged_checkpoint_fails_aloud(own_runs: Path) -> None:
     assert (code, out) == (1, "")
     (line,) = err.splitlines()
     assert line.startswith("tui-vae: ")
-    assert str(directory.last) in line
+    assert str(directory.last) in line and "--config" in line and "--checkpoint" not in line
     assert state_of(directory) == "failed"
+
+
+def test_whoever_still_has_a_deleted_run_on_screen_is_told_so(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=1, name="run")
+    assert train_here(directory) == 0
+    session = RunSession(directory)
+    shutil.rmtree(directory.path)
+    for asking in (session.train(1), session.ask(protocol.Describe(), protocol.Description)):
+        with pytest.raises(UserError, match="run 'run' has been deleted"):
+            asyncio.run(asking)
+    assert not directory.path.exists()
+
+
+def test_a_run_that_has_only_its_best_weights_keeps_them(own_runs: Path) -> None:
+    """Whether nobody looks at it, or a process serves it: to train it anew would overwrite them."""
+    directory = new_run(own_runs, epochs=1, name="run")
+    assert train_here(directory) == 0
+    directory.last.unlink()
+    best, log = directory.best.read_bytes(), directory.events.read_bytes()
+    for serving in (False, True):
+        if serving:
+            start_serving(directory)
+        code, out, err = finish(command("resume", "run", "--epochs", 1))
+        assert (code, out) == (1, "") and "only its best weights" in err
+    request(directory, protocol.Describe(), protocol.Description, timeout=60)  # it still serves
+    assert (directory.best.read_bytes(), directory.events.read_bytes()) == (best, log)
+    kill_trainer(directory)
 
 
 def no_space(*_: object) -> None:
@@ -284,11 +405,12 @@ def test_on_a_full_disk_the_old_checkpoint_stays_whole_and_training_goes_on(
                 monkeypatch.undo()
             return super().pending()
 
-    inbox = FullLater({1: [protocol.Checkpoint()], 4: [protocol.Checkpoint()], 7: [protocol.Pause(), protocol.Stop()]})
+    refused = {4: [protocol.Checkpoint(), protocol.Resume(epochs=1)], 7: [protocol.Pause(), protocol.Stop()]}
+    inbox = FullLater({1: [protocol.Checkpoint()], **refused})
     assert train_here(directory, inbox) == 0
     assert inbox.replies[0].step == 1
     assert all("No space left on device" in reply.message for reply in inbox.replies[1:])
-    assert len(inbox.replies) == 4
+    assert len(inbox.replies) == 5
     assert whole[0] == whole[1]
     assert not list(directory.path.glob(".*"))
     assert load_checkpoint(directory.last)[0].step == 9

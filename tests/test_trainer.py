@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,13 +26,15 @@ from tui_vae.config import make_config
 from tui_vae.core import datasets
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.client import RequestError, request
+from tui_vae.runs.client import Caller, RequestError, request
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock, create_run
 from tui_vae.runs.history import read_history
 from tui_vae.runs.launch import start_training
+from tui_vae.runs.manage import rename_run
 from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.process import RunProcess
-from tui_vae.trainer.server import Inbox, Ticket
+from tui_vae.trainer.server import Inbox, Server, Ticket
 
 # -- In this process: disturbed at every moment there is ---------------------------------------------------------------
 
@@ -171,6 +174,26 @@ def test_a_disturbance_at_any_moment_leaves_the_weights_bit_for_bit(
     assert steps == (set() if how == "kill" else set(range(1, 2 * STEPS + 1)))
 
 
+def test_epochs_added_to_a_living_run_outlive_its_process(own_runs: Path) -> None:
+    directory = new_run(own_runs)
+    inbox = Script({2: [protocol.Resume(epochs=3)]}, kill_at=3)
+    with pytest.raises(Killed):
+        train_here(directory, inbox)
+    assert isinstance(inbox.replies[0], protocol.Done)
+    assert train_here(directory) == 0
+    assert [event.epoch for event in read_history(directory.events).epochs] == [1, 2, 3, 4, 5]
+
+
+def test_a_renamed_run_goes_on_under_its_new_name(own_runs: Path) -> None:
+    directory = new_run(own_runs, name="old")
+    assert train_here(directory, Script({2: [protocol.Stop()]})) == 0
+    renamed = rename_run(directory, "new")
+    assert train_here(renamed) == 0
+    assert [(event.name, event.config["name"]) for event in events(renamed, ev.RunEvent)] == [
+        ("old", "old"), ("new", "new")]  # fmt: skip
+    assert load_checkpoint(renamed.last)[0].config["name"] == "new"
+
+
 # -- Learning rate and β, step by step ---------------------------------------------------------------------------------
 
 ASK = [protocol.Set()]  # changes nothing, and is answered with the values in force
@@ -221,6 +244,15 @@ def test_a_change_takes_effect_at_once_and_the_schedule_goes_on_from_there_scale
     assert controls == [("set lr", 3e-4, 3), ("set beta", 2, change)]
 
 
+def test_a_change_of_beta_during_its_warm_up_says_what_it_will_rise_to(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=4, **{"kl-warmup": 3})
+    inbox = Script({6: [protocol.Set(beta=2)], 15: [protocol.Set(lr=1e-3)]})
+    assert train_here(directory, inbox) == 0
+    early, late = inbox.replies
+    assert early.beta == pytest.approx(2) and early.rising_to > 3
+    assert (late.beta, late.rising_to) == (early.rising_to, None)
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "constant"])
 def test_a_change_in_the_very_last_moment_does_no_harm(own_runs: Path, schedule: str) -> None:
     """The schedule has come to its end, cosine's at 0; the change is for the epochs that may follow."""
@@ -248,10 +280,25 @@ def test_whoever_looks_at_a_run_that_diverges_is_refused_and_it_ends_as_it_would
     inbox = Script(dict.fromkeys(range(1, 100), LOOK_INSIDE))
     assert train_here(alone) == train_here(watched, inbox) == 1
     assert figures(alone) == figures(watched)
-    assert read_history(watched.events).epochs[-1].test.loss is None
+    ruined = read_history(watched.events).epochs[-1].test
+    assert ruined.loss is ruined.mse is ruined.accuracy is None
     assert any(isinstance(reply, protocol.Failure) for reply in inbox.replies)
     assert [event.message for event in events(watched, ev.ErrorEvent)] == [
         event.message for event in events(alone, ev.ErrorEvent)]  # fmt: skip
+
+
+def test_a_device_without_memory_ends_the_run_with_a_sentence(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has …")
+
+    directory = new_run(own_runs)
+    monkeypatch.setattr(Learner, "step", full)
+    assert train_here(directory) == 1
+    (error,) = events(directory, ev.ErrorEvent)
+    assert error.message == "the device has no memory left for this run"
+    assert f"tui-vae resume {directory.name}" in error.hint
 
 
 def test_best_is_the_epoch_with_the_lowest_test_loss(own_runs: Path) -> None:
@@ -264,6 +311,30 @@ def test_best_is_the_epoch_with_the_lowest_test_loss(own_runs: Path) -> None:
     progress, weights = load_checkpoint(directory.best)
     assert (progress.evaluated, progress.step) == (2, 2 * STEPS)
     assert same(weights, {k: v for k, v in load_file(short.last).items() if k.startswith("model.")})
+
+
+# -- Where nothing is trained ------------------------------------------------------------------------------------------
+
+
+def test_who_only_serves_stays_until_its_last_client_has_gone(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = new_run(own_runs, epochs=1)
+    assert train_here(directory) == 0
+    monkeypatch.setattr("tui_vae.trainer.process.IDLE_LIMIT", 0.1)
+    lock, inbox, caller = RunLock(directory, "serve"), Inbox(), Caller(directory)
+    server = Server(directory, lock, inbox)
+    server.start()
+    with connected(directory):
+        serve = RunProcess(directory, lock, inbox).run
+        serving = threading.Thread(target=serve, args=(True, 0), daemon=True)
+        serving.start()
+        assert caller.ask(protocol.Describe(), protocol.Description).state == "serving"
+    time.sleep(1.5)  # it looks every second whether anybody is still there
+    assert serving.is_alive()
+    caller.close()
+    serving.join(20)
+    assert not serving.is_alive()
+    server.close()
+    lock.release()
 
 
 # -- In a process of its own, through its socket -----------------------------------------------------------------------
@@ -386,8 +457,11 @@ def connected(directory: RunDirectory) -> socket.socket:
 
 
 def test_strange_clients_do_not_disturb_training(running: RunDirectory) -> None:
-    garbage, huge, silent, greedy, torn = (connected(running) for _ in range(5))
+    garbage, deep, latin, huge, silent, greedy, torn = (connected(running) for _ in range(7))
     garbage.sendall(struct.pack(">I", 12) + b"\x93garbage!!!!!")
+    nested = b"\x82\xa1x" + b"\x91" * 100_000 + b"\xc0\xa4type\xa3Set"
+    deep.sendall(struct.pack(">I", len(nested)) + nested)
+    latin.sendall(struct.pack(">I", 8) + b"\x81\xa4type\xa1\xe9")
     huge.sendall(struct.pack(">I", 0xFFFFFFFF) + b"x" * 1000)
     for _ in range(3):  # 10 MB of answers that nobody reads
         greedy.sendall(protocol.frame(protocol.Sample(count=protocol.MAX_IMAGES)))
@@ -395,12 +469,12 @@ def test_strange_clients_do_not_disturb_training(running: RunDirectory) -> None:
     torn.close()
     before = step_of(running)
     wait_until(lambda: step_of(running) > before + 30, timeout=20)
-    reply = garbage.recv(1 << 16)
-    failure = protocol.decode_reply(reply[4:])
-    assert isinstance(failure, protocol.Failure)
-    assert "not understood" in failure.message
+    for client in (garbage, deep, latin):
+        failure = protocol.decode_reply(client.recv(1 << 16)[4:])
+        assert isinstance(failure, protocol.Failure)
+        assert "not understood" in failure.message
     assert huge.recv(10) == b""  # hung up on
-    for client in (garbage, huge, silent, greedy):
+    for client in (garbage, deep, latin, huge, silent, greedy):
         client.close()
     assert promptly(running, protocol.Set()).step > before
 

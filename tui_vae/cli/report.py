@@ -79,6 +79,19 @@ class JsonLines:
         pass
 
 
+class Silence:
+    """Nothing, where only the end is told."""
+
+    def begun(self) -> None:
+        pass
+
+    def told(self, event: ev.AnyEvent, history: History) -> None:
+        pass
+
+    def ended(self, history: History) -> None:
+        pass
+
+
 class PlainLines:
     """A line for each thing worth telling; no control characters."""
 

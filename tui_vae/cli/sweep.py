@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from tui_vae import config
+from tui_vae.cli import INTERRUPTED
 from tui_vae.cli.compare import as_json, print_comparison
 from tui_vae.cli.report import warning_line
-from tui_vae.cli.train import INTERRUPTED, POLL, ask_to_stop, asked_to_stop, last_error
+from tui_vae.cli.train import POLL, ask_to_stop, asked_to_stop, last_error
 from tui_vae.config import RunConfig, outside, text_of
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import contestant, differences
-from tui_vae.runs.directory import RunDirectory, create_run, runs_directory
+from tui_vae.runs.directory import RunDirectory, create_run, failed_early, runs_directory
 from tui_vae.runs.hardware import cuda_devices
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, start_training
@@ -166,7 +167,8 @@ class Runner:
                         job.told_to_stop = True
                         ask_to_stop(job.directory)
                 if len(asked) > 1 and self._going:
-                    self._print(f"these go on: {', '.join(job.directory.name for job in self._going)}")
+                    names = ", ".join(job.directory.name for job in self._going)
+                    self._print(f"left before these had stopped: {names}")
                     return INTERRUPTED
                 time.sleep(POLL)
             if asked:
@@ -214,8 +216,8 @@ class Runner:
             return FINISHED
         if state in ("loading", "training"):
             return "is being trained already"
-        if state == "failed" and not directory.last.exists() and not directory.best.exists() and not history.epochs:
-            create_run(self._runs_dir, directory.read_config())  # nothing of it is worth keeping
+        if failed_early(directory):
+            create_run(self._runs_dir, directory.read_config())
             start_training(directory)
             return ANEW
         continue_training(directory)

@@ -6,49 +6,56 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from tui_vae import config
+from tui_vae.cli import INTERRUPTED, complain
 from tui_vae.cli.parser import given_options
-from tui_vae.cli.report import JsonLines, PlainLines, Reporter
+from tui_vae.cli.report import JsonLines, PlainLines, Reporter, Silence
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.client import NoProcess, request
+from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
 from tui_vae.runs.directory import RunDirectory, create_run, runs_directory
 from tui_vae.runs.history import History
-from tui_vae.runs.launch import StartError, start_training
+from tui_vae.runs.launch import StartError, start_training, terminate
 
-INTERRUPTED = 130
 POLL = 0.1
-LOADING_LIMIT = 60.0
+DETACH_LIMIT = 60.0
+UNREACHED_LIMIT = 5.0
+"""Seconds: a trainer whose socket has been swept away listens again within two."""
 
 
 def train(options: argparse.Namespace) -> int:
-    """Start a new run; follow it until it ends."""
+    """Start a new run; follow it until it ends. From the moment it is made, Ctrl-C and SIGTERM stop it."""
     given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
     wanted = config.make_config(given)
-    directory, _ = create_run(runs_directory(options.runs_dir), wanted)
-    start_training(directory)
-    if options.detach:
-        _wait_until_loaded(directory)
+    with asked_to_stop() as asked:
+        directory, _ = create_run(runs_directory(options.runs_dir), wanted)
+        start_training(directory)
+        if not options.detach:
+            return follow(directory, reporter(directory, options.json), asked)
+        _wait_until_loaded(directory, asked)
+        if asked:
+            return follow(directory, Silence(), asked)
         print(directory.name)
         return 0
-    return follow(directory, reporter(directory, options.json))
 
 
-def _wait_until_loaded(directory: RunDirectory) -> None:
+def _wait_until_loaded(directory: RunDirectory, asked: Sequence[int]) -> None:
     """Wait until a run trains, so that what keeps it from training is said here; a long download is not waited for.
+
+    Nor is anything once somebody has asked to stop.
 
     Raises:
         UserError: it failed.
     """
     tail, history = ev.LogTail(directory.events), History()
-    deadline = time.monotonic() + LOADING_LIMIT
+    deadline = time.monotonic() + DETACH_LIMIT
     alive = True
-    while alive and history.run is None and time.monotonic() < deadline:
+    while alive and not asked and history.run is None and time.monotonic() < deadline:
         time.sleep(POLL)
         alive = directory.is_training()
         history.extend(tail.read_all())
@@ -66,29 +73,30 @@ def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
     return PlainLines(directory)
 
 
-def follow(directory: RunDirectory, report: Reporter) -> int:
+def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> int:
     """Follow a run until it has ended and return the exit code.
 
-    Ctrl-C and SIGTERM stop the run after a checkpoint; a second one leaves it to itself. A hang-up leaves it training.
+    The first signal in `asked` stops it after a checkpoint; a second one leaves it to itself, as a hang-up does.
     """
     tail, history = ev.LogTail(directory.events), History()
-    with asked_to_stop() as asked:
-        sent = 0
-        report.begun()
-        while True:
-            alive = directory.is_training()
-            for event in tail.read_all():
-                history.apply(event)
-                report.told(event, history)
-            if not alive:
-                break
-            if asked and not sent:
-                sent = 1
-                ask_to_stop(directory)
-            if len(asked) > 1:
-                print(f"{directory.name} goes on; stop it with: tui-vae stop {directory.name}", file=sys.stderr)
-                return INTERRUPTED
-            time.sleep(POLL)
+    sent = False
+    report.begun()
+    while True:
+        alive = directory.is_training()
+        for event in tail.read_all():
+            history.apply(event)
+            report.told(event, history)
+        if not alive:
+            break
+        if asked and not sent:
+            sent = True
+            ask_to_stop(directory)
+        if len(asked) > 1:
+            report.ended(history)
+            print(f"left before {directory.name} had stopped; should it go on: tui-vae stop {directory.name}",
+                  file=sys.stderr)  # fmt: skip
+            return INTERRUPTED
+        time.sleep(POLL)
     report.ended(history)
     state = history.state.state if history.state else "failed"
     if state == "failed":
@@ -115,13 +123,30 @@ def ask_to_stop(directory: RunDirectory) -> None:
 
     def ask() -> None:
         try:
-            request(directory, protocol.Stop(), protocol.Done, timeout=120)
-        except NoProcess:
-            pass  # it has just ended by itself
+            _stop(directory)
         except UserError as error:
-            print(f"tui-vae: {error}", file=sys.stderr)
+            complain(error)
 
     threading.Thread(target=ask, daemon=True).start()
+
+
+def _stop(directory: RunDirectory) -> None:
+    """Stop a run, by a signal to its process where nothing else reaches that.
+
+    Raises:
+        RequestError: it refuses, or nothing at all reaches it.
+    """
+    deadline = time.monotonic() + UNREACHED_LIMIT
+    while directory.is_training():  # else it has just ended by itself
+        try:
+            request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
+            return
+        except NoProcess:
+            if time.monotonic() > deadline:
+                if terminate(directory):
+                    return
+                raise
+        time.sleep(POLL)
 
 
 @contextmanager

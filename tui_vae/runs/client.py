@@ -14,6 +14,9 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 
+LOADING_LIMIT = 120.0
+"""Seconds for an answer that may have to wait until PyTorch, the data and the weights are loaded."""
+
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
@@ -22,7 +25,7 @@ class RequestError(UserError):
 
 
 class NoProcess(RequestError):
-    """No process lives in this run."""
+    """Nobody listens: no process lives in this run, or its socket has been swept away and is not back yet."""
 
 
 def request(
@@ -48,17 +51,23 @@ class Caller:
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
         self._idle: deque[socket.socket] = deque()
+        self._closed = False
 
     def ask(self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0) -> ReplyType:
         """As `request`."""
         with _explaining(self._directory, timeout):
             with suppress(IndexError, EOFError, ConnectionError):
                 return self._ask(self._idle.popleft(), message, expected, timeout)
-            self.close()  # what is left is of the same process
+            self._hang_up()  # what is left is of the same process
             connection = _connect(self._directory, timeout)
             return self._ask(connection, message, expected, timeout)
 
     def close(self) -> None:
+        """Keep no connection from here on: a process that only serves stays as long as somebody is connected."""
+        self._closed = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         with suppress(IndexError):
             while True:
                 self._idle.popleft().close()
@@ -73,6 +82,8 @@ class Caller:
             connection.close()
             raise
         self._idle.append(connection)
+        if self._closed:
+            self._hang_up()
         return _checked(self._directory, body, expected)
 
 
@@ -83,13 +94,21 @@ def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, ConnectionRefusedError):
-        raise NoProcess(f"run {name!r} has no living process", f"continue it with: tui-vae resume {name}") from None
+        raise _nobody_listens(directory) from None
     except TimeoutError:
         raise RequestError(f"run {name!r} did not answer within {timeout:g} s", f"see {directory.log}") from None
     except (OSError, EOFError):
         raise NoProcess(f"the process of run {name!r} ended before it answered", f"see {directory.log}") from None
     except (msgspec.DecodeError, ValueError):
         raise RequestError(f"run {name!r} answered something unknown", "is it of another version of tui-vae?") from None
+
+
+def _nobody_listens(directory: RunDirectory) -> NoProcess:
+    name, holder = directory.name, directory.holder()
+    if holder is None:
+        return NoProcess(f"run {name!r} has no living process", f"continue it with: tui-vae resume {name}")
+    end = f", or end it, after a checkpoint if it trains, with: kill {holder.pid}" if holder.pid else ""
+    return NoProcess(f"run {name!r} lives and cannot be reached just now", f"try again in some seconds{end}")
 
 
 def _connect(directory: RunDirectory, timeout: float) -> socket.socket:

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tui_vae.errors import UserError
 from tui_vae.runs.client import request
-from tui_vae.runs.directory import RunDirectory, RunError, finished_error
+from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, deleted_error, finished_error
 from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.summary import summarize
@@ -23,6 +24,10 @@ class StartError(UserError):
     """The process ended before it was ready."""
 
 
+class Forestalled(StartError):
+    """Another process has taken the run's lock meanwhile, such as one started from another terminal."""
+
+
 def start_training(
     directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False
 ) -> subprocess.Popen[bytes]:
@@ -33,36 +38,38 @@ def start_training(
     Raises:
         RunError: a process already trains it, or what resuming needs is not there.
         StartError: the process ended at once; the message is its own.
+        Forestalled: another one was quicker.
     """
     if directory.is_training():
         raise RunError(f"run {directory.name!r} is already being trained", f"watch it: tui-vae attach {directory.name}")
-    if directory.best.exists() and not directory.last.exists():
-        raise RunError(
-            f"run {directory.name!r} has only its best weights, not the optimizer's state that resuming needs",
-            f"train a new one like it: tui-vae train --config {directory.config} --name NAME",
-        )
+    check_resumable(directory)
     options = ["--epochs", str(more_epochs)] if more_epochs else []
     return _start(directory, [*options, "--leave-core"] if leave_core else options)
 
 
 def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
-    """Start a process that loads the run's weights and answers requests; None if one lives already.
+    """Start a process that loads the run's weights and answers requests; None if one lives already, or was quicker.
 
     Raises:
-        RunError: the run has no checkpoint.
+        RunError: the run has no checkpoint, or has been deleted.
         StartError: the process ended at once.
     """
     if directory.holder() is not None:
         return None
+    if not directory.path.exists():
+        raise deleted_error(directory)
     if not directory.last.exists() and not directory.best.exists():
         raise RunError(f"run {directory.name!r} has no checkpoint yet", f"train it: tui-vae resume {directory.name}")
-    return _start(directory, ["--serve"])
+    try:
+        return _start(directory, ["--serve"])
+    except Forestalled:
+        return None
 
 
-def continue_training(directory: RunDirectory, more_epochs: int = 0) -> None:
+def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> None:
     """Let a paused, stopped, finished or crashed run go on.
 
-    `more_epochs` are added to those planned; a finished run needs some.
+    `more_epochs` are added to those planned; a finished run needs some. `leave_core`: as for `start_training`.
 
     Raises:
         RequestError, RunError, StartError: it cannot; the message says why.
@@ -71,9 +78,27 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0) -> None:
         newest = summarize(directory)
         if newest.state == "finished" and not more_epochs:
             raise finished_error(directory)
-        start_training(directory, more_epochs)
-    else:
-        request(directory, Resume(epochs=more_epochs), Done)
+        try:
+            start_training(directory, more_epochs, leave_core)
+            return
+        except Forestalled:
+            if directory.is_training():
+                raise
+    request(directory, Resume(epochs=more_epochs), Done)  # one that only serves goes on training as well
+
+
+def terminate(directory: RunDirectory) -> bool:
+    """SIGTERM, which stops a run after a checkpoint, to its process; whether that is there, on this machine."""
+    import psutil
+
+    holder = directory.holder()
+    with suppress(psutil.Error):
+        if holder is not None and holder.pid:
+            process = psutil.Process(holder.pid)
+            if "tui_vae.trainer" in process.cmdline():  # over NFS, a number of another machine's may be anybody's here
+                process.terminate()
+                return True
+    return False
 
 
 def trainer_environment() -> dict[str, str]:
@@ -103,6 +128,8 @@ def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[byte
         if process.poll() is not None:
             if process.returncode == 0:
                 return process  # it was quicker than this look at it
+            if holder is not None and holder.pid != process.pid:
+                raise Forestalled(f"run {directory.name!r} already has a living process")
             told = LogTail(directory.events, log_before).read_all()
             errors = [event for event in told if isinstance(event, ErrorEvent)]
             if errors:

@@ -94,12 +94,16 @@ class Failure(Reply, frozen=True, kw_only=True):
 
 
 class Done(Reply, frozen=True, kw_only=True):
-    """A control took effect, at this step, with these values in force."""
+    """A control took effect, at this step, with these values in force.
+
+    `rising_to`: the β that a warm-up still leads to.
+    """
 
     epoch: int
     step: int
     lr: float
     beta: float
+    rising_to: float | None = None
 
 
 class Description(Reply, frozen=True, kw_only=True):

@@ -26,16 +26,16 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
     options = parser.parse_args()
-    directory = RunDirectory(options.directory)
+    directory, inbox = RunDirectory(options.directory), Inbox()
+    # Before it can be seen, so that whoever sees it may signal.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: inbox.put(Ticket(Stop(), lambda reply: None)))
     try:
         lock = RunLock(directory, "serve" if options.serve else "train")
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    inbox = Inbox()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: inbox.put(Ticket(Stop(), lambda reply: None)))
     os.nice(YIELDING)  # the app comes first
     server = Server(directory, lock, inbox)
     server.start()

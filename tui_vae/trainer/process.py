@@ -8,7 +8,7 @@ import traceback
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock, finished_error
+from tui_vae.runs.directory import RunDirectory, RunError, RunLock, check_resumable, finished_error
 from tui_vae.trainer.server import Inbox
 
 IDLE_LIMIT = 300.0
@@ -41,8 +41,14 @@ class RunProcess:
             return self._fail(log, error)
         except Exception as error:
             traceback.print_exc()
-            kind = type(error).__name__
-            return self._fail(log, UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}"))
+            return self._fail(log, self._explained(error))
+
+    def _explained(self, error: Exception) -> UserError:
+        kind = type(error).__name__
+        if kind == "OutOfMemoryError":  # PyTorch's own, of which this module knows nothing
+            hint = f"free some of it, then go on with: tui-vae resume {self._directory.name}"
+            return UserError("the device has no memory left for this run", hint)
+        return UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}")
 
     def _train(self, log: ev.EventLog, more_epochs: int) -> ev.RunState:
         def loading(what: str) -> None:
@@ -54,7 +60,7 @@ class RunProcess:
         return start_training(self._directory, log, self._inbox, more_epochs, loading, self._leave_core).run()
 
     def _serve(self) -> protocol.Resume | None:
-        """Answer from the newest checkpoint until somebody wants to go on training, or nobody has come for long (None).
+        """Answer from the newest checkpoint until somebody wants to go on training, or has been gone for long (None).
 
         Raises:
             UserError: there is nothing whole to serve.
@@ -63,26 +69,33 @@ class RunProcess:
         from tui_vae.trainer.workbench import open_run
 
         bench, progress = open_run(self._directory, progress=print)
-        name = self._directory.name
         finished = progress.evaluated >= progress.planned_epochs
         epoch = min(progress.evaluated + 1, progress.planned_epochs)
+        here = protocol.Done(epoch=epoch, step=progress.step, lr=bench.config.lr, beta=progress.beta)
         inference = Inference(bench, where=lambda: (epoch, progress.step), state=lambda: "serving")
-        while time.monotonic() - self._inbox.last_use < IDLE_LIMIT:
+        while self._inbox.deserted_for() < IDLE_LIMIT:
             ticket = self._inbox.wait(0.0 if inference.busy else 1.0)
             inference.advance()
             if ticket is None:
                 continue
-            match ticket.request:
-                case protocol.Resume(epochs=0) if finished:
-                    ticket.refuse(finished_error(self._directory))
-                case protocol.Resume() | protocol.Stop() as last:
-                    lr, beta = bench.config.lr, progress.beta
-                    ticket.answer(protocol.Done(epoch=epoch, step=progress.step, lr=lr, beta=beta))
-                    return last if isinstance(last, protocol.Resume) else None
-                case protocol.Pause() | protocol.Checkpoint() | protocol.Set():
-                    ticket.refuse(RunError(f"run {name!r} is not training", f"continue it with: tui-vae resume {name}"))
-                case _:
-                    inference.take(ticket)
+            try:
+                match ticket.request:
+                    case protocol.Resume(epochs=more) as wanted:
+                        if finished and not more:
+                            raise finished_error(self._directory)
+                        check_resumable(self._directory)
+                        ticket.answer(here)
+                        return wanted
+                    case protocol.Stop():
+                        ticket.answer(here)
+                        return None
+                    case protocol.Pause() | protocol.Checkpoint() | protocol.Set():
+                        hint = f"continue it with: tui-vae resume {self._directory.name}"
+                        raise RunError(f"run {self._directory.name!r} is not training", hint)
+                    case _:
+                        inference.take(ticket)
+            except UserError as error:
+                ticket.refuse(error)
         return None
 
     def _fail(self, log: ev.EventLog, error: UserError) -> int:

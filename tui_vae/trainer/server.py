@@ -42,14 +42,28 @@ class Ticket:
 
 
 class Inbox:
-    """Requests in the order in which they came. `last_use` tells when somebody was last here (monotonic seconds)."""
+    """Requests in the order in which they came, and whether those are still here who may send more."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
-        self.last_use = time.monotonic()
+        self._clients = 0
+        self._last_left = time.monotonic()
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[None]:
+        """Somebody is connected. Called on one thread only, the server's."""
+        self._clients += 1
+        try:
+            yield
+        finally:
+            self._last_left = time.monotonic()
+            self._clients -= 1
+
+    def deserted_for(self) -> float:
+        """Seconds since the last client has gone, or since the start; 0 while one is connected."""
+        return 0.0 if self._clients else time.monotonic() - self._last_left
 
     def put(self, ticket: Ticket) -> None:
-        self.last_use = time.monotonic()
         self._queue.put(ticket)
 
     def pending(self) -> Iterator[Ticket]:
@@ -138,13 +152,14 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         try:
-            while True:
-                length = protocol.frame_length(await reader.readexactly(protocol.HEADER_LENGTH))
-                body = await reader.readexactly(length)
-                self._connections.add(task)
-                writer.write(protocol.frame(await self._ask(body)))
-                await asyncio.wait_for(writer.drain(), SLOW_CLIENT)
-                self._connections.discard(task)
+            with self._inbox.client():
+                while True:
+                    length = protocol.frame_length(await reader.readexactly(protocol.HEADER_LENGTH))
+                    body = await reader.readexactly(length)
+                    self._connections.add(task)
+                    writer.write(protocol.frame(await self._ask(body)))
+                    await asyncio.wait_for(writer.drain(), SLOW_CLIENT)
+                    self._connections.discard(task)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError):
             pass  # it left, or speaks something else
         except asyncio.CancelledError:
@@ -156,7 +171,7 @@ class Server:
     async def _ask(self, body: bytes) -> protocol.AnyReply:
         try:
             request = protocol.decode_request(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return protocol.Failure(message=f"the request was not understood: {error}")
         answer: asyncio.Future[protocol.AnyReply] = self._loop.create_future()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tui_vae.config import make_config
 from tui_vae.core.datasets import grey_levels
 from tui_vae.runs import events as ev
-from tui_vae.runs.directory import RunDirectory, RunError, finished_error
+from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint
 from tui_vae.trainer.learner import Learner
@@ -35,11 +36,16 @@ def start_training(
     tensors = None
     if directory.last.exists():
         loading("reading the checkpoint")
-        progress, tensors = load_checkpoint(directory.last)
+        try:
+            progress, tensors = load_checkpoint(directory.last)
+        except CheckpointError as error:
+            raise CheckpointError(error.message, train_another(directory)) from None
         config = available_device(make_config(progress.config), warn)
     else:
         config = settle(directory.read_config(), leave_core)
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
+    config = replace(config, name=directory.name)  # it may have been renamed
+    progress.config["name"] = directory.name
     if more_epochs:
         progress.segments.append(more_epochs)
     if progress.evaluated >= progress.planned_epochs:

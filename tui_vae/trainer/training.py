@@ -275,9 +275,7 @@ class Training:
                         self._enter("paused")
                 case protocol.Resume(epochs=more):
                     if more:
-                        self._progress.segments.append(more)
-                        kernels = self._learner.kernels
-                        self._log.write(run_event(self._directory, self._bench, self._progress, kernels))
+                        self._plan(more)
                     if self._state == "paused":
                         self._note("resume")
                         self._enter("training")
@@ -302,6 +300,17 @@ class Training:
         except UserError as error:
             ticket.refuse(error)
 
+    def _plan(self, more: int) -> None:
+        """So many epochs more than planned, in the checkpoint too: whoever was told so finds it so after a crash."""
+        segments = self._progress.segments
+        segments.append(more)
+        try:
+            self._checkpoint()
+        except UserError:
+            segments.pop()
+            raise
+        self._log.write(run_event(self._directory, self._bench, self._progress, self._learner.kernels))
+
     def _set(self, change: protocol.Set) -> None:
         if change.lr is not None:
             if self.lr > 0:  # a cosine ends at 0, where there is nothing left to scale
@@ -321,4 +330,6 @@ class Training:
         self._log.write(ev.ControlEvent(command=command, value=value, epoch=self.epoch, step=self._progress.step))
 
     def _done(self) -> protocol.Done:
-        return protocol.Done(epoch=self.epoch, step=self._progress.step, lr=self.lr, beta=self.beta)
+        step = self._progress.step
+        rising_to = self._progress.beta if self._bench.warmth(step) < 1 else None
+        return protocol.Done(epoch=self.epoch, step=step, lr=self.lr, beta=self.beta, rising_to=rising_to)

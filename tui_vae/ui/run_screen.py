@@ -109,13 +109,13 @@ class RunScreen(Screen[None]):
         Binding("space", "pause", "pause", id="run.pause", tooltip="Pause training, or go on"),
         Binding("s", "save", "save", id="run.save", tooltip="Save a checkpoint now"),
         Binding("+,=", "scale_lr(1)", "lr up", id="run.lr-up", group=LR,
-                tooltip=f"Raise the learning rate by a factor of {steering.FACTOR}"),
+                tooltip=f"Raise the learning rate (lr) by a factor of {steering.FACTOR}"),
         Binding("-", "scale_lr(-1)", "lr down", id="run.lr-down", group=LR,
-                tooltip=f"Lower the learning rate by a factor of {steering.FACTOR}"),
+                tooltip=f"Lower the learning rate (lr) by a factor of {steering.FACTOR}"),
         Binding("[", "scale_beta(-1)", "β down", id="run.beta-down", group=BETA,
-                tooltip=f"Lower β, the weight of the KL term, by a factor of {steering.FACTOR}"),
+                tooltip=f"Lower β (beta), the weight of the KL term, by a factor of {steering.FACTOR}"),
         Binding("]", "scale_beta(1)", "β up", id="run.beta-up", group=BETA,
-                tooltip=f"Raise β, the weight of the KL term, by a factor of {steering.FACTOR}"),
+                tooltip=f"Raise β (beta), the weight of the KL term, by a factor of {steering.FACTOR}"),
         Binding("x", "stop", "stop", id="run.stop", tooltip="Stop the run, after a checkpoint or at once (asks)"),
         Binding("r", "go_on", "resume", id="run.resume", tooltip="Continue a paused, stopped, crashed or finished run"),
         Binding("e", "export", "export", id="run.export", tooltip="Write figures, images or the decoder to a file"),
@@ -152,6 +152,9 @@ class RunScreen(Screen[None]):
         self._theme = self.app.theme
         self.app.theme_changed_signal.subscribe(self, self._theme_changed)
         self.run_worker(self.session.follow(self._changed), name="follow")
+
+    def on_unmount(self) -> None:
+        self.session.close()
 
     def on_screen_resume(self) -> None:
         self._theme_changed()  # perhaps, in a screen above this one

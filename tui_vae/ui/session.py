@@ -203,14 +203,14 @@ class RunSession:
         """
         self._starting = True
         try:
-            await self.look_for_process()
-            if self.holder is None:
-                await asyncio.to_thread(launch.start_training, self.directory, more_epochs, True)
-            else:
-                await self.request(protocol.Resume(epochs=more_epochs), protocol.Done)
+            await asyncio.to_thread(launch.continue_training, self.directory, more_epochs, True)
             await self.look_for_process()
         finally:
             self._starting = False
+
+    def close(self) -> None:
+        """Nobody looks at it any more."""
+        self._caller.close()
 
     def last_words(self, lines: int = 4) -> str:
         """The end of the trainer's output: what is known of a crash."""
