@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest import mock
 
+from textual.app import App
 from textual.pilot import Pilot
 
 
@@ -24,10 +25,21 @@ def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     return run
 
 
-async def until(pilot: Pilot[Any], reached: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for something to come true on screen."""
+async def until(pilot: Pilot[Any] | None, reached: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something to come true on screen, or without one where there is no pilot."""
     for _ in range(int(seconds / 0.02)):
-        await pilot.pause(0.02)
+        await (pilot.pause(0.02) if pilot else asyncio.sleep(0.02))
         if reached():
             return
     raise AssertionError("it never came true")
+
+
+def screen(app: App[Any]) -> str:
+    """The screen's text."""
+    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+
+
+async def seen(app: App[Any], pilot: Pilot[Any], text: str) -> str:
+    """The screen's text, once this stands on it."""
+    await until(pilot, lambda: text in screen(app))
+    return screen(app)

@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 from fake_run import FakeProcess, make_run
-from piloting import in_event_loop, until
+from piloting import in_event_loop, seen, until
 from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Input, Label, OptionList, Static
@@ -21,7 +21,7 @@ from textual.widgets import Input, Label, OptionList, Static
 from tui_vae.config import RunConfig, make_config, options
 from tui_vae.errors import UsageError
 from tui_vae.runs import launch, protocol
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import forecast, settings, steering, theme
 from tui_vae.ui.application import TuiVae
@@ -106,6 +106,42 @@ async def test_the_start_screen_opens_runs_newest_first(tmp_path: Path) -> None:
         await pilot.press("end", "up", "enter")
         await opened(app, pilot)
         assert app.session is not None and app.session.name == "older"
+
+
+@in_event_loop
+@pytest.mark.parametrize(("width", "columns"), [(80, "epochs mse bits/px"), (120, "epochs test loss mse bits/px")])
+async def test_a_run_with_a_long_name_stays_a_line_on_the_start_screen(
+    tmp_path: Path, width: int, columns: str
+) -> None:
+    for number in range(3):
+        make_run(tmp_path, f"sweep-latent-dim-{number}-beta-4", epochs=1)
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(width, 24)) as pilot:
+        lines = (await seen(app, pilot, "sweep-latent-dim-2-beta-4")).splitlines()
+        (heading,) = (line for line in lines if line.split()[:2] == ["run", "state"])
+        assert " ".join(heading.split()[2:]) == columns
+        rows = lines[lines.index(heading) + 1 :][:3]
+        assert all("sweep-latent-dim-" in row and row.rstrip().endswith(" ago") for row in rows)
+
+
+@in_event_loop
+async def test_a_run_that_is_deleted_while_the_start_screen_lists_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, stays = (make_run(tmp_path, name, epochs=1) for name in ("gone", "stays"))
+
+    def deleted_once_listed(runs_dir: Path) -> list[RunDirectory]:
+        found = list_runs(runs_dir)
+        shutil.rmtree(gone.path)
+        return found
+
+    monkeypatch.setattr("tui_vae.ui.start_screen.list_runs", deleted_once_listed)
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        options = app.screen.query_one(OptionList)
+        await until(pilot, lambda: any((option.id or "").startswith("run:") for option in options.options))
+        assert [option.id for option in options.options][-1] == f"run:{stays.name}"
+        assert not any("gone" in (option.id or "") for option in options.options)
 
 
 @in_event_loop
@@ -349,14 +385,12 @@ async def test_a_process_that_is_gone_has_not_crashed_before_its_last_words_are_
     process.log(StateEvent(state="training"))
     session = RunSession(run)
     following = asyncio.create_task(session.follow(lambda: None))
-    while not session.caught_up:
-        await asyncio.sleep(0.01)
+    await until(None, lambda: session.caught_up)
     process.log(StateEvent(state="stopped"))
     process.die()
     await session.look_for_process()  # as after a key, sooner than the log is read
     assert not session.alive and session.state == "training"
-    while session.state == "training":
-        await asyncio.sleep(0.01)
+    await until(None, lambda: session.state != "training")
     assert session.state == "stopped"
     following.cancel()
 

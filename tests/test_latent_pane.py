@@ -4,6 +4,7 @@ import math
 import random
 import re
 import struct
+import threading
 import time
 from array import array
 from dataclasses import replace
@@ -14,7 +15,7 @@ import msgspec
 import pytest
 from fake_run import CLASSES, PIXELS, TEST_IMAGES, FakeProcess, labels, make_run
 from piloting import in_event_loop, until
-from rich.color import Color
+from rich.color import Color, ColorSystem
 from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.widgets import Static
@@ -180,11 +181,13 @@ def test_boards_stay_inside(width: int, height: int) -> None:
             assert not odd or board.columns % 2
 
 
-def test_class_colours_are_exact_in_256_and_apart_for_every_eye() -> None:
+def test_class_colours_are_apart_in_16_exact_in_256_and_apart_there_for_every_eye() -> None:
     sheet = (Path(tui_vae.ui.__file__).parent / "latent.tcss").read_text()
     found = [Color.parse(colour) for colour in re.findall(r"latent--class-\d \{ color: (#\w+)", sheet)]
-    assert len(found) == 20
-    for colours in (found[:10], found[10:]):
+    assert len(found) == 40
+    for colours in (found[20:30], found[30:]):
+        assert len({colour.downgrade(ColorSystem.STANDARD).number for colour in colours}) == 10, "of 16"
+    for colours in (found[:10], found[10:20]):
         for colour in colours:
             assert is_exact(colour) or colour.name == "#121212"
         for vision in VISION:
@@ -385,13 +388,17 @@ async def test_a_run_without_a_checkpoint_says_so(run: RunDirectory) -> None:
 
 
 class Refusing(LatentProcess):
-    """Refuses one question for an image, after a while."""
+    """Refuses one question for an image, once it may go on."""
 
     refusals = 0
 
+    def __init__(self, directory: RunDirectory) -> None:
+        self.may_go_on = threading.Event()
+        super().__init__(directory, "serve")
+
     def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
         if isinstance(request, protocol.Decode) and self.refusals:
-            time.sleep(0.3)
+            self.may_go_on.wait(30)
             self.refusals -= 1
             return protocol.Failure(message="no memory")
         return super()._answer(request)
@@ -399,13 +406,15 @@ class Refusing(LatentProcess):
 
 @in_event_loop
 async def test_a_key_that_came_before_a_refusal_is_asked_about(run: RunDirectory) -> None:
-    with Refusing(run, "serve") as process:
+    with Refusing(run) as process:
         app = TuiVae(run.path.parent, run)
         async with app.run_test(size=(120, 40)) as pilot:
             pane = await latent(app, pilot)
+            asked = len(process.decoded())
             process.refusals = 1
             await pilot.press("right")
-            await pilot.pause(0.1)
+            await until(pilot, lambda: len(process.decoded()) > asked)
             await pilot.press("right")
+            process.may_go_on.set()
             await until(pilot, lambda: shown(pane) == here(pane))
             assert process.refusals == 0 and pane.note == ""

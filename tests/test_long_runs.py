@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fake_run import FakeProcess, make_run
-from piloting import in_event_loop, until
+from piloting import in_event_loop, seen, until
 
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
@@ -131,8 +131,7 @@ async def test_its_charts_hold_all_of_it(long_run: RunDirectory, monkeypatch: py
         assert steps is not None
         read = steps.at(7_001)
         assert read is not None and read.raw == 500.0
-        await until(pilot, lambda: "↑500" in "".join(
-            segment.text for strip in app.screen._compositor.render_strips() for segment in strip))  # fmt: skip
+        await seen(app, pilot, "↑500")
 
 
 @in_event_loop
@@ -149,8 +148,7 @@ async def test_the_status_line_tells_what_only_the_middle_of_a_long_log_tells(
         log.write(b"".join(map(ev.encode_line, [*told, ev.StateEvent(state="finished")])))
     app = TuiVae(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "/777 " in "".join(
-            segment.text for strip in app.screen._compositor.render_strips() for segment in strip))  # fmt: skip
+        await seen(app, pilot, "/777 ")
 
 
 def test_an_epoch_too_short_for_a_report_of_its_steps_is_counted() -> None:

@@ -1,8 +1,6 @@
 """Runs: sorting, filtering, sparklines and differences; marking, comparing, opening, renaming, deleting, continuing."""
 
-import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from piloting import in_event_loop, until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tui_vae.config import RunConfig, make_config, options, outside
+from tui_vae.config import make_config, options, outside, text_of
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
 from tui_vae.runs.comparison import differences, whole
@@ -23,6 +21,7 @@ from tui_vae.ui import runs_chart, runs_overlay
 from tui_vae.ui.application import TuiVae
 from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Confirm
+from tui_vae.ui.form_fields import Choice, Field
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.new_run import NewRun
 from tui_vae.ui.runs_chart import OverlayChart
@@ -309,7 +308,7 @@ async def test_a_run_is_renamed_and_noted(runs: list[RunDirectory]) -> None:
         await pilot.press("end", "m", "t", *"the best", "enter")
         await until(pilot, lambda: bool(pane.selected and pane.selected.note == "the best"))
         assert read_note(runs[2]) == "the best"
-        await pilot.press("N", *"middle", "enter")  # refused: the dialog stays
+        await pilot.press("N", "backspace", "enter", *"middle", "enter")  # refused, both: the dialog stays
         await pilot.press(*"-2", "enter")
         renamed = RunDirectory(runs[2].path.with_name("middle-2"))
         await until(pilot, lambda: renamed.path.exists() and "middle-2" in names(pane.rows))
@@ -321,7 +320,10 @@ async def test_a_run_is_renamed_and_noted(runs: list[RunDirectory]) -> None:
 @in_event_loop
 async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, int]] = []
-    start: Callable[[RunDirectory, int], None] = lambda run, more=0: started.append((run.name, more))  # noqa: E731
+
+    def start(run: RunDirectory, more: int = 0, leave_core: bool = False) -> None:
+        started.append((run.name, more))
+
     monkeypatch.setattr(launch, "start_training", start)
     app = TuiVae(runs[0].path.parent, runs[0])
     async with app.run_test(size=(120, 40)) as pilot:
@@ -344,7 +346,10 @@ async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatc
 
 @in_event_loop
 async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
+    update, looks = Library.update, []
+    monkeypatch.setattr(Library, "update", lambda self, seconds: looks.append(seconds) or update(self, seconds))
     monkeypatch.setattr("tui_vae.ui.runs_pane.REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("tui_vae.ui.runs_columns.ago", lambda seconds: "now")
     app = TuiVae(runs[0].path.parent, runs[0])
     with FakeProcess(runs[2], "train", step=705) as process:
         async with app.run_test(size=(120, 40)) as pilot:
@@ -354,12 +359,26 @@ async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypa
             process.log(ev.EpochEvent(epoch=3, step=705, seconds=1, images_per_s=1, train=metrics(9), test=metrics(9)))
             await until(pilot, lambda: "3/10" in text(pane, RunsTable).splitlines()[3])
             drawn: list[object] = []
-            monkeypatch.setattr(RunsTable, "refresh", lambda self, *regions, **_: drawn.extend(regions) or self)
-            await asyncio.sleep(0.5)
-            assert len(drawn) <= 3  # an idle table sends nothing but its ages
+            monkeypatch.setattr(RunsTable, "refresh", lambda self, *regions, **_: drawn.append(regions) or self)
+            enough = len(looks) + 4
+            await until(pilot, lambda: len(looks) > enough)
+            assert drawn == []  # an idle table sends nothing but its ages
 
 
-def test_the_form_keeps_what_was_asked_for_when_the_preset_changes() -> None:
-    form = NewRun(make_config({"preset": "seed", "latent-dim": 5}))
-    assert form._touched == {"latent_dim"} and form._initial.name is None
-    assert NewRun()._touched == set() and NewRun()._initial == RunConfig()
+@in_event_loop
+async def test_the_form_keeps_what_was_asked_for_when_the_preset_changes(tmp_path: Path) -> None:
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        form = NewRun(make_config({"preset": "seed", "latent-dim": 5, "name": "before"}))
+        await app.push_screen(form)
+        fields = {field.option_name: field for field in form.query(Field)}
+        given = {name: field.text for name, field in fields.items()}
+        assert (given["preset"], given["latent_dim"], given["hidden"]) == ("seed", "5", "256")
+        assert given["name"] in ("", "auto")
+        fields["preset"].query_one(Choice).focus()
+        await pilot.press("left")
+        await until(pilot, lambda: fields["preset"].text == "default")
+        await pilot.pause()
+        wanted = make_config({"latent-dim": 5})
+        assert {name: field.text for name, field in fields.items()} == {**given, **{
+            name: text_of(name, getattr(wanted, name)) for name in fields if name != "name"}}  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fake_run import SIDE, FakeProcess, blurred, images, make_run, metrics
 from msgspec import structs
-from piloting import in_event_loop, until
+from piloting import in_event_loop, screen, until
 from textual.geometry import Size
 from textual.pilot import Pilot
 
@@ -41,10 +41,6 @@ async def strip_of(app: TuiVae, pilot: Pilot[str]) -> PreviewStrip:
     strip = app.screen.query_one(PreviewStrip)
     await until(pilot, lambda: bool(strip._pairs))
     return strip
-
-
-def words(app: TuiVae) -> str:
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
 
 
 @in_event_loop
@@ -86,7 +82,7 @@ async def test_marked_images_take_the_place_of_the_fixed_ones(run: RunDirectory,
     app.habits.mark(run.path, [33, 5])
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
-        await until(pilot, lambda: "marked images: original above, reconstruction below" in words(app))
+        await until(pilot, lambda: "marked images: original above, reconstruction below" in screen(app))
         assert [original for original, _ in strip._pairs] == [images()[33], images()[5]]
         app.habits.mark(run.path, [])
         strip._asked_at = 0.0
@@ -108,23 +104,23 @@ async def test_without_a_process_to_ask_marks_change_nothing(run: RunDirectory) 
 async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: RunDirectory) -> None:
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "● " in words(app))
-        assert "g images" in words(app)
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "● " in screen(app))
+        assert "g images" in screen(app)
         await pilot.press("g")
-        await until(pilot, lambda: "1–5 of 10, ↑ ↓ others" in words(app))
+        await until(pilot, lambda: "1–5 of 10, ↑ ↓ others" in screen(app))
         strip = app.screen.query_one(PreviewStrip)
         await pilot.press("down")
-        await until(pilot, lambda: "6–10 of 10" in words(app))
+        await until(pilot, lambda: "6–10 of 10" in screen(app))
         assert next(iter(strip.tiles(strip.size))).lines == strip.pen.image(images()[5], 1)
         await pilot.press("down")
         assert strip._first == 5
         await pilot.press("g")
-        await until(pilot, lambda: "train loss" in words(app) and "reconstruction below" not in words(app))
+        await until(pilot, lambda: "train loss" in screen(app) and "reconstruction below" not in screen(app))
         assert app.screen.query_one(TrainPane).zoomed is app.screen.query_one(EpochTable)
         await pilot.press("g")
-        await until(pilot, lambda: "accuracy" in words(app))
+        await until(pilot, lambda: "accuracy" in screen(app))
         await pilot.press("question_mark")
-        await until(pilot, lambda: "The preview images alone" in words(app))
+        await until(pilot, lambda: "The preview images alone" in screen(app))
 
 
 @in_event_loop
@@ -135,19 +131,19 @@ async def test_the_table_tells_the_number_of_a_ten_thousandth_epoch_whole(run: R
     log.close()
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.screen.query(EpochTable)) and "10001*" in words(app))
-        rows = [row for row in words(app).splitlines() if " 9999 " in row or " 10000 " in row or "10001*" in row]
+        await until(pilot, lambda: bool(app.screen.query(EpochTable)) and "10001*" in screen(app))
+        rows = [row for row in screen(app).splitlines() if " 9999 " in row or " 10000 " in row or "10001*" in row]
         assert len(rows) == 3 and len({row.index(f"{metrics(10).mse:.4f}") for row in rows}) == 1
 
 
 @in_event_loop
 async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> None:
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "EMA 0.9" in words(app))
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "EMA 0.9" in screen(app))
         await pilot.press("m", "l", "t")
-        await until(pilot, lambda: "log EMA 0.97" in words(app) and read_habits().x_axis == "steps")
+        await until(pilot, lambda: "log EMA 0.97" in screen(app) and read_habits().x_axis == "steps")
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log EMA 0.97" in words(app))
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log EMA 0.97" in screen(app))
         pane = app.screen.query_one(TrainPane)
         assert (pane.curves.smoothing, pane.logarithmic, pane.unit) == (0.97, True, "steps")
 

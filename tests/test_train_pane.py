@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from piloting import in_event_loop, until
+from piloting import in_event_loop, screen, seen, until
 from textual.app import App, ComposeResult
-from textual.pilot import Pilot
 
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
@@ -115,19 +114,9 @@ class Demo(App[None]):
         self.query_one(TrainPane).refresh_history()
 
 
-def screen(app: App[None]) -> str:
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
-
-
 def drawn(shown: str) -> bool:
     """Whether there is a line of Braille."""
     return any("\u2800" < sign <= "\u28ff" for sign in shown)
-
-
-async def seen(app: App[None], pilot: Pilot[None], text: str) -> str:
-    """The screen, once this text stands on it."""
-    await until(pilot, lambda: text in screen(app))
-    return screen(app)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 32), (160, 30), (160, 48), (60, 20)])
@@ -299,6 +288,10 @@ async def test_the_log_shows_messages_and_the_trainers_words_until_it_is_left(ru
         assert "reconstruction" not in shown
         await pilot.press("escape")
         await seen(app, pilot, "reconstruction")
+        await pilot.press("z", "w")  # which takes the place of a chart that has it all to itself
+        assert "reconstruction" not in await seen(app, pilot, "ValueError: odd")
+        await pilot.press("w")
+        assert "ValueError" not in await seen(app, pilot, "reconstruction")
 
 
 def test_marks_name_what_was_changed_by_hand() -> None:

@@ -82,6 +82,7 @@ class TuiVae(App[str]):
 
     def on_mount(self) -> None:
         self.set_class(not terminal.has_unicode(os.environ), "-ascii")
+        self.set_class(self.console.color_system == "standard", "-sixteen")
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.push_screen(self._run_screen(self._first_session) if self._first_session else self._start_screen())
         if self._complaint:

@@ -24,10 +24,12 @@ from tui_vae.ui.session import RunSession
 
 def name_complaint(run: RunDirectory, name: str) -> str:
     """Why a run cannot have this name; empty where it can."""
+    if not name:
+        return "Type a name."
     try:
         check_option("name", name)
     except UserError as error:
-        return f"{error.message}." if name else "Type a name."
+        return f"{error.message}."
     if name != run.name and run.path.with_name(name).exists():
         return "There is a run of this name already."
     return ""

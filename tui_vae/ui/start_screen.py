@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -18,7 +20,7 @@ from textual.widgets.option_list import Option
 
 from tui_vae.config import make_config, options
 from tui_vae.runs.directory import RunDirectory, list_runs
-from tui_vae.runs.summary import RunSummary, summarize
+from tui_vae.runs.summary import RunSummary, summarize_all
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.image_pairs import ImagePairs
@@ -50,25 +52,65 @@ def age(seconds: float) -> str:
     return f"{int(seconds)} s ago"
 
 
-def run_line(summary: RunSummary, name_width: int, colours: dict[str, str]) -> Text:
-    """A run in one line of columns."""
+FIGURES = {"epochs": 9, "test loss": 10, "mse": 9, "bits/px": 9}
+"""Columns of a run's figures, and how wide they are."""
+GIVE_WAY = ("test loss", "mse", "epochs")
+"""Those that make room for long names, the first one first."""
+STATE, AGE = 11, 12
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run, or the heading of all, in one line of columns, of which it shows what there is room for."""
+
+    name: tuple[str, str]
+    name_width: int
+    state: tuple[str, str]
+    figures: Mapping[str, str]
+    age: str
+    colours: Mapping[str, str]
+    heads: bool = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = list(FIGURES)
+        for column in GIVE_WAY:
+            if self._room(options, shown) >= self.name_width:
+                break
+            shown.remove(column)
+        room = max(1, min(self.name_width, self._room(options, shown)))
+        text, style = self.name
+        name = text if len(text) <= room else text[: room - 1] + legible("…")
+        figures = "".join(f"{self.figures[column]:>{FIGURES[column]}}" for column in shown)
+        yield Text.assemble(
+            (f"{name:<{room}}  ", style),
+            (f"{self.state[0]:<{STATE}}", self.state[1]),
+            (glyphs().plain(figures), self.colours["label" if self.heads else "foreground"]),
+            (f"{self.age:>{AGE}}", self.colours["note"]),
+            no_wrap=True,
+            overflow="crop",
+        )
+
+    @staticmethod
+    def _room(options: ConsoleOptions, shown: Sequence[str]) -> int:
+        """For the name, beside these figures."""
+        return options.max_width - 2 - STATE - AGE - sum(FIGURES[column] for column in shown)
+
+
+def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) -> Row:
     glyph = glyphs().states.get(summary.state, " ")
-    epochs = f"{summary.epochs}/{summary.planned}" if summary.planned else glyphs().dash
-    bits = glyphs().dash if summary.elbo_bpd is None else f"{summary.elbo_bpd:.3f}"
-    figures = f"{epochs:>9}{numbers.metric(summary.test_loss, 10)}{numbers.metric(summary.mse, 9)}{bits:>9}"
-    return Text.assemble(
-        (f"{summary.name:<{name_width}}  ", colours["emphasis"]),
-        (f"{glyph} {summary.state:<9}", colours[COLOURS.get(summary.state, "note")]),
-        (glyphs().plain(figures), colours["foreground"]),
-        (f"{age(summary.age):>12}", colours["note"]),
-        no_wrap=True,
-        overflow="crop",
-    )
+    figures = {
+        "epochs": f"{summary.epochs}/{summary.planned}" if summary.planned else glyphs().dash,
+        "test loss": numbers.metric(summary.test_loss, FIGURES["test loss"]),
+        "mse": numbers.metric(summary.mse, FIGURES["mse"]),
+        "bits/px": glyphs().dash if summary.elbo_bpd is None else f"{summary.elbo_bpd:.3f}",
+    }
+    state = f"{glyph} {summary.state}", colours[COLOURS.get(summary.state, "note")]
+    return Row((summary.name, colours["emphasis"]), name_width, state, figures, age(summary.age), colours)
 
 
-def heading(name_width: int, colours: dict[str, str]) -> Text:
-    columns = f"{'run':<{name_width}}  {'state':<11}{'epochs':>9}{'test loss':>10}{'mse':>9}{'bits/px':>9}{'':>12}"
-    return Text(columns, colours["label"], no_wrap=True, overflow="crop")
+def heading(name_width: int, colours: Mapping[str, str]) -> Row:
+    label = colours["label"]
+    return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, "", colours, heads=True)
 
 
 def recipe_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
@@ -135,15 +177,15 @@ class StartScreen(Screen[None]):
     @work(exclusive=True)
     async def _list_runs(self) -> None:
         runs = await asyncio.to_thread(list_runs, self.runs_dir)
-        if runs:
-            summaries = await asyncio.to_thread(lambda: [summarize(run) for run in runs])
+        summaries = await asyncio.to_thread(summarize_all, runs)
+        if summaries:
             self._show_runs(runs, summaries)
 
     def _show_runs(self, runs: Sequence[RunDirectory], summaries: Sequence[RunSummary]) -> None:
         self._runs = {run.name: run for run in runs}
         colours = self.app.theme_variables
         width = max(len(run.name) for run in runs)
-        lines = [Option(run_line(summary, width, colours), id=f"{RUN}{summary.name}") for summary in summaries]
+        lines = [Option(run_row(summary, width, colours), id=f"{RUN}{summary.name}") for summary in summaries]
         listed = self.query_one(RunList)
         listed.add_options([Option("", disabled=True), Option(heading(width, colours), disabled=True), *lines])
 

@@ -107,7 +107,8 @@ class Steering:
         self._must_live("change")
         beta = min(1e6, self._in_force("beta") * factor or FIRST_BETA)
         self._newest = await self.session.request(protocol.Set(beta=beta), protocol.Done)
-        return f"β {self._newest.beta:.3g}"
+        rising = self._newest.rising_to
+        return f"β {self._newest.beta:.3g}" + ("" if rising is None else f", rising to {rising:.3g}")
 
     def why_not_continue(self) -> str:
         """Why the run cannot be continued now; empty where it can."""

@@ -358,6 +358,8 @@ class TrainPane(Widget):
 
     def _zoom(self, panel: Widget | None) -> None:
         """Show one panel alone, or all of them again."""
+        if self.has_class("-log"):
+            self._show_log(False)
         self.zoomed = panel
         self.set_class(panel is not None, "-zoom")
         for each in self.panels:
