@@ -211,7 +211,6 @@ async def test_the_form_is_whole_in_a_small_terminal(run: RunDirectory) -> None:
         for _ in options():
             assert form._field is not None
             reached.append(form._field.option_name)
-            await pilot.pause(0.02)
             await until(pilot, lambda: form._field is not None and form._field.region in fields.content_region)
             assert form._field.option.help in str(form.query_one("#explain", Static).content)
             await pilot.press("down")
