@@ -24,6 +24,7 @@ from torch import Tensor
 
 from tui_vae.config import make_config
 from tui_vae.core import datasets
+from tui_vae.core.devices import usable_cores
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import Caller, RequestError, request
@@ -35,6 +36,7 @@ from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.process import RunProcess
 from tui_vae.trainer.server import Inbox, Server, Ticket
+from tui_vae.trainer.spare_cores import SpareCores
 
 # -- In this process: disturbed at every moment there is ---------------------------------------------------------------
 
@@ -242,6 +244,34 @@ def test_a_change_takes_effect_at_once_and_the_schedule_goes_on_from_there_scale
     assert beta == pytest.approx([min(1, step / 9) * (2 / (change / 9) if step >= change else 1) for step in steps])
     controls = [(event.command, event.value, event.step) for event in events(directory, ev.ControlEvent)]
     assert controls == [("set lr", 3e-4, 3), ("set beta", 2, change)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "spare", "threads"),
+    [(None, 4.0, 4), (None, 3.4, 4), (None, 3.2, 3), (None, 1.1, 1), (None, 0.0, 1), (None, math.inf, 4), (4, 0.0, 4)],
+)
+def test_cores_that_others_keep_busy_are_left_to_them_unless_threads_are_asked_for(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch, wanted: int | None, spare: float, threads: int
+) -> None:
+    monkeypatch.setattr("tui_vae.core.devices.usable_cores", lambda: 4)
+    monkeypatch.setattr(SpareCores, "count", lambda _: spare)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # the other tests' as well
+    directory = new_run(own_runs, epochs=1, threads=wanted)
+    assert train_here(directory) == 0
+    (run,) = events(directory, ev.RunEvent)
+    assert run.threads == threads
+    told = [event.message for event in events(directory, ev.WarningEvent) if "keep cores busy" in event.message]
+    assert told == ([] if threads == 4 else [f"other processes keep cores busy: training on {threads} of 4 threads"])
+
+
+def test_a_busy_core_is_not_spare() -> None:
+    cores = usable_cores()
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        spare = SpareCores()
+        assert spare.count() == math.inf  # too early to tell
+        time.sleep(2)
+        assert 0 <= spare.count() < cores - 0.5
+        busy.kill()
 
 
 def test_a_change_of_beta_during_its_warm_up_says_what_it_will_rise_to(own_runs: Path) -> None:

@@ -10,6 +10,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock, check_resumable, finished_error
 from tui_vae.trainer.server import Inbox
+from tui_vae.trainer.spare_cores import SpareCores
 
 IDLE_LIMIT = 300.0
 
@@ -55,9 +56,12 @@ class RunProcess:
             log.write(ev.StateEvent(state="loading", reason=what))
 
         loading("importing PyTorch")
+        spare = SpareCores()
+        from tui_vae.core.devices import Cores
         from tui_vae.trainer.start import start_training
 
-        return start_training(self._directory, log, self._inbox, more_epochs, loading, self._leave_core).run()
+        cores = Cores(leave_one=self._leave_core, spare=spare.count())
+        return start_training(self._directory, log, self._inbox, more_epochs, loading, cores).run()
 
     def _serve(self) -> protocol.Resume | None:
         """Answer from the newest checkpoint until somebody wants to go on training, or has been gone for long (None).

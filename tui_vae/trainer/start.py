@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from tui_vae.config import make_config
 from tui_vae.core.datasets import grey_levels
+from tui_vae.core.devices import Cores
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
@@ -20,7 +22,7 @@ from tui_vae.trainer.workbench import available_device, equip, run_event, settle
 
 def start_training(
     directory: RunDirectory, log: ev.EventLog, inbox: Inbox, more_epochs: int,
-    loading: Callable[[str], None], leave_core: bool = False,
+    loading: Callable[[str], None], cores: Cores,
 ) -> Training:
     """Load everything and say in the log what was loaded.
 
@@ -42,7 +44,11 @@ def start_training(
             raise CheckpointError(error.message, train_another(directory)) from None
         config = available_device(make_config(progress.config), warn)
     else:
-        config = settle(directory.read_config(), leave_core)
+        wanted = directory.read_config()
+        config, undisturbed = settle(wanted, cores), settle(wanted, replace(cores, spare=math.inf))
+        if config.device == "cpu" and config.threads != undisturbed.threads:
+            warn(f"other processes keep cores busy: training on {config.threads} of {undisturbed.threads} threads",
+                 f"--threads {undisturbed.threads} takes as many all the same")  # fmt: skip
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
     config = replace(config, name=directory.name)  # it may have been renamed
     progress.config["name"] = directory.name

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import tui_vae
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.datasets import Dataset, evaluation_subset, load, preview_indices
-from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name
+from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.metrics import Evaluation, Survey, survey
 from tui_vae.core.model import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
@@ -67,15 +67,15 @@ class Workbench:
         )  # fmt: skip
 
 
-def settle(config: RunConfig, leave_core: bool = False) -> RunConfig:
-    """Device, threads and precision as they will be for the whole run; with `leave_core` a core is left to the app.
+def settle(config: RunConfig, cores: Cores = ALL_CORES) -> RunConfig:
+    """Device, threads and precision as they will be for the whole run.
 
     Raises:
         UserError: the device asked for is not there.
     """
     device = choose_device(config.device)
     return replace(
-        config, device=str(device), threads=choose_threads(config.threads, leave_core),
+        config, device=str(device), threads=choose_threads(config.threads, cores),
         precision=choose_precision(config.precision, device),
     )  # fmt: skip
 
