@@ -349,7 +349,7 @@ async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypa
     update, looks = Library.update, []
     monkeypatch.setattr(Library, "update", lambda self, seconds: looks.append(seconds) or update(self, seconds))
     monkeypatch.setattr("tui_vae.ui.runs_pane.REFRESH_SECONDS", 0.1)
-    monkeypatch.setattr("tui_vae.ui.runs_columns.ago", lambda seconds: "now")
+    monkeypatch.setattr("tui_vae.ui.numbers.age", lambda seconds: "now")
     app = TuiVae(runs[0].path.parent, runs[0])
     with FakeProcess(runs[2], "train", step=705) as process:
         async with app.run_test(size=(120, 40)) as pilot:

@@ -62,23 +62,6 @@ def warning_line(event: ev.WarningEvent) -> str:
     return f"warning: {event.message}" + (f" ({event.hint})" if event.hint else "")
 
 
-class JsonLines:
-    """The `epoch` events on stdout, everything for people on stderr."""
-
-    def begun(self) -> None:
-        pass
-
-    def told(self, event: ev.AnyEvent, history: History) -> None:
-        if isinstance(event, ev.EpochEvent):
-            sys.stdout.write(ev.encode_line(event).decode())
-            sys.stdout.flush()
-        elif isinstance(event, ev.WarningEvent):
-            print(warning_line(event), file=sys.stderr)
-
-    def ended(self, history: History) -> None:
-        pass
-
-
 class Silence:
     """Nothing, where only the end is told."""
 
@@ -90,6 +73,17 @@ class Silence:
 
     def ended(self, history: History) -> None:
         pass
+
+
+class JsonLines(Silence):
+    """The `epoch` events on stdout, everything for people on stderr."""
+
+    def told(self, event: ev.AnyEvent, history: History) -> None:
+        if isinstance(event, ev.EpochEvent):
+            sys.stdout.write(ev.encode_line(event).decode())
+            sys.stdout.flush()
+        elif isinstance(event, ev.WarningEvent):
+            print(warning_line(event), file=sys.stderr)
 
 
 class PlainLines:

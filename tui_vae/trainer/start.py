@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from tui_vae.config import make_config
 from tui_vae.core.datasets import grey_levels
-from tui_vae.core.devices import Cores
+from tui_vae.core.devices import Cores, choose_threads
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
@@ -45,10 +44,10 @@ def start_training(
         config = available_device(make_config(progress.config), warn)
     else:
         wanted = directory.read_config()
-        config, undisturbed = settle(wanted, cores), settle(wanted, replace(cores, spare=math.inf))
-        if config.device == "cpu" and config.threads != undisturbed.threads:
-            warn(f"other processes keep cores busy: training on {config.threads} of {undisturbed.threads} threads",
-                 f"--threads {undisturbed.threads} takes as many all the same")  # fmt: skip
+        config, usual = settle(wanted, cores), choose_threads(wanted.threads, Cores(cores.leave_one))
+        if config.device == "cpu" and config.threads != usual:
+            warn(f"other processes keep cores busy: training on {config.threads} of {usual} threads",
+                 f"--threads {usual} takes as many all the same")  # fmt: skip
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
     config = replace(config, name=directory.name)  # it may have been renamed
     progress.config["name"] = directory.name

@@ -106,3 +106,11 @@ def setting(value: float | None) -> str:
 
 def count(value: int) -> str:
     return f"{value:,}"
+
+
+def age(seconds: float) -> str:
+    """How long ago, in one unit that says its name: `12 s`, `3 min`, `2 d`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"

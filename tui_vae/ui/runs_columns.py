@@ -79,7 +79,7 @@ COLUMNS = (
     Column("started", "started", 12, 12, lambda r: moment(r.started), lambda r: r.started, down=True, role="note"),
     Column("duration", "trained", 9, 10, lambda r: numbers.duration(r.seconds, 0), lambda r: r.seconds, down=True,
            role="note"),
-    Column("age", "changed", 8, 5, lambda r: ago(time.time() - r.changed), lambda r: r.changed, down=True,
+    Column("age", "changed", 8, 5, lambda r: numbers.age(time.time() - r.changed), lambda r: r.changed, down=True,
            role="note"),
     Column("note", "note", 20, 14, lambda r: r.note, lambda r: r.note.lower() or None, left=True, lead=GAP,
            role="note"),
@@ -90,14 +90,6 @@ MOST_FIGURE = 7
 NAMED = {column.name: column for column in COLUMNS}
 COMPARABLE = ("mse", "bits")
 """Figures whose lowest is the best of all runs, whatever they minimized."""
-
-
-def ago(seconds: float) -> str:
-    """How long ago, in one unit that says its name."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{max(0, int(seconds))} s"
 
 
 def moment(t: float | None) -> str:

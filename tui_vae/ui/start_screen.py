@@ -44,14 +44,6 @@ COLOURS = {
 """The theme's colour of a state; quiet ones are not named."""
 
 
-def age(seconds: float) -> str:
-    """How long ago, in one unit."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} ago"
-    return f"{int(seconds)} s ago"
-
-
 FIGURES = {"epochs": 9, "test loss": 10, "mse": 9, "bits/px": 9}
 """Columns of a run's figures, and how wide they are."""
 GIVE_WAY = ("test loss", "mse", "epochs")
@@ -63,13 +55,12 @@ STATE, AGE = 11, 12
 class Row:
     """A run, or the heading of all, in one line of columns, of which it shows what there is room for."""
 
-    name: tuple[str, str]
+    name: tuple[str, str]  # and its style, here and below
     name_width: int
     state: tuple[str, str]
     figures: Mapping[str, str]
-    age: str
-    colours: Mapping[str, str]
-    heads: bool = False
+    style: str  # of the figures
+    age: tuple[str, str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = list(FIGURES)
@@ -84,8 +75,8 @@ class Row:
         yield Text.assemble(
             (f"{name:<{room}}  ", style),
             (f"{self.state[0]:<{STATE}}", self.state[1]),
-            (glyphs().plain(figures), self.colours["label" if self.heads else "foreground"]),
-            (f"{self.age:>{AGE}}", self.colours["note"]),
+            (glyphs().plain(figures), self.style),
+            (f"{self.age[0]:>{AGE}}", self.age[1]),
             no_wrap=True,
             overflow="crop",
         )
@@ -105,12 +96,13 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
         "bits/px": glyphs().dash if summary.elbo_bpd is None else f"{summary.elbo_bpd:.3f}",
     }
     state = f"{glyph} {summary.state}", colours[COLOURS.get(summary.state, "note")]
-    return Row((summary.name, colours["emphasis"]), name_width, state, figures, age(summary.age), colours)
+    age = f"{numbers.age(summary.age)} ago", colours["note"]
+    return Row((summary.name, colours["emphasis"]), name_width, state, figures, colours["foreground"], age)
 
 
 def heading(name_width: int, colours: Mapping[str, str]) -> Row:
     label = colours["label"]
-    return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, "", colours, heads=True)
+    return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, label, ("", label))
 
 
 def recipe_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
