@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Trained
 
 import tui_vae
+from tests.support.processes import Trained
 
 PACKAGE = Path(tui_vae.__file__).parent
 SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors"}
@@ -77,10 +77,10 @@ def running(*arguments: str) -> str:
         (running("train", "--help"), {*HEAVY, "textual", "numpy"}),
         (running("ls", "--runs-dir", "."), {*HEAVY, "textual", "numpy", "rich"}),
         (running("data"), {*HEAVY, "textual"}),
-        ("import tui_vae.ui.app", {*HEAVY, "textual"}),
-        ("import tui_vae.ui.application", {*HEAVY, "safetensors"}),
+        ("import tui_vae.ui.open", {*HEAVY, "textual"}),
+        ("import tui_vae.ui.app", {*HEAVY, "safetensors"}),
         ("import tui_vae.runs.launch, tui_vae.runs.history, tui_vae.runs.client", {*HEAVY, "textual", "numpy"}),
-        ("import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.look, tui_vae.cli.export, tui_vae.cli.sweep",
+        ("import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.show, tui_vae.cli.export, tui_vae.cli.sweep",
          {*HEAVY, "textual"}),
         ("import tui_vae.cli.evaluate", {*HEAVY, "textual", "numpy", "sklearn"}),
         ("import tui_vae.trainer.__main__, tui_vae.trainer.server", HEAVY),
@@ -99,4 +99,4 @@ def test_steering_and_exporting_figures_need_no_torch(trained: Trained, tmp_path
 
 
 def test_the_check_itself_sees_what_is_loaded() -> None:
-    assert "numpy" in loaded("import tui_vae.core.datasets")
+    assert "numpy" in loaded("import tui_vae.core.data.datasets")

@@ -9,7 +9,7 @@ from tui_vae.runs.directory import find_run, list_runs, runs_directory
 
 def open_app(options: argparse.Namespace) -> int:
     """The app, on the living run if there is exactly one, else on its start screen."""
-    from tui_vae.ui.app import run
+    from tui_vae.ui.open import run
 
     runs_dir = runs_directory(options.runs_dir)
     living = [directory.name for directory in list_runs(runs_dir) if directory.is_training()]
@@ -18,7 +18,7 @@ def open_app(options: argparse.Namespace) -> int:
 
 def attach(options: argparse.Namespace) -> int:
     """The app on one run."""
-    from tui_vae.ui.app import run
+    from tui_vae.ui.open import run
 
     runs_dir = runs_directory(options.runs_dir)
     return run(runs_dir, find_run(runs_dir, options.name).name, options.color)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tui_vae.cli.look import note
+from tui_vae.cli.show import note
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.directory import find_run, runs_directory
 
 if TYPE_CHECKING:
-    from tui_vae.core.frechet import Distances
-    from tui_vae.core.likelihood import Bound
-    from tui_vae.core.sampling import LatentGaussian
+    from tui_vae.core.evaluation.frechet import Distances
+    from tui_vae.core.evaluation.likelihood import Bound
+    from tui_vae.core.evaluation.sampling import LatentGaussian
     from tui_vae.trainer.workbench import Workbench
 
 OUTLIERS = 8
@@ -75,7 +75,7 @@ def _print_figures(test: dict[str, Any], latent_dim: int) -> None:
 
 
 def _bound(bench: Workbench, recon: float, draws: int) -> Bound:
-    from tui_vae.core.likelihood import decoder_variance, importance_weighted_bound
+    from tui_vae.core.evaluation.likelihood import decoder_variance, importance_weighted_bound
 
     pixels, seed = bench.model.pixels, _seed(bench, IWAE_STREAM)
     words = f"importance-weighted bound, {draws:,} draws for each of {len(bench.test):,} images"
@@ -99,7 +99,7 @@ def _print_bound(bound: Bound, elbo_bpd: float, pixels: int) -> None:
 def _distances(bench: Workbench, samples: int) -> Distances:
     import torch
 
-    from tui_vae.core.frechet import sample_distances
+    from tui_vae.core.evaluation.frechet import sample_distances
 
     total = 2 * len(bench.test) + 2 * samples + len(bench.subset)
     with _progress(f"classifier Fréchet distance, {samples:,} samples of each kind", total) as advanced:
@@ -122,7 +122,7 @@ def _print_distances(found: Distances) -> None:
 
 
 def _gaussian(bench: Workbench) -> LatentGaussian:
-    from tui_vae.core.sampling import fit_gaussian
+    from tui_vae.core.evaluation.sampling import fit_gaussian
 
     try:
         return fit_gaussian(bench.model, bench.subset)
@@ -138,8 +138,8 @@ def _probe(bench: Workbench) -> dict[str, Any]:
     """What was found, as `--json` gives it."""
     import numpy as np
 
-    from tui_vae.core.latent import posterior_means
-    from tui_vae.core.probe import outliers, probe
+    from tui_vae.core.evaluation.latent import posterior_means
+    from tui_vae.core.evaluation.probe import outliers, probe
 
     dataset = bench.dataset
     with _progress(f"probe: fitting to μ of {len(bench.train):,} training images", None):

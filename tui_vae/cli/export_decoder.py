@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from tui_vae.cli.look import note
+from tui_vae.cli.show import note
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 
@@ -22,7 +22,7 @@ def decoder_onnx(directory: RunDirectory, which: str | None = None) -> bytes:
         hint = f"install it: pip install {' '.join(NEEDED)}"
         raise UserError(f"an ONNX file cannot be written without {' and '.join(missing)}", hint)
     import tui_vae
-    from tui_vae.core.onnx_decoder import as_onnx
+    from tui_vae.core.evaluation.onnx_decoder import as_onnx
     from tui_vae.trainer.workbench import open_run
 
     bench, progress = open_run(directory, which, note)

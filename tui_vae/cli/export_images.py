@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui_vae.cli.look import note
+from tui_vae.cli.show import note
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 
@@ -29,7 +29,7 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     """
     import numpy as np
 
-    from tui_vae.core.metrics import reconstruct
+    from tui_vae.core.evaluation.metrics import reconstruct
     from tui_vae.trainer.workbench import open_run
 
     bench, _ = open_run(directory, which, note)
@@ -53,8 +53,8 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     import numpy as np
     import torch
 
-    from tui_vae.core.datasets import grey_levels
-    from tui_vae.core.metrics import reconstruct
+    from tui_vae.core.data.datasets import grey_levels
+    from tui_vae.core.evaluation.metrics import reconstruct
     from tui_vae.trainer.workbench import open_run
 
     bench, _ = open_run(directory, which, note)
@@ -81,7 +81,7 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     """
     import torch
 
-    from tui_vae.core.sampling import decode, fit_gaussian
+    from tui_vae.core.evaluation.sampling import decode, fit_gaussian
     from tui_vae.trainer.workbench import open_run
 
     bench, progress = open_run(directory, which, note)

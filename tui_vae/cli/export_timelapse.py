@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from tui_vae.runs.directory import RunDirectory, RunError
-from tui_vae.ui.previews import Film, read_film
+from tui_vae.ui.film import Film, read_film
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,7 +47,7 @@ def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
 def _frame(film: Film, at: int, name: str) -> Image.Image:
     from PIL import Image, ImageDraw, ImageFont
 
-    from tui_vae.ui.halfblocks import Picture
+    from tui_vae.ui.images.halfblocks import Picture
 
     epoch, images = film.frames[at]
     first = Picture.of(images[0], film.width)

@@ -151,7 +151,7 @@ def _add_evaluate(add: Add) -> None:
 
 
 def _add_show(add: Add) -> None:
-    show = add("show", "look", "print originals beside reconstructions, or samples, as half blocks")
+    show = add("show", "show", "print originals beside reconstructions, or samples, as half blocks")
     _add_run_and_checkpoint(show)
     show.add_argument("--images", metavar="N", type=_count, default=8, help="how many (8)")
     show.add_argument("--index", dest="indices", metavar="I,J", type=_indices, help="these test images, by number")
@@ -181,10 +181,10 @@ def _add_machine(add: Add) -> None:
     bench.add_argument("--seconds", metavar="S", type=_count, default=3, help="seconds a turn (3)")
     _add_options(bench, BENCH_OPTIONS)
 
-    doctor = add("doctor", "system", "check devices, terminal, datasets and folders, and say what to do")
+    doctor = add("doctor", "doctor", "check devices, terminal, datasets and folders, and say what to do")
     doctor.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
-    data = add("data", "system", "list the datasets that can be found, and where")
+    data = add("data", "doctor", "list the datasets that can be found, and where")
     data.add_argument("--download", metavar="NAME", choices=("fashion-mnist",), help="fetch a dataset into the cache")
 
 

@@ -10,7 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from tui_vae.core.probe import Clusters, Verdict
+    from tui_vae.core.evaluation.probe import Clusters, Verdict
 
 NAME, CELL, SCORE = 12, 5, 6
 HITS = (236, 238, 240, 243, 246, 250)

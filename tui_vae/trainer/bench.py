@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.devices import device_name
-from tui_vae.core.model import sample_posterior
+from tui_vae.core.models.mlp import sample_posterior
 from tui_vae.core.objectives import make_objective
-from tui_vae.trainer.captured import cuda_graph
-from tui_vae.trainer.feed import batches
+from tui_vae.core.step.cuda_graph import cuda_graph
+from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner, build_model, epoch_order
 from tui_vae.trainer.workbench import equip, settle
 

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 from tui_vae.config import RunConfig
-from tui_vae.core.adam import FlatAdam
-from tui_vae.core.conv import ConvVAE
-from tui_vae.core.flat import flatten_parameters, half_twin
-from tui_vae.core.fused import FusedStep, can_fuse
-from tui_vae.core.fused_cpu import CPUStep
-from tui_vae.core.fused_gpu import GPUStep
-from tui_vae.core.handwritten import HandwrittenStep, Matrices, Result, can_differentiate
-from tui_vae.core.kernels import Kernels, load_kernels
-from tui_vae.core.metrics import normalize
-from tui_vae.core.model import MLP, VAE
+from tui_vae.core.evaluation.metrics import normalize
+from tui_vae.core.models.conv import ConvVAE
+from tui_vae.core.models.mlp import MLP, VAE
+from tui_vae.core.models.own import WrappedModel, load_own_model
 from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_error
-from tui_vae.core.own_model import WrappedModel, load_own_model
+from tui_vae.core.step.adam import FlatAdam
+from tui_vae.core.step.cpu import CPUStep
+from tui_vae.core.step.cuda_graph import CapturedStep, Recorder, cuda_graph
+from tui_vae.core.step.flat import flatten_parameters, half_twin
+from tui_vae.core.step.fused import FusedStep, can_fuse
+from tui_vae.core.step.gpu import GPUStep
+from tui_vae.core.step.handwritten import HandwrittenStep, Matrices, Result, can_differentiate
+from tui_vae.core.step.kernels import Kernels, load_kernels
 from tui_vae.errors import first_line
-from tui_vae.trainer.captured import CapturedStep, Recorder, cuda_graph
 
 SLOWLY = "steps are made of PyTorch's own kernels, which takes longer"
 ONE_BY_ONE = "steps are launched one by one: this model's cannot be captured in a CUDA graph"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tui_vae.config import make_config
-from tui_vae.core.datasets import grey_levels
+from tui_vae.core.data.datasets import grey_levels
 from tui_vae.core.devices import Cores, choose_threads
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another

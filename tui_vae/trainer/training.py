@@ -10,20 +10,20 @@ from itertools import accumulate
 from msgspec import UNSET, UnsetType
 from torch import Tensor
 
-from tui_vae.core.metrics import Evaluation
+from tui_vae.core.evaluation.metrics import Evaluation
 from tui_vae.core.schedules import factor
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
+from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
-from tui_vae.trainer.epoch_watch import Diverged, EpochWatch, diverged
-from tui_vae.trainer.feed import batches
+from tui_vae.trainer.diagnose_epochs import Diverged, EpochWatch, diverged
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Learner, Means, epoch_order
-from tui_vae.trainer.pace import CheckpointPace, Stopwatch
 from tui_vae.trainer.previews import is_due, write_preview
 from tui_vae.trainer.server import Inbox, Ticket
+from tui_vae.trainer.stopwatches import CheckpointPace, Stopwatch
 from tui_vae.trainer.workbench import Workbench, as_event, run_event
 
 STEP_EVENTS_A_SECOND = 10

@@ -14,17 +14,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import tui_vae
 from tui_vae.config import RunConfig, make_config
-from tui_vae.core.datasets import Dataset, evaluation_subset, load, preview_indices
+from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
-from tui_vae.core.metrics import Evaluation, Survey, survey
-from tui_vae.core.model import VAE, count_parameters
+from tui_vae.core.evaluation.metrics import Evaluation, Survey, survey
+from tui_vae.core.models.mlp import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
 from tui_vae.core.schedules import beta_share
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import DatasetFacts, Metrics, RunEvent
+from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint
-from tui_vae.trainer.feed import fits
 from tui_vae.trainer.learner import build_model, derived_seed, restore_weights
 
 

@@ -1,40 +1,271 @@
-"""The door to the app: what must be settled before Textual is imported, and what is said after it has gone."""
+"""The app: opens runs, starts new ones, and leaves while training goes on."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
-import sys
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.filter import LineFilter, Monochrome
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.theme import Theme
+
+from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
-from tui_vae.ui import terminal
+from tui_vae.runs.directory import RunDirectory, create_run, runs_directory
+from tui_vae.runs.log_loader import ReadAhead
+from tui_vae.ui import settings, terminal, theme
+from tui_vae.ui.commands import commands
+from tui_vae.ui.images.canvas import Canvas, Depth, Pen
+from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.no_colour import NoColour
+from tui_vae.ui.session import RunSession
+from tui_vae.ui.terminal_driver import Sparing
+
+if TYPE_CHECKING:
+    from tui_vae.ui.help import Help
 
 
-def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
-    """Open the app on a run, or on the start screen; the exit code. `colour` is what `--color` asked for.
+class TuiVae(App[str]):
+    """Returns what is to be said on the normal screen after it has gone."""
 
-    Raises:
-        UserError: this terminal cannot show the app, or there is no such run.
-    """
-    refusal = terminal.why_not(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
-    if refusal is not None:
-        raise UserError(*refusal)
-    terminal.settle(os.environ, colour)
-    gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time to the first paint
-    from tui_vae.runs.directory import find_run
-    from tui_vae.runs.read_ahead import read_ahead
+    TITLE = "tui-vae"
+    CSS_PATH = "app.tcss"
+    AUTO_FOCUS = None
+    NOTIFICATION_TIMEOUT = 6
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
+        Binding("ctrl+p", "command_palette", "palette", id="app.palette", tooltip="Find any command by its name"),
+        Binding("q", "leave", "leave", id="app.leave", tooltip="Leave; training goes on"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
 
-    directory = find_run(runs_dir, run) if run else None
-    reading = read_ahead(directory.events) if directory else None
-    from tui_vae.ui.application import TuiVae  # 200 ms, in which a long log is read
+    pen: reactive[Pen] = reactive(Pen(Depth.CHARACTERS), init=False)
 
-    if not terminal.has_unicode(os.environ):
-        from textual.scrollbar import ScrollBarRender
+    def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: ReadAhead | None = None) -> None:
+        """`run`: the first one on screen. `reading`: of its log, where it has begun already."""
+        super().__init__()
+        self.runs_dir = runs_dir
+        self._first_session = RunSession(run, reading) if run else None
+        self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
+        self.habits = settings.read_habits()
+        for each in theme.THEMES:
+            self.register_theme(theme.for_terminal(each, self.console.color_system))
+        self.theme = self.habits.theme if self.habits.theme in self.available_themes else theme.DARK.name
+        self.set_reactive(TuiVae.pen, Pen.for_terminal(self).wishing(self.habits.toning))
+        self._keys, self._complaint = settings.read_keys()
+        self.set_keymap(self._keys)
 
-        ScrollBarRender.VERTICAL_BARS = ScrollBarRender.HORIZONTAL_BARS = [" "] * 8  # whole cells, coloured
-    app = TuiVae(runs_dir, directory, reading)
-    farewell = app.run()
-    if farewell:
-        print(farewell)
-    return app.return_code or 0
+    def get_driver_class(self) -> type[Driver]:
+        return type("SparingDriver", (Sparing, super().get_driver_class()), {})
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        if not self.no_color:
+            return filters
+        return [*(each for each in filters if not isinstance(each, Monochrome)), self._no_colour]
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return theme.DEFAULT_VARIABLES
+
+    def on_mount(self) -> None:
+        self.set_class(not terminal.has_unicode(os.environ), "-ascii")
+        self.set_class(self.console.color_system == "standard", "-sixteen")
+        self.theme_changed_signal.subscribe(self, self._theme_changed)
+        self.push_screen(self._run_screen(self._first_session) if self._first_session else self._start_screen())
+        if self._complaint:
+            self._complain(self._complaint)
+        if self._keys:
+            self.run_worker(self._check_keys())
+
+    def on_ready(self) -> None:
+        self.set_timer(3.0, self._prepare_help)  # by then the first pane is there
+        if not gc.isenabled():
+            self.set_timer(0.5, self._collect_garbage)
+            self.set_timer(4.0, self._set_aside)
+            self.set_interval(1.0, self._sweep)
+
+    def _collect_garbage(self) -> None:
+        """From here on, but hardly ever of its own accord: a whole collection takes 20 ms or more."""
+        self._set_aside()
+        gc.set_threshold(700, 10, 100)
+        gc.enable()
+
+    @staticmethod
+    def _set_aside() -> None:
+        """What there is by now stays, and is not looked through with every collection."""
+        if gc.isenabled():
+            gc.collect()
+        gc.freeze()
+
+    @staticmethod
+    def _sweep() -> None:
+        """Between keys, not in the middle of one: there is much, as Textual's lines refer to themselves."""
+        if gc.isenabled() and gc.get_count()[2] > 4:
+            gc.collect()
+
+    async def _check_keys(self) -> None:
+        """Give up keys that cannot be. It needs all of the app's modules, so it is done behind the first paint."""
+        from tui_vae.ui.keymap import checked, known_commands
+
+        good, complaints = checked(self._keys, await asyncio.to_thread(known_commands))
+        if complaints:
+            self.set_keymap(good)
+            self._complain("\n".join(complaints))
+
+    def _complain(self, text: str) -> None:
+        self.notify(text, title="Your settings", severity="warning", timeout=15, markup=False)
+
+    def on_habits_changed(self) -> None:
+        self._write_habits()
+
+    @work(exclusive=True, group="habits")
+    async def _write_habits(self) -> None:
+        await asyncio.to_thread(settings.write_habits, msgspec.json.encode(self.habits))
+
+    def watch_pen(self) -> None:
+        for canvas in self.screen.query(Canvas):
+            canvas.redraw()
+
+    def _start_screen(self) -> Screen[None]:
+        from tui_vae.ui.start_screen import StartScreen
+
+        return StartScreen(self.runs_dir)
+
+    @staticmethod
+    def _run_screen(session: RunSession, start: bool = False) -> Screen[None]:
+        from tui_vae.ui.run_screen import RunScreen
+
+        return RunScreen(session, start=start)
+
+    @property
+    def session(self) -> RunSession | None:
+        """The run on screen."""
+        return next((s.session for s in reversed(self.screen_stack) if hasattr(s, "session")), None)
+
+    async def on_open_run(self, message: OpenRun) -> None:
+        await self.switch_screen(self._run_screen(RunSession(message.run)))
+
+    async def on_start_run(self, message: StartRun) -> None:
+        try:
+            directory, _ = await asyncio.to_thread(create_run, self.runs_dir, message.config)
+        except UserError as error:
+            self.notify(str(error), severity="error", markup=False)
+        else:
+            await self.switch_screen(self._run_screen(RunSession(directory), start=True))
+
+    def action_new_run(self) -> None:
+        from tui_vae.ui.new_run.screen import NewRun
+
+        self.push_screen(NewRun(), self._described)
+
+    def _described(self, config: RunConfig | None) -> None:
+        if config is not None:
+            self.post_message(StartRun(config))
+
+    def action_turn_pen(self) -> None:
+        self.pen = self.pen.turned()
+        self.habits.toning = self.pen.toning.value
+        self.on_habits_changed()
+
+    def action_turn_theme(self) -> None:
+        """The light theme where the present one is dark, and the other way round."""
+        self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name
+
+    def _theme_changed(self, theme: Theme) -> None:
+        self.habits.theme = theme.name
+        self.on_habits_changed()
+
+    def action_copy(self, what: str) -> None:
+        """Put the run's name, or the command that comes back to it, on the clipboard of whoever sits here (OSC 52)."""
+        if self.session is not None:
+            text = self.session.name if what == "name" else self._way_back(self.session)
+            self.copy_to_clipboard(text)
+            self.notify(f"Copied, if your terminal allows it: {text}", timeout=4, markup=False)
+
+    def action_picture(self) -> None:
+        """Save what is on the screen. After the next repaint: the palette, from which it is called, is still there."""
+        self.call_after_refresh(self._save_picture)
+
+    def _save_picture(self) -> None:
+        name = self.session.name if self.session else "start"
+        try:
+            file = self.save_screenshot(f"tui-vae-{name}-{time.strftime('%Y%m%d-%H%M%S')}.svg", str(Path.cwd()))
+        except OSError as error:
+            self.notify(f"The picture cannot be written: {error}", severity="error", markup=False)
+        else:
+            self.notify(f"Written: {file}", markup=False)
+
+    def _help(self) -> Help:
+        """The one help there is."""
+        from tui_vae.ui.help import Help
+
+        if not self.is_screen_installed("help"):
+            self.install_screen(Help(), "help")
+        return self.get_screen("help", Help)
+
+    def _prepare_help(self) -> None:
+        """Read what its first opening needs while nobody waits for it: a style sheet, and all the others with it."""
+        for sheet in self._help().css_path:
+            if not self.stylesheet.has_source(str(sheet), ""):
+                self.stylesheet.read(sheet)
+        self.stylesheet.parse()
+
+    def action_help(self) -> None:
+        screen = self._help()
+        if screen not in self.screen_stack:
+            title = getattr(self.screen, "help_title", self.TITLE)
+            screen.tell(title, commands(self, self.screen.active_bindings.values()))
+            self.push_screen(screen)
+
+    def action_leave(self) -> None:
+        self.exit(self._farewell())
+
+    async def action_quit(self) -> None:
+        self.action_leave()
+
+    def action_help_quit(self) -> None:
+        self.notify("q leaves; training goes on.", timeout=3)
+
+    def _farewell(self) -> str:
+        session = self.session
+        if session is None or not session.alive:
+            return ""
+        what = "is paused" if session.state == "paused" else "goes on"
+        return f"training of {session.name} {what}; come back with: {self._way_back(session)}"
+
+    def _way_back(self, session: RunSession) -> str:
+        """The command that opens this run, typed in this directory."""
+        words = ["tui-vae", "attach", session.name]
+        if self.runs_dir != runs_directory():
+            words += ["--runs-dir", str(self.runs_dir)]
+        return shlex.join(words)
+
+    def get_key_display(self, binding: Binding) -> str:
+        return super().get_key_display(binding).replace("⏎", "enter")
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        for command in commands(self, screen.active_bindings.values()):
+            if command.action != "command_palette":
+                act = partial(self.run_action, command.action, command.node)
+                yield SystemCommand(command.tooltip, f"key {' or '.join(command.keys)}", act)
+        if self.session is not None:
+            yield SystemCommand("Copy the name of the run", self.session.name, partial(self.action_copy, "name"))
+            come_back = self._way_back(self.session)
+            yield SystemCommand("Copy the command that comes back to the run", come_back, partial(self.action_copy, ""))
+        yield SystemCommand("Save a picture of the screen", f"SVG, into {Path.cwd()}", self.action_picture)
+        other = "light" if self.current_theme.dark else "dark"
+        yield SystemCommand(f"Turn to the {other} theme", "remembered", self.action_turn_theme)
+        yield SystemCommand("Choose a theme", "dark, light and others", self.action_change_theme)

@@ -19,8 +19,8 @@ MODAL = {"dialog", "help", "form", "choice"}
 
 def known_commands() -> dict[str, Binding]:
     """Every command of the app by its id. Imports all of the app."""
-    for module in pkgutil.iter_modules(tui_vae.ui.__path__):
-        importlib.import_module(f"tui_vae.ui.{module.name}")
+    for module in pkgutil.walk_packages(tui_vae.ui.__path__, "tui_vae.ui."):
+        importlib.import_module(module.name)
     return {binding.id: binding for node in _nodes(DOMNode) for binding in node.__dict__.get("BINDINGS", ())
             if isinstance(binding, Binding) and binding.id}  # fmt: skip
 

@@ -31,25 +31,25 @@ from tui_vae.ui.status_line import StatusLine
 
 
 def train_pane(session: RunSession) -> Widget:
-    from tui_vae.ui.train_pane import TrainPane
+    from tui_vae.ui.train.pane import TrainPane
 
     return TrainPane(session)
 
 
 def browse_pane(session: RunSession) -> Widget:
-    from tui_vae.ui.browse_pane import BrowsePane
+    from tui_vae.ui.browse.pane import BrowsePane
 
     return BrowsePane(session)
 
 
 def latent_pane(session: RunSession) -> Widget:
-    from tui_vae.ui.latent_pane import LatentPane
+    from tui_vae.ui.latent.pane import LatentPane
 
     return LatentPane(session)
 
 
 def runs_pane(session: RunSession) -> Widget:
-    from tui_vae.ui.runs_pane import RunsPane
+    from tui_vae.ui.runs.pane import RunsPane
 
     return RunsPane(session)
 
@@ -96,7 +96,7 @@ class PaneTab(Static):
 class RunScreen(Screen[None]):
     """Shows one run and steers it."""
 
-    CSS_PATH: ClassVar[CSSPathType | None] = "run.tcss"
+    CSS_PATH: ClassVar[CSSPathType | None] = "run_screen.tcss"
     LR = Binding.Group("lr")
     BETA = Binding.Group("β")
 
@@ -209,7 +209,7 @@ class RunScreen(Screen[None]):
         if not panes.query(f"#{pane_id}"):
             entry = next(entry for entry in PANES if entry.id == pane_id)
             pane = entry.make(self.session)
-            self._read_sheet(Path(__file__).with_name(f"{pane_id}.tcss"))
+            self._read_sheet(Path(__file__).with_name(pane_id) / f"{pane_id}.tcss")
             pane.id = pane_id
             await panes.mount(pane)
             if self._wanted != pane_id:  # another pane was asked for meanwhile

@@ -13,7 +13,7 @@ from tui_vae.runs.client import Caller, NoProcess, request
 from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
-from tui_vae.runs.read_ahead import ReadAhead, read_ahead
+from tui_vae.runs.log_loader import ReadAhead, read_ahead
 
 POLL_SECONDS = 0.25
 TELL_SECONDS = 0.45

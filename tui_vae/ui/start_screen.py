@@ -23,7 +23,7 @@ from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.summary import RunSummary, summarize_all
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.image_pairs import ImagePairs
+from tui_vae.ui.images.pairs import ImagePairs
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.terminal import legible
@@ -130,7 +130,7 @@ class RunList(OptionList):
 class StartScreen(Screen[None]):
     """Lists the runs, newest first, below the one thing a newcomer wants."""
 
-    CSS_PATH = "start.tcss"
+    CSS_PATH = "start_screen.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall"), (56, "-huge")]  # noqa: RUF012
     help_title = "Start"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -192,7 +192,7 @@ class StartScreen(Screen[None]):
             strip.show_pairs([])
             return
         await asyncio.sleep(REST_SECONDS)
-        from tui_vae.ui.previews import read_film
+        from tui_vae.ui.film import read_film
 
         film = await asyncio.to_thread(read_film, run.previews, (), newest_only=True)
         strip.show_pairs(film.both, film.width)

@@ -1,0 +1,73 @@
+"""Compiles the GPU's kernels as they are launched for the default network, without a GPU: a line for each.
+
+    python scripts/compile_gpu_kernels.py 80 90
+
+The numbers are compute capabilities. What Triton's interpreter runs, its compiler may still refuse.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from tui_vae.core.step import triton_hidden
+from tui_vae.core.step import triton_kernels as kernels
+
+Settings = dict[str, Any]
+
+ACTIVATIONS = [triton_hidden.SILU, triton_hidden.RELU, triton_hidden.GELU]
+OUTPUTS = [kernels.TANH, kernels.SIGMOID, kernels.IDENTITY, kernels.LOGITS, kernels.BERNOULLI]
+
+POINTERS = {"images": "*u8", "places": "*i32", "is_low": "*i8", "steps": "*i64", "figures": "*fp64"}
+LOW = {"low", "product", "out", "gradient", "z", "to_z", "to_product", "low_gradient", "twin"}
+NUMBERS = {"count": "i32", "rows": "i32", "programs": "i32", "sums": "i32", "epsilon": "fp32", "free_bits": "fp32",
+           "momentum": "fp32", "weight_decay": "fp32"}  # fmt: skip
+
+
+def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
+    """Kernels, their settings, and the types of arguments that have another elsewhere."""
+    yield kernels.normalize, {"LOW": True, "BLOCK": 1024}, {}
+    for norm in (True, False):
+        for activation in ACTIVATIONS:
+            hidden = {"WIDTH": 512, "NORM": norm, "ACTIVATION": activation.value, "BLOCK": 512}
+            yield kernels.hidden_forward, hidden, {}
+            yield kernels.hidden_backward, hidden | {"ROWS": 2}, {}
+    for activation in ACTIVATIONS:
+        over_images = {"WIDTH": 512, "ACTIVATION": activation.value, "AT_ONCE": 64, "BLOCK": 16}
+        yield kernels.batch_forward, over_images, {}
+        yield kernels.batch_backward, over_images, {}
+    latent = {"WIDTH": 32, "BLOCK": 32}
+    yield kernels.latent_forward, latent | {"ROWS": 2}, {}
+    yield kernels.latent_backward, latent | {"ROWS": 2}, {"kl": "*fp64"}
+    for output in OUTPUTS:
+        image = {"WIDTH": 784, "OUTPUT": output.value, "BLOCK": 1024}
+        yield kernels.output_forward, image, {}
+        yield kernels.output_backward, image | {"ROWS": 2}, {}
+    for sigma in (True, False):
+        yield kernels.weigh, latent | {"PIXELS": 784, "SIGMA": sigma}, {"kl": "*fp64"}
+    yield kernels.add_up, {"AT_ONCE": 128, "BLOCK": 32}, {"gradient": "*fp32"}
+    betas = {"BETA1": 0.9, "BETA2": 0.999}
+    yield kernels.rates, betas, {}
+    adam = betas | {"EPSILON": 1e-8, "GRAIN": 16, "BLOCK": 1024}
+    yield kernels.adam, adam | {"LOW": True}, {"gradient": "*fp32"}
+
+
+def main() -> None:
+    for capability in map(int, sys.argv[1:]):
+        for kernel, settings, types in launches():
+            known = POINTERS | NUMBERS | dict.fromkeys(LOW, "*bf16") | types | dict.fromkeys(settings, "constexpr")
+            source = ASTSource(
+                fn=kernel, signature={name: known.get(name, "*fp32") for name in kernel.arg_names},
+                constexprs={(kernel.arg_names.index(name),): value for name, value in settings.items()},
+            )  # fmt: skip
+            compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+            print(capability, kernel.__name__, len(compiled.asm["cubin"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The compiled training step against autograd and torch.optim, in every build that this CPU can run."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.support.steps import BETA, LATENT, LR, by_autograd, images, model
+from tui_vae.core.models.mlp import MLP
+from tui_vae.core.objectives import OBJECTIVES, Objective
+from tui_vae.core.step.adam import FlatAdam
+from tui_vae.core.step.cpu import CPUStep
+from tui_vae.core.step.flat import flatten_parameters, half_twin
+from tui_vae.core.step.fused import can_fuse
+from tui_vae.core.step.kernels import Kernels, load_kernels, usable_kernels
+
+BUILDS = [pytest.param(kernels, id=kernels.level) for kernels in usable_kernels() if kernels]
+
+pytestmark = pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
+
+
+class Fused:
+    """A copy of a model, which learns by the kernels."""
+
+    def __init__(
+        self, kernels: Kernels, model: MLP, objective: Objective, half: bool = False, weight_decay: float = 0.0
+    ) -> None:
+        self.model = copy.deepcopy(model)
+        self.flat = flatten_parameters(self.model)
+        self.optimizer = FlatAdam(self.flat, weight_decay)
+        self.twin = half_twin(self.model, self.flat, torch.bfloat16)[0]
+        twin = self.twin if half else None
+        self.step = CPUStep(kernels, self.model, objective, self.flat, self.optimizer, twin)
+        self.noise = torch.Generator().manual_seed(3)
+
+    def learn(self, images: Tensor) -> Tensor:
+        return self.step(images, self.noise, LR, BETA).clone()
+
+    def gradients(self) -> list[Tensor]:
+        """Those of its first step, as Adam's first moment holds them."""
+        return [
+            self.optimizer.mean[part.storage_offset() :][: part.numel()].view_as(part) / 0.1
+            for part in self.model.parameters()
+        ]
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("name", ["mse", "sigma", "bce"])
+@pytest.mark.parametrize("free_bits", [0.0, 0.01])
+def test_figures_and_gradients_are_those_of_autograd(kernels: Kernels, name: str, free_bits: float) -> None:
+    """Widths that fill no vector, and every layer that there are kernels for; autograd works in float64."""
+    objective = replace(OBJECTIVES[name], free_bits=free_bits)
+    outputs = ("logits",) if name == "bce" else ("tanh", "sigmoid", "linear", "logits")
+    kinds = product(("silu", "relu", "gelu"), ("none", "layer", "batch"), outputs, ((24, 17), (9,)))
+    for activation, norm, output, hidden in kinds:
+        vae = model(hidden, activation, norm, output)
+        fused = Fused(kernels, vae, objective)
+        batch = images()
+        figures = fused.learn(batch)
+        noise = torch.empty(len(batch), LATENT).normal_(generator=torch.Generator().manual_seed(3))
+        exact = copy.deepcopy(vae).double()
+        expected = by_autograd(exact, batch, noise.double(), objective)
+        torch.testing.assert_close(figures, torch.stack(expected).detach(), rtol=2e-6, atol=1e-5)
+        expected[0].backward()  # type: ignore[no-untyped-call]
+        for (title, parameter), gradient in zip(exact.named_parameters(), fused.gradients(), strict=True):
+            assert parameter.grad is not None
+            # The bias before a batch normalization has none but for rounding.
+            error = (gradient - parameter.grad).abs().max() / (parameter.grad.abs().max() + 1e-9)
+            assert error < 2e-5, (activation, norm, output, title)
+        for mine, theirs in zip(fused.model.buffers(), exact.buffers(), strict=True):
+            torch.testing.assert_close(mine.double(), theirs.double(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_it_learns_as_autograd_and_torchs_adam_do(kernels: Kernels, weight_decay: float) -> None:
+    """Batches of different sizes, the largest not first."""
+    vae, objective = model(), OBJECTIVES["sigma"]
+    fused = Fused(kernels, vae, objective, weight_decay=weight_decay)
+    usual = copy.deepcopy(vae)
+    kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
+    optimizer = kind(usual.parameters(), lr=LR, weight_decay=weight_decay)
+    noise = torch.Generator().manual_seed(3)
+    for count in (13, 4, 20, 13, 1):
+        fused.learn(images(count))
+        loss, *_ = by_autograd(usual, images(count), torch.empty(count, LATENT).normal_(generator=noise), objective)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for mine, theirs in zip(fused.model.parameters(), usual.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+    padding = fused.flat.numel() - sum(part.numel() for part in fused.model.parameters())
+    assert padding and fused.flat.count_nonzero() <= fused.flat.numel() - padding
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("gradient", [1e-9, 1e-7, 1.0])
+def test_a_first_update_is_that_of_the_gradients_sign_but_for_tiny_ones(kernels: Kernels, gradient: float) -> None:
+    fused = Fused(kernels, model(), OBJECTIVES["mse"])
+    fused.flat.data.zero_()
+    assert fused.flat.grad is not None
+    fused.flat.grad.fill_(-gradient)
+    fused.step._update(LR)
+    for part in fused.model.parameters():  # but for the padding, which stays as it is
+        expected = torch.full_like(part, LR * gradient / (gradient + 1e-8))
+        torch.testing.assert_close(part.detach(), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+def test_bfloat16_is_float32_to_its_precision(kernels: Kernels) -> None:
+    fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], half=True)
+    single = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"])
+    torch.testing.assert_close(fused.learn(images(64)), single.learn(images(64)), rtol=0.01, atol=0)
+    for low, full in zip(fused.gradients(), single.gradients(), strict=True):
+        assert (low - full).norm() < 0.05 * full.norm()
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+def test_the_twin_is_rounded_as_pytorch_rounds(kernels: Kernels) -> None:
+    """Half of the values lie in the middle between two bfloat16 numbers."""
+    fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], half=True)
+    bits = fused.flat.detach().view(torch.int32)
+    bits[::2] = bits[::2] & ~0xFFFF | 0x8000
+    fused.step(images(), fused.noise, 0.0, BETA)
+    for part in (part for part in fused.model.parameters() if part.dim() == 2):
+        low = fused.twin[part.storage_offset() :][: part.numel()]
+        assert torch.equal(low, part.detach().flatten().bfloat16())
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_the_same_threads_give_the_same_bits(kernels: Kernels, half: bool, norm: str) -> None:
+    runs = [Fused(kernels, model((64, 32), norm=norm), OBJECTIVES["sigma"], half) for _ in range(2)]
+    for run in runs:
+        for count in (40, 40, 11):
+            run.learn(images(count))
+    assert torch.equal(runs[0].flat, runs[1].flat)
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("half", [False, True])
+def test_far_values_stay_numbers_and_what_is_none_is_not_hidden(kernels: Kernels, half: bool) -> None:
+    vae = model(norm="none", output="logits")
+    with torch.no_grad():
+        for part in vae.decoder.parameters():
+            part.mul_(1e4)
+    for name in ("mse", "bce"):
+        far = Fused(kernels, vae, OBJECTIVES[name], half)
+        assert torch.isfinite(far.learn(images())).all() and torch.isfinite(far.flat).all()
+    with torch.no_grad():
+        next(vae.parameters())[0, 0] = torch.nan
+    spoilt = Fused(kernels, vae, OBJECTIVES["mse"], half)
+    assert spoilt.learn(images())[0].isnan() and not torch.isfinite(spoilt.flat).all()
+
+
+def test_what_it_has_no_kernels_for_is_left_to_others() -> None:
+    assert not can_fuse(model(output="tanh"), OBJECTIVES["bce"])
+    assert not can_fuse(model(), replace(OBJECTIVES["mse"], tc_weight=1.0))
+    assert not can_fuse(nn.Sequential(nn.Linear(4, 4)), OBJECTIVES["mse"])  # type: ignore[arg-type]
+    vae = model(output="tanh")
+    flat = flatten_parameters(vae)
+    with pytest.raises(ValueError, match="no kernels"):
+        CPUStep(load_kernels(), vae, OBJECTIVES["bce"], flat, FlatAdam(flat), None)
+
+
+def test_it_shares_pytorchs_threads() -> None:
+    """A second OpenMP runtime in the process would train many times slower."""
+    code = (
+        "from tui_vae.core.step.kernels import _openmp_runtimes, load_kernels\n"
+        "assert load_kernels() and len(_openmp_runtimes()) == 1, _openmp_runtimes()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert not Kernels()

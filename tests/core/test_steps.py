@@ -1,0 +1,156 @@
+"""How steps are launched and fed: the optimizer's one kernel, captured steps, images on the host."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.support.steps import IMAGES, assert_same, config, into, refuse
+from tui_vae.core.evaluation.metrics import survey
+from tui_vae.core.objectives import OBJECTIVES
+from tui_vae.core.step.adam import FlatAdam
+from tui_vae.core.step.cuda_graph import by_hand
+from tui_vae.core.step.kernels import Kernels
+from tui_vae.trainer.batches import batches
+from tui_vae.trainer.learner import Learner, build_model, epoch_order
+
+CPU = torch.device("cpu")
+without_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def taught(learner: Learner, epochs: int = 2, start: int = 0) -> Learner:
+    """Learn whole epochs of `IMAGES`, whose last batch is smaller, with lr and β changing as they go."""
+    images = IMAGES.to(learner.device)
+    for epoch in range(start, start + epochs):
+        for number, batch in enumerate(batches(images, epoch_order(0, epoch, len(images)), 16, learner.device)):
+            learner.step(batch, 1e-3 / (1 + number), 1.0 + epoch)
+    return learner
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_the_flat_optimizer_is_torchs(weight_decay: float) -> None:
+    torch.manual_seed(0)
+    mine, theirs = nn.Parameter(torch.randn(1000)), nn.Parameter(torch.empty(1000))
+    theirs.data.copy_(mine.data)
+    flat = FlatAdam(mine, weight_decay)
+    kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
+    usual = kind([theirs], weight_decay=weight_decay, fused=True)
+    for number in range(5):
+        mine.grad = torch.randn(1000)
+        theirs.grad = mine.grad.clone()
+        lr = 1e-3 * (number + 1)
+        usual.param_groups[0]["lr"] = lr
+        usual.step()
+        flat.step(lr)
+    assert torch.equal(mine.data, theirs.data)
+    for name, value in usual.state[theirs].items():
+        assert torch.equal(flat.tensors()[name], value), name
+
+
+@pytest.mark.parametrize("more", [{}, {"precision": "bfloat16"}, {"preset": "seed"}, {"free-bits": 0.1}])
+def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
+    """What replays reads static buffers: images, lr and β of now, not of when it was recorded; an epoch's last too."""
+    settings = config(**more)
+    eager = Learner(settings, build_model(settings, (28, 28)), CPU, record=refuse, kernels=Kernels())
+    recorded = []
+
+    def record(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
+        recorded.append(body)
+        return by_hand(body, generator)
+
+    replayed = Learner(settings, build_model(settings, (28, 28)), CPU, record=record, kernels=Kernels())
+    assert_same(taught(eager, epochs=6), taught(replayed, epochs=6))
+    assert len(recorded) == 2
+    assert eager.take_means() == replayed.take_means()
+
+
+def test_what_cannot_be_captured_is_launched_by_hand_and_said_once() -> None:
+    notes: list[str] = []
+    settings = config()
+    plain = Learner(settings, build_model(settings, (28, 28)), CPU, kernels=Kernels())
+    learner = Learner(settings, build_model(settings, (28, 28)), CPU, warn=into(notes), record=refuse)
+    taught(learner)
+    assert [note.partition(":")[0] for note in notes] == ["steps are launched one by one"]
+    assert notes[0].endswith("operation not permitted when stream is capturing")
+    taught(plain)
+    for name, value in learner.weights().items():
+        torch.testing.assert_close(value, plain.weights()[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_checkpoint_takes_up_everything(precision: str) -> None:
+    settings = config(precision=precision)
+    whole = taught(Learner(settings, build_model(settings, (28, 28)), CPU), epochs=2)
+    half = taught(Learner(settings, build_model(settings, (28, 28)), CPU), epochs=1)
+    saved = copy.deepcopy(half.tensors())
+    resumed = Learner(settings, build_model(settings, (28, 28)), CPU)
+    resumed.restore(saved)
+    assert_same(taught(resumed, epochs=1, start=1), whole)
+
+
+def test_bfloat16_learns_what_float32_learns() -> None:
+    rng = torch.Generator().manual_seed(1)
+    pixels = torch.linspace(0, 6, 28)
+    slopes = torch.rand(1500, 2, generator=rng)
+    waves = torch.sin(pixels[None, :, None] * slopes[:, :1, None] + pixels[None, None, :] * slopes[:, 1:, None])
+    images = (waves * 127 + 128).to(torch.uint8)
+    found = []
+    for precision in ("float32", "bfloat16"):
+        settings = config(precision=precision, hidden="64,32")
+        learner = Learner(settings, build_model(settings, (28, 28)), CPU)
+        for epoch in range(4):
+            for batch in batches(images, epoch_order(0, epoch, len(images)), 50, CPU):
+                learner.step(batch, 2e-3, 1.0)
+        found.append(survey(learner.model, images, OBJECTIVES["sigma"], 1.0, seed=0)[0])
+    single, half = found
+    assert half.mse == pytest.approx(single.mse, rel=0.02)
+    assert half.elbo_bpd == pytest.approx(single.elbo_bpd, rel=0.02)
+    assert single.mse < 0.5 * images.float().div(255).var(dim=0).mean().item()  # they did learn
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, without_cuda])])
+def test_images_on_the_host_come_in_the_same_order(device: str) -> None:
+    order = epoch_order(3, 5, len(IMAGES))
+    here = [batch.cpu() for batch in batches(IMAGES, order, 16, torch.device(device))]
+    there = [batch.cpu() for batch in batches(IMAGES.to(device), order, 16, torch.device(device))]
+    assert [len(batch) for batch in here] == [16, 16, 16, 16, 16, 10]
+    assert list(batches(IMAGES, order[:0], 16, torch.device(device))) == []
+    assert torch.equal(torch.cat(here), torch.cat(there)) and torch.equal(torch.cat(here), IMAGES[order])
+
+
+@pytest.mark.gpu
+@without_cuda
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_cuda_graph_replays_the_step_bit_for_bit(precision: str) -> None:
+    device = torch.device("cuda")
+    settings = config(precision=precision)
+    notes: list[str] = []
+    captured = taught(Learner(settings, build_model(settings, (28, 28)), device, warn=into(notes)), epochs=3)
+    assert notes == []
+    eager = taught(Learner(settings, build_model(settings, (28, 28)), device, record=refuse), epochs=3)
+    assert_same(captured, eager)
+    resumed = Learner(settings, build_model(settings, (28, 28)), device)
+    resumed.restore({name: value.cpu() for name, value in eager.tensors().items()})
+    assert_same(taught(resumed, epochs=1, start=3), taught(eager, epochs=1, start=3))
+
+
+@pytest.mark.gpu
+@without_cuda
+def test_a_model_that_waits_for_the_device_still_learns() -> None:
+    class Waits(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * float(x.detach().abs().max().item() > 0)
+
+    settings = config()
+    model = build_model(settings, (28, 28))
+    model.encoder.append(Waits())
+    notes: list[str] = []
+    learner = taught(Learner(settings, model, torch.device("cuda"), warn=into(notes)))
+    assert len(notes) == 1
+    means = learner.take_means()
+    assert means.images == 2 * len(IMAGES) and math.isfinite(means.loss)

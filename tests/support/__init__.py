@@ -1,0 +1,1 @@
+"""What tests share: processes, terminals, runs made up, and small networks."""

@@ -1,0 +1,68 @@
+"""A run's process that also answers what only Latent asks, with latents and images that can be told apart."""
+
+import math
+import random
+import struct
+import time
+
+import msgspec
+
+from tests.support.fake_run import PIXELS, TEST_IMAGES, FakeProcess, labels
+from tui_vae.runs import protocol
+
+DIMENSIONS = 4
+DEVIATIONS = (2.0, 1.0, 0.5, 0.05)
+KL = (2.5, 1.5, 3.5, 0.001)
+
+
+def pack(*values: float) -> bytes:
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def latent_of(index: int) -> tuple[float, ...]:
+    """Each class has its place on a circle; the third and fourth dimension follow the index."""
+    angle = 2 * math.pi * (index % 10) / 10
+    return 2 * math.cos(angle) + index / 1000, math.sin(angle), index / TEST_IMAGES, 0.0
+
+
+def picture_of(z: tuple[float, ...]) -> bytes:
+    """An image that tells its latent: one level for each dimension."""
+    levels = bytes(min(255, max(0, int(128 + 30 * value))) for value in z)
+    return levels * (PIXELS // len(z))
+
+
+def latent_map(step: int = 0, sign: float = 1.0) -> protocol.LatentMap:
+    points = [value for index in range(TEST_IMAGES) for value in (sign * latent_of(index)[0], latent_of(index)[1])]
+    return protocol.LatentMap(
+        epoch=step // 235, step=step, latent_dim=DIMENSIONS, origin=pack(0, 0, 0.5, 0),
+        directions=pack(sign, 0, 0, 0, 0, 1, 0, 0), points=pack(*points), labels=labels(), explained=(0.6, 0.3),
+        kl_per_dim=KL, deviations=DEVIATIONS,
+    )  # fmt: skip
+
+
+class LatentProcess(FakeProcess):
+    """Also answers what only Latent asks; slowly, where it has a `delay`."""
+
+    delay = 0.0
+
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        epoch = self.step // 235
+        match request:
+            case protocol.Map():
+                return latent_map(self.step, -1.0 if self.step % 2 else 1.0)
+            case protocol.Decode(z=z):
+                time.sleep(self.delay)
+                images = b"".join(map(picture_of, struct.iter_unpack(f"<{DIMENSIONS}f", z)))
+                return protocol.Images(epoch=epoch, step=self.step, images=images)
+            case protocol.Sample(count=count, source=source, seed=seed):
+                dice = random.Random(f"{source} {seed}")
+                images = b"".join(bytes([dice.randrange(256)]) * PIXELS for _ in range(count))
+                return protocol.Samples(epoch=epoch, step=self.step, source=source, images=images)
+            case protocol.Reconstruct(indices=indices):
+                reply = super()._answer(request)
+                assert isinstance(reply, protocol.Reconstructions)
+                return msgspec.structs.replace(reply, mu=pack(*(v for index in indices for v in latent_of(index))))
+        return super()._answer(request)
+
+    def decoded(self) -> list[bytes]:
+        return [request.z for request in self.asked if isinstance(request, protocol.Decode)]

@@ -1,0 +1,249 @@
+"""Diagnosis: what goes wrong is told once, with what to try; a healthy run is told nothing; nothing broken is saved."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.processes import events
+from tests.support.training import Script, new_run, train_here
+from tui_vae.config import PRESETS, make_config
+from tui_vae.core.data import datasets
+from tui_vae.core.evaluation.metrics import pixel_variance
+from tui_vae.runs import events as ev
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import RunDirectory, create_run
+from tui_vae.runs.history import read_history
+from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
+from tui_vae.trainer.diagnosis import CURED, IN_A_ROW, LOST, PATIENCE, SETTLED, Diagnosis
+from tui_vae.trainer.learner import Learner
+
+DEMO = Path(__file__).parents[2] / "checkpoints" / "demo" / "events.jsonl"
+VARIANCE = 0.087
+
+
+def metrics(loss: float | None, **figures: Any) -> ev.Metrics:
+    known = {"recon": 27.0, "kl": 64.0, "mse": 0.0085, "accuracy": 0.95, "elbo_bpd": 6.7, "active_units": 20}
+    return ev.Metrics(**{**known, "kl_per_dim": (2.0,) * 32, **figures, "loss": loss})
+
+
+def epoch(number: int, train: float | None, test: float | None, beta: float = 1.0, **figures: Any) -> ev.EpochEvent:
+    return ev.EpochEvent(epoch=number, step=SETTLED * number, seconds=1.0, images_per_s=1.0, beta=beta,
+                         train=metrics(train, **figures), test=metrics(test, **figures))  # fmt: skip
+
+
+def told(epochs: Iterable[ev.EpochEvent], decoded: float | None = 0.08) -> list[tuple[int, str]]:
+    """At which epoch which symptom is told."""
+    diagnosis = Diagnosis(VARIANCE)
+    return [(each.epoch, finding.symptom) for each in epochs for finding in diagnosis.observe(each, lambda: decoded)]
+
+
+# -- Histories ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_is_healthy() -> None:
+    epochs = read_history(DEMO).epochs
+    assert len(epochs) == 10
+    assert told(epochs, decoded=None) == []
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=3, max_size=40),
+    st.floats(1, 500), st.floats(-1500, 1500), st.floats(0, 0.5),
+)  # fmt: skip
+def test_a_loss_that_falls_with_noise_is_healthy(dice: list[float], fall: float, end: float, gap: float) -> None:
+    """Of either sign and any size, with training below test by any share; the noise below 1% of the fall."""
+    epochs = []
+    for number, noise in enumerate(dice, start=1):
+        left = fall * math.exp(-number / 6)
+        test = end + left + 0.01 * fall * math.exp(-1 / 6) * (noise - 0.5) * (number > 1)
+        epochs.append(epoch(number, test - gap * (fall - left), test))
+    assert told(epochs) == []
+
+
+def test_a_warm_up_and_a_change_of_beta_are_no_symptoms() -> None:
+    warm_up = [epoch(n, 30 + 60 * min(1, n / 10) - n / 9, 31 + 60 * min(1, n / 10) - n / 10, min(1, n / 10),
+                     kl=500 / n, recon=30 + 3 * n) for n in range(1, 21)]  # fmt: skip
+    assert told(warm_up) == []
+    healthy = [epoch(n, 90 - n, 92 - n) for n in range(1, 8)]
+    dearer = [epoch(n, 400 - n, 420 - n / 2, 100, recon=220, kl=2) for n in range(8, 16)]
+    freer = [epoch(n, 20 - n / 9, 22 - n / 10, 0, recon=15, kl=700) for n in range(16, 30)]
+    assert told(healthy + dearer + freer) == []
+
+
+def test_divergence_is_told_at_once_and_alone() -> None:
+    healthy = [epoch(n, -900 - n, -890 - n) for n in range(1, 6)]
+    assert told([*healthy, epoch(6, None, None, recon=None, kl=None, mse=None, active_units=0)]) == [(6, "diverging")]
+    assert told([*healthy, epoch(6, 3e9, 3e9, kl=3e9)]) == [(6, "diverging")]
+    assert told([*healthy, epoch(6, -500, -490, recon=140)]) == [(6, "diverging")]
+    assert told([*healthy, epoch(6, -850, -840, recon=31), epoch(7, -907, -897)]) == []  # a spike
+
+
+def test_collapse_is_told_once_when_it_lasts_and_again_when_it_comes_back() -> None:
+    collapsed: dict[str, Any] = {"active_units": 0, "kl": 0.001, "mse": VARIANCE, "recon": 272}
+    states = [collapsed] * 6 + [{}] * CURED + [collapsed] + [{}] + [collapsed] * 4
+    found = told(epoch(n, 300 - n, 300 - n, **state) for n, state in enumerate(states, start=1))
+    back = 6 + CURED + 1 + 1
+    assert found == [(IN_A_ROW, "posterior collapse"), (back + IN_A_ROW, "posterior collapse")]
+
+
+def test_few_active_dimensions_are_told_and_some_idle_ones_are_not() -> None:
+    for active, expected in ((32, 0), (20, 0), (11, 0), (10, 1), (1, 1)):
+        found = told(epoch(n, 300 - n, 300 - n, active_units=active) for n in range(1, 8))
+        assert [symptom for _, symptom in found] == ["inactive dimensions"] * expected
+
+
+def test_nothing_is_said_of_what_has_hardly_begun() -> None:
+    early = [ev.EpochEvent(epoch=n, step=n, seconds=1.0, images_per_s=1.0, beta=1.0,
+                           train=metrics(500.0 - n, active_units=0, mse=0.2),
+                           test=metrics(500.0 - n, active_units=0, mse=0.2)) for n in range(1, SETTLED)]  # fmt: skip
+    assert told(early, decoded=0.0) == []
+
+
+def test_a_decoder_is_dead_where_all_its_pictures_are_the_same() -> None:
+    blurred = [epoch(n, 300 - n / 9, 300 - n / 9, mse=0.15) for n in range(1, 8)]  # as a sigmoid on [-1, 1] makes them
+    assert told(blurred, decoded=0.02) == []
+    assert told(blurred, decoded=1e-6) == [(IN_A_ROW, "dead decoder")]
+
+    def unasked() -> float:
+        raise AssertionError("a sharp decoder costs nothing to look at")
+
+    assert not Diagnosis(VARIANCE).observe(epoch(1, 1.0, 1.0, mse=0.02), unasked)
+
+
+def test_overfitting_is_told_after_some_epochs_of_it() -> None:
+    falling = [epoch(n, 100 - n, 101 - n) for n in range(1, 12)]  # from 100 to 90: 10 gained
+    start, best = len(falling) + 1, 90.0
+    risen = [epoch(n, 100 - n, best + 0.1 * (n - 11)) for n in range(start, start + 12)]
+    ((when, symptom),) = told(falling + risen)
+    assert symptom == "overfitting"
+    assert when >= 11 + PATIENCE
+    assert best + 0.1 * (when - 2 - 11) > best + LOST * 10  # all of the last three epochs are above that
+    both = [epoch(n, 90 + n, best + 0.1 * (n - 11)) for n in range(start, start + 12)]
+    assert told(falling + both) == []  # training gets worse, too: that is another illness
+    level = [epoch(n, 100 - n, best + LOST * 5 * (n % 2)) for n in range(start, start + 30)]
+    assert told(falling + level) == []
+
+
+# -- Real runs ---------------------------------------------------------------------------------------------------------
+
+
+def warnings(directory: RunDirectory) -> list[str]:
+    return [event.message.partition(":")[0] for event in events(directory, ev.WarningEvent) if event.hint
+            and not event.message.startswith("training on")]  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_healthy(own_runs: Path, preset: str) -> None:
+    given = {"device": "cpu", "threads": 1, "precision": "float32", "preset": preset, "train-limit": 800,
+             "test-limit": 200, "batch-size": 16, "epochs": 5}  # fmt: skip
+    directory, _ = create_run(own_runs, make_config(given))
+    assert train_here(directory) == 0
+    last = events(directory, ev.EpochEvent)[-1]
+    assert last.step == 250 > SETTLED
+    assert warnings(directory) == []
+
+
+def test_collapse_under_a_huge_beta_is_told_once_even_after_a_resume(own_runs: Path) -> None:
+    directory = new_run(own_runs, **{"beta": 1000, "batch-size": 20, "epochs": 11})
+    assert train_here(directory) == 0
+    assert warnings(directory) == ["posterior collapse"]
+    assert train_here(directory, more_epochs=3) == 0
+    assert warnings(directory) == ["posterior collapse"]
+    assert events(directory, ev.EpochEvent)[-1].epoch == 14
+
+
+def test_too_few_images_for_too_long_overfit(own_runs: Path) -> None:
+    directory = new_run(own_runs, **{"train-limit": 40, "batch-size": 20, "hidden": "128", "latent-dim": 16,
+                                     "epochs": 60, "lr": 3e-3, "schedule": "constant"})  # fmt: skip
+    assert train_here(directory) == 0
+    assert "overfitting" in warnings(directory)
+    (message,) = [each for each in events(directory, ev.WarningEvent) if each.message.startswith("overfitting")]
+    best = read_history(directory.events).best
+    assert best is not None
+    assert f"from epoch {best.epoch} " in message.message
+    assert f"epoch {best.epoch}" in message.hint
+
+
+def test_a_decoder_whose_units_are_dead_is_told_once_even_after_a_resume(own_runs: Path) -> None:
+    """Rectifiers pushed far below zero get no gradient any more. The images' encodings still differ."""
+    directory = new_run(own_runs, **{"batch-size": 20, "epochs": 9, "beta": 0, "activation": "relu", "norm": "none"})
+    assert train_here(directory) == 0
+    assert warnings(directory) == []
+    progress, tensors = load_checkpoint(directory.last)
+    (bias,) = [name for name, value in tensors.items() if "decoder" in name and value.shape == (24,)]
+    tensors[bias].fill_(-1e4)
+    save_checkpoint(directory.last, progress, tensors)
+    for _ in range(2):
+        assert train_here(directory, more_epochs=3) == 0
+        assert warnings(directory) == ["diverging", "dead decoder"]
+
+
+def finite(path: Path) -> bool:
+    return all(bool(torch.isfinite(value.float()).all()) for value in load_checkpoint(path)[1].values())
+
+
+WILD = {"objective": "mse", "schedule": "constant", "norm": "none", "output": "linear"}
+
+
+def test_a_run_that_diverges_from_the_start_ends_and_says_what_to_do(own_runs: Path) -> None:
+    directory = new_run(own_runs, name="wild", epochs=9, lr=10, **WILD)
+    assert train_here(directory) == 1
+    state, error = events(directory, ev.StateEvent)[-1], events(directory, ev.ErrorEvent)[-1]
+    assert state.state == "failed"
+    assert "diverged in epoch 1" in error.message
+    assert f"tui-vae train --config {directory.config} --name wild-2 --lr 1 " in error.hint
+    assert not directory.last.exists()
+    assert not directory.best.exists()
+    assert len(events(directory, ev.EpochEvent)) == 1
+
+
+def test_a_run_that_diverges_later_goes_on_from_its_last_whole_checkpoint(own_runs: Path) -> None:
+    directory = new_run(own_runs, name="wild", epochs=9, lr=1e-3, **WILD)
+    assert train_here(directory, Script({9: [protocol.Set(lr=10)]})) == 1
+    assert "tui-vae resume wild && tui-vae set wild lr=1 " in events(directory, ev.ErrorEvent)[-1].hint
+    broken = events(directory, ev.EpochEvent)[-1]
+    assert broken.test.loss is None
+    progress, _ = load_checkpoint(directory.last)
+    assert 0 < progress.step < broken.step
+    assert finite(directory.last)
+    assert train_here(directory) == 0
+    assert events(directory, ev.StateEvent)[-1].state == "finished"
+    assert finite(directory.last)
+    assert all(epoch.test.loss is not None for epoch in read_history(directory.events).epochs)
+
+
+@pytest.mark.parametrize("request_", [protocol.Checkpoint(), protocol.Stop(), protocol.Pause()], ids=type)
+def test_nothing_that_is_asked_of_broken_weights_puts_them_into_a_checkpoint(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch, request_: protocol.AnyRequest
+) -> None:
+    directory = new_run(own_runs, **{"epochs": 4, "checkpoint-every": 0})
+    step, steps = Learner.step, iter(range(1, 99))
+
+    def broken_at_the_eighth(learner: Learner, *arguments: Any) -> None:
+        step(learner, *arguments)
+        if next(steps) == 8:
+            next(learner.model.parameters()).data[0] = math.nan
+
+    monkeypatch.setattr(Learner, "step", broken_at_the_eighth)
+    inbox = Script({12: [request_]})  # 2 epochs with 2 evaluations each, and 2 steps
+    assert train_here(directory, inbox) == 1
+    (refusal,) = inbox.replies
+    assert isinstance(refusal, protocol.Failure)
+    assert "diverged in epoch 3" in refusal.message
+    assert events(directory, ev.StateEvent)[-1].state == "failed"
+    assert load_checkpoint(directory.last)[0].step == load_checkpoint(directory.best)[0].step == 6
+    assert finite(directory.last) and finite(directory.best)
+
+
+def test_the_variance_of_a_pixel_is_the_error_of_the_mean_picture() -> None:
+    images = datasets.load(test_limit=300).test_images
+    p = images.reshape(300, -1) / 255.0
+    expected = ((p - p.mean(axis=0)) ** 2).mean()
+    assert pixel_variance(torch.from_numpy(images)) == pytest.approx(expected, rel=1e-5)
+    assert pixel_variance(torch.from_numpy(images) / 255) == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,82 @@
+"""What is asked of all images at once: while a run trains, its last evaluation answers; else the newest weights do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from tests.support.training import STEPS, Script, new_run, same, train_here
+from tui_vae.core.data import datasets
+from tui_vae.runs import protocol
+from tui_vae.runs.history import read_history
+from tui_vae.trainer import evaluation_cache as overview
+from tui_vae.trainer.server import Ticket
+
+OF_ALL = (protocol.Map(), protocol.TestErrors(), protocol.Sample(count=3))
+
+
+class Noting(Script):
+    """Notes at which look a reply came."""
+
+    def pending(self) -> Iterator[Ticket]:
+        for ticket in super().pending():
+            yield Ticket(ticket.request, lambda reply: self.replies.append((self.looks, reply)))
+
+
+def test_what_is_asked_of_all_images_is_answered_at_once_from_the_last_evaluation(own_runs: Path) -> None:
+    directory, inbox = new_run(own_runs), Noting({8: OF_ALL})
+    assert train_here(directory, inbox) == 0
+    first, _ = read_history(directory.events).epochs
+    (_, plane), (_, errors), (_, samples) = inbox.replies
+    assert [look for look, _ in inbox.replies] == [8, 8, 8]
+    assert {(reply.epoch, reply.step) for _, reply in inbox.replies} == {(1, STEPS)}
+    assert plane.kl_per_dim == first.test.kl_per_dim
+    assert sum(deviation**2 > 0.01 for deviation in plane.deviations) == first.test.active_units
+    assert len(plane.points) == 150 * 2 * 4
+    assert np.frombuffer(errors.mse, "<f4").mean() == pytest.approx(first.test.mse, rel=1e-5)
+    assert len(samples.images) == 3 * 784
+
+
+def test_before_the_first_evaluation_some_images_answer_for_all(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "FIRST", 40)
+    directory, inbox = new_run(own_runs), Noting({1: OF_ALL, 2: OF_ALL})
+    assert train_here(directory, inbox) == 0
+    assert not any(isinstance(reply, protocol.Failure) for _, reply in inbox.replies) and len(inbox.replies) == 6
+    maps = [reply for _, reply in inbox.replies if isinstance(reply, protocol.LatentMap)]
+    labels = datasets.load(test_limit=150).test_labels.tobytes()
+    assert (maps[0].step, maps[0].labels) == (1, labels[:40])
+    assert len(maps[0].points) == 40 * 2 * 4
+    for _, reply in inbox.replies:
+        if isinstance(reply, protocol.Errors):
+            assert len(reply.mse) == 150 * 4 and reply.labels == labels
+
+
+def test_while_nothing_is_trained_all_images_are_looked_at_with_the_newest_weights(own_runs: Path) -> None:
+    pairs = protocol.Reconstruct(indices=list(range(150)))
+    directory, inbox = new_run(own_runs), Script({7: [protocol.Pause()]}, [*OF_ALL, pairs, protocol.Resume()])
+    assert train_here(directory, inbox) == 0
+    _, plane, errors, samples, pairs, _ = inbox.replies
+    assert {reply.step for reply in (plane, errors, samples, pairs)} == {STEPS + 2}
+    np.testing.assert_allclose(np.frombuffer(errors.mse, "<f4"), pairs.mse, rtol=1e-5)
+    mu = np.frombuffer(pairs.mu, "<f4").reshape(150, -1)
+    np.testing.assert_allclose(plane.deviations, mu.std(axis=0), rtol=1e-4)
+
+
+def test_in_a_long_epoch_all_images_are_looked_at_anew_beside_training(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "OLD", 0.0)
+    monkeypatch.setattr(overview, "SHARE", 1.0)
+    directory = new_run(own_runs, **{"batch-size": 20})  # 25 steps an epoch
+    inbox = Noting({look: [protocol.Map()] for look in (30, 34, 38)})
+    assert train_here(directory, inbox) == 0
+    steps = [reply.step for _, reply in inbox.replies]
+    assert [look for look, _ in inbox.replies] == [30, 34, 38]
+    assert steps[0] == 25 < steps[1] < steps[2] <= 36
+    undisturbed = new_run(own_runs, **{"batch-size": 20})
+    assert train_here(undisturbed) == 0
+    assert same(load_file(directory.last), load_file(undisturbed.last))

@@ -1,0 +1,402 @@
+"""Browse: paging, classes, order, one image large, the time-lapse, and runs whose model is not in memory."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.geometry import Size
+from textual.pilot import Pilot
+
+from tests.support.fake_run import CLASSES, FakeProcess, blurred, images, make_run
+from tests.support.piloting import in_event_loop, until
+from tui_vae.runs import launch, protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import StateEvent, StepEvent
+from tui_vae.ui import settings
+from tui_vae.ui.app import TuiVae
+from tui_vae.ui.browse.classes import ClassTable
+from tui_vae.ui.browse.facts import facts_of
+from tui_vae.ui.browse.pane import BrowsePane
+from tui_vae.ui.browse.views import STRIP, OneImage, PairGrid, grid_for, portrait_for
+from tui_vae.ui.images.canvas import Band, Depth, Pen, cells
+from tui_vae.ui.test_set import Catalogue, Pager
+
+
+def opening(run: RunDirectory) -> TuiVae:
+    """The app as it was left in Browse."""
+    app = TuiVae(run.path.parent, run)
+    app.habits.pane = "browse"
+    return app
+
+
+async def browse(app: TuiVae, pilot: Pilot[str]) -> BrowsePane:
+    """Open the pane and wait for its first page."""
+    await pilot.press("2")
+    pane = app.screen.query_one(BrowsePane)
+    await until(pilot, lambda: pane.weights is not None)
+    return pane
+
+
+def shown(pane: BrowsePane) -> list[int | None]:
+    return [pair.index for pair in pane.query_one(PairGrid).pairs]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(80, 20), (118, 27), (118, 28), (158, 43), (198, 55), (60, 10), (30, 8), (20, 5)]
+)
+def test_layouts_stay_inside(width: int, height: int) -> None:
+    size = Size(width, height)
+    for grid in (grid_for(size), grid_for(size, "full"), grid_for(size, "half")):
+        if width >= 29 and height >= 8:
+            x, y = grid.place(grid.capacity - 1)
+            assert x + grid.pair_width <= width and y + grid.pair_height <= height
+            assert grid.at(x, y) == grid.capacity - 1 and grid.at(width + 5, 0) is None
+    portrait = portrait_for(size)
+    if width >= 60 and height >= 10:
+        assert 2 * cells(portrait.scale).width + 1 <= width and cells(portrait.scale).height <= height
+        assert portrait.difference_at[0] + cells(portrait.difference_scale).width <= width
+
+
+def test_pager_keeps_its_place_when_the_page_changes_size() -> None:
+    pager = Pager(range(100), 0, 10)
+    assert pager.turn(3) and pager.shown == list(range(30, 40))
+    assert pager.step(5) and pager.current == 35
+    pager.capacity = 8
+    assert pager.current in pager.shown
+    assert pager.jump(1000) and pager.current == 99 and not pager.turn(1)
+    assert Pager().shown == [] and Pager().current is None and not Pager().step(1)
+
+
+def test_catalogue_orders_the_worst_first() -> None:
+    catalogue = Catalogue(("a", "b"), bytes([0, 1, 0, 1]))
+    errors = [0.1, 0.2, 0.3, 0.4]
+    assert catalogue.chosen(None, errors) == [3, 2, 1, 0]
+    assert catalogue.chosen(0, errors) == [2, 0]
+    assert catalogue.chosen(1, None) == [1, 3]
+
+
+@in_event_loop
+async def test_paging_class_and_order(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            assert shown(pane) == [0, 1, 2, 3]
+            await pilot.press("pagedown")
+            await until(pilot, lambda: shown(pane) == [4, 5, 6, 7])
+            await pilot.press("left")  # over the edge, back to the page before
+            await until(pilot, lambda: shown(pane) == [0, 1, 2, 3])
+            assert pane.pager.current == 3
+            await pilot.press("c", "c", "c")
+            await until(pilot, lambda: shown(pane) == [2, 12, 22, 32])
+            assert {pair.label for pair in pane.grid.pairs} == {CLASSES[2]}
+            await pilot.press("o")
+            await until(pilot, lambda: pane.measured is not None and shown(pane) == pane.pager.shown)
+            errors = [pair.mse or 0 for pair in pane.grid.pairs]
+            assert errors == sorted(errors, reverse=True)
+
+
+@in_event_loop
+async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("w")
+            table = pane.query_one(ClassTable)
+            await until(pilot, lambda: len(table.rows) == len(CLASSES))
+            means = [row.mean for row in table.rows]
+            assert table.display and not pane.grid.display and means == sorted(means, reverse=True)
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: pane.grid.display and shown(pane) == pane.pager.shown)
+            assert {pair.label for pair in pane.grid.pairs} == {table.rows[1].name}
+            errors = [pair.mse or 0 for pair in pane.grid.pairs]
+            assert errors == sorted(errors, reverse=True)
+            assert ("measured", "now") in [(item.label, item.value) for item in facts_of(pane).items]
+            asked = process.asked.count(protocol.TestErrors())
+            process.step += 500
+            await pilot.press("u")
+            await until(pilot, lambda: pane.measured is not None and pane.measured.step == process.step)
+            assert process.asked.count(protocol.TestErrors()) == asked + 1
+
+
+@in_event_loop
+async def test_marked_images_are_remembered(run: RunDirectory) -> None:
+    with FakeProcess(run, "serve"):
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            await browse(app, pilot)
+            await pilot.press("m", "right", "m", "right", "m", "m")
+            await until(pilot, lambda: list(settings.read_habits().marks.values()) == [[0, 1]])
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("C")
+            await until(pilot, lambda: shown(pane) == [0, 1])
+            await pilot.press("m")
+            await until(pilot, lambda: pane.marked == [1])
+
+
+@in_event_loop
+async def test_newer_weights_repaint_no_original(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            bands = list(pane.grid.query(Band))
+            await until(pilot, lambda: len(bands) == 4 and all(band.size.width for band in bands))
+            repainted: set[Band] = set()
+            for band in bands:
+                band.refresh = lambda *regions, band=band: repainted.add(band) if len(regions) > 2 else None
+            process.step += 3000
+            pane._load()
+            await until(pilot, lambda: pane.weights is not None and pane.weights[1] == process.step)
+            assert repainted == set(bands[1::2])
+
+
+@in_event_loop
+async def test_size_and_palette_are_remembered(run: RunDirectory) -> None:
+    with FakeProcess(run, "serve"):
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            full = pane.grid.capacity
+            await pilot.press("z", "p")
+            await until(pilot, lambda: len(shown(pane)) == pane.grid.capacity > full)
+            await until(pilot, lambda: settings.read_habits().image_size == "half")
+        app = opening(run)
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            assert pane.grid.capacity > full and app.pen.toning.value == settings.read_habits().toning != ""
+
+
+@pytest.mark.parametrize(
+    ("depth", "names"),
+    [
+        (Depth.TRUE_COLOUR, ["bone_r", "grey", "inverted"]),
+        (Depth.COLOURS_256, ["grey", "inverted"]),
+        (Depth.COLOURS_16, ["grey", "inverted"]),
+        (Depth.CHARACTERS, ["grey", "inverted"]),
+    ],
+)
+def test_tonings_go_round(depth: Depth, names: list[str]) -> None:
+    """bone_r is what true colour begins with, and each toning draws an image of its own."""
+    pen, seen, drawn = Pen(depth).wishing("unheard of"), [], set()
+    for _ in names:
+        seen.append(pen.toning.value)
+        drawn.add(pen.image(images()[0], 2))
+        pen = pen.turned()
+    assert seen == names and pen.toning.value == names[0] and len(drawn) == len(names)
+    if depth is not Depth.TRUE_COLOUR:
+        assert pen.wishing("bone_r").toning.value == "grey"  # remembered from another terminal
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (32, 32), (8, 8), (40, 30)])
+def test_images_of_other_sizes_are_drawn_in_the_same_cells(width: int, height: int) -> None:
+    left = bytes(255 if x < width // 2 else 0 for _ in range(height) for x in range(width))
+    for depth in Depth:
+        for scale in (1, 2, 3, 5):
+            for lines in (
+                Pen(depth).image(left, scale, width),
+                Pen(depth).difference(left, bytes(len(left)), scale, width),
+            ):
+                assert len(lines) == cells(scale).height
+                assert {sum(len(segment.text) for segment in line) for line in lines} == {cells(scale).width}
+
+
+@in_event_loop
+async def test_large_images_leave_the_layout_alone(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = [bytes(4096), bytes([200]) * 4096]
+    plain = FakeProcess._answer
+
+    def answer(process: FakeProcess, request: protocol.AnyRequest) -> protocol.AnyReply:
+        reply = plain(process, request)
+        if isinstance(reply, protocol.Reconstructions):
+            many = len(reply.indices)
+            return msgspec.structs.replace(reply, originals=big[1] * many, reconstructions=big[0] * many, width=64)
+        return reply
+
+    monkeypatch.setattr(FakeProcess, "_answer", answer)
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await browse(app, pilot)
+            assert len(pane.grid.pairs) == pane.grid.capacity == 4
+            assert {len(pair.original or b"") for pair in pane.grid.pairs} == {4096}
+            await pilot.press("enter")
+            await until(pilot, lambda: pane.query_one(OneImage).display)
+            view = pane.query_one(OneImage)
+            assert all(tile.x + tile.width <= view.size.width for tile in view.tiles(view.size))
+
+
+@in_event_loop
+async def test_the_difference_takes_the_reconstructions_place(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            size = pane.grid.size
+            before = {(tile.x, tile.y): tile.lines for tile in pane.grid.tiles(size)}
+            await pilot.press("d")
+            after = {(tile.x, tile.y): tile.lines for tile in pane.grid.tiles(size)}
+            assert before.keys() == after.keys()  # nothing moves
+            changed = [at for at in before if before[at] != after[at]]
+            assert len(changed) == len(pane.grid.pairs)
+
+
+@in_event_loop
+async def test_an_ended_run_shows_the_weights_it_ended_with(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer leaves while the page is watched: its last images are asked of a process that serves the rest."""
+    serving: list[FakeProcess] = []
+
+    def start_serving(directory: RunDirectory) -> None:
+        serving.append(FakeProcess(directory, "serve", step=2000))
+
+    monkeypatch.setattr(launch, "start_serving", start_serving)
+    make_live(run)
+    app = opening(run)
+    trainer = FakeProcess(run, "train")
+    async with app.run_test(size=(120, 36)) as pilot:
+        pane = await browse(app, pilot)
+        assert pane.weights == (7, 1645)
+        trainer.log(
+            StepEvent(epoch=9, step=2000, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1, images_per_s=1),
+            StateEvent(state="finished"),
+        )
+        trainer.die()
+        await until(pilot, lambda: pane.weights is not None and pane.weights[1] == 2000)
+        assert pane.grid.pairs[0].reconstruction == blurred(images()[0], 2000)
+        asked = len(serving[0].asked)
+        pane._follow()
+        await pilot.pause(0.1)
+        assert len(serving) == 1 and len(serving[0].asked) == asked  # once is enough
+    serving[0].die()
+
+
+@in_event_loop
+async def test_one_image_large(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("right", "enter")
+            view = pane.query_one(OneImage)
+            assert view.display and view.pair is not None and view.pair.index == 1
+            assert view.pair.reconstruction == blurred(images()[1], process.step)
+            await pilot.press("right")
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 2)
+            await pilot.press("g", *"57", "enter")
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 57)
+            await pilot.press("escape")
+            assert not view.display
+            await until(pilot, lambda: 57 in shown(pane))
+            await pilot.click(PairGrid, offset=(5, 3))
+            await until(pilot, lambda: view.display and view.pair is not None and view.pair.index == 56)
+
+
+@in_event_loop
+async def test_the_images_around_a_large_one(run: RunDirectory) -> None:
+    """They are asked for with it, stand below it where there is room, and a click leads to one of them."""
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(160, 48)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("g", *"57", "enter", "enter")
+            view = pane.query_one(OneImage)
+            await until(pilot, lambda: [pair.index for pair in view.strip] == list(range(50, 60)))
+            assert view.strip[0].reconstruction == blurred(images()[50], process.step)
+            line = view.size.height - STRIP
+            told = [tile.lines[0][0].text.strip() for tile in view.tiles(view.size) if tile.y == line]
+            assert told == [f"#{index}" + " ◂" * (index == 57) for index in range(50, 60)]
+            await pilot.click(OneImage, offset=(view.size.width // 2 - 1, line + 5))
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 54)
+            await pilot.press("home")
+            await until(pilot, lambda: [pair.index for pair in view.strip] == list(range(10)))
+            await pilot.resize_terminal(120, 36)
+            await pilot.press("right")
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 1)
+            assert not any("#" in tile.lines[0][0].text for tile in view.tiles(view.size) if tile.x == 0)
+            await pilot.resize_terminal(200, 60)
+            await until(pilot, lambda: [pair.index for pair in view.strip] == list(range(13)))
+            before = view.strip
+            await pilot.press("right")
+            await until(pilot, lambda: view.pair is not None and view.pair.index == 2)
+            assert view.strip is before  # they were there
+
+
+@in_event_loop
+async def test_living_runs_are_followed_until_frozen(run: RunDirectory) -> None:
+    app = opening(run)
+
+    def advance(process: FakeProcess) -> None:
+        process.step += 100
+        process.log(StepEvent(epoch=8, step=process.step, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1,
+                              images_per_s=1))  # fmt: skip
+
+    make_live(run)
+    with FakeProcess(run, "train") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            before = pane.grid.pairs[0].reconstruction
+            advance(process)
+            await until(pilot, lambda: pane.weights is not None and pane.weights[1] == process.step)
+            assert pane.grid.pairs[0].reconstruction != before
+            await pilot.press("f")
+            frozen = pane.weights
+            advance(process)
+            await until(pilot, lambda: app.session is not None and app.session.history.step == process.step)
+            pane._follow()
+            await pilot.pause(0.2)
+            assert pane.weights == frozen
+
+
+def make_live(run: RunDirectory) -> None:
+    from tui_vae.runs.events import EventLog, StateEvent
+
+    EventLog(run.events).write(StateEvent(state="training"))
+
+
+@in_event_loop
+async def test_saved_previews_until_the_model_is_loaded(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process lives: the previews stand there at once, a serving process is started once, and then answers."""
+    started: list[FakeProcess] = []
+
+    def start_serving(directory: RunDirectory) -> None:
+        started.append(FakeProcess(directory, "serve"))
+        started[-1].directory.socket.rename(str(directory.socket) + ".later")  # it lives, and does not listen yet
+
+    monkeypatch.setattr(launch, "start_serving", start_serving)
+    app = opening(run)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("2")
+        pane = app.screen.query_one(BrowsePane)
+        await until(pilot, lambda: bool(pane.grid.pairs))
+        assert pane.weights is None and pane.grid.pairs[0].mse is None and pane.grid.pairs[0].label == CLASSES[0]
+        assert "being loaded" in pane.note
+        await until(pilot, lambda: bool(started))
+        Path(str(run.socket) + ".later").rename(run.socket)
+        await until(pilot, lambda: pane.weights is not None)
+        assert pane.grid.pairs[0].mse is not None and len(started) == 1
+        started[0].die()
+
+
+@in_event_loop
+async def test_time_lapse_plays_to_its_end(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("t")
+            assert pane.film.epoch < 3 and pane.film.playing
+            await until(pilot, lambda: not pane.film.playing)
+            assert pane.film.epoch == 3
+            await pilot.press("left")
+            assert pane.film.epoch == 2
+            await pilot.press("escape")
+            await until(pilot, lambda: pane.grid.pairs[0].mse is not None)
+            assert protocol.Pause() not in process.asked

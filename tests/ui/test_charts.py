@@ -1,0 +1,273 @@
+"""The charts as pure functions: no spike is lost, gaps stay gaps, labels are short, numbers keep their width."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tui_vae.ui import numbers
+from tui_vae.ui.charts import axis, raster, scales
+from tui_vae.ui.charts import draw as charts
+from tui_vae.ui.charts.axis import Axis
+from tui_vae.ui.charts.curves import Curve
+from tui_vae.ui.charts.draw import Control, Sources, View
+from tui_vae.ui.glyphs import ASCII, UNICODE, Glyphs
+
+values = st.floats(min_value=-1e6, max_value=1e6)
+any_values = st.one_of(values, st.sampled_from([math.nan, math.inf, -math.inf]))
+figures = st.one_of(st.none(), st.floats(1e-3, 99_999), st.floats(-99_999, -1e-3))
+
+
+def curve(points: list[float], limit: int = 64, smoothing: float = 0.0) -> Curve:
+    made = Curve(smoothing, limit)
+    made.extend([float(step) for step in range(1, len(points) + 1)], points)
+    return made
+
+
+def to(end: float) -> Axis:
+    """An axis of steps up to that one."""
+    return Axis(0.0, end)
+
+
+@given(st.lists(any_values, max_size=500), st.integers(1, 80), st.sampled_from([4, 16, 64]))
+def test_extremes_survive_in_at_most_one_entry_a_column(points: list[float], width: int, limit: int) -> None:
+    runs = curve(points, limit).runs(to(max(1, len(points))).edges(width))
+    columns = [column for run in runs for column in run]
+    finite = [value for value in points if math.isfinite(value)]
+    assert len({column.x for column in columns}) == len(columns)
+    assert all(0 <= column.x < width and column.low <= column.high for column in columns)
+    if finite:
+        assert min(column.low for column in columns) == min(finite)
+        assert max(column.high for column in columns) == max(finite)
+    else:
+        assert not columns
+    assert all(len(charts.zigzag(run)) <= 2 * len(run) for run in runs)
+
+
+@given(st.lists(values, min_size=1, max_size=300), st.integers(2, 64))
+def test_a_bounded_curve_keeps_its_newest_smoothed_value(points: list[float], limit: int) -> None:
+    bounded, whole = curve(points, limit * 2, 0.9), curve(points, 1024, 0.9)
+    assert len(bounded) <= limit * 2
+    assert bounded.at(len(points)) == pytest.approx(whole.at(len(points)), rel=1e-9, abs=1e-6)
+
+
+def test_a_gap_divides_a_curve() -> None:
+    runs = curve([1.0, 2.0, math.nan, 4.0, 5.0]).runs(to(5).edges(10))
+    assert [[column.low for column in run] for run in runs] == [[1.0, 2.0], [4.0, 5.0]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.floats(-3, 4)), max_size=30))
+def test_clipping_leaves_nothing_outside(points: list[tuple[float, float]]) -> None:
+    parts = raster.clip(points)
+    assert all(0 <= y <= 1 for part in parts for _, y in part)
+    assert {point for point in points if 0 <= point[1] <= 1} <= {point for part in parts for point in part}
+
+
+def test_clipping_cuts_at_the_edges() -> None:
+    assert raster.clip([(0, -1), (2, 1.0)]) == [[(1.0, 0.0), (2, 1.0)]]
+    assert raster.clip([(0, 0.5), (1, 1.5), (2, 0.5)]) == [[(0, 0.5), (0.5, 1.0)], [(1.5, 1.0), (2, 0.5)]]
+    assert raster.clip([(0, -1), (3, 2)]) == [[(1.0, 0.0), (2.0, 1.0)]]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 60, ["0", "20", "40", "60"]),
+        (-1300, -100, ["−1000", "−500"]),
+        (94.1, 95.2, ["94.5", "95.0"]),
+        (0, 25_000, ["0", "10k", "20k"]),
+        (0.008, 0.014, ["0.008", "0.010", "0.012", "0.014"]),
+        (0, 1e-4, ["0", "5e-5", "1e-4"]),
+        (1e-4, 3e-4, ["1e-4", "2e-4", "3e-4"]),
+        (1e-4, 2e-4, ["1e-4", "1.5e-4", "2e-4"]),
+        (1.1e-3, 1.2e-3, [".00110", ".00115", ".00120"]),
+    ],
+)
+def test_ticks_are_round_and_short(low: float, high: float, expected: list[str]) -> None:
+    assert [tick.label for tick in scales.ticks(low, high, 3)] == expected
+
+
+@given(st.lists(st.floats(-1e5, 1e5), min_size=1, max_size=60), st.integers(2, 6))
+def test_a_linear_scale_holds_the_newest_and_labels_it_in_few_cells(points: list[float], count: int) -> None:
+    scale = scales.linear(points, count, points[-1:])
+    assert -1e-6 <= scale.place(points[-1]) <= 1 + 1e-6
+    assert len(scale.ticks) <= 2 * count + 2
+    assert all(len(tick.label) < charts.GUTTER for tick in scale.ticks if abs(tick.value) >= 1e-2 or not tick.value)
+
+
+def test_rare_extremes_do_not_squeeze_the_rest_but_are_named() -> None:
+    scale = scales.linear([700.0, 300.0] + [30.0 + n % 7 for n in range(98)], 3)
+    assert scale.high < 60
+    assert scale.clipped == 700
+
+
+@given(st.floats(1e-3, 1e7), st.floats(0, 1e7))
+def test_the_x_axis_is_never_shorter_than_what_has_happened(now: float, total: float) -> None:
+    end = scales.extent(now, total)
+    assert now <= end <= max(2 * now * (1 + 1e-6), now)
+    assert end == now or total == 0 or end <= total
+
+
+def sources(points: list[float]) -> Sources:
+    tests = [(float(step), points[step - 1]) for step in range(20, len(points) + 1, 20)]
+    test = Curve()
+    for point in tests:
+        test.add(*point)
+    return Sources(curve(points, 1024, 0.9), Curve(), test, [], tests)
+
+
+def text(chart: charts.Chart) -> list[str]:
+    return ["".join(span.text for span in row) for row in chart.rows]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(any_values, max_size=120), st.integers(12, 90), st.integers(1, 20), st.booleans(),
+    st.sampled_from([UNICODE, ASCII]),
+)  # fmt: skip
+@example([5e-324], 12, 1, True, UNICODE)
+def test_every_chart_fills_its_cells(points: list[float], width: int, height: int, log: bool, signs: Glyphs) -> None:
+    view = View(width, height, to(max(1.0, len(points))), log, cursor=len(points) / 2)
+    chart = charts.draw(sources(points), [Control(5.0, "lr 1e-3")], view, signs)
+    assert [len(row) for row in text(chart)] == [width] * height
+    if not signs.braille:
+        assert all(row.isascii() for row in text(chart))
+
+
+def test_where_a_mark_has_no_room_for_its_label_it_has_its_first_word() -> None:
+    marks = [Control(50.0, "paused 0:09"), Control(68.0, "saved")]
+    top = text(charts.draw(sources([50.0] * 100), marks, View(60, 12, to(100.0)), UNICODE))[0]
+    assert "┊paused" in top and "0:09" not in top and "┊saved" in top
+    assert "┊paused 0:09" in text(charts.draw(sources([50.0] * 100), marks, View(120, 12, to(100.0)), UNICODE))[0]
+
+
+def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
+    points = [50 * math.exp(-step / 30) + 20 for step in range(100)]
+    chart = charts.draw(sources(points), [Control(50.0, "β 2")], View(60, 12, to(100.0)), UNICODE)
+    roles = {span.role for row in chart.rows for span in row}
+    assert {"label", "band", "train", "test", "mark"} <= roles
+    assert sum(row.count("●") for row in text(chart)) == 5
+    assert any("┊β 2" in row for row in text(chart))
+
+
+def test_epochs_within_a_hair_of_an_endless_axis_are_one_marker() -> None:
+    """As where a damaged log speaks of a step that no run will ever make."""
+    for end in (1e9, 2.0**53, 1e300):
+        chart = charts.draw(sources([50.0] * 100), [], View(60, 12, to(end)), UNICODE)
+        assert sum(row.count("●") for row in text(chart)) == 1
+
+
+def test_a_spike_reaches_the_top_and_an_infinity_does_not() -> None:
+    points = [10.0 + step % 3 for step in range(100)]
+    calm = charts.draw(sources([*points, math.inf, math.nan]), [], View(60, 8, to(102.0)), UNICODE)
+    assert calm.scale.high <= 13
+    spiked = charts.draw(sources([*points[:50], 17.0, *points[50:]]), [], View(60, 8, to(101.0)), UNICODE)
+    assert spiked.scale.high >= 17
+
+
+def test_a_logarithm_of_what_is_not_positive_is_refused() -> None:
+    view = View(60, 8, to(100.0), log=True)
+    assert charts.draw(sources([float(n) for n in range(-5, 60)]), [], view, UNICODE).log_refused
+    positive = charts.draw(sources([10.0**n for n in (3, 2, 1, 0)]), [], view, UNICODE)
+    assert not positive.log_refused
+    assert [tick.label for tick in positive.scale.ticks] == ["1", "10", "100", "1k"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(any_values, min_size=20, max_size=60), st.integers(0, 59), st.integers(5, 40), st.integers(1, 40),
+    st.sampled_from([0.0, 0.6, 0.97]),
+)  # fmt: skip
+def test_a_narrow_window_is_drawn_from_the_series_itself(
+    points: list[float], first: int, length: int, width: int, smoothing: float
+) -> None:
+    xs, ys = array("d", range(1, len(points) + 1)), array("d", points)
+    made = Curve(smoothing, 16, whole=(xs, ys))
+    made.extend(xs, ys)
+    edges = Axis(float(first), float(first + length)).edges(width)
+    columns = [column for run in made.runs(edges) for column in run]
+    inside = [y for x, y in zip(xs, points, strict=True) if edges[0] <= x <= edges[-1] and math.isfinite(y)]
+    assert len({column.x for column in columns}) == len(columns)
+    if inside and sum(edges[0] <= x <= edges[-1] for x in xs) <= 2 * (width - 1):
+        assert min(column.low for column in columns) <= min(inside)
+        assert max(column.high for column in columns) >= max(inside)
+    exact, read = curve(points, 1024, smoothing).at(len(points)), made.at(len(points))
+    assert exact is not None and read is not None
+    if all(map(math.isfinite, points)):  # of a series with gaps, less of the past is taken into account
+        assert read.smooth == pytest.approx(exact.smooth, rel=1e-6, abs=1e-3)
+
+
+@given(st.floats(0, 1), st.lists(st.sampled_from([0.5, 2.0]), max_size=12), st.floats(-3, 3))
+def test_looking_closer_keeps_its_place_and_panning_stays_inside(place: float, factors: list[float], by: float) -> None:
+    limits = now = Axis(0.0, 400.0, axis.Linear(40.0), "epochs")
+    around = now.step(place)
+    for factor in factors:
+        window = axis.zoomed(now, around, factor, limits)
+        if window is None:
+            now = limits
+            continue
+        assert limits.window.first - 1e-6 <= window.first < around + 1e-6 <= window.last + 2e-6
+        closer = Axis(window.first / 40, window.last / 40, limits.unit, "epochs")
+        if factor < 1:
+            assert closer.place(around) == pytest.approx(now.place(around), abs=1e-6)
+        now = closer
+    moved = axis.panned(now, by, limits)
+    assert moved.first >= -1e-6 and moved.last <= limits.window.last + 1e-6
+    assert moved.last - moved.first == pytest.approx(now.window.last - now.window.first)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(80, ["0", "0:20", "0:40", "1:00", "1:20"]), (3 * 3600, ["0", "1:00:00", "2:00:00", "3:00:00"]),
+     (9 * 86400, ["0", "2d 00h", "4d 00h", "6d 00h", "8d 00h"])],
+)  # fmt: skip
+def test_times_are_round(seconds: float, expected: list[str]) -> None:
+    assert [tick.label for tick in scales.time_ticks(0, seconds, 5)] == expected
+
+
+def test_a_path_becomes_braille_and_signs() -> None:
+    assert raster.rasterize((((0, 0), (3, 0), (3, 7)),), 2, 2, raster.BRAILLE) == (" ⢸", "⣀⣸")
+    rows = raster.rasterize((((0, 0), (4, 2)),), 5, 3, raster.signs("*"))
+    assert rows[0].endswith("*") and "*" in rows[1] and rows[2].startswith("*")
+    assert all(sum(row[column] == "*" for row in rows) == 1 for column in range(5))
+
+
+def test_labels_of_the_x_axis_never_overlap() -> None:
+    ticks = scales.ticks(0, 20_000, 10)
+    placed = charts.place_labels(Axis(0, 20_000, ticks=ticks), 40)
+    assert all(start + len(label) < after for (start, label), (after, _) in pairwise(placed))
+    assert placed[0] == (0, "0")
+
+
+@given(figures)
+def test_metrics_keep_their_width(value: float | None) -> None:
+    assert len(numbers.metric(value)) == 7
+    assert "-" not in numbers.metric(value)
+
+
+@given(st.one_of(st.none(), st.floats(0, 1e12)))
+@example(36_000.0)
+def test_rates_and_durations_keep_their_width(value: float | None) -> None:
+    assert len(numbers.short(value)) == 5
+    assert len(numbers.duration(None if value is None else min(value, 1e9))) == 7
+    assert len(numbers.ago(None if value is None else min(value, 1e8))) in (5, 6)
+    assert len(numbers.short_seconds(None if value is None else min(value, 99_999))) == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(27.1234, "27.12"), (-1204.4, "−1204"), (0.0093, "0.0093"), (99.996, "100.0"), (9.99996, "10.00"), (0.0, "0.000"),
+     (None, "—"), (math.nan, "—")],
+)  # fmt: skip
+def test_metrics_have_four_digits(value: float | None, expected: str) -> None:
+    assert numbers.metric(value, 0) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(2e-3, "0.002"), (3e-4, "3e-4"), (1.0, "1"), (1.25e-3, "0.00125")])
+def test_settings_are_written_as_people_write_them(value: float, expected: str) -> None:
+    assert numbers.setting(value) == expected

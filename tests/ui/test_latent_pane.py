@@ -1,0 +1,369 @@
+"""Latent: points as cells, the cursor and its latent, bars; and the pane against a process that answers it."""
+
+import math
+import re
+import struct
+import threading
+from array import array
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.color import Color, ColorSystem
+from textual.geometry import Size
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+import tui_vae.ui
+from tests.support.fake_run import CLASSES, FakeProcess, make_run
+from tests.support.latent_process import (
+    DIMENSIONS,
+    LatentProcess,
+    latent_map,
+    latent_of,
+    pack,
+    picture_of,
+)
+from tests.support.piloting import in_event_loop, until
+from tests.support.vision import VISION, is_exact, lab
+from tui_vae.runs import launch, protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import EventLog, StateEvent, StepEvent
+from tui_vae.ui.app import TuiVae
+from tui_vae.ui.images.canvas import cells
+from tui_vae.ui.latent.board import ImageBoard, board_for
+from tui_vae.ui.latent.keys import View
+from tui_vae.ui.latent.kl_bars import KlBars, bar, row_of, top_of
+from tui_vae.ui.latent.pane import LatentPane
+from tui_vae.ui.latent.plane import Extent, Plane, as_bytes, between, extent_of, floats, plane_of
+from tui_vae.ui.latent.scatter import gather
+from tui_vae.ui.latent.status import LatentStatus
+from tui_vae.ui.latent.views import Look, Scatter
+
+
+async def latent(app: TuiVae, pilot: Pilot[str]) -> LatentPane:
+    """Open the pane and wait for its plane and the image at the cursor."""
+    await pilot.press("3")
+    pane = app.screen.query_one(LatentPane)
+    await until(pilot, lambda: pane.query_one(Look).image is not None)
+    return pane
+
+
+def shown(pane: LatentPane) -> bytes | None:
+    return pane.query_one(Look).image
+
+
+def here(pane: LatentPane) -> bytes:
+    """The image that belongs to the cursor."""
+    assert pane.plane is not None
+    (z,) = struct.iter_unpack(f"<{DIMENSIONS}f", as_bytes([pane.plane.latent(*pane.scatter.cursor)]))
+    return picture_of(z)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+def test_points_become_cells_and_the_most_frequent_class_wins() -> None:
+    xs, ys = [0.1, 0.2, 0.9, 1.5, 3.9, 9.0, math.nan], [1.9, 1.8, 1.1, 0.1, 0.1, 0.5, 0.5]
+    found = gather(xs, ys, bytes([7, 7, 2, 2, 0, 1, 1]), Extent(0, 4, 0, 2), 4, 2)
+    assert list(found.classes) == [8, 0, 0, 0, 0, 3, 0, 1]
+    assert found.outside == 2 and found.dots[0] == 0x01 | 0x80 and found.dots[7] == 0x80
+
+
+def test_the_cursor_and_its_latent() -> None:
+    plane = plane_of(latent_map())
+    assert list(plane.latent(2, -1)) == [2, -1, 0.5, 0]
+    extent = extent_of(plane)
+    for cell in ((0, 0), (17, 5), (39, 11)):
+        assert extent.cell(extent.centre(*cell, 40, 12), 40, 12) == cell
+    assert extent.cell((-99, 99), 40, 12) == (0, 0) and extent.cell((99, -99), 40, 12) == (39, 11)
+    at = plane.nearest(plane.xs[123], plane.ys[123])
+    assert at == 123
+    assert [row[1] for row in plane.traversal([0, 9, 9, 9], 1, (-3, 0, 3))] == [-3, 0, 3]
+    assert [row[3] for row in plane.traversal([9, 9, 9, 9], 3, (-3, 0, 3))] == [-3, 0, 3]  # inactive: the prior's σ
+    assert between([0, 2], [1, 0], 3) == [[0, 2], [0.5, 1], [1, 0]]
+    assert plane.active_units == 3 and plane.by_kl() == [2, 0, 1, 3]
+    assert floats(as_bytes([[0.5, 1.5]])) == array("f", [0.5, 1.5])
+
+
+def test_the_picture_neither_flips_nor_jumps() -> None:
+    before = plane_of(latent_map())
+    flipped = plane_of(latent_map(sign=-1.0), before)
+    assert flipped.xs == before.xs and list(flipped.latent(1, 0)) == list(before.latent(1, 0))
+    message = latent_map()
+    points = floats(message.points)
+    swapped = msgspec.structs.replace(
+        message, points=pack(*(value for a, b in zip(points[::2], points[1::2], strict=True) for value in (b, a))),
+        directions=message.directions[16:] + message.directions[:16], explained=(0.3, 0.6),
+    )  # fmt: skip
+    turned = plane_of(swapped, before)
+    assert turned.xs == before.xs and turned.explained == before.explained
+    extent = extent_of(before)
+    crept = replace(before, xs=array("f", [x * 0.97 for x in before.xs]))
+    assert extent_of(crept, extent) == extent
+    grown = replace(before, xs=array("f", [x * 3 for x in before.xs]))
+    assert extent_of(grown, extent).right > extent.right
+    broken = replace(before, xs=array("f", [math.nan] * len(before.xs)))
+    assert extent_of(broken, extent).right == extent.right
+
+
+def test_bars() -> None:
+    assert bar(1, 3) == "███" and bar(0.5, 3) == " ▄█" and bar(0, 3) == "   " and bar(1e-9, 3) == "  ▁"
+    assert bar(math.nan, 2) == "  "
+    assert top_of([2.9, 0.1]) >= 2.9 and top_of([]) == top_of([0.0]) == 1.0 == top_of([math.nan])
+    assert row_of(70, 32, 0).count == 32 and row_of(70, 32, 0).step == 2
+    window = row_of(70, 512, 300)
+    assert window.step == 1 and window.first <= 300 < window.first + window.count <= 512
+
+
+@pytest.mark.parametrize(("width", "height"), [(78, 20), (118, 27), (118, 35), (158, 43), (198, 55), (40, 9)])
+def test_boards_stay_inside(width: int, height: int) -> None:
+    for wish in ("", "full", "half"):
+        for head, foot, odd in ((1, 0, True), (0, 1, False)):
+            board = board_for(Size(width, height), wish, head, foot, odd)
+            x, y = board.place(board.capacity - 1)
+            assert x + cells(board.scale).width <= width and y + cells(board.scale).height + foot <= height
+            assert not odd or board.columns % 2
+
+
+def test_class_colours_are_apart_in_16_exact_in_256_and_apart_there_for_every_eye() -> None:
+    sheet = (Path(tui_vae.ui.__file__).parent / "latent" / "latent.tcss").read_text()
+    found = [Color.parse(colour) for colour in re.findall(r"latent--class-\d \{ color: (#\w+)", sheet)]
+    assert len(found) == 40
+    for colours in (found[20:30], found[30:]):
+        assert len({colour.downgrade(ColorSystem.STANDARD).number for colour in colours}) == 10, "of 16"
+    for colours in (found[:10], found[10:20]):
+        for colour in colours:
+            assert is_exact(colour) or colour.name == "#121212"
+        for vision in VISION:
+            places = [lab(colour, vision) for colour in colours]
+            assert min(math.dist(a, b) for a, b in combinations(places, 2)) > 22, vision
+
+
+@in_event_loop
+async def test_the_image_follows_the_cursor(run: RunDirectory) -> None:
+    """One request in flight; of the positions that are passed meanwhile only the newest is asked for."""
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            assert shown(pane) == here(pane) and pane.scatter.cursor == (0, 0)
+            process.delay = 0.1
+            before = len(process.decoded())
+            for _ in range(12):
+                pane.action_move(1, 0)
+                pane.action_move(0, -1)
+            await until(pilot, lambda: shown(pane) == here(pane))
+            assert pane.scatter.cursor[0] > 0 < pane.scatter.cursor[1]
+            assert 1 <= len(process.decoded()) - before <= 2
+            assert pane.plane is not None
+            assert process.decoded()[-1] == as_bytes([pane.plane.latent(*pane.scatter.cursor)])
+            await pilot.press("enter")
+            nearest = pane.plane.nearest(*pane.scatter.cursor)
+            assert nearest is not None and pane.scatter.cursor == (pane.plane.xs[nearest], pane.plane.ys[nearest])
+            await pilot.press("home")
+            await pilot.click(Scatter, offset=(5, 3))
+            assert pane.scatter.cursor[0] < 0 < pane.scatter.cursor[1]
+            await until(pilot, lambda: shown(pane) == here(pane))
+
+
+@in_event_loop
+async def test_moving_the_cursor_repaints_two_lines(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            before = next(iter(pane.scatter._tiles.values())).lines
+            await pilot.press("down")
+            await until(pilot, lambda: next(iter(pane.scatter._tiles.values())).lines != before)
+            after = next(iter(pane.scatter._tiles.values())).lines
+            assert sum(a is not b for a, b in zip(before, after, strict=True)) == 2
+
+
+@in_event_loop
+async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+
+            board = pane.query_one("#latent-traverse", ImageBoard)
+            await pilot.press("v")
+            await until(pilot, lambda: bool(board.pictures))
+            columns = board.board(pane.room).columns
+            first = struct.unpack(f"<{DIMENSIONS}f", process.decoded()[-1][:16])
+            assert pane.dimension == 2 and first == pytest.approx((0, 0, 0.5 - 3 * 0.5, 0))
+            assert len(board.pictures) == columns * min(DIMENSIONS, board.board(pane.room).rows)
+            await pilot.press("down", "down", "down", "down")
+            await until(pilot, lambda: any("inactive" in part[0] for part in board.heads[-1]))
+            assert pane.dimension == 3
+
+            board = pane.query_one("#latent-interpolate", ImageBoard)
+            await pilot.press("tab")
+            await until(pilot, lambda: bool(board.pictures))
+            assert board.pictures[1].image == picture_of(latent_of(0))
+            assert board.pictures[-2].image == picture_of(latent_of(1))
+            await pilot.press("b", *["backspace"] * 3, *"57", "enter")
+            await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(57)))
+            await pilot.press("down", "left")
+            await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(56)))
+            assert pane.ends == {"a": 1, "b": 56}
+
+            board = pane.query_one("#latent-samples", ImageBoard)
+            await pilot.press("v")
+            await until(pilot, lambda: bool(board.pictures))
+            fitted = board.pictures
+            await pilot.press("g")
+            await until(pilot, lambda: board.pictures != fitted)
+            prior = board.pictures
+            await pilot.press("d")
+            await until(pilot, lambda: board.pictures not in (fitted, prior))
+            newest = process.asked[-1]
+            assert isinstance(newest, protocol.Sample) and newest.source == "prior" and newest.seed
+
+            await pilot.press("v", "o", "home", "left", "left", "left")
+            bars = pane.query_one(KlBars)
+            assert bars.display and bars.order == [0, 1, 2, 3] and bars.place == 0
+            assert "3 of 4 active" in str(bars.border_subtitle) and "1 inactive" in str(bars.border_subtitle)
+            await pilot.press("enter")
+            assert pane.view is View.TRAVERSE and pane.dimension == 0
+
+
+@in_event_loop
+async def test_marks_and_classes(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await latent(app, pilot)
+            text = "".join(segment.text for line in pane.scatter._lines for segment in line)
+            await pilot.press("shift+right", "a", "c", "c")
+            assert pane.plane is not None and pane.ends["a"] == pane.plane.nearest(*pane.scatter.cursor)
+            assert pane.scatter.label == 1 and pane.query_one(Look).names == CLASSES
+            assert any("a" in segment.text for line in pane.scatter._tiles[0, 0].lines for segment in line)
+            await pilot.press("m")
+            assert "".join(segment.text for line in pane.scatter._lines for segment in line) != text
+
+
+@in_event_loop
+async def test_a_living_run_is_followed_until_frozen(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_vae.ui.latent.pane.MAP_SECONDS", 0.2)
+    monkeypatch.setattr("tui_vae.ui.latent.pane.IMAGE_SECONDS", 0.2)
+    EventLog(run.events).write(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+
+    def advance(process: FakeProcess) -> None:
+        process.step += 101
+        process.log(StepEvent(epoch=8, step=process.step, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1,
+                              images_per_s=1))  # fmt: skip
+
+    def step(plane: Plane | None) -> int:
+        return plane.step if plane else 0
+
+    with LatentProcess(run, "train") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            xs = pane.plane.xs if pane.plane else None
+            advance(process)  # whose directions point the other way
+            await until(pilot, lambda: step(pane.plane) == process.step)
+            assert pane.plane is not None and pane.plane.xs == xs
+            await pilot.press("f")
+            frozen = process.step
+            advance(process)
+            await until(pilot, lambda: app.session is not None and app.session.history.step == process.step)
+            pane._follow()
+            await pilot.pause(0.3)
+            assert step(pane.plane) == frozen
+
+
+@in_event_loop
+async def test_a_plane_older_than_the_image_says_so(run: RunDirectory) -> None:
+    class AfterAnEpoch(LatentProcess):
+        """Its plane is that of the last evaluation."""
+
+        def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+            return latent_map(705) if isinstance(request, protocol.Map) else super()._answer(request)
+
+    app = TuiVae(run.path.parent, run)
+    with AfterAnEpoch(run, "train", step=800):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            line = pane.query_one(LatentStatus)
+            await until(pilot, lambda: "step 800" in str(line.render()))
+            assert "measured at step 705" in str(line.render())
+            pane._load_map()
+            await until(pilot, lambda: not pane._mapping)
+            assert "step 800" in str(line.render())
+
+
+@in_event_loop
+async def test_an_ended_run_shows_the_weights_it_ended_with(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving: list[LatentProcess] = []
+
+    def start_serving(directory: RunDirectory) -> None:
+        serving.append(LatentProcess(directory, "serve", step=2000))
+
+    monkeypatch.setattr(launch, "start_serving", start_serving)
+    EventLog(run.events).write(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    trainer = LatentProcess(run, "train")
+    async with app.run_test(size=(120, 36)) as pilot:
+        pane = await latent(app, pilot)
+        trainer.log(
+            StepEvent(epoch=9, step=2000, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1, images_per_s=1),
+            StateEvent(state="finished"),
+        )
+        trainer.die()
+        await until(pilot, lambda: pane.plane is not None and pane.plane.step == 2000 and pane.weights == (8, 2000))
+        await until(pilot, lambda: shown(pane) == here(pane))
+    serving[0].die()
+
+
+@in_event_loop
+async def test_a_run_without_a_checkpoint_says_so(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        pane = app.screen.query_one(LatentPane)
+        message = pane.query_one("#latent-message", Static)
+        await until(pilot, lambda: "no checkpoint yet" in str(message.content))
+        process = LatentProcess(run, "serve")
+        await pilot.press("enter")
+        await until(pilot, lambda: shown(pane) is not None)
+        process.die()
+
+
+class Refusing(LatentProcess):
+    """Refuses one question for an image, once it may go on."""
+
+    refusals = 0
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.may_go_on = threading.Event()
+        super().__init__(directory, "serve")
+
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        if isinstance(request, protocol.Decode) and self.refusals:
+            self.may_go_on.wait(30)
+            self.refusals -= 1
+            return protocol.Failure(message="no memory")
+        return super()._answer(request)
+
+
+@in_event_loop
+async def test_a_key_that_came_before_a_refusal_is_asked_about(run: RunDirectory) -> None:
+    with Refusing(run) as process:
+        app = TuiVae(run.path.parent, run)
+        async with app.run_test(size=(120, 40)) as pilot:
+            pane = await latent(app, pilot)
+            asked = len(process.decoded())
+            process.refusals = 1
+            await pilot.press("right")
+            await until(pilot, lambda: len(process.decoded()) > asked)
+            await pilot.press("right")
+            process.may_go_on.set()
+            await until(pilot, lambda: shown(pane) == here(pane))
+            assert process.refusals == 0 and pane.note == ""

@@ -1,0 +1,386 @@
+"""Runs: sorting, filtering, sparklines and differences; marking, comparing, opening, renaming, deleting, continuing."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.support.fake_run import FakeProcess, make_run, metrics
+from tests.support.piloting import in_event_loop, until
+from tui_vae.config import make_config, options, outside, text_of
+from tui_vae.runs import events as ev
+from tui_vae.runs import launch
+from tui_vae.runs.comparison import differences, whole
+from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.ledger import Figures, Record
+from tui_vae.runs.manage import read_note
+from tui_vae.runs.summary import summarize
+from tui_vae.ui.app import TuiVae
+from tui_vae.ui.commands import commands
+from tui_vae.ui.dialogs import Confirm
+from tui_vae.ui.glyphs import ASCII, UNICODE
+from tui_vae.ui.new_run.fields import Choice, Field
+from tui_vae.ui.new_run.screen import NewRun
+from tui_vae.ui.runs import chart as runs_chart
+from tui_vae.ui.runs import overlay as runs_overlay
+from tui_vae.ui.runs.chart import OverlayChart
+from tui_vae.ui.runs.columns import COLUMNS, NAMED, best_of, columns_for, matches, next_column, sort, sparkline
+from tui_vae.ui.runs.comparison import Comparison
+from tui_vae.ui.runs.library import Library
+from tui_vae.ui.runs.marks import MOST, Marks
+from tui_vae.ui.runs.overlay import MEASURES, Series
+from tui_vae.ui.runs.pane import RunsPane
+from tui_vae.ui.runs.table import RunsTable
+from tui_vae.ui.settings import read_habits
+
+
+def record(name: str, loss: float | None = None, **facts: object) -> Record:
+    best = None if loss is None else Figures(1, 10, loss, 1.0, 2.0, 0.01, 7.0, 8)
+    return replace(Record(RunDirectory(Path("/runs") / name), None, 0.0, best=best), **facts)  # type: ignore[arg-type]
+
+
+def names(records: list[Record]) -> list[str]:
+    return [each.name for each in records]
+
+
+def test_runs_without_a_value_stand_at_the_end_either_way() -> None:
+    runs = [record("b", -5.0), record("none"), record("a", 3.0), record("c", float("-inf"))]
+    assert names(sort(runs, NAMED["loss"], False)) == ["c", "b", "a", "none"]
+    assert names(sort(runs, NAMED["loss"], True)) == ["a", "b", "c", "none"]
+    assert names(sort(runs, NAMED["name"], True)) == ["none", "c", "b", "a"]
+    newest_first = sort([record("old", started=1.0), record("new", started=2.0)], NAMED["started"], False)
+    assert names(newest_first) == ["new", "old"]
+
+
+def test_the_key_that_sorts_stays_among_the_columns_on_screen() -> None:
+    shown = [column for column, _ in columns_for(72, 20)]
+    assert [column.name for column in shown] == ["name", "state", "epochs", "loss", "mse", "age"]
+    assert next_column(NAMED["started"], 1, shown) is NAMED["name"]
+    assert next_column(NAMED["age"], 1, shown) is NAMED["name"] and next_column(NAMED["name"], -1, shown).name == "age"
+
+
+@pytest.mark.parametrize("width", [30, 60, 72, 112, 153, 300])
+@pytest.mark.parametrize("longest", [3, 30, 64])
+def test_columns_fit(width: int, longest: int) -> None:
+    columns = columns_for(width, longest)
+    assert sum(column.lead + cells + 2 * column.left for column, cells in columns) <= width
+    if width >= 153:  # 160 columns on screen
+        assert {column.name for column in COLUMNS} - {column.name for column, _ in columns} <= {"note"}
+
+
+def test_the_filter_takes_words_and_options() -> None:
+    run = record("base-2", state="finished", note="The good one", config=make_config({"latent-dim": 8}))
+    for text in ("", "BASE", "fin good", "latent-dim=8", "latent=8", "base latent-dim="):
+        assert matches(run, text), text
+    for text in ("base 3", "latent-dim=9", "latent-dim=8 crashed", "8"):
+        assert not matches(run, text), text
+
+
+def test_a_sparkline_falls_from_the_highest_to_the_lowest() -> None:
+    line = sparkline([8.0, 4.0, 2.0, None, 1.0], 10, UNICODE)
+    assert (line[0], line[-1], len(line)) == ("█", "▁", 5) and line[3] == " "
+    assert len(sparkline([float(n) for n in range(1000)], 12, UNICODE)) == 12
+    assert sparkline([], 5, UNICODE) == "" and sparkline([2.0, 2.0], 5, UNICODE) == "▁▁"
+    assert sparkline([3.0, 2.0, 1.0], 5, ASCII).isascii()
+
+
+def test_only_what_differs_is_compared() -> None:
+    one, other = make_config({"name": "a", "lr": 1e-3}), make_config({"name": "b", "lr": 1e-3, "hidden": (64,)})
+    found = differences([one, other, None])
+    assert [(each.name, each.values) for each in found] == [("hidden", ("512,256", "64", None))]
+    assert differences([one, replace(one, name="c")]) == []
+
+
+def test_alone_a_run_is_told_in_whole_with_what_was_changed_first() -> None:
+    rows = whole(make_config({"preset": "seed", "latent-dim": 8, "lr": 5e-4}))
+    changed = [(each.name, each.values) for each in rows if not each.same]
+    assert changed == [("latent-dim", ("8", "20")), ("lr", ("0.0005", "0.001"))]
+    assert [each.name for each in rows[:2]] == ["latent-dim", "lr"]
+    assert {each.name for each in rows} == {outside(name) for name in options()} - {"name", "preset"}
+
+
+def test_the_best_of_several_runs_stands_out() -> None:
+    figures = Figures(1, 1, loss=-5.0, recon=1.0, kl=1.0, mse=0.02, elbo_bpd=7.0, active_units=3)
+    good, bad = (record(name, best=figures._replace(mse=mse)) for name, mse in (("good", 0.01), ("bad", 0.03)))
+    assert best_of([good, bad, record("none")], NAMED["mse"]) == 0.01
+    assert best_of([good], NAMED["mse"]) is None
+
+
+def test_a_run_keeps_its_colour() -> None:
+    marks, paths = Marks(), [Path(str(n)) for n in range(MOST + 2)]
+    for path in paths[:3]:
+        assert marks.toggle(path)
+    marks.toggle(paths[1])
+    marks.toggle(paths[3])
+    assert [marks.slot(path) for path in paths[:4]] == [0, 1, 2, 3]
+    marks.toggle(paths[1])
+    assert marks.slot(paths[1]) == 1
+    for path in paths[4:MOST]:
+        assert marks.toggle(path)
+    assert not marks.toggle(paths[MOST]) and len({marks.slot(path) for path in marks.marked}) == MOST
+    marks.toggle(paths[0])
+    assert marks.toggle(paths[MOST]) and len({marks.slot(path) for path in marks.marked}) == MOST
+    marks.renamed(paths[2], Path("new"))
+    assert marks.slot(Path("new")) == 2 and Path("new") in marks
+
+
+def test_the_overlay_draws_every_series_and_survives_gaps() -> None:
+    nan, inf = float("nan"), float("inf")
+    wild = Series("wild", 1, ((1.0, nan), (2.0, 5.0), (3.0, inf), (4.0, 4.0)))
+    calm = Series("calm", 0, tuple((float(n), 10 / n) for n in range(1, 2000)))
+    for signs in (UNICODE, ASCII):
+        for log in (False, True):
+            picture = runs_overlay.draw([calm, wild, Series("empty", 2, ())], 70, 12, signs, log)
+            rows = ["".join(span.text for span in row) for row in picture.rows]
+            assert [len(row) for row in rows] == [70] * 12 and picture.axis.high >= 1999
+            roles = {span.role for row in picture.rows for span in row}
+            assert {"series-0", "series-1"} <= roles and "series-2" not in roles
+            assert signs is UNICODE or "".join(rows).isascii()
+    cut = runs_overlay.cut_to_shortest([calm, wild])
+    assert cut[0].newest == 2.5 and runs_overlay.draw(cut, 70, 12, UNICODE, shortest=True).axis.high == 4
+    assert runs_overlay.draw([], 70, 12, UNICODE).rows
+
+
+def test_the_legend_shortens_before_it_vanishes() -> None:
+    series = [Series("a-long-name", 0, ((1.0, 2.0),)), Series("another-one", 1, ((1.0, 3.0),))]
+    whole = "".join(text for text, _ in runs_chart.legend(series, MEASURES[0], 60))
+    assert "a-long-name 2.000" in whole and "another-one 3.000" in whole
+    short = "".join(text for text, _ in runs_chart.legend(series, MEASURES[0], 18))
+    assert 0 < len(short) <= 18 and runs_chart.legend(series, MEASURES[0], 8) == []
+
+
+def test_the_library_reads_only_what_is_new_and_counts_training_alone(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "one", epochs=3, t=1000.0)
+    shelf = Library(tmp_path)
+    assert not shelf.update(0) and names(list(shelf.records)) == ["one"] and not shelf.records[0].curve
+    assert shelf.update(5)
+    first = shelf.records[0]
+    assert (first.epochs, first.planned, first.state, first.started) == (3, 10, "finished", 991.0)
+    assert first.best is not None and first.best.epoch == 3 and first.seconds == pytest.approx(9.0)
+    log = ev.EventLog(run.events)
+    facts = ev.DatasetFacts("fashion-mnist", "here", 1, 1)
+    log.write(ev.RunEvent(t=5000, name="one", config={}, device="cpu", dataset=facts, parameters=1, versions={},
+                          step=470, epochs=20, steps_per_epoch=235))  # fmt: skip
+    log.write(ev.StateEvent(t=5001, state="training"))
+    log.write(ev.EpochEvent(t=5003, epoch=3, step=705, seconds=2, images_per_s=1, train=metrics(0), test=metrics(0)))
+    assert shelf.update(5)
+    second = shelf.records[0]
+    assert second.curve[:2] == first.curve[:2] and len(second.curve) == 3  # epoch 3 was lost, and made again
+    assert second.best is not None and second.best.epoch == 2 and second.planned == 20
+    assert second.seconds == pytest.approx(11.0) and second.state == "crashed"
+    summary = summarize(run)
+    assert (summary.started, summary.dataset, summary.elbo_bpd) == (991.0, "fashion-mnist", metrics(0).elbo_bpd)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[RunDirectory]:
+    """`new`, `middle` and `old`, begun in that order backwards; the newest is on screen."""
+    made = []
+    for age, name in enumerate(("new", "middle", "old")):
+        made.append(make_run(tmp_path, name, epochs=4 - age, t=time.time() - 100 * age))
+    config = made[1].read_config()
+    made[1].config.write_text(made[1].config.read_text().replace("latent-dim = 32", "latent-dim = 8"))
+    assert made[1].read_config() == replace(config, latent_dim=8)
+    made[2].config.write_text(made[2].config.read_text().replace("beta = 1.0", "beta = 4.0"))
+    return made
+
+
+def told(app: TuiVae) -> list[str]:
+    return [notification.message for notification in app._notifications]
+
+
+async def shown(app: TuiVae, pilot: Pilot[str]) -> RunsPane:
+    """Open the pane and wait until it has read everything."""
+    await pilot.press("4")
+    await until(pilot, lambda: bool(app.screen.query(RunsPane)))
+    pane = app.screen.query_one(RunsPane)
+    await until(pilot, lambda: len(pane.rows) == 3 and all(each.curve for each in pane.rows) and pane._ready)
+    await pilot.pause()
+    return pane
+
+
+def text(pane: RunsPane, kind: type[RunsTable] | type[OverlayChart]) -> str:
+    widget = pane.query_one(kind)
+    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
+
+
+@in_event_loop
+async def test_marks_overlay_curves_and_compare_configs(runs: list[RunDirectory]) -> None:
+    app = TuiVae(runs[0].path.parent, runs[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await shown(app, pilot)
+        assert names(pane.rows) == ["new", "middle", "old"]
+        await pilot.press("m", "down", "m")
+        await pilot.pause()
+        chart, table = text(pane, OverlayChart), text(pane, RunsTable)
+        assert "● new" in chart and "■ middle" in chart and "● new" in table and "new ◂" in table
+        compared = pane.query_one(Comparison).render().plain
+        assert "latent-dim" in compared and "seed" not in compared
+        await pilot.press("end", "m")  # its β is another one
+        await until(pilot, lambda: "objectives differ" in text(pane, OverlayChart))
+        await pilot.press("m", "up")
+        await until(pilot, lambda: "differ" not in text(pane, OverlayChart))
+        before = chart
+        await pilot.press("c")
+        assert "test reconstruction" in text(pane, OverlayChart) != before
+        await pilot.press("greater_than_sign", "exclamation_mark")
+        assert pane.sorted_by is not NAMED["started"] and pane.reversed
+        chosen = pane.sorted_by
+        await until(pilot, lambda: read_habits().runs_sort == chosen.name and read_habits().runs_reversed)
+        await pilot.press("M")
+        assert [each.name for each in pane.compared] == ["middle"]
+        alone = pane.query_one(Comparison).render().plain.splitlines()
+        assert alone[1].split() == ["latent-dim", "8", "32"]
+        assert any(line.startswith("seed") for line in alone)  # its whole description, what was changed first
+        await pilot.click(RunsTable, offset=(12, 2))  # the first row, below the frame and the heads
+        assert pane.cursor == pane.rows[0].path
+        await pilot.click(RunsTable, offset=(6, 1))
+        assert pane.sorted_by is NAMED["name"]
+        found = commands(app, app.screen.active_bindings.values())
+        assert all(command.tooltip for command in found)
+        keys = [key for command in found for key in command.keys]
+        assert len(keys) == len(set(keys))  # none takes another's place
+
+
+@in_event_loop
+async def test_in_a_small_terminal_curves_and_configs_take_turns(runs: list[RunDirectory]) -> None:
+    app = TuiVae(runs[0].path.parent, runs[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await shown(app, pilot)
+        head = text(pane, RunsTable).splitlines()[0]
+        assert head.split() == ["run", "state", "epochs", "best", "loss", "mse", "changed"]
+        chart, configs = pane.query_one(OverlayChart), pane.query_one(Comparison)
+        assert pane.lower == "none"
+        await pilot.press("m", "down", "m")
+        await pilot.pause()
+        assert pane.lower == "curves" and chart.size.height > 8
+        await pilot.press("o")
+        assert configs.display and not chart.display
+        await pilot.press("o")
+        assert pane.lower == "none"
+
+
+@in_event_loop
+async def test_the_filter_takes_letters_that_are_keys_elsewhere(runs: list[RunDirectory]) -> None:
+    app = TuiVae(runs[0].path.parent, runs[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await shown(app, pilot)
+        await pilot.press("slash", *"mi")
+        await until(pilot, lambda: names(pane.rows) == ["middle"])
+        await pilot.press("enter", "m")
+        assert pane.has_focus and pane.marks.marked == [runs[1].path]
+        await pilot.press("slash", *"x")
+        await until(pilot, lambda: not pane.rows)
+        assert "no run matches x" in text(pane, RunsTable)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pane.rows) == 3)
+        assert pane.has_focus and pane.query_one(Input).value == ""
+
+
+@in_event_loop
+async def test_delete_asks_and_refuses_a_living_run(runs: list[RunDirectory]) -> None:
+    app = TuiVae(runs[0].path.parent, runs[0])
+    lock = RunLock(runs[2], "train")
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await shown(app, pilot)
+        await pilot.press("end", "D")
+        await until(pilot, lambda: any("is being trained" in message for message in told(app)))
+        assert runs[2].path.exists() and app.screen.query(RunsPane)
+        await pilot.press("up", "D")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("escape")
+        assert runs[1].path.exists()
+        await pilot.press("delete", "enter")
+        await until(pilot, lambda: not runs[1].path.exists() and names(pane.rows) == ["new", "old"])
+        lock.release()
+        await pilot.press("home", "D")
+        await pilot.press("enter")  # the run on screen: another one takes its place
+        await until(pilot, lambda: not runs[0].path.exists())
+        await until(pilot, lambda: app.session is not None and app.session.name == "old")
+
+
+@in_event_loop
+async def test_a_run_is_renamed_and_noted(runs: list[RunDirectory]) -> None:
+    app = TuiVae(runs[0].path.parent, runs[0])
+    async with app.run_test(size=(160, 40)) as pilot:
+        pane = await shown(app, pilot)
+        await pilot.press("end", "m", "t", *"the best", "enter")
+        await until(pilot, lambda: bool(pane.selected and pane.selected.note == "the best"))
+        assert read_note(runs[2]) == "the best"
+        await pilot.press("N", "backspace", "enter", *"middle", "enter")  # refused, both: the dialog stays
+        await pilot.press(*"-2", "enter")
+        renamed = RunDirectory(runs[2].path.with_name("middle-2"))
+        await until(pilot, lambda: renamed.path.exists() and "middle-2" in names(pane.rows))
+        assert renamed.read_config().name == "middle-2" and read_note(renamed) == "the best"
+        await until(pilot, lambda: pane.selected is not None and pane.selected.name == "middle-2")
+        assert pane.marks.marked == [renamed.path]
+
+
+@in_event_loop
+async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, int]] = []
+
+    def start(run: RunDirectory, more: int = 0, leave_core: bool = False) -> None:
+        started.append((run.name, more))
+
+    monkeypatch.setattr(launch, "start_training", start)
+    app = TuiVae(runs[0].path.parent, runs[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await shown(app, pilot)
+        await pilot.press("down", "m", "R", *"5", "enter")
+        await until(pilot, lambda: started == [("middle", 5)])
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, NewRun))
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, NewRun)
+        assert form.query_one("#field-latent-dim Input", Input).value == "8"
+        assert form._config() == replace(runs[1].read_config(), name=None)
+        await pilot.press("escape")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.session is not None and app.session.name == "middle")
+        again = await shown(app, pilot)
+        assert again is not pane and again.marks.marked == [runs[1].path]  # marks outlive the screen
+
+
+@in_event_loop
+async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
+    update, looks = Library.update, []
+    monkeypatch.setattr(Library, "update", lambda self, seconds: looks.append(seconds) or update(self, seconds))
+    monkeypatch.setattr("tui_vae.ui.runs.pane.REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("tui_vae.ui.numbers.age", lambda seconds: "now")
+    app = TuiVae(runs[0].path.parent, runs[0])
+    with FakeProcess(runs[2], "train", step=705) as process:
+        async with app.run_test(size=(120, 40)) as pilot:
+            pane = await shown(app, pilot)
+            process.log(ev.StateEvent(state="training"))
+            await until(pilot, lambda: pane.rows[2].state == "training" and "training" in text(pane, RunsTable))
+            process.log(ev.EpochEvent(epoch=3, step=705, seconds=1, images_per_s=1, train=metrics(9), test=metrics(9)))
+            await until(pilot, lambda: "3/10" in text(pane, RunsTable).splitlines()[3])
+            drawn: list[object] = []
+            monkeypatch.setattr(RunsTable, "refresh", lambda self, *regions, **_: drawn.append(regions) or self)
+            enough = len(looks) + 4
+            await until(pilot, lambda: len(looks) > enough)
+            assert drawn == []  # an idle table sends nothing but its ages
+
+
+@in_event_loop
+async def test_the_form_keeps_what_was_asked_for_when_the_preset_changes(tmp_path: Path) -> None:
+    app = TuiVae(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        form = NewRun(make_config({"preset": "seed", "latent-dim": 5, "name": "before"}))
+        await app.push_screen(form)
+        fields = {field.option_name: field for field in form.query(Field)}
+        given = {name: field.text for name, field in fields.items()}
+        assert (given["preset"], given["latent_dim"], given["hidden"]) == ("seed", "5", "256")
+        assert given["name"] in ("", "auto")
+        fields["preset"].query_one(Choice).focus()
+        await pilot.press("left")
+        await until(pilot, lambda: fields["preset"].text == "default")
+        await pilot.pause()
+        wanted = make_config({"latent-dim": 5})
+        assert {name: field.text for name, field in fields.items()} == {**given, **{
+            name: text_of(name, getattr(wanted, name)) for name in fields if name != "name"}}  # fmt: skip

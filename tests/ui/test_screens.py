@@ -1,0 +1,254 @@
+"""Every pane at every size and in every kind of terminal; and how the panes look, as stored text.
+
+`pytest tests/ui/test_screens.py --update-snapshots` stores the screens anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from rich.color import Color, ColorSystem
+from textual.pilot import Pilot
+
+from tests.support import fake_run
+from tests.support.fake_run import CLASSES, FakeProcess, make_run
+from tests.support.latent_process import LatentProcess
+from tests.support.piloting import in_event_loop, until
+from tests.support.terminal import Terminal
+from tui_vae.runs.events import StepEvent
+from tui_vae.ui import progress, theme
+from tui_vae.ui.app import TuiVae
+from tui_vae.ui.run_screen import RunScreen
+
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+SIZES = ((120, 40), (80, 24), (200, 60))
+WALK = (
+    ("1", "Train", "KL"),
+    ("2", "Browse", "mse 0."),
+    ("3", "Latent", "plane"),
+    ("4", "Runs", "fashion-1"),
+    ("?", "Help", "Show the selected run"),
+    ("x", "Stop", "Stop fashion-1?"),
+    ("n", "New run", "copy command"),
+)
+"""A key, what it opens, and what is seen there at any size."""
+
+DIALOGS = ("Help", "Stop", "New run")
+STYLE = re.compile(rb"\x1b\[([\d;]*)m")
+
+
+class Recorded(Terminal):
+    """Keeps everything the program sends."""
+
+    def __init__(self, runs_dir: Path, colour: str, env: dict[str, str]) -> None:
+        self.raw = b""
+        argv = [sys.executable, "-m", "tui_vae", "attach", "fashion-1", "--runs-dir", str(runs_dir), "--color", colour]
+        super().__init__(argv, *SIZES[0], env=env)
+
+    def heard(self, data: bytes) -> None:
+        self.raw += data
+        super().heard(data)
+
+    def colours(self) -> Iterator[tuple[str, ...]]:
+        """Of every style that was sent: `("38", "5", "215")`, `("48", "2", "18", "18", "18")`, `("31",)`."""
+        for codes in STYLE.findall(self.raw):
+            rest = codes.decode().split(";")
+            while rest and rest[0]:
+                taken = 1 if rest[0] not in ("38", "48") else 3 if rest[1] == "5" else 5
+                if (rest[0][0] in "349" and len(rest[0]) == 2) or rest[0].startswith("10"):
+                    yield tuple(rest[:taken])
+                rest = rest[taken:]
+
+
+MODES: dict[str, tuple[str, dict[str, str]]] = {
+    "256": ("auto", {}),
+    "true colour": ("auto", {"COLORTERM": "truecolor"}),
+    "16": ("16", {}),
+    "no colour": ("auto", {"NO_COLOR": "1"}),
+    "ascii": ("auto", {"LANG": "C"}),
+}
+
+
+@contextmanager
+def learning(process: FakeProcess) -> Iterator[None]:
+    """Steps keep coming, as from a trainer."""
+    over = threading.Event()
+
+    def learn() -> None:
+        while not over.wait(0.1):
+            process.step += 1
+            m = fake_run.metrics(process.step / 235)
+            process.log(StepEvent(epoch=8, step=process.step, images=256 * process.step, loss=m.loss, recon=m.recon,
+                                  kl=m.kl, lr=2e-3, beta=1.0, images_per_s=26000.0))  # fmt: skip
+
+    thread = threading.Thread(target=learn)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def complaint(text: str, pane: str, wanted: str, size: tuple[int, int], mode: str) -> str:
+    """What is wrong with a screen; nothing once it has been painted as it should be."""
+    lines = text.split("\n")
+    if len(lines) != size[1] or wanted.lower() not in text.lower():
+        return f"{wanted!r} is missing"
+    if "\ufffd" in text or "Traceback" in text:
+        return "it is broken"
+    if mode == "ascii" and not text.isascii():
+        return f"signs that are not ASCII: {sorted({sign for sign in text if not sign.isascii()})}"
+    if pane in DIALOGS:
+        return ""
+    if "fashion-1" not in lines[0] or "training" not in lines[0]:
+        return "the status line is missing"
+    if "2 Browse" not in lines[1]:
+        return "the tabs are missing"
+    if not lines[-1].rstrip().endswith("leave"):
+        return "the key bar is missing"
+    if pane == "Train":
+        left, right = ("+|", "+|") if mode == "ascii" else ("╭│╰", "╮│╯")
+        torn = [line for line in lines[3:-1] if len(line) != size[0] or line[0] not in left or line[-1] not in right]
+        if torn:
+            return f"a frame is torn: {torn[0]}"
+    return ""
+
+
+def look(terminal: Terminal, mode: str, pane: str, wanted: str, size: tuple[int, int]) -> None:
+    """Wait until the screen is painted as it should be."""
+    try:
+        terminal.until(lambda text: not complaint(text, pane, wanted, size, mode), 15)
+    except AssertionError:
+        text = terminal.text()
+        why = complaint(text, pane, wanted, size, mode)
+        raise AssertionError(f"{pane} at {size} with {mode}: {why}\n{text}") from None
+
+
+def test_every_pane_at_every_size_in_every_terminal(tmp_path: Path) -> None:
+    """While training: nothing breaks, nothing leaves its place, and only what the terminal can show is sent."""
+    run = make_run(tmp_path, state="training")
+    with ExitStack() as stack:
+        stack.enter_context(learning(stack.enter_context(LatentProcess(run))))
+        terminals = {mode: stack.enter_context(Recorded(tmp_path, *how)) for mode, how in MODES.items()}
+        for terminal in terminals.values():
+            terminal.until("2 Browse")
+        for key, pane, wanted in WALK:
+            for terminal in terminals.values():
+                terminal.press(key)
+            for size in SIZES[:2] if pane in DIALOGS else SIZES:
+                for terminal in terminals.values():
+                    terminal.resize(*size)
+                for mode, terminal in terminals.items():
+                    look(terminal, mode, pane, wanted, size)
+            if pane in DIALOGS:
+                for terminal in terminals.values():
+                    terminal.press("escape")
+                    terminal.until(lambda text, gone=wanted: gone.lower() not in text.lower())
+        for terminal in terminals.values():
+            terminal.until(lambda text: "leave" in text.split("\n")[-1])
+            terminal.press("q")
+        for terminal in terminals.values():
+            assert terminal.wait() == 0
+
+    sent = {mode: set(terminal.colours()) for mode, terminal in terminals.items()}
+    assert not sent["no colour"]
+    assert all(len(colour) == 1 for colour in sent["16"])
+    assert any(colour[1:2] == ("2",) for colour in sent["true colour"])
+    assert not any(colour[1:2] == ("2",) for colour in sent["256"])
+    grounds = {int(colour[2]) for colour in sent["256"] if colour[0] == "48"}
+    assert grounds <= set(palette()), f"grounds that the theme does not have: {sorted(grounds - set(palette()))}"
+
+
+def palette() -> Iterator[int]:
+    """The numbers, in 256 colours, of the theme's colours and of all greys."""
+    dark = theme.for_terminal(theme.DARK, "256")
+    yield from (0, 16, 59, 102, 145, 188, 231, *range(232, 256))
+    for name in (dark.primary, dark.accent, dark.success, dark.warning, dark.error, *dark.variables.values()):
+        if name is not None and name.startswith("#"):
+            number = Color.parse(name).downgrade(ColorSystem.EIGHT_BIT).number
+            assert number is not None
+            yield number
+
+
+NOW = 1_750_000_000.0
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world in which no time passes, with the same images and no processor."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.setattr(progress, "device", lambda history: "cpu EPYC")
+    monkeypatch.setattr(fake_run, "images", discs)
+
+
+def discs() -> list[bytes]:
+    """Test images of every class: discs, the larger the higher the class."""
+    return [
+        bytes(
+            255 if (x - 14) ** 2 + (y - 14) ** 2 < (4 + at % len(CLASSES)) ** 2 else 0
+            for y in range(fake_run.SIDE)
+            for x in range(fake_run.SIDE)
+        )
+        for at in range(fake_run.TEST_IMAGES)
+    ]
+
+
+def screen_text(app: TuiVae) -> str:
+    rows = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in rows) + "\n"
+
+
+async def settled(pilot: Pilot[str], app: TuiVae, wanted: str) -> str:
+    """The screen, once it shows this and changes no more."""
+    await until(pilot, lambda: wanted.lower() in screen_text(app).lower())
+    before = ""
+    while before != (text := screen_text(app)):
+        before = text
+        await pilot.pause(0.4)
+    return text
+
+
+@in_event_loop
+async def test_the_panes_look_as_they_did(
+    tmp_path: Path, still: None, request: pytest.FixtureRequest
+) -> None:
+    """Text alone: colours, and what is drawn at other sizes, are looked at above."""
+    differing: list[str] = []
+
+    def compare(name: str, text: str) -> None:
+        file = SNAPSHOTS / f"{name}.txt"
+        if request.config.getoption("--update-snapshots"):
+            SNAPSHOTS.mkdir(exist_ok=True)
+            file.write_text(text)
+        elif not file.exists() or file.read_text() != text:
+            differing.append(f"{name} is now:\n{text}")
+
+    run = make_run(tmp_path, t=NOW)
+    start = TuiVae(tmp_path)
+    async with start.run_test(size=(80, 24)) as pilot:
+        compare("start", await settled(pilot, start, "fashion-1"))
+    with LatentProcess(run, "serve"):
+        app = TuiVae(tmp_path, run)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.pane is not None)
+            for key, pane, wanted in WALK:
+                if pane == "Stop":  # nothing to stop
+                    continue
+                await pilot.press("question_mark" if key == "?" else key)
+                compare(pane.lower().replace(" ", "-"), await settled(pilot, app, wanted))
+                if pane in DIALOGS:
+                    await pilot.press("escape")
+            await pilot.press("1")
+            await pilot.resize_terminal(80, 24)
+            compare("train-80x24", await settled(pilot, app, "KL"))
+    assert not differing, "\n".join(differing)

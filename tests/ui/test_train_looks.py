@@ -1,0 +1,169 @@
+"""What stands beside the curves: preview images, marked ones, the table; and what is remembered of the settings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+from textual.geometry import Size
+from textual.pilot import Pilot
+
+from tests.support.fake_run import SIDE, FakeProcess, blurred, images, make_run, metrics
+from tests.support.piloting import in_event_loop, screen, until
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import EventLog, StateEvent
+from tui_vae.runs.history import read_history
+from tui_vae.ui.app import TuiVae
+from tui_vae.ui.charts.widget import ChartWidget, Value
+from tui_vae.ui.images.pairs import Grid, grid
+from tui_vae.ui.settings import read_habits
+from tui_vae.ui.train import preview_strip
+from tui_vae.ui.train.epoch_table import EpochTable
+from tui_vae.ui.train.pane import TrainPane
+from tui_vae.ui.train.preview_strip import PreviewStrip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+@pytest.fixture
+def live(run: RunDirectory) -> Iterator[FakeProcess]:
+    with FakeProcess(run, "train", step=800) as process:
+        process.log(StateEvent(state="training"))
+        yield process
+
+
+async def strip_of(app: TuiVae, pilot: Pilot[str]) -> PreviewStrip:
+    """The strip, once it shows images."""
+    await until(pilot, lambda: bool(app.screen.query(PreviewStrip)))
+    strip = app.screen.query_one(PreviewStrip)
+    await until(pilot, lambda: bool(strip._pairs))
+    return strip
+
+
+@in_event_loop
+async def test_the_strip_is_of_the_newest_weights_and_ends_on_the_last(
+    run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview_strip, "SECONDS", 0.5)
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(160, 48)) as pilot:
+        strip = await strip_of(app, pilot)
+        assert strip._pairs[1] == (images()[1], blurred(images()[1], 800)) and len(strip._pairs) == 10
+        # Its last step and its end come together, sooner after the images than these are asked for again.
+        live.step = 940
+        live.log(StateEvent(state="stopped"))
+        live.mode = "serve"
+        live._lock.change_mode("serve")
+        await until(pilot, lambda: strip._pairs[1][1] == blurred(images()[1], 940))
+        assert strip.border_title == preview_strip.TITLE
+
+
+@in_event_loop
+async def test_a_strip_never_goes_back_to_older_saved_images(run: RunDirectory) -> None:
+    process = FakeProcess(run, "train", step=800)
+    process.log(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        strip = await strip_of(app, pilot)
+        process.die()
+        await until(pilot, lambda: app.session is not None and app.session.state == "crashed")
+        strip._asked_at = 0.0
+        strip.refresh_history()
+        await pilot.pause(0.3)
+        assert strip._pairs[1][1] == blurred(images()[1], 800)  # saved are those of step 705
+
+
+@in_event_loop
+async def test_marked_images_take_the_place_of_the_fixed_ones(run: RunDirectory, live: FakeProcess) -> None:
+    app = TuiVae(run.path.parent, run)
+    app.habits.mark(run.path, [33, 5])
+    async with app.run_test(size=(160, 48)) as pilot:
+        strip = await strip_of(app, pilot)
+        await until(pilot, lambda: "marked images: original above, reconstruction below" in screen(app))
+        assert [original for original, _ in strip._pairs] == [images()[33], images()[5]]
+        app.habits.mark(run.path, [])
+        strip._asked_at = 0.0
+        strip.refresh_history()
+        await until(pilot, lambda: len(strip._pairs) == 10 and strip.border_title == preview_strip.TITLE)
+
+
+@in_event_loop
+async def test_without_a_process_to_ask_marks_change_nothing(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    app.habits.mark(run.path, [33, 5])
+    async with app.run_test(size=(160, 48)) as pilot:
+        strip = await strip_of(app, pilot)
+        assert strip.border_title == preview_strip.TITLE
+        assert strip._pairs[9] == (images()[9], blurred(images()[9], 705))
+
+
+@in_event_loop
+async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "● " in screen(app))
+        assert "g images" in screen(app)
+        await pilot.press("g")
+        await until(pilot, lambda: "1–5 of 10, ↑ ↓ others" in screen(app))
+        strip = app.screen.query_one(PreviewStrip)
+        await pilot.press("down")
+        await until(pilot, lambda: "6–10 of 10" in screen(app))
+        assert next(iter(strip.tiles(strip.size))).lines == strip.pen.image(images()[5], 1)
+        await pilot.press("down")
+        assert strip._first == 5
+        await pilot.press("g")
+        await until(pilot, lambda: "train loss" in screen(app) and "reconstruction below" not in screen(app))
+        assert app.screen.query_one(TrainPane).zoomed is app.screen.query_one(EpochTable)
+        await pilot.press("g")
+        await until(pilot, lambda: "accuracy" in screen(app))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "The preview images alone" in screen(app))
+
+
+@in_event_loop
+async def test_the_table_tells_the_number_of_a_ten_thousandth_epoch_whole(run: RunDirectory) -> None:
+    last, log = read_history(run.events).epochs[-1], EventLog(run.events)
+    for epoch in range(9_990, 10_002):
+        log.write(structs.replace(last, epoch=epoch, step=epoch * 235, test=metrics(epoch / 1000)))
+    log.close()
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(EpochTable)) and "10001*" in screen(app))
+        rows = [row for row in screen(app).splitlines() if " 9999 " in row or " 10000 " in row or "10001*" in row]
+        assert len(rows) == 3 and len({row.index(f"{metrics(10).mse:.4f}") for row in rows}) == 1
+
+
+@in_event_loop
+async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> None:
+    async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "EMA 0.9" in screen(app))
+        await pilot.press("m", "l", "t")
+        await until(pilot, lambda: "log EMA 0.97" in screen(app) and read_habits().x_axis == "steps")
+    async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log EMA 0.97" in screen(app))
+        pane = app.screen.query_one(TrainPane)
+        assert (pane.curves.smoothing, pane.logarithmic, pane.unit) == (0.97, True, "steps")
+
+
+def test_the_wall_of_images_fits_all_of_them_where_it_can() -> None:
+    assert grid(Size(57 + 2, 29), 8) == Grid(1, 4, 2, 1)
+    assert grid(Size(240, 30), 8) == Grid(2, 8, 1, 0)
+    assert grid(Size(158, 42), 8, large=True) == Grid(2, 5, 1, 0)
+    assert grid(Size(78, 18), 8, large=True).scale == 1
+    for width in range(10, 250, 7):
+        for height in range(4, 70, 3):
+            layout = grid(Size(width, height), 8)
+            assert layout.capacity >= 1
+            side = SIDE // 2 * layout.scale
+            assert layout.columns == 1 or layout.columns * (side + 1) - 1 <= width
+            assert layout.rows == 1 or layout.rows * (side + layout.gap) - layout.gap <= height
+
+
+def test_values_keep_their_places_and_stand_close_to_their_signs() -> None:
+    texts = [Value("●", "test", number, "test").text(word=True) for number in (" −1267", "−126.7", " 0.123")]
+    assert texts == [" ● test −1267", "● test −126.7", " ● test 0.123"]
+    assert Value("●", "test", " 27.1", "test").text(word=False) == " ● 27.1"
+    assert Value("", "raw", "27.1", "label").text(word=False) == "raw 27.1"

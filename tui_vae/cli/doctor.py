@@ -1,0 +1,181 @@
+"""`data` and `doctor`: what this machine has, and what to do about what it lacks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import tui_vae
+from tui_vae.cli.listing import print_table
+from tui_vae.core.data import published, sources
+from tui_vae.core.data.download import download
+from tui_vae.errors import UserError, first_line
+from tui_vae.runs.directory import runs_directory, runtime_directory
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "torchvision", "textual", "rich", "numpy", "pillow", "plotext", "msgspec", "safetensors")
+
+
+def data(options: argparse.Namespace) -> int:
+    """List the places where datasets are found; fetch one with `--download`."""
+    if options.download:
+        found = download(options.download, lambda text: print(text, file=sys.stderr))
+        print(f"{found.dataset}: {found.train:,} + {found.test:,} images, {found.description}")
+        return 0
+    rows = [
+        (place.dataset, place.kind, f"{place.train:,}", f"{place.test:,}", place.problem or str(place.path))
+        for name in published.DATASETS
+        for place in sources.available(name)
+    ]
+    print_table(("dataset", "source", "train", "test", "where"), rows, left=(0, 1, 4))
+    return 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked. `hint` says what to do where it is not `ok`."""
+
+    name: str
+    ok: bool
+    found: str
+    hint: str = ""
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Check everything that training and the app need. Exit code 1 if training cannot work here."""
+    findings = [_python(), _torch(), *_kernels(), *_packages(), _terminal(), *_datasets()]
+    findings += [_runs(options.runs_dir), _sockets()]
+    if options.json:
+        print(json.dumps({"tui-vae": tui_vae.__version__, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            print(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:<{width}}  {finding.found}")
+            if finding.hint:
+                print(f"     {'':<{width}}  {finding.hint}")
+    essential = {"torch", "runs directory", "sockets"}
+    return 1 if any(finding.name in essential and not finding.ok for finding in findings) else 0
+
+
+def _python() -> Finding:
+    return Finding("tui-vae", True, f"{tui_vae.__version__}, Python {platform.python_version()}, {platform.platform()}")
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+
+        from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name, usable_cores
+
+        device = choose_device("auto")
+        found = (
+            f"{torch.__version__}; trains on {device} ({device_name(device)}), {choose_precision('auto', device)}, "
+            f"{choose_threads(None)} of {usable_cores()} cores"
+        )
+        cuda = [f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
+        return Finding("torch", True, "; ".join([found, *cuda]))
+    except (ImportError, OSError) as error:
+        return Finding("torch", False, f"does not import: {error}", "install it again: pip install torch torchvision")
+
+
+def _kernels() -> list[Finding]:
+    """The compiled kernels that training steps are made of, for each kind of device that is here."""
+    try:
+        import torch
+
+        from tui_vae.core.step.kernels import load_kernels
+    except (ImportError, OSError):
+        return []
+    findings = []
+    for device, name in (("cpu", "CPU kernels"), ("cuda", "GPU kernels")):
+        if device == "cuda" and not torch.cuda.is_available():
+            continue
+        kernels = load_kernels(device)
+        hint = "" if kernels else "training there is done by PyTorch's own kernels, with the same results, more slowly"
+        findings.append(Finding(name, bool(kernels), kernels.level if kernels else f"none: {kernels.reason}", hint))
+        if device == "cuda" and kernels:
+            findings[-1] = compiled(findings[-1], kernels.library, torch.device(device))
+    return findings
+
+
+def compiled(finding: Finding, library: ModuleType, device: torch.device) -> Finding:
+    """The finding, or what keeps Triton from compiling: it needs a C compiler and Python's headers."""
+    from tui_vae.core.step.gpu import try_out
+
+    try:
+        try_out(library, device)
+    except Exception as error:  # of a driver, a compiler, its compiler
+        found, hint = f"none: {first_line(error)}", "install a C compiler and Python's headers (gcc, python3-dev)"
+        return replace(finding, ok=False, found=found, hint=hint)
+    return finding
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for package in PACKAGES[1:]:
+        try:
+            findings.append(Finding(package, True, version(package)))
+        except PackageNotFoundError:
+            findings.append(Finding(package, False, "not installed", f"pip install {package}"))
+    return findings
+
+
+def _terminal() -> Finding:
+    from rich.console import Console
+
+    from tui_vae.ui.terminal import has_unicode, why_not
+
+    columns, rows = shutil.get_terminal_size()
+    problem = why_not(os.environ, sys.stdout.isatty())
+    if problem:
+        return Finding("terminal", False, *problem)
+    colours = {"standard": "16", "256": "256", "truecolor": "16 million"}.get(Console().color_system or "", "no")
+    signs = "Unicode" if has_unicode(os.environ) else "ASCII only"
+    found = f"{os.environ.get('TERM', '')}, {columns}x{rows}, {colours} colours, {signs}"
+    hint = "the app wants at least 80x24" if columns < 80 or rows < 24 else ""
+    if not hint and colours == "256":
+        hint = "if your terminal has true colour: export COLORTERM=truecolor (SSH does not pass it on)"
+    return Finding("terminal", not hint or colours == "256", found, hint)
+
+
+def _datasets() -> list[Finding]:
+    findings = []
+    for name in published.DATASETS:
+        places = sources.available(name)
+        whole = [place for place in places if not place.problem and place.kind != "sample"]
+        broken = "; ".join(place.problem for place in places if place.problem)
+        if whole:
+            found = ", ".join(place.description for place in whole)
+            findings.append(Finding(name, not broken, found, broken))
+        else:
+            hint = broken or f"fetch it with: tui-vae data --download {name} (the app tries that by itself)"
+            findings.append(Finding(name, False, "only the bundled sample", hint))
+    return findings
+
+
+def _runs(given: str | None) -> Finding:
+    path = runs_directory(given)
+    parent = next(folder for folder in (path, *path.parents) if folder.exists())
+    if os.access(parent, os.W_OK | os.X_OK) and parent.is_dir():
+        free = shutil.disk_usage(parent).free
+        return Finding("runs directory", True, f"{path}, {free / 1e9:.1f} GB free")
+    return Finding("runs directory", False, f"{path} cannot be written", "choose another with --runs-dir")
+
+
+def _sockets() -> Finding:
+    try:
+        path: Path = runtime_directory()
+    except UserError as error:
+        return Finding("sockets", False, error.message, error.hint)
+    return Finding("sockets", True, str(path))

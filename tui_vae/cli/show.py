@@ -1,0 +1,162 @@
+"""`show`: a run's images, as half blocks on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TypeVar
+
+from tui_vae.errors import UsageError
+from tui_vae.runs import protocol
+from tui_vae.runs.client import RequestError, request
+from tui_vae.runs.directory import RunDirectory, find_run, runs_directory
+
+ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print images as half blocks."""
+    if options.indices and (options.samples or options.worst or options.label is not None):
+        raise UsageError("--index names its images itself", "leave out --class, --worst and --samples")
+    if options.samples and (options.worst or options.label is not None):
+        raise UsageError("--samples have neither a class nor an error", "leave out --class and --worst")
+    source = ImageSource(find_run(runs_directory(options.runs_dir), options.name), options.checkpoint)
+    if options.samples:
+        reply = source.ask(protocol.Sample(count=options.images), protocol.Samples)
+        size = len(reply.images) // options.images
+        images = [reply.images[at : at + size] for at in range(0, len(reply.images), size)]
+        print("samples from the Gaussian fitted to the encoder's z")
+        print_images([(image,) for image in images], [""] * len(images), reply.width)
+        return 0
+    chosen = _choose(source, options)
+    pairs = source.ask(protocol.Reconstruct(indices=chosen), protocol.Reconstructions)
+    classes = source.describe().classes
+    size = len(pairs.originals) // len(chosen)
+    rows = [
+        (pairs.originals[at : at + size], pairs.reconstructions[at : at + size])
+        for at in range(0, len(pairs.originals), size)
+    ]
+    captions = [
+        f"{classes[label]} #{index}   mse {mse:.4f}"
+        for label, index, mse in zip(pairs.labels, pairs.indices, pairs.mse, strict=True)
+    ]
+    print_images(rows, captions, pairs.width)
+    return 0
+
+
+def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
+    """The test images that `show` was asked for."""
+    import array
+
+    if options.indices:
+        return list(options.indices)
+    facts = source.describe()
+    labels = facts.labels
+    chosen = list(range(len(labels)))
+    if options.label is not None:
+        names = [name.casefold() for name in facts.classes]
+        if options.label.casefold() not in names:
+            raise UsageError(f"there is no class {options.label!r}", f"classes are {', '.join(facts.classes)}")
+        wanted = names.index(options.label.casefold())
+        chosen = [index for index in chosen if labels[index] == wanted]
+        if not chosen:
+            there = ", ".join(facts.classes[label] for label in sorted(set(labels)))
+            raise UsageError(f"none of the run's {len(labels):,} test images is of class {facts.classes[wanted]!r}",
+                             f"there are some of {there}")  # fmt: skip
+    if options.worst:
+        mse = array.array("f", source.ask(protocol.TestErrors(), protocol.Errors).mse)
+        if sys.byteorder == "big":
+            mse.byteswap()
+        chosen.sort(key=lambda index: -mse[index])
+    return chosen[: options.images]
+
+
+class ImageSource:
+    """Answers from a run's living process; where none lives, or a checkpoint is named, from the checkpoint itself."""
+
+    def __init__(self, directory: RunDirectory, which: str | None) -> None:
+        self._directory = directory
+        self._which = which
+        self._living = which is None and directory.holder() is not None
+        self._inference: object | None = None
+        self._facts: protocol.Description | None = None
+
+    def describe(self) -> protocol.Description:
+        if self._facts is None:
+            self._facts = self.ask(protocol.Describe(), protocol.Description)
+        return self._facts
+
+    def ask(self, message: protocol.AnyRequest, expected: type[ReplyType]) -> ReplyType:
+        """The reply to an inference request.
+
+        Raises:
+            RequestError: it was refused.
+        """
+        if self._living:
+            return request(self._directory, message, expected, timeout=120)
+        from tui_vae.trainer.inference import Inference
+        from tui_vae.trainer.server import Ticket
+        from tui_vae.trainer.workbench import open_run
+
+        if not isinstance(self._inference, Inference):
+            bench, progress = open_run(self._directory, self._which, note)
+            self._inference = Inference(bench, lambda: (progress.evaluated, progress.step), lambda: "serving")
+        replies: list[protocol.AnyReply] = []
+        self._inference.take(Ticket(message, replies.append))
+        while not replies:
+            self._inference.advance()
+        reply = replies[0]
+        if isinstance(reply, expected):
+            return reply
+        raise RequestError(reply.message if isinstance(reply, protocol.Failure) else f"unexpected {reply!r}")
+
+
+def print_images(rows: Sequence[tuple[bytes, ...]], captions: Sequence[str], pixels: int) -> None:
+    """Print images, `rows` of one or two each, as many rows side by side as the terminal is wide.
+
+    An image is `pixels` wide, 0 for a square one; where a row of them is wider than the terminal, they are reduced.
+    """
+    import os
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from tui_vae.ui.images.halfblocks import Picture, ascii_art, half_blocks, reduce
+    from tui_vae.ui.terminal import has_unicode
+
+    console = Console(highlight=False)
+    blocks = has_unicode(os.environ) and console.color_system is not None
+    draw = half_blocks if blocks else ascii_art
+    pictures = [[Picture.of(image, pixels) for image in row] for row in rows]
+    side = min(pictures[0][0].width, max(1, (console.width + 1) // len(rows[0]) - 1))
+    width = len(rows[0]) * (side + 1)
+    columns = max(1, (console.width + 1) // (width + 1))
+    for start in range(0, len(rows), columns):
+        group = pictures[start : start + columns]
+        drawings = [[draw(reduce(picture, side)) for picture in row] for row in group]
+        for line in range(len(drawings[0][0])):
+            text = Text()
+            for row in drawings:
+                for drawing in row:
+                    for run in drawing[line]:
+                        text.append(run.text, style=_style(run.foreground, run.background))
+                    text.append(" ")
+                text.append(" ")
+            text.rstrip() if not blocks else None
+            console.print(text, soft_wrap=True)
+        if any(captions):
+            line_of = "".join(caption.ljust(width + 1) for caption in captions[start : start + columns])
+            console.print(line_of.rstrip(), soft_wrap=True, markup=False)
+
+
+def _style(foreground: tuple[int, int, int] | None, background: tuple[int, int, int] | None) -> str:
+    if foreground is None:
+        return ""
+    front = "#{:02x}{:02x}{:02x}".format(*foreground)
+    return front if background is None else front + " on #{:02x}{:02x}{:02x}".format(*background)
+
+
+def note(text: str) -> None:
+    """Something worth knowing, on stderr."""
+    print(text, file=sys.stderr)

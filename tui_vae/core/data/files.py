@@ -1,0 +1,218 @@
+"""The four files of a dataset in a directory: where they are, whether they are whole, what is in them."""
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+
+from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
+
+HINTS = {
+    "data-dir": "put the four idx files there (.gz or not, or as FashionMNIST/raw), or leave --data-dir out",
+    "cache": "fetch it again with `tui-vae data --download fashion-mnist`, or delete the file",
+    "system": "reinstall the package that it came with",
+    "download": "check the network, or set TUI_VAE_MIRROR to another mirror, or name a copy with --data-dir",
+    "sample": "reinstall tui-vae",
+}
+
+BYTES, FLOATS = "u1", ">f4"
+"""What the elements of an idx file are, in numpy's words: unsigned bytes, or floats of 4 bytes, big-endian."""
+
+ELEMENTS = {0x08: (BYTES, 1), 0x0D: (FLOATS, 4)}
+"""By the type code in the file's head; and the bytes that each takes."""
+
+SIDES = range(28, 65)
+"""Pixels that height and width of an image may have."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place where a dataset was found."""
+
+    dataset: str
+    kind: str  # "data-dir", "cache", "system", "download" or "sample"
+    path: Path  # the directory of the four files
+    train: int  # images in it
+    test: int
+    reason: str = ""  # why the sample: what kept anything better from being found
+    problem: str = ""  # what is wrong with this place; it cannot be used
+    published: bool = True  # whether these are the published files
+
+    @property
+    def description(self) -> str:
+        """The place in a few words, for people."""
+        match self.kind:
+            case "sample":
+                return f"bundled sample of {self.train:,} + {self.test:,} images"
+            case "data-dir":
+                return f"{self.path}" if self.published else f"{self.path} (not the published FashionMNIST files)"
+            case "system":
+                return f"system copy ({self.path})"
+            case "download":
+                return f"downloaded to {self.path}"
+            case _:
+                return f"{self.kind} ({self.path})"
+
+
+def place(info: DatasetInfo, kind: str) -> Path:
+    """The directory of a kind of source, other than one that the user names."""
+    match kind:
+        case "cache" | "download":
+            return cache_home() / info.name
+        case "system":
+            return Path(os.environ.get("TUI_VAE_SYSTEM_DATA") or f"/usr/share/datasets/{info.name}").expanduser()
+        case _:
+            return Path(__file__).with_name("sample")
+
+
+def cache_home() -> Path:
+    """Where downloads go."""
+    return Path(os.environ.get("TUI_VAE_CACHE") or platformdirs.user_cache_dir("tui-vae")).expanduser()
+
+
+def locate(info: DatasetInfo, directory: Path) -> dict[str, Path]:
+    """The dataset's files in a directory or in torchvision's layout below it, whichever has more; .gz before plain."""
+    layouts = (directory, directory / info.title / "raw")
+    return max((_files_in(info, layout) for layout in layouts), key=len)
+
+
+def _files_in(info: DatasetInfo, directory: Path) -> dict[str, Path]:
+    found = {}
+    for role, file in info.files.items():
+        for path in (directory / f"{file.name}.gz", directory / file.name):
+            if os.path.isfile(path):  # unlike Path.is_file, False where the directory may not be entered
+                found[role] = path
+                break
+    return found
+
+
+def read_file(path: Path) -> bytes:
+    """A file's contents, decompressed if its name ends in .gz.
+
+    Raises:
+        DatasetError: it cannot be read, or its compressed data are damaged.
+    """
+    return _decompress(path, _read(path))
+
+
+def parse_idx(data: bytes, path: Path) -> tuple[tuple[int, ...], str, memoryview]:
+    """Shape, kind (`BYTES` or `FLOATS`) and elements of an idx file; `path` names it in errors.
+
+    Raises:
+        DatasetError: the header is not that of such a file, or does not fit the length.
+    """
+    rank = data[3] if len(data) >= 4 else 0
+    start = 4 + 4 * rank
+    if data[:2] != b"\0\0" or rank == 0 or len(data) < start or data[2] not in ELEMENTS:
+        found = data[:4].hex(" ")
+        raise DatasetError(f"{path} is not an idx file of unsigned bytes or 4-byte floats: it starts with {found!r}")
+    shape = struct.unpack_from(f">{rank}I", data, 4)
+    kind, size = ELEMENTS[data[2]]
+    expected = start + math.prod(shape) * size
+    if len(data) != expected:
+        raise DatasetError(f"{path} is damaged: its header asks for {expected} bytes, found {len(data)}")
+    return shape, kind, memoryview(data)[start:]
+
+
+class Contents(NamedTuple):
+    """What is in a file: its array's shape, the kind of its elements, whether it is the published file."""
+
+    shape: tuple[int, ...]
+    kind: str
+    published: bool
+
+    @property
+    def each(self) -> str:
+        """What its images are, for people."""
+        size = "×".join(map(str, self.shape[1:]))
+        return f"{size} {'bytes' if self.kind == BYTES else 'floats'}"
+
+
+def inspect(info: DatasetInfo, kind: str, directory: Path) -> Source | None:
+    """The dataset in a directory, verified; None where one of its files is missing, DatasetError where one is wrong."""
+    paths = locate(info, directory)
+    if len(paths) < len(info.files):
+        return None
+    try:
+        checks = {role: _check(info, role, path) for role, path in paths.items()}
+        published = all(found.published for found in checks.values())
+        if not published and kind not in ("data-dir", "sample"):
+            role = next(role for role, found in checks.items() if not found.published)
+            raise _damaged(info.files[role], paths[role])
+        train, test = checks["train_images"], checks["test_images"]
+        if train.each != test.each:
+            raise DatasetError(
+                f"{paths['test_images']} does not fit the training images: they are {train.each}, these {test.each}"
+            )
+        for split in ("train", "test"):
+            images, labels = checks[f"{split}_images"].shape[0], checks[f"{split}_labels"].shape[0]
+            if images != labels:
+                path = paths[f"{split}_labels"]
+                raise DatasetError(
+                    f"{path} does not fit the images beside it: expected {images} labels, found {labels}"
+                )
+    except DatasetError as error:
+        raise DatasetError(error.message, HINTS[kind]) from error
+    parent = paths["train_images"].parent
+    return Source(info.name, kind, parent, train.shape[0], test.shape[0], published=published)
+
+
+def _check(info: DatasetInfo, role: str, path: Path) -> Contents:
+    """What is in a file; DatasetError unless its structure is whole."""
+    file = info.files[role]
+    raw = _read(path)
+    if _md5(raw) in (file.md5, file.gz_md5, file.repacked_md5):
+        return Contents(file.shape, BYTES, True)
+    try:
+        data = _decompress(path, raw)
+    except DatasetError:
+        raise _damaged(file, path) from None
+    if data is not raw and _md5(data) == file.md5:
+        return Contents(file.shape, BYTES, True)
+
+    shape, kind, elements = parse_idx(data, path)
+    of_images = role.endswith("images")
+    if len(shape) != len(file.shape) or shape[0] == 0 or any(side not in SIDES for side in shape[1:]):
+        expected = f"N×H×W with H and W from {SIDES[0]} to {SIDES[-1]}" if of_images else "N"
+        raise DatasetError(f"{path} has the wrong shape: expected {expected}, found {'×'.join(map(str, shape))}")
+    if not of_images and kind != BYTES:
+        raise DatasetError(f"{path} holds floats: expected labels as unsigned bytes")
+    if not of_images and max(elements) >= len(info.classes):
+        raise DatasetError(f"{path} has a label {max(elements)}: expected labels below {len(info.classes)}")
+    return Contents(shape, kind, False)
+
+
+def _damaged(file: PublishedFile, path: Path) -> DatasetError:
+    size, md5 = (file.gz_size, file.gz_md5) if path.suffix == ".gz" else (file.size, file.md5)
+    raw = _read(path)
+    return DatasetError(
+        f"{path} is not the published file or is damaged: "
+        f"expected {size} bytes with MD5 {md5}, found {len(raw)} bytes with MD5 {_md5(raw)}"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _decompress(path: Path, raw: bytes) -> bytes:
+    if path.suffix != ".gz":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path} is damaged: {error}") from error
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

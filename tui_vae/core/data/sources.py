@@ -1,0 +1,104 @@
+"""Where a dataset's files are: found on this machine, downloaded, or the bundled sample.
+
+`resolve` takes the first of these places that holds the dataset, and says which one it was:
+
+1. the directory the user names (`--data-dir`). An explicit wish is never passed over: what is wrong there is an error;
+2. the user's cache, where downloads go;
+3. the system copy, such as the one of Debian's package `dataset-fashion-mnist`;
+4. a download into the cache, with torchvision's own downloader;
+5. the sample that comes with this package.
+
+**What is accepted.** A file is the published one if its MD5 is, compressed or not, however it was compressed. Cache and
+system copy must hold the published files. A data directory may hold other images, KMNIST for one: unsigned bytes,
+or big-endian floats of 4 bytes from 0 to 1, all of one height and width from 28 to 64. Files whose structure is whole
+(gzip checksum, idx header, exact length, labels within the classes) are taken, and the source then says that they are
+not the published ones. A directory that lacks one of the four files holds no dataset;
+one that has all four, one of them damaged, is an error that names the file, what was expected and what was found.
+
+**Environment variables.** `TUI_VAE_CACHE`: the cache directory. `TUI_VAE_SYSTEM_DATA`: the system copy's directory.
+`TUI_VAE_MIRROR`: base URL to download the four .gz files from. `TUI_VAE_OFFLINE`: if not empty, never download.
+
+Nothing here imports torch, torchvision or numpy: quick commands ask this module what data there are.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from tui_vae.core.data.download import Progress, download, silent
+from tui_vae.core.data.files import HINTS, Source, inspect, locate, place
+from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
+
+
+def available(dataset: str = "fashion-mnist") -> list[Source]:
+    """The places on this machine that have the dataset, best first. Asks no network.
+
+    A place whose files are damaged is listed as well, with `problem` set and no images.
+
+    Raises:
+        DatasetError: there is no dataset of this name.
+    """
+    info = get_info(dataset)
+    found = []
+    for kind in ("cache", "system", "sample"):
+        path = place(info, kind)
+        try:
+            source = inspect(info, kind, path)
+        except DatasetError as error:
+            source = Source(info.name, kind, path, train=0, test=0, problem=error.message)
+        if source:
+            found.append(source)
+    return found
+
+
+def resolve(dataset: str, data_dir: str | Path | None = None, progress: Progress | None = None) -> Source:
+    """The first place that holds the dataset, in the order of this module's docstring.
+
+    A damaged file in the cache is an error. A damaged system copy, which its user may be unable to mend, is reported to
+    `progress` and passed over. No network, or none that works, leads to the sample within 5 seconds.
+
+    Args:
+        dataset: a key of `published.DATASETS`.
+        data_dir: the only directory to look in; None or "" for the usual places.
+        progress: called with short texts for people, at most about four times a second.
+
+    Raises:
+        DatasetError: the data directory lacks the dataset, it or the cache is damaged, or the name is unknown.
+    """
+    info = get_info(dataset)
+    report = progress or silent
+    if data_dir:
+        return _inspect_data_dir(info, Path(data_dir).expanduser())
+
+    if source := inspect(info, "cache", place(info, "cache")):
+        return source
+
+    reasons = []
+    try:
+        if source := inspect(info, "system", place(info, "system")):
+            return source
+    except DatasetError as error:
+        reasons.append(error.message)
+        report(error.message)
+
+    try:
+        return download(dataset, progress)
+    except DatasetError as error:
+        reasons.append(error.message)
+
+    sample = inspect(info, "sample", place(info, "sample"))
+    if sample is None:
+        raise DatasetError(f"no {info.title} was found, and the bundled sample is missing", HINTS["sample"])
+    return replace(sample, reason="; ".join(reasons))
+
+
+def _inspect_data_dir(info: DatasetInfo, directory: Path) -> Source:
+    if source := inspect(info, "data-dir", directory):
+        return source
+    if not os.path.isdir(directory):
+        raise DatasetError(f"the data directory {directory} does not exist", HINTS["data-dir"])
+    there = locate(info, directory)
+    missing = ", ".join(file.name for role, file in info.files.items() if role not in there)
+    raise DatasetError(
+        f"the data directory {directory} does not hold {info.title}: missing {missing}", HINTS["data-dir"]
+    )

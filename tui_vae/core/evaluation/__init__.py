@@ -1,0 +1,1 @@
+"""What a trained model is measured by: figures, bounds, distances, probes, samples."""

@@ -1,0 +1,78 @@
+"""A small convolutional variational autoencoder, to compare the fully connected one with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from tui_vae.core.models.mlp import ACTIVATIONS, OUTPUTS, VAE, hidden_layers
+
+CHANNELS = (16, 32, 64)
+SMALL_SIDE = 32
+"""Images up to this side are halved twice, larger ones three times."""
+
+
+def normalization(norm: str, channels: int) -> list[nn.Module]:
+    """`layer`: over all channels and places of an image; `batch`: each channel over the batch; `none`: nothing."""
+    if norm == "none":
+        return []
+    return [nn.GroupNorm(1, channels) if norm == "layer" else nn.BatchNorm2d(channels)]
+
+
+class ConvVAE(VAE):
+    """Strided convolutions in front of the fully connected layers; the decoder mirrors the encoder.
+
+    Each convolution has a 4 × 4 kernel and halves the image's sides.
+
+    Args:
+        shape: height and width of an image, from 4 pixels on.
+        hidden: widths of the fully connected layers between the convolutions and z.
+        latent_dim, activation, norm, output: as in `MLP`.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], hidden: Sequence[int], latent_dim: int, activation: str, norm: str, output: str
+    ) -> None:
+        super().__init__()
+        height, width = shape
+        self.pixels = height * width
+        self.latent_dim = latent_dim
+        self.has_logits = output == "logits"
+        channels = [1, *CHANNELS[: 2 if max(shape) <= SMALL_SIDE else 3]]
+        sizes = [(height, width)]
+        for _ in channels[1:]:
+            sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
+        inwards: list[nn.Module] = [nn.Unflatten(1, (1, height, width))]
+        outwards: list[nn.Module] = [nn.Flatten()]
+        for place, (outer, inner) in enumerate(pairwise(channels)):
+            inwards += [nn.Conv2d(outer, inner, 4, stride=2, padding=1), *normalization(norm, inner),
+                        ACTIVATIONS[activation]()]  # fmt: skip
+            # The odd row or column that halving dropped comes back.
+            (tall, wide), (low, narrow) = sizes[place], sizes[place + 1]
+            back = nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1,
+                                      output_padding=(tall - 2 * low, wide - 2 * narrow))  # fmt: skip
+            finish = [] if outer == 1 else [*normalization(norm, outer), ACTIVATIONS[activation]()]
+            outwards = [back, *finish, *outwards]
+        features = (channels[-1], *sizes[-1])
+        widths = [features[0] * features[1] * features[2], *hidden]
+        self.encoder = nn.Sequential(
+            *inwards, nn.Flatten(), *hidden_layers(widths, activation, norm), nn.Linear(widths[-1], 2 * latent_dim)
+        )
+        self.decoder = nn.Sequential(
+            *hidden_layers([latent_dim, *reversed(widths)], activation, norm), nn.Unflatten(1, features), *outwards,
+            OUTPUTS[output](),
+        )  # fmt: skip
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = self.encoder(x).chunk(2, dim=1)
+        return mu, logvar
+
+    def decode(self, z: Tensor) -> Tensor:
+        decoded: Tensor = self.decoder(z)
+        return decoded
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        logits: Tensor = self.decoder[:-1](z)
+        return logits

@@ -1,0 +1,166 @@
+"""A network of the user's own: what its class must offer, how it is found, and the dry run that it has to pass."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from tui_vae.config import RunConfig
+from tui_vae.core.models.mlp import VAE
+from tui_vae.errors import UserError
+
+Value = TypeVar("Value")
+
+
+class OwnModel(Protocol):
+    """What `--model package.module:Class` names: a `torch.nn.Module` with this constructor and these two methods.
+
+    N is the size of a batch. Images are float32 `(N, 1, height, width)` with values in [-1, 1], black to white.
+    Parameters are float32; modules may have buffers, and be in train or eval mode. A class that ends its decoder with a
+    sigmoid, and wants objective `bce` computed without a detour, also offers `decode_logits`, which takes z and gives
+    the logits of p̂ = (x̂ + 1)/2.
+    """
+
+    def __init__(self, shape: tuple[int, int], config: RunConfig) -> None:
+        """`shape`: height and width of an image; `config`: the run's options, above all `config.latent_dim`."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images → μ and log σ² of q(z|x), each `(N, latent_dim)`."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """z `(N, latent_dim)` → images x̂ on the [-1, 1] scale, `(N, 1, height, width)`, or flat `(N, height·width)`."""
+
+
+class WrappedModel(VAE):
+    """A user's own network as one of ours, which take and give flat images."""
+
+    def __init__(self, own: nn.Module, shape: tuple[int, int], latent_dim: int) -> None:
+        super().__init__()
+        self.own: Any = own
+        self._shape = shape
+        self.pixels = shape[0] * shape[1]
+        self.latent_dim = latent_dim
+        self.has_logits = callable(getattr(own, "decode_logits", None))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = self.own.encode(x.view(-1, 1, *self._shape))
+        return mu, logvar
+
+    def decode(self, z: Tensor) -> Tensor:
+        decoded: Tensor = self.own.decode(z)
+        return decoded.flatten(1)
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        logits: Tensor = self.own.decode_logits(z)
+        return logits.flatten(1)
+
+
+def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
+    """Import the class that `config.model` names, from `config.model_dir` if it is there, and try its network out.
+
+    Raises:
+        UserError: it is not there, or does not fit; the message says in what.
+    """
+    module_name, _, class_name = config.model.partition(":")
+    module = _import(module_name, config)
+    made = getattr(module, class_name, None)
+    if not isinstance(made, type):
+        raise _misfit(config, f"{module.__file__} has no class {class_name}")
+    if not issubclass(made, nn.Module):
+        raise _misfit(config, "it is not a torch.nn.Module")
+    own = _calling(config, "its constructor", lambda: made(shape, config))
+    for method in ("encode", "decode"):
+        if not callable(getattr(own, method, None)):
+            raise _misfit(config, f"it has no method {method}")
+    model = WrappedModel(own, shape, config.latent_dim)
+    _try_out(model, shape, config)
+    return model
+
+
+def _import(name: str, config: RunConfig) -> Any:
+    folder = config.model_dir
+    if folder is not None and folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _misfit(config, f"its module needs {error.name!r}, which is not installed") from None
+        raise _misfit(config, f"there is no module {name}" + (f" in {folder}" if folder else "")) from None
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        raise _misfit(config, f"importing {name} raised {_told(error)}") from None
+    finally:
+        # What else is imported later is looked for in its usual places first.
+        if folder is not None and sys.path[0] == folder:
+            sys.path.append(sys.path.pop(0))
+
+
+def _try_out(model: WrappedModel, shape: tuple[int, int], config: RunConfig) -> None:
+    """Encode and decode two images, and look at what comes out.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    count, pixels, latent = 2, model.pixels, config.latent_dim
+    x = torch.linspace(-1, 1, count * pixels).view(count, 1, *shape)
+    state = torch.get_rng_state()
+    model.eval()
+    try:
+        encoded = _calling(config, "encode", lambda: model.own.encode(x))
+        if not isinstance(encoded, (tuple, list)) or len(encoded) != 2:
+            raise _misfit(config, "encode must give two tensors, μ and log σ²")
+        for name, part in zip(("μ", "log σ²"), encoded, strict=True):
+            _check(config, f"encode's {name}", part, [(count, latent)])
+        shapes = [(count, 1, *shape), (count, *shape), (count, pixels)]
+        mu, logvar = encoded
+        decoded = _calling(config, "decode", lambda: model.own.decode(mu + 0 * logvar))
+        _check(config, "decode's images", decoded, shapes)
+        if model.has_logits:
+            logits = _calling(config, "decode_logits", lambda: model.own.decode_logits(mu))
+            _check(config, "decode_logits' logits", logits, shapes)
+        learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not learnt:
+            raise _misfit(config, "it has no parameters to learn")
+        if any(parameter.dtype != torch.float32 for parameter in learnt):
+            raise _misfit(config, "its parameters must be float32")
+        if not decoded.requires_grad:
+            raise _misfit(config, "no gradient comes from what it decodes")
+    finally:
+        model.train()
+        torch.set_rng_state(state)
+
+
+def _check(config: RunConfig, what: str, value: object, shapes: list[tuple[int, ...]]) -> None:
+    if not isinstance(value, Tensor):
+        raise _misfit(config, f"{what} must be a tensor, not {type(value).__name__}")
+    if tuple(value.shape) not in shapes:
+        raise _misfit(config, f"of two images {what} must have shape {shapes[0]}, not {tuple(value.shape)}")
+    if not value.is_floating_point():
+        raise _misfit(config, f"{what} must be floating point, not {value.dtype}")
+    if not bool(value.isfinite().all()):
+        raise _misfit(config, f"{what} must be finite; there is NaN or infinity in it")
+
+
+def _calling(config: RunConfig, what: str, call: Callable[[], Value]) -> Value:
+    try:
+        return call()
+    except Exception as error:
+        traceback.print_exc()
+        raise _misfit(config, f"{what} raised {_told(error)}") from None
+
+
+def _told(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _misfit(config: RunConfig, why: str) -> UserError:
+    hint = "tui_vae.core.models.own.OwnModel says what a model must offer"
+    return UserError(f"model {config.model} cannot be used: {why}", hint)

@@ -1,0 +1,133 @@
+"""The training step on a CPU: between the products, the kernels of kernels.h."""
+
+from __future__ import annotations
+
+from ctypes import addressof, byref, c_double
+
+import torch
+from torch import Tensor, nn
+
+from tui_vae.core.models.mlp import MLP
+from tui_vae.core.objectives import Objective, sigma_vae
+from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
+from tui_vae.core.step.fused import FusedStep, Norm, gradient_of
+from tui_vae.core.step.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment, Weighing
+
+SCRATCH, FIGURES = 5, 3  # rows of a hidden layer's scratch; sums that the output's kernel makes
+
+
+class CPUStep(FusedStep):
+    """Works on as many OpenMP threads as PyTorch has when it is made."""
+
+    def __init__(
+        self, kernels: Kernels, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam,
+        twin: Tensor | None,
+    ) -> None:  # fmt: skip
+        super().__init__(model, objective, parameters, optimizer, twin)
+        self._functions = kernels.library
+        self._threads = torch.get_num_threads()
+        self._adam = self._adam_structure()
+        self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
+        self._figures = torch.zeros(FIGURES, dtype=torch.float64)
+        # What `weigh` finds: the step's figures, the objective's slope over its images, β over its images.
+        self._found = (c_double * 6)()
+        self._found_figures = torch.frombuffer(self._found, dtype=torch.float64)[:4]
+        self._weighing = Weighing(
+            width=model.latent_dim, pixels=model.pixels, sigma=objective.formula is sigma_vae,
+            free_bits=objective.free_bits, figures=self._figures.data_ptr(), kl=self._kl.data_ptr(),
+            found=addressof(self._found),
+        )  # fmt: skip
+
+    def _normalize(self, images: Tensor, x: Tensor) -> None:
+        low = None if self._x_low is None else self._x_low.data_ptr()
+        self._functions.normalize(images.data_ptr(), x.data_ptr(), low, x.numel(), self._threads)
+
+    def _follow_with_hidden(
+        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
+        activation: int,
+    ) -> None:  # fmt: skip
+        width = linear.out_features
+        layer = Hidden(
+            width=width, low=self._twin is not None, activation=activation,
+            product=product.data_ptr(), out=out.data_ptr(), gradient=gradient.data_ptr(),
+            bias=linear.bias.data_ptr(), to_bias=gradient_of(linear.bias).data_ptr(),
+            scratch=self._array(self._threads, SCRATCH, width).data_ptr(),
+        )  # fmt: skip
+        if norm is not None:
+            layer.epsilon = norm.eps
+            layer.gain, layer.to_gain = norm.weight.data_ptr(), gradient_of(norm.weight).data_ptr()
+            layer.shift, layer.to_shift = norm.bias.data_ptr(), gradient_of(norm.bias).data_ptr()
+        if isinstance(norm, nn.BatchNorm1d):
+            self._normalize_over_images(layer, norm)
+            return
+        layer.statistics = self._array(self._batch, 2).data_ptr()
+        functions, threads = self._functions, self._threads
+        self._forward.append(lambda rows: functions.hidden_forward(byref(layer), rows, threads))
+        self._backward.append(lambda rows: functions.hidden_backward(byref(layer), rows, threads))
+
+    def _normalize_over_images(self, layer: Hidden, norm: nn.BatchNorm1d) -> None:
+        mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
+        assert mean is not None and variance is not None and count is not None and norm.momentum is not None
+        layer.momentum = norm.momentum
+        layer.running_mean, layer.running_variance = mean.data_ptr(), variance.data_ptr()
+        layer.statistics = self._array(2, norm.num_features).data_ptr()
+        functions, threads = self._functions, self._threads
+
+        def forward(rows: int) -> None:
+            count.add_(1)
+            functions.batch_forward(byref(layer), rows, threads)
+
+        self._forward.append(forward)
+        self._backward.append(lambda rows: functions.batch_backward(byref(layer), rows, threads))
+
+    def _follow_with_latent(
+        self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor
+    ) -> None:
+        mu, sigma = (self._array(*z.shape) for _ in range(2))
+        latent = Latent(
+            width=z.shape[1], low=self._twin is not None,
+            bias=head.bias.data_ptr(), to_bias=gradient_of(head.bias).data_ptr(),
+            product=product.data_ptr(), to_product=to_product.data_ptr(), z=z.data_ptr(), to_z=to_z.data_ptr(),
+            noise=self._noise.data_ptr(), mu=mu.data_ptr(), sigma=sigma.data_ptr(), kl=self._kl.data_ptr(),
+        )  # fmt: skip
+        functions, found, free_bits = self._functions, self._found, self._objective.free_bits
+        self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
+        self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, found[5], free_bits))
+
+    def _follow_with_output(self, last: nn.Linear, product: Tensor, output: int) -> None:
+        pixels = self._model.pixels
+        decoded = Decoded(
+            width=pixels, low=self._twin is not None, output=output,
+            bias=last.bias.data_ptr(), to_bias=gradient_of(last.bias).data_ptr(),
+            x=self._x.data_ptr(), product=product.data_ptr(),
+            slope=self._array(self._batch, pixels).data_ptr(), figures=self._figures.data_ptr(),
+            scratch=self._array(self._threads, pixels).data_ptr(),
+            partial=self._array(self._threads, FIGURES, kind=torch.float64).data_ptr(),
+        )  # fmt: skip
+        functions, found, threads = self._functions, self._found, self._threads
+        self._forward.append(lambda rows: functions.decoded_forward(byref(decoded), rows, threads))
+        self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, found[4], threads))
+
+    def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
+        # A kernel for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
+        self._functions.weigh(byref(self._weighing), rows, float(beta))
+        return self._found_figures
+
+    def _update(self, lr: float | Tensor) -> None:
+        self._functions.adam_step(byref(self._adam), float(lr), self._threads)
+
+    def _adam_structure(self) -> Adam:
+        low = self._twin is not None
+        parts = [
+            Segment(part.storage_offset(), part.storage_offset() + part.numel(), low and part.dim() == 2)
+            for part in self._model.parameters()
+        ]
+        optimizer, parameters = self._optimizer, self._parameters
+        return Adam(
+            values=parameters.data_ptr(), gradient=gradient_of(parameters).data_ptr(), mean=optimizer.mean.data_ptr(),
+            square=optimizer.square.data_ptr(), step_count=optimizer.step_count.data_ptr(),
+            beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON, weight_decay=optimizer.weight_decay,
+            low_gradient=None if self._low_gradient is None else self._low_gradient.data_ptr(),
+            twin=None if self._twin is None else self._twin.data_ptr(),
+            segments=(Segment * len(parts))(*parts), count=len(parts),
+        )  # fmt: skip

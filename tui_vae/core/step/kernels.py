@@ -1,0 +1,165 @@
+"""The compiled kernels that training steps are made of: kernels.h on a CPU, triton_kernels.py on CUDA.
+
+Those of kernels.h are C, compiled when the package is installed, where there is a C compiler, and the others when they
+are first used. The former share PyTorch's OpenMP threads: two OpenMP runtimes in one process would wait for each
+other's threads, so they are not used with a PyTorch that brings one under another name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, Structure, c_double, c_float, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: F401  # loads the OpenMP runtime that the kernels are to share
+
+LEVELS = {
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"},
+    "avx2": {"avx2", "fma"},
+}
+"""Builds of the kernels, the best first, and the flags of a CPU that can run them."""
+
+RUNTIMES = ("libgomp", "libomp", "libiomp")
+
+
+class Hidden(Structure):
+    """`Hidden` of kernels.h, and so below."""
+
+    _fields_ = (
+        ("width", c_int64), ("low", c_int), ("activation", c_int), ("epsilon", c_float),
+        ("momentum", c_float),
+        *((name, c_void_p) for name in (
+            "bias", "gain", "shift", "product", "out", "gradient", "statistics", "to_bias", "to_gain", "to_shift",
+            "scratch", "running_mean", "running_variance",
+        )),
+    )  # fmt: skip
+
+
+class Latent(Structure):
+    _fields_ = (
+        ("width", c_int64), ("low", c_int),
+        *((name, c_void_p) for name in (
+            "bias", "product", "z", "noise", "mu", "sigma", "kl", "to_z", "to_product", "to_bias",
+        )),
+    )  # fmt: skip
+
+
+class Decoded(Structure):
+    _fields_ = (
+        ("width", c_int64), ("low", c_int), ("output", c_int),
+        *((name, c_void_p) for name in (
+            "bias", "x", "product", "slope", "figures", "to_bias", "scratch", "partial",
+        )),
+    )  # fmt: skip
+
+
+class Weighing(Structure):
+    _fields_ = (
+        ("width", c_int64), ("pixels", c_int64), ("sigma", c_int), ("free_bits", c_double),
+        *((name, c_void_p) for name in ("figures", "kl", "found")),
+    )  # fmt: skip
+
+
+class Segment(Structure):
+    _fields_ = (("start", c_int64), ("end", c_int64), ("low", c_int))
+
+
+class Adam(Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("values", "gradient", "mean", "square", "low_gradient", "twin")),
+        ("segments", POINTER(Segment)), ("count", c_int64), ("step_count", c_void_p),
+        *((name, c_double) for name in ("beta1", "beta2", "epsilon", "weight_decay")),
+    )  # fmt: skip
+
+
+SIGNATURES: dict[str, list[Any]] = {
+    "normalize": [c_void_p, c_void_p, c_void_p, c_int64, c_int],
+    "hidden_forward": [POINTER(Hidden), c_int64, c_int],
+    "hidden_backward": [POINTER(Hidden), c_int64, c_int],
+    "batch_forward": [POINTER(Hidden), c_int64, c_int],
+    "batch_backward": [POINTER(Hidden), c_int64, c_int],
+    "latent_forward": [POINTER(Latent), c_int64],
+    "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
+    "decoded_forward": [POINTER(Decoded), c_int64, c_int],
+    "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
+    "weigh": [POINTER(Weighing), c_int64, c_double],
+    "adam_step": [POINTER(Adam), c_double, c_int],
+}
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """`level`: a key of `LEVELS`, "triton", or "none", and then `reason` says why. `library` has the functions."""
+
+    level: str = "none"
+    reason: str = ""
+    library: Any = None
+
+    def __bool__(self) -> bool:
+        return self.library is not None
+
+
+def load_kernels(device: str = "cpu") -> Kernels:
+    """The best ones that are there for devices of this type, and that this CPU can run."""
+    if device == "cpu":
+        return usable_kernels()[0]
+    return _triton_kernels() if device == "cuda" else Kernels(reason=f"there are none for {device}")
+
+
+@cache
+def _triton_kernels() -> Kernels:
+    try:
+        from tui_vae.core.step import triton_kernels
+    except ImportError as error:
+        return Kernels(reason=f"Triton cannot be imported: {error}")
+    return Kernels("triton", library=triton_kernels)
+
+
+@cache
+def usable_kernels() -> tuple[Kernels, ...]:
+    """Every build that is there and that this CPU can run, the best first; where there is none, why not."""
+    able = [level for level, needs in LEVELS.items() if needs <= _cpu_flags()]
+    built = [(level, path) for level in able if (path := _built(level)) is not None]
+    if not able:
+        return (Kernels(reason="they are for x86-64 CPUs with AVX2"),)
+    if not built:
+        return (Kernels(reason="there was no C compiler with OpenMP when tui-vae was installed"),)
+    try:
+        kernels = tuple(Kernels(level, library=_library(path)) for level, path in built)
+    except OSError as error:
+        return (Kernels(reason=f"they cannot be loaded: {error}"),)
+    if len(_openmp_runtimes()) != 1:
+        return (Kernels(reason="this PyTorch brings an OpenMP runtime of its own"),)
+    return kernels
+
+
+def _library(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    for name, arguments in SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, None
+    return library
+
+
+def _built(level: str) -> Path | None:
+    candidates = (Path(__file__).with_name(f"kernels_{level}{suffix}") for suffix in EXTENSION_SUFFIXES)
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+
+
+def _openmp_runtimes() -> set[str]:
+    """The OpenMP runtimes that this process has loaded."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    files = {line.split(maxsplit=5)[5] for line in lines if len(line.split(maxsplit=5)) == 6}
+    return {file for file in files if Path(file).name.startswith(RUNTIMES)}

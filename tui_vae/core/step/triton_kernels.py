@@ -1,0 +1,277 @@
+"""What stands between the matrix products of a training step on a GPU: kernels.h in Triton, and the same mathematics.
+
+Tillet, Kung & Cox 2019, "Triton: an intermediate language and compiler for tiled neural network computations",
+https://doi.org/10.1145/3315508.3329973.
+
+Rows are images. What passes between a kernel and a product is float32 or bfloat16, as its tensor is; all arithmetic is
+float32. A row is one tile. Sums over images are made in two steps without atomics, so that a result is the same to the
+last bit: a program adds up the few rows that are its own, into its row of `partials`, and `add_up` adds those rows.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# Triton's compiler reads these functions, and has its own types.
+
+from __future__ import annotations
+
+from typing import Any
+
+import triton
+import triton.language as tl
+
+from tui_vae.core.step.triton_hidden import ANY_BATCH, batch_backward, batch_forward, hidden_backward, hidden_forward
+
+__all__ = [
+    "adam", "add_up", "batch_backward", "batch_forward", "block_of", "hidden_backward", "hidden_forward",
+    "latent_backward", "latent_forward", "normalize", "output_backward", "output_forward", "parts_of", "rates", "weigh",
+]  # fmt: skip
+
+WHITE = tl.constexpr(0.999999)
+TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI = (tl.constexpr(number) for number in range(5))
+
+
+@triton.jit
+def normalize(images, x, low, count, LOW: tl.constexpr, BLOCK: tl.constexpr):
+    """uint8 → x in [-1, 1]; also in half precision, if `LOW`."""
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < count
+    value = tl.load(images + at, mask=inside, other=0).to(tl.float32) * (2.0 / 255.0) - 1.0
+    tl.store(x + at, value, mask=inside)
+    if LOW:
+        tl.store(low + at, value.to(low.dtype.element_ty), mask=inside)
+
+
+@triton.jit(do_not_specialize=ANY_BATCH)
+def latent_forward(
+    product, bias, noise, z, mu, sigma, kl, rows, WIDTH: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """z = μ + σ·ε; twice the KL of each dimension, summed over a program's rows, into its row of `kl`."""
+    program = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    mu_bias = tl.load(bias + column, mask=inside, other=0)
+    logvar_bias = tl.load(bias + WIDTH + column, mask=inside, other=0)
+    total = tl.zeros([BLOCK], tl.float32)
+    for number in range(ROWS):
+        row = program * ROWS + number
+        there = inside & (row < rows)
+        at = row * WIDTH + column
+        head = 2 * row * WIDTH + column
+        mean = tl.load(product + head, mask=there, other=0).to(tl.float32) + mu_bias
+        logvar = tl.load(product + head + WIDTH, mask=there, other=0).to(tl.float32) + logvar_bias
+        deviation = tl.exp(0.5 * logvar)
+        total += tl.where(there, mean * mean + (deviation * deviation - logvar - 1.0), 0.0)
+        sample = mean + deviation * tl.load(noise + at, mask=there, other=0)
+        tl.store(mu + at, mean, mask=there)
+        tl.store(sigma + at, deviation, mask=there)
+        tl.store(z + at, sample.to(z.dtype.element_ty), mask=there)
+    tl.store(kl + program * WIDTH + column, total, mask=inside)
+
+
+@triton.jit(do_not_specialize=ANY_BATCH)
+def latent_backward(
+    to_z, noise, mu, sigma, kl, weights, to_product, to_bias, rows, sums, free_bits,
+    WIDTH: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times their weight; a dimension under its free bits costs nothing."""
+    program = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    paid = tl.load(weights + 1)
+    paid = tl.where((free_bits > 0) & (tl.load(kl + column, mask=inside, other=0) <= free_bits), 0.0, paid)
+    mu_sum = tl.zeros([BLOCK], tl.float32)
+    logvar_sum = tl.zeros([BLOCK], tl.float32)
+    for number in range(ROWS):
+        row = program * ROWS + number
+        there = inside & (row < rows)
+        at = row * WIDTH + column
+        head = 2 * row * WIDTH + column
+        slope = tl.load(to_z + at, mask=there, other=0).to(tl.float32)
+        deviation = tl.load(sigma + at, mask=there, other=0)
+        to_mu = slope + paid * tl.load(mu + at, mask=there, other=0)
+        to_logvar = slope * deviation * tl.load(noise + at, mask=there, other=0)
+        to_logvar = 0.5 * (to_logvar + paid * (deviation * deviation - 1.0))
+        mu_sum += tl.where(there, to_mu, 0.0)
+        logvar_sum += tl.where(there, to_logvar, 0.0)
+        tl.store(to_product + head, to_mu.to(to_product.dtype.element_ty), mask=there)
+        tl.store(to_product + head + WIDTH, to_logvar.to(to_product.dtype.element_ty), mask=there)
+    tl.store(to_bias + program * sums + column, mu_sum, mask=inside)
+    tl.store(to_bias + program * sums + WIDTH + column, logvar_sum, mask=inside)
+
+
+@triton.jit
+def _decoded(value, OUTPUT: tl.constexpr):
+    """x̂ of the last layer's value, and its derivative."""
+    if OUTPUT == IDENTITY:
+        decoded = value
+        derivative = tl.full(value.shape, 1.0, tl.float32)
+    elif OUTPUT == SIGMOID:
+        decoded = tl.sigmoid(value)
+        derivative = decoded * (1.0 - decoded)
+    elif OUTPUT == TANH:
+        decoded = 2.0 * tl.sigmoid(2.0 * value) - 1.0
+        derivative = 1.0 - decoded * decoded
+    else:
+        decoded = 2.0 * tl.sigmoid(value) - 1.0
+        derivative = 0.5 * (1.0 - decoded * decoded)
+    return decoded, derivative
+
+
+@triton.jit
+def output_forward(
+    product, bias, x, distances, WIDTH: tl.constexpr, OUTPUT: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """recon, distortion and white hits of an image, a program, into its row of `distances`."""
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    at = row * WIDTH + column
+    value = tl.load(product + at, mask=inside, other=0).to(tl.float32) + tl.load(bias + column, mask=inside, other=0)
+    target = tl.load(x + at, mask=inside, other=0)
+    decoded, _ = _decoded(value, OUTPUT)
+    error = tl.where(inside, decoded - target, 0.0)
+    recon = tl.sum(error * error, 0)
+    distortion = recon
+    if OUTPUT == BERNOULLI:  # -p·ln p̂ - (1-p)·ln(1-p̂), from the logits
+        entropy = tl.maximum(value, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(value))) - 0.5 * (target + 1.0) * value
+        distortion = tl.sum(tl.where(inside, entropy, 0.0), 0)
+    white = tl.where(inside & (decoded > 0.5) & (target > WHITE), 1.0, 0.0)
+    tl.store(distances + 3 * row, recon)
+    tl.store(distances + 3 * row + 1, distortion)
+    tl.store(distances + 3 * row + 2, tl.sum(white, 0))
+
+
+@triton.jit(do_not_specialize=ANY_BATCH)
+def output_backward(
+    product, bias, x, weights, to_bias, rows, sums,
+    WIDTH: tl.constexpr, OUTPUT: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The last product's gradient, in its place; `ROWS` rows a program."""
+    program = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    offset = tl.load(bias + column, mask=inside, other=0)
+    weight = tl.load(weights)
+    total = tl.zeros([BLOCK], tl.float32)
+    for number in range(ROWS):
+        row = program * ROWS + number
+        there = inside & (row < rows)
+        at = row * WIDTH + column
+        value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset
+        decoded, derivative = _decoded(value, OUTPUT)
+        slope = decoded - tl.load(x + at, mask=there, other=0)
+        slope = 0.5 * slope if OUTPUT == BERNOULLI else 2.0 * slope * derivative
+        slope = tl.where(there, slope * weight, 0.0)
+        total += slope
+        tl.store(product + at, slope.to(product.dtype.element_ty), mask=there)
+    tl.store(to_bias + program * sums + column, total, mask=inside)
+
+
+@triton.jit(do_not_specialize=ANY_BATCH)
+def weigh(
+    distances, kl_sums, beta, figures, weights, kl, rows, programs, free_bits,
+    PIXELS: tl.constexpr, WIDTH: tl.constexpr, SIGMA: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The step's figures; and what an image's distortion and KL weigh in the loss. One program."""
+    images = tl.arange(0, 1024)
+    recon_sums = tl.zeros([1024], tl.float64)
+    distortion_sums = tl.zeros([1024], tl.float64)
+    white_sums = tl.zeros([1024], tl.float64)
+    for start in range(0, rows, 1024):
+        row = start + images
+        recon_sums += tl.load(distances + 3 * row, mask=row < rows, other=0).to(tl.float64)
+        distortion_sums += tl.load(distances + 3 * row + 1, mask=row < rows, other=0).to(tl.float64)
+        white_sums += tl.load(distances + 3 * row + 2, mask=row < rows, other=0).to(tl.float64)
+    recon = tl.sum(recon_sums, 0) / rows
+    distortion = tl.sum(distortion_sums, 0) / rows
+
+    AT_ONCE: tl.constexpr = 4096 // BLOCK if BLOCK < 4096 else 1
+    column = tl.arange(0, BLOCK)
+    part = tl.arange(0, AT_ONCE)
+    total = tl.zeros([BLOCK], tl.float64)
+    for start in range(0, programs, AT_ONCE):
+        there = (start + part < programs)[:, None] & (column < WIDTH)[None, :]
+        at = (start + part)[:, None] * WIDTH + column[None, :]
+        total += tl.sum(tl.load(kl_sums + at, mask=there, other=0).to(tl.float64), 0)
+    dimensions = total * 0.5 / rows
+    tl.store(kl + column, dimensions, mask=column < WIDTH)
+    charged = (free_bits > 0) & (column < WIDTH) & (dimensions < free_bits)
+    paid = tl.where(charged, free_bits, dimensions)
+
+    factor = tl.load(beta).to(tl.float64)
+    loss = factor * tl.sum(paid, 0)
+    slope = tl.full((), 1.0, tl.float64)
+    if SIGMA:
+        loss += 0.5 * PIXELS * tl.log(distortion / PIXELS)
+        slope = 0.5 * PIXELS / distortion
+    else:
+        loss += distortion
+    tl.store(figures, loss)
+    tl.store(figures + 1, recon)
+    tl.store(figures + 2, tl.sum(dimensions, 0))
+    tl.store(figures + 3, tl.sum(white_sums, 0) / rows / PIXELS)
+    tl.store(weights, (slope / rows).to(tl.float32))
+    tl.store(weights + 1, (factor / rows).to(tl.float32))
+
+
+@triton.jit(do_not_specialize=ANY_BATCH)
+def add_up(partials, places, gradient, programs, sums, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr):
+    """Σ over programs of `partials`, each column to its place in the gradient."""
+    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    part = tl.arange(0, AT_ONCE)
+    total = tl.zeros([BLOCK], tl.float32)
+    for start in range(0, programs, AT_ONCE):
+        there = (start + part < programs)[:, None] & (column < sums)[None, :]
+        at = (start + part).to(tl.int64)[:, None] * sums + column[None, :]
+        total += tl.sum(tl.load(partials + at, mask=there, other=0), 0)
+    place = tl.load(places + column, mask=column < sums, other=0)
+    tl.store(gradient + place, total, mask=column < sums)
+
+
+@triton.jit
+def rates(step_count, lr, found, weight_decay, BETA1: tl.constexpr, BETA2: tl.constexpr):
+    """Counts a step, and finds what it has in common for all parameters. In float64, which GPUs are slow at: once."""
+    steps = tl.load(step_count) + 1.0
+    tl.store(step_count, steps)
+    steps = steps.to(tl.float64)
+    rate = tl.load(lr).to(tl.float64)
+    tl.store(found, (1.0 - rate * weight_decay).to(tl.float32))
+    tl.store(found + 1, (rate / (1.0 - tl.exp(steps * tl.log(tl.full((), BETA1, tl.float64))))).to(tl.float32))
+    root = 1.0 / tl.sqrt(1.0 - tl.exp(steps * tl.log(tl.full((), BETA2, tl.float64))))
+    tl.store(found + 2, root.to(tl.float32))
+
+
+@triton.jit
+def adam(
+    values, gradient, low_gradient, mean, square, twin, is_low, rates, count,
+    BETA1: tl.constexpr, BETA2: tl.constexpr, EPSILON: tl.constexpr, LOW: tl.constexpr, GRAIN: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, with the weight decay of https://arxiv.org/abs/1711.05101.
+
+    `is_low`, one for `GRAIN` values: whether their gradient is in `low_gradient`, and they are wanted in `twin`.
+    """
+    keep, rate, root = tl.load(rates), tl.load(rates + 1), tl.load(rates + 2)
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < count
+    slope = tl.load(gradient + at, mask=inside, other=0)
+    if LOW:
+        low = tl.load(is_low + at // GRAIN, mask=inside, other=0) != 0
+        slope = tl.where(low, tl.load(low_gradient + at, mask=low, other=0).to(tl.float32), slope)
+    first = BETA1 * tl.load(mean + at, mask=inside, other=0) + (1.0 - BETA1) * slope
+    second = BETA2 * tl.load(square + at, mask=inside, other=0) + (1.0 - BETA2) * slope * slope
+    value = tl.load(values + at, mask=inside, other=0) * keep - rate * first / (tl.sqrt(second) * root + EPSILON)
+    tl.store(mean + at, first, mask=inside)
+    tl.store(square + at, second, mask=inside)
+    tl.store(values + at, value, mask=inside)
+    if LOW:
+        tl.store(twin + at, value.to(twin.dtype.element_ty), mask=low)
+
+
+def block_of(width: int) -> int:
+    """The tile that holds so many columns."""
+    return int(triton.next_power_of_2(width))
+
+
+def parts_of(count: int, block: int) -> tuple[Any, ...]:
+    """A grid of programs for `count` things, `block` each."""
+    return (triton.cdiv(count, block),)

@@ -1,0 +1,85 @@
+"""Which classes are reconstructed worst: a line of bars and numbers for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from textual.events import Click
+from textual.geometry import Size
+from textual.message import Message
+
+from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.terminal import has_unicode
+from tui_vae.ui.test_set import ClassError
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+HEAD = 2
+"""Lines above the first class."""
+
+
+def bar(share: float, width: int, unicode: bool = True) -> str:
+    """A bar over so much of a width, to an eighth of a cell, filled up with spaces."""
+    if not unicode:
+        return ("=" * round(share * width)).ljust(width)
+    whole, part = divmod(round(min(1.0, max(0.0, share)) * width * 8), 8)
+    return (EIGHTHS[8] * whole + EIGHTHS[part] * (part > 0)).ljust(width)
+
+
+class ClassTable(Canvas):
+    """The worst class on top; one line is selected."""
+
+    @dataclass
+    class Opened(Message):
+        label: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: Sequence[ClassError] = ()
+        self.selected = 0
+
+    @property
+    def chosen(self) -> int | None:
+        """The class of the selected line."""
+        return self.rows[self.selected].label if self.rows else None
+
+    def show(self, rows: Sequence[ClassError]) -> None:
+        """Newer figures; the same class stays selected, wherever it stands now."""
+        before, self.rows = self.chosen, rows
+        self.selected = next((at for at, row in enumerate(rows) if row.label == before), 0)
+        self.redraw()
+
+    def step(self, by: int) -> None:
+        self.selected = max(0, min(self.selected + by, len(self.rows) - 1))
+        self.redraw()
+
+    def open(self) -> None:
+        """As a click on the selected line."""
+        if self.chosen is not None:
+            self.post_message(self.Opened(self.chosen))
+
+    def tiles(self, size: Size) -> Iterator[Tile]:
+        if not self.rows:
+            return
+        name = max(len(row.name) for row in self.rows) + 2
+        most = max(row.mean for row in self.rows) or 1.0
+        room = max(4, min(60, size.width - name - 32))
+        unicode = has_unicode(os.environ)
+        columns = f"{'class':<{name}}{'mean squared error':<{room}}{'mean':>9}{'worst':>9}{'images':>9}"
+        yield self.text(0, 0, size.width, (columns, "label"))
+        for number, row in enumerate(self.rows):
+            selected = number == self.selected
+            yield self.text(
+                *(0, number + HEAD, size.width),
+                (f"{row.name:<{name}}", "accent" if selected else "text"),
+                (bar(row.mean / most, room, unicode), "accent" if selected else "blue"),
+                (f"{row.mean:>9.4f}", "text"),
+                (f"{row.worst:>9.4f}{row.images:>9,}", "note"),
+                (" ◂" if selected else "", "accent"),
+            )
+
+    def on_click(self, event: Click) -> None:
+        number = event.y - HEAD
+        if 0 <= number < len(self.rows):
+            self.post_message(self.Opened(self.rows[number].label))

@@ -1,0 +1,271 @@
+"""Charts as rows of characters, each with the role it plays: curves go in, text comes out, colours come later."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from tui_vae.ui.charts import bands, raster, scales
+from tui_vae.ui.charts.axis import Axis
+from tui_vae.ui.charts.curves import Column, Curve
+from tui_vae.ui.charts.raster import BLANK, Point
+from tui_vae.ui.charts.scales import Scale, Tick
+from tui_vae.ui.glyphs import Glyphs
+from tui_vae.ui.numbers import metric, short
+
+Role = Literal["ground", "label", "grid", "band", "train", "test", "mark", "cursor"]
+GUTTER = 7
+"""Cells left of the plot: labels of the y axis, of one width in all charts so that these line up."""
+
+MARKER_SPACING = 4
+"""Cells that a marker of an epoch has for itself at least."""
+
+
+class Span(NamedTuple):
+    text: str
+    role: Role
+
+
+class Control(NamedTuple):
+    """Something was changed by hand at this step."""
+
+    step: float
+    label: str
+
+
+@dataclass
+class Sources:
+    """The curves of one chart; `steps` is None where there is a value only at an epoch's end."""
+
+    steps: Curve | None
+    train: Curve
+    test: Curve
+    train_epochs: list[Point] = field(default_factory=list)
+    test_epochs: list[Point] = field(default_factory=list)
+
+    def empty(self) -> bool:
+        return not (self.steps or len(self.train) or len(self.test))
+
+
+@dataclass(frozen=True)
+class View:
+    """How a chart is drawn; `cursor` is a step."""
+
+    width: int
+    height: int
+    axis: Axis
+    log: bool = False
+    band: bool = True
+    cursor: float | None = None
+
+    @property
+    def plot_width(self) -> int:
+        return max(0, self.width - GUTTER - 1)
+
+
+@dataclass(frozen=True)
+class Chart:
+    rows: list[list[Span]]
+    scale: Scale
+    log_refused: bool = False
+
+
+def draw(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyphs) -> Chart:
+    """Draw one chart: below the controls' marks, above them the band, the train curve and the test curve."""
+    width, height = view.plot_width, view.height
+    dots = raster.BRAILLE if glyphs.braille else raster.signs(glyphs.line)
+    edges = view.axis.edges(width * dots.across) if width else []
+    steps, train, test = (
+        curve.runs(edges) if curve is not None and len(curve) and edges else []
+        for curve in (sources.steps, sources.train, sources.test)
+    )
+    scale, refused = _scale([*steps, *train, *test], view)
+
+    def layer(runs: Iterable[Sequence[Point]], sign: raster.Dots = dots) -> tuple[str, ...]:
+        placed = ([(x, scale.place(y)) for x, y in run] for run in runs)
+        paths = tuple(raster.path(part, height * sign.down) for run in placed for part in raster.clip(run))
+        return raster.rasterize(paths, width, height, sign)
+
+    def extremes(runs: Sequence[Sequence[Column]], sign: raster.Dots = dots) -> tuple[str, ...]:
+        if bands.dense(runs, width * sign.across):
+            return bands.fill(bands.strokes(runs, scale.place, height * sign.down), width, height, sign)
+        return layer((zigzag(run) for run in runs), sign)
+
+    smoothed = sources.steps is not None and sources.steps.smoothing > 0
+    canvas = _Canvas(width, height, dots.down)
+    canvas.grid(scale.ticks, scale, glyphs)
+    columns = _control_columns(controls, view)
+    for column in columns:
+        canvas.vertical(column, glyphs.control, "mark")
+    if smoothed and view.band:
+        canvas.lay(extremes(steps, dots if glyphs.braille else raster.signs(".")), "band")
+    canvas.lay(layer(smooth_line(run) for run in steps) if smoothed else extremes(steps), "train")
+    if sources.steps is None:
+        canvas.lay(extremes(train), "train")
+    canvas.lay(extremes(test), "test")
+    canvas.points(_thinned(sources.train_epochs, view), scale, view, glyphs.train, "train")
+    canvas.points(_thinned(sources.test_epochs, view), scale, view, glyphs.test, "test")
+    if scale.clipped is not None and scale.clipped > scale.high:
+        for column in _beyond([*steps, *train, *test], scale.high, dots.across):
+            canvas.put(column, 0, glyphs.above, "mark")
+    for column, label in columns.items():
+        canvas.caption(column, glyphs.plain(label))
+    if view.cursor is not None and 0 <= view.axis.place(view.cursor) <= 1:
+        canvas.vertical(_cell(view.cursor, view), glyphs.cursor, "cursor", through=True)
+    gutter = _gutter(scale, height, dots.down, glyphs)
+    rows = [[Span(gutter[y], "label"), *canvas.row(y), Span(BLANK, "ground")] for y in range(height)]
+    return Chart(rows, scale, refused)
+
+
+def zigzag(run: Sequence[Column]) -> list[Point]:
+    """A path through the lowest and the highest value of every column: two points a column, no spike lost."""
+    points: list[Point] = []
+    for column in run:
+        low, high = (column.x, column.low), (column.x, column.high)
+        if column.low == column.high:
+            points.append(low)
+        elif points and abs(points[-1][1] - column.high) < abs(points[-1][1] - column.low):
+            points += [high, low]
+        else:
+            points += [low, high]
+    return points
+
+
+def smooth_line(run: Sequence[Column]) -> list[Point]:
+    return [(column.x, column.smooth) for column in run]
+
+
+def tick_count(height: int) -> int:
+    return 2 if height < 6 else 3 if height < 10 else 4 if height < 16 else 5
+
+
+def place_labels(axis: Axis, width: int) -> list[tuple[int, str]]:
+    """Columns at which the labels of an x axis begin: centred below their ticks, never overlapping."""
+    placed: list[tuple[int, str]] = []
+    free = 0
+    for tick in axis.ticks:
+        centre = round((tick.value - axis.low) / (axis.high - axis.low) * (width - 1))
+        start = min(max(0, centre - (len(tick.label) - 1) // 2), width - len(tick.label))
+        if start >= free:
+            placed.append((start, tick.label))
+            free = start + len(tick.label) + 2
+    return placed
+
+
+def extreme(value: float) -> str:
+    """A value that the scale leaves out, for the frame."""
+    return short(value, 0) if abs(value) >= 1000 else metric(value, 0, 3)
+
+
+def nearest(points: Sequence[Point], x: float) -> Point | None:
+    """The point nearest to x; `points` are in the order of x."""
+    after = bisect_left(points, (x, -math.inf))
+    return min(points[max(0, after - 1) : after + 1], key=lambda point: abs(point[0] - x), default=None)
+
+
+def _scale(runs: list[list[Column]], view: View) -> tuple[Scale, bool]:
+    values = [value for run in runs for column in run for value in (column.low, column.high)]
+    return scales.scale(values, [run[-1].smooth for run in runs], tick_count(view.height), view.log)
+
+
+def _cell(step: float, view: View) -> int:
+    return min(view.plot_width - 1, max(0, int(view.axis.place(step) * view.plot_width)))
+
+
+def _control_columns(controls: Sequence[Control], view: View) -> dict[int, str]:
+    """The newest control of each column."""
+    return {_cell(control.step, view): control.label for control in controls if 0 <= view.axis.place(control.step) <= 1}
+
+
+def _thinned(points: list[Point], view: View) -> list[Point]:
+    """Every epoch, every 2nd, 5th, 10th … so that markers stay apart; and the newest, alone where it is."""
+    first, last = view.axis.window
+    start, stop = bisect_left(points, (first, -math.inf)), bisect_right(points, (last, math.inf))
+    if stop - start < 2:
+        return points[start:stop]
+    width = view.axis.place(points[stop - 1][0]) - view.axis.place(points[start][0])
+    apart = width / (stop - 1 - start) * view.plot_width
+    steps = (factor * 10**n for n in range(12) for factor in (1, 2, 5))
+    every = next((step for step in steps if step * apart >= MARKER_SPACING), stop)
+    kept = range(start + (every - 1 - start) % every, stop - 1, every)  # the same ones wherever the window is
+    return [*(points[at] for at in kept), points[stop - 1]]
+
+
+def _beyond(runs: list[list[Column]], high: float, across: int) -> set[int]:
+    return {column.x // across for run in runs for column in run if column.high > high}
+
+
+def _gutter(scale: Scale, height: int, down: int, glyphs: Glyphs) -> list[str]:
+    gutter = [BLANK * GUTTER] * height
+    for tick in scale.ticks:
+        y = _row(scale.place(tick.value), height, down)
+        gutter[y] = glyphs.plain(tick.label)[: GUTTER - 1].rjust(GUTTER - 1) + BLANK
+    return gutter
+
+
+def _row(place: float, height: int, down: int) -> int:
+    """The row, from the top, in which a line of so many dots a cell passes this place."""
+    dot = min(height * down - 1, max(0, raster.dot_row(place, height * down)))
+    return height - 1 - dot // down
+
+
+class _Canvas:
+    """Cells with a role each; what is laid later hides what was there, cell by cell."""
+
+    def __init__(self, width: int, height: int, down: int) -> None:
+        self.width, self.height, self._down = width, height, down
+        self._text = [[BLANK] * width for _ in range(height)]
+        self._roles: list[list[Role]] = [["ground"] * width for _ in range(height)]
+
+    def put(self, x: int, y: int, sign: str, role: Role) -> None:
+        self._text[y][x], self._roles[y][x] = sign, role
+
+    def lay(self, rows: Sequence[str], role: Role) -> None:
+        for y, row in enumerate(rows):
+            if row.isspace():
+                continue
+            text, roles = self._text[y], self._roles[y]
+            for x, sign in enumerate(row):
+                if sign != BLANK:
+                    text[x], roles[x] = sign, role
+
+    def grid(self, ticks: Sequence[Tick], scale: Scale, glyphs: Glyphs) -> None:
+        """Faint dots on the height of the ticks."""
+        for tick in ticks:
+            y = _row(scale.place(tick.value), self.height, self._down)
+            for x in range(0, self.width, 4):
+                self.put(x, y, glyphs.dot if glyphs.braille else ".", "grid")
+
+    def vertical(self, x: int, sign: str, role: Role, through: bool = False) -> None:
+        for y in range(self.height):
+            if self._roles[y][x] in ("ground", "grid") or (through and self._roles[y][x] in ("mark", "band")):
+                self.put(x, y, sign, role)
+
+    def points(self, points: Iterable[Point], scale: Scale, view: View, sign: str, role: Role) -> None:
+        for x, y in points:
+            if math.isfinite(y) and -0.02 <= (place := scale.place(y)) <= 1.02:
+                self.put(_cell(x, view), _row(place, self.height, self._down), sign, role)
+
+    def caption(self, x: int, label: str) -> None:
+        """A label beside a vertical, at the top or the bottom, or its first word, if there is room at one of them."""
+        for text in dict.fromkeys((label, label.partition(" ")[0])):
+            cells = range(x + 1, x + 1 + len(text))
+            for y in (0, self.height - 1) if cells.stop <= self.width else ():
+                if all(self._roles[y][cell] in ("ground", "grid") for cell in cells):
+                    for cell, sign in zip(cells, text, strict=True):
+                        self.put(cell, y, sign, "mark")
+                    return
+
+    def row(self, y: int) -> list[Span]:
+        """Neighbours of the same role as one span."""
+        spans: list[Span] = []
+        start = 0
+        text, roles = "".join(self._text[y]), self._roles[y]
+        for x in range(1, self.width + 1):
+            if x == self.width or roles[x] != roles[start]:
+                spans.append(Span(text[start:x], roles[start]))
+                start = x
+        return spans

@@ -1,0 +1,189 @@
+"""A chart on screen: a frame that carries its name, its newest values and the ticks of its x axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from tui_vae.ui.charts import draw as charts
+from tui_vae.ui.charts.axis import Axis
+from tui_vae.ui.charts.draw import GUTTER, Control, Sources, Span, View
+from tui_vae.ui.drawn import Drawn
+from tui_vae.ui.glyphs import glyphs
+
+NOT_LOG = "linear, as some ≤ 0"
+
+NARROW = 44
+"""In a chart of fewer cells, words beside the values say more than notes beside the title."""
+
+
+class Value(NamedTuple):
+    """What stands in a frame's right: `● test 27.30`, or `● 27.30` where there is no room for the word."""
+
+    sign: str
+    word: str
+    number: str
+    role: str
+
+    def text(self, word: bool) -> str:
+        """As wide whatever the number: what that leaves free stands before it all."""
+        number = self.number.strip()
+        parts = (self.sign, self.word if word or not self.sign else "", number)
+        return " " * (len(self.number) - len(number)) + " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Everything that a chart shows at one moment."""
+
+    title: str
+    sources: Sources
+    controls: Sequence[Control]
+    axis: Axis
+    values: Sequence[Value]
+    """For the frame's right: the newest values, or what the cursor reads."""
+    log: bool = False
+    cursor: float | None = None
+    notes: tuple[str, ...] = ()
+    """What else is to be known of the curves, the most important first; left out where there is no room."""
+    waiting: str = ""
+    """What stands in the middle while there is nothing to draw."""
+
+
+class ChartWidget(Drawn, can_focus=True):
+    """Draws a `Sheet`. Only the cells that changed are sent to the terminal."""
+
+    PREFIX = "chart"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *("chart--label", "chart--grid", "chart--band", "chart--train", "chart--test", "chart--mark", "chart--cursor"),
+        *("chart--frame", "chart--title", "chart--note"),
+    }
+
+    @dataclass
+    class Pointed(Message):
+        """The mouse points at a place of the x axis: 0 is its start, 1 its end; None when it has left."""
+
+        chart: ChartWidget
+        place: float | None
+
+    @dataclass
+    class Chosen(Message):
+        """A double click."""
+
+        chart: ChartWidget
+
+    @dataclass
+    class Scrolled(Message):
+        """The wheel was turned at a place of the x axis: 1 is up, which looks closer, -1 down."""
+
+        place: float
+        direction: int
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._sheet: Sheet | None = None
+
+    @property
+    def plot_width(self) -> int:
+        """Columns of the plot itself."""
+        return max(1, self.size.width - 2 - GUTTER - 1)
+
+    @property
+    def _drawable(self) -> bool:
+        return self.display and self.size.width >= GUTTER + 6 and self.size.height >= 3
+
+    def show(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self.redraw()
+
+    def draw(self) -> list[Strip] | None:
+        return self._draw(self._sheet) if self._sheet is not None and self._drawable else None
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self.call_after_refresh(self._redraw_restyled)
+
+    def _redraw_restyled(self) -> None:
+        self._styles.clear()
+        self.redraw()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.post_message(self.Scrolled(self._place(event), 1))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.post_message(self.Scrolled(self._place(event), -1))
+
+    def _place(self, event: events.MouseEvent) -> float:
+        return (event.x - 1 - GUTTER) / max(1, self.plot_width - 1)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        place = self._place(event)
+        self.post_message(self.Pointed(self, place if 0 <= place <= 1 else None))
+
+    def on_leave(self) -> None:
+        self.post_message(self.Pointed(self, None))
+
+    def on_click(self, event: events.Click) -> None:
+        if event.chain == 2:
+            self.post_message(self.Chosen(self))
+
+    def _draw(self, sheet: Sheet) -> list[Strip]:
+        width, height = self.size.width - 2, self.size.height - 2
+        view = View(width, height, sheet.axis, sheet.log, not self.app.no_color, sheet.cursor)
+        chart = charts.draw(sheet.sources, () if sheet.waiting else sheet.controls, view, glyphs())
+        notes = [*sheet.notes]
+        if chart.log_refused:
+            notes.insert(0, NOT_LOG)
+        elif sheet.log:
+            notes.insert(0, "log")
+        elif chart.scale.clipped is not None:
+            signs, clipped = glyphs(), chart.scale.clipped
+            notes.insert(0, f"{signs.above if clipped > chart.scale.high else signs.below}{charts.extreme(clipped)}")
+        notes = [] if sheet.waiting else notes
+        rows = chart.rows
+        if sheet.waiting:
+            rows = [[Span(" " * width, "ground")] for _ in range(height)]
+            rows[height // 2] = [Span(sheet.waiting[:width].center(width), "label")]
+        side = (glyphs().vertical, "frame")
+        body = [self.strip([side, *row, side]) for row in rows]
+        return [self._top(width, notes, sheet), *body, self._bottom(width, None if sheet.waiting else sheet.axis)]
+
+    def _top(self, width: int, notes: Sequence[str], sheet: Sheet) -> Strip:
+        """`╭ title notes ──── values ╮`; where there is no room, words, notes and values give way."""
+        signs = glyphs()
+        left = [(f" {signs.plain(sheet.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
+        pinned = 2 if sheet.log and sheet.cursor is None else 1  # which scale it is must be said
+        values, words = list(sheet.values), True
+        while True:
+            gaps = ["  "] * (len(values) - 1) + [" "]
+            right = [(signs.plain(each.text(words)) + gap, each.role) for each, gap in zip(values, gaps, strict=False)]
+            right = [(" ", "frame"), *right] if right else []
+            line = width - sum(len(text) for text, _ in [*left, *right])
+            if line >= 0 or not values:
+                break
+            if sheet.cursor is not None and values[0].role == "title":
+                del values[0]
+            elif words and (width >= NARROW or len(left) <= pinned):
+                words = False
+            elif len(left) > pinned or (len(left) > 1 and len(values) < 2):
+                left.pop()
+            else:
+                del values[0]
+        start, end = (signs.corners[0], "frame"), (signs.corners[1], "frame")
+        return self.strip([start, *left, (signs.horizontal * line, "frame"), *right, end])
+
+    def _bottom(self, width: int, axis: Axis | None) -> Strip:
+        """The frame's lower edge, with the labels of the x axis in it."""
+        signs = glyphs()
+        placed = charts.place_labels(axis, self.plot_width) if axis is not None else []
+        parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
+        for start, label in placed:
+            parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
+            at = start + len(label) + 1
+        parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
+        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))

@@ -1,0 +1,1 @@
+"""Images as half blocks, and the widgets that hold them."""

@@ -1,0 +1,100 @@
+"""What Latent's pages of images ask of the model, and how they show the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from textual.geometry import Size
+
+from tui_vae.runs import protocol
+from tui_vae.ui.latent.board import Captioned, ImageBoard, Line
+from tui_vae.ui.latent.plane import Latent, Plane, as_bytes, between, floats
+from tui_vae.ui.session import RunSession
+from tui_vae.ui.test_set import Catalogue, split
+
+REACH = 3.0
+"""A traversal goes so many standard deviations to either side."""
+
+
+async def decode(session: RunSession, latents: Sequence[Latent]) -> protocol.Images:
+    """
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    return await session.ask(protocol.Decode(z=as_bytes(latents)), protocol.Images)
+
+
+async def traverse(
+    session: RunSession, board: ImageBoard, room: Size, plane: Plane, order: list[int], chosen: int, base: Latent
+) -> protocol.Images:
+    """A row of images for each dimension, as many as fit, the chosen one among them.
+
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    grid = board.board(room)
+    first = max(0, min(order.index(chosen) // grid.rows * grid.rows, len(order) - grid.rows))
+    rows = order[first : first + grid.rows]
+    half = max(1, grid.columns // 2)
+    reaches = [REACH * column / half for column in range(-half, half + 1)][: grid.columns]
+    latents = [z for each in rows for z in plane.traversal(base, each, reaches)]
+    reply = await decode(session, latents)
+    images = split(reply.images, len(latents))
+    board.show([Captioned(image, width=reply.width) for image in images], [_head(plane, each, chosen) for each in rows])
+    return reply
+
+
+def _head(plane: Plane, dimension: int, chosen: int) -> Line:
+    here = dimension == chosen
+    ink = "accent" if here else "text"
+    state = "" if plane.active(dimension) else "   inactive"
+    reach = f"   −{REACH:.0f}σ … +{REACH:.0f}σ" if here else ""
+    return (
+        ("▸ " if here else "  ", "accent"), (f"z {dimension}", ink), ("   KL ", "label"),
+        (f"{plane.kl[dimension]:.2f}", ink), (" nats   σ ", "label"), (f"{plane.spread(dimension):.2f}", ink),
+        (state, "accent"), (reach, "label"),
+    )  # fmt: skip
+
+
+async def interpolate(
+    session: RunSession, board: ImageBoard, room: Size, ends: list[int], catalogue: Catalogue
+) -> protocol.Images | None:
+    """Two test images, and between them the decoded way from the one's mean to the other's; None without room.
+
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    steps = board.board(room).capacity - 2
+    pair = await session.ask(protocol.Reconstruct(indices=ends), protocol.Reconstructions)
+    mu = floats(pair.mu)
+    size = len(mu) // 2
+    if not size or steps < 1:
+        return None
+    reply = await decode(session, between(mu[:size], mu[size:], steps))
+    way = [
+        Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),), reply.width)
+        for step, image in enumerate(split(reply.images, steps))
+    ]
+    first, last = (
+        Captioned(
+            image, ((f"{letter} ", "accent"), (catalogue.name(label), "text"), (f"  #{index}", "label")), pair.width
+        )
+        for letter, image, label, index in zip("ab", split(pair.originals, 2), pair.labels, ends, strict=True)
+    )
+    board.show([first, *way, last])
+    return reply
+
+
+async def sample(
+    session: RunSession, board: ImageBoard, room: Size, source: Literal["fitted", "prior"], seed: int
+) -> protocol.Samples:
+    """A page of samples.
+
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    count = min(board.board(room).capacity, protocol.MAX_IMAGES)
+    reply = await session.ask(protocol.Sample(count=count, source=source, seed=seed), protocol.Samples)
+    board.show([Captioned(image, width=reply.width) for image in split(reply.images, count)])
+    return reply

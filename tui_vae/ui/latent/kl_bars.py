@@ -1,0 +1,171 @@
+"""The KL of each latent dimension as bars: what each carries, and which carry nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.events import Click
+from textual.geometry import Size
+from textual.message import Message
+
+from tui_vae.ui.charts.scales import nice_step, ticks
+from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.images.canvas import Tile
+from tui_vae.ui.latent.canvas import LatentCanvas, lines_of
+from tui_vae.ui.latent.plane import INACTIVE, Plane
+from tui_vae.ui.terminal import legible
+
+GUTTER = 6
+WIDEST = 8
+"""Cells from one bar to the next, at most."""
+
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+PLAIN = "  ....::#"
+
+
+def bar(share: float, height: int, eighths: str = EIGHTHS) -> str:
+    """A bar of this share of the height, from the top down, a sign a cell; what is not nothing is seen."""
+    filled = round(min(1.0, max(0.0, share)) * height * 8) if math.isfinite(share) else 0
+    if share > 0 and not filled:
+        filled = 1
+    return "".join(eighths[min(8, max(0, filled - 8 * row))] for row in range(height - 1, -1, -1))
+
+
+def top_of(values: Sequence[float]) -> float:
+    """A round value that all bars stay below; it seldom changes while they creep."""
+    highest = max((value for value in values if math.isfinite(value)), default=0.0)
+    if highest <= 0:
+        return 1.0
+    part = nice_step(highest, 4) / 2
+    return math.ceil(highest / part * (1 - 1e-9)) * part
+
+
+@dataclass(frozen=True)
+class Row:
+    """How bars stand side by side: cells from one to the next, and which are on screen."""
+
+    step: int
+    first: int
+    count: int
+
+    @property
+    def thick(self) -> int:
+        return self.step - 1 if self.step > 2 else 1
+
+
+def row_of(width: int, count: int, selected: int) -> Row:
+    """All bars where they fit, else those around the selected one."""
+    step = min(WIDEST, max(1, width // max(1, count)))
+    shown = min(count, width // step) if width > 0 else 0
+    first = min(max(0, selected - shown // 2), count - shown)
+    return Row(step, first, shown)
+
+
+class KlBars(LatentCanvas):
+    """One bar a dimension, in an order; one of them selected."""
+
+    @dataclass
+    class Pointed(Message):
+        place: int
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.plane: Plane | None = None
+        self.order: list[int] = []
+        self.place = 0
+
+    def show(self, plane: Plane, order: list[int], place: int) -> None:
+        self.plane, self.order, self.place = plane, order, place
+        idle = plane.latent_dim - plane.active_units
+        what = f"{idle} inactive: variance of the mean ≤ {INACTIVE}" if idle else "none inactive"
+        self.border_title = legible(f"KL of each dimension · {sum(plane.kl):.1f} nats in all")
+        self.border_subtitle = legible(f"{plane.active_units} of {plane.latent_dim} active · {what}")
+        self.redraw()
+
+    def _row(self, size: Size) -> Row:
+        return row_of(size.width - GUTTER, len(self.order), self.place)
+
+    def on_click(self, event: Click) -> None:
+        at, row = event.get_content_offset(self), self._row(self.size)
+        if at is not None and GUTTER <= at.x < GUTTER + row.step * row.count:
+            self.post_message(self.Pointed(row.first + (at.x - GUTTER) // row.step))
+
+    def tiles(self, size: Size) -> Iterator[Tile]:
+        plane = self.plane
+        height = size.height - 3
+        if plane is None or height < 2 or size.width < GUTTER + 4:
+            return
+        yield self._facts(plane, size.width)
+        row = self._row(size)
+        dimensions = self.order[row.first : row.first + row.count]
+        high = top_of(plane.kl)
+        eighths = EIGHTHS if glyphs().braille else PLAIN
+        bars = [bar(plane.kl[each] / high, height, eighths) for each in dimensions]
+        labels = {height - 1 - min(height - 1, int(tick.value / high * height)): tick.label
+                  for tick in ticks(0.0, high, 4 if height < 14 else 6)}  # fmt: skip
+        rows = []
+        for y in range(height):
+            line = [(labels.get(y, "").rjust(GUTTER - 1) + " ", self.ink("label"))]
+            for number, each in enumerate(dimensions):
+                sign = bars[number][y]
+                gap = " " * (row.step - row.thick)
+                line.append((sign * row.thick, self._bar_ink(plane, each, row.first + number)))
+                line.append((gap, self.ink("label")))
+            rows.append(line)
+        rows += [self._signs(plane, dimensions, row), self._numbers(dimensions, row)]
+        width = GUTTER + row.step * row.count
+        yield Tile(0, 1, width, lines_of(rows))
+
+    def _bar_ink(self, plane: Plane, dimension: int, place: int) -> Style:
+        if place == self.place:
+            return self.ink("accent")
+        return self.mark_ink("bar" if plane.active(dimension) else "idle")
+
+    def _signs(self, plane: Plane, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:
+        """Below the bars: a cross for an inactive dimension."""
+        cross = "✕" if glyphs().braille else "x"
+        line = [(" " * GUTTER, self.ink("label"))]
+        for each in dimensions:
+            sign = " " if plane.active(each) else cross
+            line.append((sign.center(row.thick).ljust(row.step), self.mark_ink("inactive")))
+        return line
+
+    def _numbers(self, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:
+        """The dimensions' names, as many as have room."""
+        line = [(" z".rjust(GUTTER - 1) + " ", self.ink("label"))]
+        room = max(len(str(each)) for each in dimensions) + 1
+        every = max(1, -(-room // row.step))
+        for number, each in enumerate(dimensions):
+            chosen = row.first + number == self.place
+            near = abs(self.place - row.first - number) < every
+            if chosen or (number % every == 0 and not (near and every > 1)):
+                text = str(each).center(row.thick) if row.step >= room else str(each)
+                line.append((text, self.ink("accent" if chosen else "label")))
+            else:
+                line.append(("", self.ink("label")))
+        return _spaced(line, row.step)
+
+    def _facts(self, plane: Plane, width: int) -> Tile:
+        each = self.order[self.place]
+        state = ("active", "text") if plane.active(each) else ("inactive", "accent")
+        return self.text(
+            GUTTER, 0, width - GUTTER, (f"z {each}", "accent"), ("   KL ", "label"), (f"{plane.kl[each]:.3f}", "text"),
+            (" nats   deviation of the mean ", "label"), (f"{plane.deviations[each]:.3f}   ", "text"), state,
+        )  # fmt: skip
+
+
+def _spaced(line: list[tuple[str, Style]], step: int) -> list[tuple[str, Style]]:
+    """Texts that start every `step` cells; one that is longer takes the room of empty ones after it."""
+    head, *texts = line
+    found, at = [head], 0
+    for number, (text, style) in enumerate(texts):
+        start = number * step
+        if text:
+            found.append((" " * (start - at), style))
+            found.append((text, style))
+            at = start + len(text)
+    found.append((" " * max(0, len(texts) * step - at), head[1]))
+    return found

@@ -1,0 +1,406 @@
+"""Latent: the plane under a cursor, traversals, interpolations, samples and the KL of each dimension."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Resize
+from textual.geometry import Size
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui_vae.errors import UserError
+from tui_vae.runs import protocol
+from tui_vae.ui.dialogs import AskNumber
+from tui_vae.ui.freshness import Freshness
+from tui_vae.ui.images.canvas import FULL, cells
+from tui_vae.ui.latent.answers import decode, interpolate, sample, traverse
+from tui_vae.ui.latent.board import ImageBoard
+from tui_vae.ui.latent.facts import facts_of
+from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, VIEWS, View
+from tui_vae.ui.latent.kl_bars import KlBars
+from tui_vae.ui.latent.plane import Plane, plane_of
+from tui_vae.ui.latent.status import LatentStatus
+from tui_vae.ui.latent.views import Look, Scatter, coordinates
+from tui_vae.ui.messages import HabitsChanged
+from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
+from tui_vae.ui.terminal import legible
+from tui_vae.ui.test_set import Catalogue
+
+LOOK_SECONDS = 0.5
+MAP_SECONDS = 5.0
+IMAGE_SECONDS = 1.0
+LOADING, ENCODING = "the model is being loaded …", "the test images are being encoded …"
+NO_MODEL = "the model does not answer; enter tries again"
+
+
+class LatentPane(Widget, can_focus=True):
+    """One view in front of the others; all of them look at the newest weights."""
+
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
+
+    def __init__(self, session: RunSession) -> None:
+        super().__init__()
+        self.session = session
+        self.view = View.PLANE
+        self.plane: Plane | None = None
+        self.label: int | None = None
+        self.by_kl = True
+        self.dimension = 0
+        self.ends: dict[str, int] = {}
+        """The test images between which the way is shown: a and b."""
+        self.source: Literal["fitted", "prior"] = "fitted"
+        self.seed = 0
+        self.frozen = False
+        self.note = ""
+        self.weights: tuple[int, int] | None = None
+        """Epoch and step of the weights that made what is shown."""
+        self._mapping = False
+        self._mapped_at = self._asked_at = 0.0
+        self._freshness = Freshness(session)
+        self._stale = self._asking = False
+
+    def compose(self) -> ComposeResult:
+        yield LatentStatus()
+        yield Static(id="latent-message", markup=False)
+        with Vertical(id="latent-views"):
+            with Horizontal(id="latent-plane"):
+                yield Scatter()
+                yield Look()
+            yield ImageBoard(head=1, odd=True, id="latent-traverse")
+            yield ImageBoard(foot=1, id="latent-interpolate")
+            yield ImageBoard(foot=1, id="latent-samples")
+            yield KlBars()
+
+    def on_mount(self) -> None:
+        for board in self.query(ImageBoard):
+            board.wish = habits_of(self.app).image_size
+        self.set_interval(LOOK_SECONDS, self._follow)
+        self._change_view(View.PLANE)
+        self._load_map()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.view in ACTIONS.get(action, set(View)) or (action == "open" and self.plane is None)
+
+    def timely(self, action: str) -> bool:
+        if self.plane is None:
+            return action in ("open", "turn_view")
+        return action != "freeze" or self.session.alive
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody can see the pane."""
+        return self.display and self.screen.is_current
+
+    @property
+    def live(self) -> bool:
+        """Whether the weights are changing and the pane follows them."""
+        return self.session.alive and not self.frozen
+
+    @property
+    def scatter(self) -> Scatter:
+        return self.query_one(Scatter)
+
+    @property
+    def order(self) -> list[int]:
+        """The dimensions in the order they are shown in."""
+        if self.plane is None:
+            return []
+        return self.plane.by_kl() if self.by_kl else list(range(self.plane.latent_dim))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        run, labels = self.session.history.run, self.plane.labels if self.plane else b""
+        return Catalogue(run.dataset.classes if run else (), labels)
+
+    @property
+    def room(self) -> Size:
+        """What a view has for itself, whether it is in front or not."""
+        return self.query_one("#latent-views").size
+
+    def refresh_history(self) -> None:
+        if self.note == NO_MODEL and self.session.alive and self.plane is None:
+            self._load_map()  # it is trained now
+        self._refresh_status()
+
+    def on_resize(self, event: Resize) -> None:
+        look = self.query_one(Look)
+        look.styles.width = cells(look.scale_for(event.size)).width
+        self.call_after_refresh(self._refresh_images)
+
+    # Asking the model
+
+    def _follow(self) -> None:
+        """The newest weights, every few seconds, for what can be seen; those that the run ended with, once."""
+        if not self.watched or self.frozen or self.plane is None:
+            return
+        now, alive = time.monotonic(), self.session.alive
+        wanted = not alive or (self.view is not View.SAMPLES and now - self._mapped_at >= MAP_SECONDS)
+        if wanted and self._freshness.outdated(self.plane.step):
+            self._load_map()
+        shown = self.weights[1] if self.weights else self.plane.step
+        if alive and now - self._asked_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
+            self._refresh_images()
+
+    def _load_map(self) -> None:
+        if not self._mapping:
+            self._mapping, self._mapped_at = True, time.monotonic()
+            self.run_worker(self._loading_map(), group="map")
+
+    async def _loading_map(self) -> None:
+        if self.plane is None:
+            self._say(LOADING if self.session.holder is None else ENCODING)
+        try:
+            reply = await self.session.ask(protocol.Map(), protocol.LatentMap)
+            await self.session.told_of_itself()
+        except UserError as error:
+            self._fail(error)
+            return
+        finally:
+            self._mapping = False
+        first = self.plane is None
+        self.plane = plane_of(reply, self.plane)
+        if self.weights is None or self.weights[1] < reply.step:
+            self.weights = reply.epoch, reply.step
+        if first:
+            self.scatter.cursor = self.plane.home
+            self.dimension = self.order[0]
+        self._say("")
+        self._show_map()
+        self._refresh_images()
+
+    def _fail(self, error: UserError) -> None:
+        """Say once, in full, what is wrong."""
+        if self.plane is not None and self.note != NO_MODEL:
+            self.app.notify(str(error), title="The model cannot be asked", severity="error", markup=False)
+        self._say(NO_MODEL)
+        if self.plane is None:
+            self.query_one("#latent-message", Static).update(legible(f"{error.message}\n{error.hint}".strip()))
+
+    def _refresh_images(self) -> None:
+        """Ask for the images of the view in front: one question at a time, always about the newest state."""
+        self._stale = self.plane is not None
+        if self._stale and not self._asking:
+            self._asking = True
+            self.run_worker(self._catching_up(), group="images")
+
+    async def _catching_up(self) -> None:
+        try:
+            while self._stale and self.plane is not None:
+                self._stale, self._asked_at = False, time.monotonic()
+                try:
+                    reply = await self._load_images(self.plane)
+                except UserError as error:
+                    self._fail(error)  # a key that came meanwhile is asked about all the same
+                else:
+                    self._answered(reply)
+        finally:
+            self._asking = False
+
+    def _answered(self, reply: protocol.Images | protocol.Samples | None) -> None:
+        if reply is None:
+            return
+        self.weights = reply.epoch, reply.step
+        self.note = ""
+        if self.plane is not None and reply.step != self.plane.step and not self.session.alive:
+            self._load_map()  # the run has ended since
+        self._refresh_status()
+
+    async def _load_images(self, plane: Plane) -> protocol.Images | protocol.Samples | None:
+        match self.view:
+            case View.PLANE:
+                return await self._decode_cursor(plane)
+            case View.TRAVERSE:
+                board = self.query_one("#latent-traverse", ImageBoard)
+                base = plane.latent(*self.scatter.cursor)
+                return await traverse(self.session, board, self.room, plane, self.order, self.dimension, base)
+            case View.INTERPOLATE:
+                board = self.query_one("#latent-interpolate", ImageBoard)
+                return await interpolate(self.session, board, self.room, plane.ends(self.ends), self.catalogue)
+            case View.SAMPLES:
+                board = self.query_one("#latent-samples", ImageBoard)
+                return await sample(self.session, board, self.room, self.source, self.seed)
+        return None
+
+    async def _decode_cursor(self, plane: Plane) -> protocol.Images:
+        cursor = self.scatter.cursor
+        reply = await decode(self.session, [plane.latent(*cursor)])
+        nearest = plane.nearest(*cursor)
+        near = "" if nearest is None else f"near #{nearest} {self.catalogue.name(plane.labels[nearest])}"
+        self.query_one(Look).show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
+        return reply
+
+    # What is on screen
+
+    def _change_view(self, view: View) -> None:
+        self.view = view
+        self.query_one("#latent-message").display = self.plane is None
+        self.query_one("#latent-views").display = self.plane is not None
+        self.query_one("#latent-plane").display = view is View.PLANE
+        for each in (View.TRAVERSE, View.INTERPOLATE, View.SAMPLES):
+            self.query_one(f"#latent-{each.value}").display = view is each
+        self.query_one(KlBars).display = view is View.KL
+        self.refresh_bindings()
+        self._refresh_status()
+        self.call_after_refresh(self._refresh_images)
+
+    def _show_map(self) -> None:
+        plane = self.plane
+        if plane is None:
+            return
+        views = self.query_one("#latent-views")
+        if not views.display:
+            self._change_view(self.view)
+        look = self.query_one(Look)
+        look.names = self.catalogue.classes or tuple(map(self.catalogue.name, sorted(set(plane.labels))))
+        self.scatter.show(plane)
+        self._show_bars(plane)
+
+    def _show_bars(self, plane: Plane) -> None:
+        self.query_one(KlBars).show(plane, self.order, self.order.index(self.dimension))
+
+    def _say(self, note: str) -> None:
+        self.note = note
+        if self.plane is None and note in (LOADING, ENCODING):
+            self.query_one("#latent-message", Static).update(legible(note))
+        self._refresh_status()
+
+    def _refresh_status(self) -> None:
+        if self.is_mounted:
+            self.query_one(LatentStatus).facts = facts_of(self)
+
+    # What the keys do
+
+    def action_turn_view(self, by: int) -> None:
+        self._change_view(VIEWS[(VIEWS.index(self.view) + by) % len(VIEWS)])
+
+    def on_latent_status_chosen(self, message: LatentStatus.Chosen) -> None:
+        self._change_view(VIEWS[message.view])
+
+    def action_move(self, across: int, down: int) -> None:
+        plane = self.plane
+        if plane is None:
+            return
+        match self.view:
+            case View.PLANE:
+                self.action_far(across, down)
+            case View.TRAVERSE:
+                self._choose_dimension(self.order.index(self.dimension) + (down or across))
+            case View.KL:
+                self._choose_dimension(self.order.index(self.dimension) + (across or down))
+            case View.INTERPOLATE:
+                letter, by = ("b", across) if across else ("a", down)
+                self._set_end(letter, (plane.ends(self.ends)["ab".index(letter)] + by) % len(plane.labels))
+
+    def _choose_dimension(self, place: int) -> None:
+        order = self.order
+        self.dimension = order[max(0, min(place, len(order) - 1))]
+        if self.plane is not None:
+            self._show_bars(self.plane)
+        self._refresh_images()
+
+    def on_kl_bars_pointed(self, message: KlBars.Pointed) -> None:
+        self._choose_dimension(message.place)
+
+    def action_far(self, across: int, down: int) -> None:
+        if self.plane is not None and self.scatter.move(across, down):
+            self._moved()
+
+    def _moved(self) -> None:
+        """The cursor is there at once; its image as soon as the trainer has a moment between two steps."""
+        self.scatter.redraw()
+        self._refresh_images()
+
+    def on_scatter_pointed(self, message: Scatter.Pointed) -> None:
+        self.scatter.cursor = message.point
+        self._moved()
+
+    def action_home(self) -> None:
+        if self.plane is not None:
+            self.scatter.cursor = self.plane.home
+            self._moved()
+            self._refresh_status()
+
+    def action_open(self) -> None:
+        if self.plane is None:
+            self._load_map()
+        elif self.view is View.KL:
+            self._change_view(View.TRAVERSE)
+        else:
+            nearest = self.plane.nearest(*self.scatter.cursor)
+            if nearest is not None:
+                self.scatter.cursor = self.plane.xs[nearest], self.plane.ys[nearest]
+                self._moved()
+
+    def action_mark(self, letter: str) -> None:
+        plane = self.plane
+        if plane is None:
+            return
+        if self.view is View.PLANE:
+            nearest = plane.nearest(*self.scatter.cursor)
+            if nearest is not None:
+                self._set_end(letter, nearest)
+        else:
+            now = plane.ends(self.ends)["ab".index(letter)]
+            question = AskNumber(f"Test image {letter}", "Index", now, 0, len(plane.labels) - 1)
+            self.app.push_screen(question, lambda index: None if index is None else self._set_end(letter, index))
+
+    def _set_end(self, letter: str, index: int) -> None:
+        self.ends[letter] = index
+        self.scatter.marks = self.ends
+        self.scatter.redraw()
+        self._refresh_status()
+        self._refresh_images()
+
+    def action_choose_class(self, by: int) -> None:
+        count = len(self.query_one(Look).names)
+        number = ((-1 if self.label is None else self.label) + 1 + by) % (count + 1) - 1
+        self.label = None if number < 0 else number
+        self.scatter.label = self.query_one(Look).label = self.label
+        self.scatter.redraw()
+        self.query_one(Look).redraw()
+        self._refresh_status()
+
+    def action_signs(self) -> None:
+        self.scatter.signs_only = not self.scatter.signs_only
+        self.scatter.redraw()
+
+    def action_order(self) -> None:
+        self.by_kl = not self.by_kl
+        if self.plane is not None:
+            self._show_bars(self.plane)
+        self._refresh_status()
+        self._refresh_images()
+
+    def action_draw(self) -> None:
+        self.seed = random.randrange(2**20)
+        self._refresh_images()
+
+    def action_source(self) -> None:
+        self.source = "prior" if self.source == "fitted" else "fitted"
+        self._refresh_status()
+        self._refresh_images()
+
+    def action_size(self) -> None:
+        board = self.query_one(f"#latent-{self.view.value}", ImageBoard)
+        before = board.board(self.room)
+        wish = "half" if before.scale == FULL else "full"
+        for each in self.query(ImageBoard):
+            each.wish = wish
+        if board.board(self.room) == before:
+            self.app.notify("There is no room here for images of full size.", timeout=4)
+            return
+        habits_of(self.app).image_size = wish
+        self.post_message(HabitsChanged())
+        self._refresh_images()
+
+    def action_freeze(self) -> None:
+        self.frozen = not self.frozen
+        self._refresh_status()
+        self._follow()

@@ -1,0 +1,216 @@
+"""The plane: the test images as a scatter with a cursor on it, and beside it what the decoder makes of that place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.events import Click
+from textual.geometry import Size
+from textual.message import Message
+
+from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.images.canvas import FULL, SMALL, Lines, Tile, cells
+from tui_vae.ui.latent.canvas import LatentCanvas, class_mark, lines_of
+from tui_vae.ui.latent.plane import Extent, Plane, extent_of
+from tui_vae.ui.latent.scatter import BRAILLE, Cells, gather, of_class
+from tui_vae.ui.numbers import MINUS
+from tui_vae.ui.terminal import legible
+
+Point = tuple[float, float]
+SIGN_EVERY = 5
+"""Of so many cells one shows its class's sign, the others dots."""
+
+
+def coordinates(point: Point) -> str:
+    """`(−1.20, +0.45)`, always as wide."""
+    a, b = (f"{value:+.2f}".replace("-", MINUS) for value in point)
+    return f"({a}, {b})"
+
+
+class Scatter(LatentCanvas):
+    """The test images on the plane. Moving the cursor repaints two lines; the cells are counted once a map or size."""
+
+    @dataclass
+    class Pointed(Message):
+        point: Point
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.plane: Plane | None = None
+        self.extent = Extent()
+        self.cursor: Point = (0.0, 0.0)
+        self.marks: dict[str, int] = {}
+        """Test images that are marked, by the letter that marks them."""
+        self.label: int | None = None
+        self.signs_only = False
+        self._lines: Lines = ()
+        self._drawn_for: object = None
+
+    def show(self, plane: Plane) -> None:
+        self.extent = extent_of(plane, self.extent if self.plane is not None else None)
+        self.plane = plane
+        first, second = plane.explained
+        cut = f"main directions 1 and 2 of {plane.latent_dim}"
+        self.border_title = legible("the latent space itself" if plane.is_the_space else cut)
+        self.border_subtitle = legible(
+            f"z 0 across, z 1 up · {len(plane.xs):,} images"
+            if plane.is_the_space
+            else f"explain {first:.1%} + {second:.1%} of the variance"
+        )
+        self.redraw()
+
+    def move(self, columns: int, rows: int) -> bool:
+        """Move the cursor by cells, as far as the edge; whether that led anywhere."""
+        width, height = self.size
+        if not width or not height:
+            return False
+        column, row = self.extent.cell(self.cursor, width, height)
+        there = min(max(0, column + columns), width - 1), min(max(0, row + rows), height - 1)
+        if there == (column, row):
+            return False
+        self.cursor = self.extent.centre(*there, width, height)
+        return True
+
+    def on_click(self, event: Click) -> None:
+        at = event.get_content_offset(self)
+        if at is not None and self.plane is not None:
+            self.post_message(self.Pointed(self.extent.centre(at.x, at.y, *self.size)))
+
+    def notify_style_update(self) -> None:
+        self._drawn_for = None
+        super().notify_style_update()
+
+    def tiles(self, size: Size) -> Iterator[Tile]:
+        if self.plane is None:
+            return
+        drawn_for = self.plane, self.extent, size, self.label, self.signs_only
+        if drawn_for != self._drawn_for:
+            self._drawn_for = drawn_for
+            self._lines = self._draw(self.plane, size)
+        lines = list(self._lines)
+        for letter, index in self.marks.items():
+            if index < len(self.plane.xs):
+                column, row = self.extent.cell((self.plane.xs[index], self.plane.ys[index]), *size)
+                lines[row] = _with(lines[row], column, letter, self.mark_ink("mark"))
+        column, row = self.extent.cell(self.cursor, *size)
+        lines[row] = _with(lines[row], column, "┼" if glyphs().braille else "+", self.mark_ink("cursor"))
+        yield Tile(0, 0, size.width, tuple(lines))
+
+    def _draw(self, plane: Plane, size: Size) -> Lines:
+        width, height = size
+        everything = gather(plane.xs, plane.ys, plane.labels, self.extent, width, height)
+        chosen = None if self.label is None else of_class(plane, self.label, self.extent, width, height)
+        axes = self._axes(size)
+        rows = []
+        for y in range(height):
+            row = []
+            for x in range(width):
+                at = y * width + x
+                if chosen is not None and chosen.classes[at]:
+                    row.append(self._cell(chosen, at, x, y, None))
+                elif everything.classes[at]:
+                    row.append(self._cell(everything, at, x, y, None if chosen is None else self.mark_ink("quiet")))
+                else:
+                    row.append((axes.get((x, y), " "), self.mark_ink("quiet")))
+            rows.append(row)
+        return lines_of(rows)
+
+    def _cell(self, cells: Cells, at: int, x: int, y: int, ink: Style | None) -> tuple[str, Style]:
+        label = cells.classes[at] - 1
+        style = self.class_ink(label) if ink is None else ink
+        signs = not glyphs().braille or self.app.no_color or self.signs_only or (x + 2 * y) % SIGN_EVERY == 0
+        if signs and (ink is None or not glyphs().braille):
+            return (class_mark(label) if ink is None else "."), style
+        return chr(BRAILLE + cells.dots[at]), style
+
+    def _axes(self, size: Size) -> dict[tuple[int, int], str]:
+        """Faint lines through the origin."""
+        extent, found = self.extent, {}
+        column, row = extent.cell((0.0, 0.0), *size)
+        if extent.bottom < 0 < extent.top:
+            found.update({(x, row): "·" if glyphs().braille else "-" for x in range(0, size.width, 2)})
+        if extent.left < 0 < extent.right:
+            found.update({(column, y): "·" if glyphs().braille else "|" for y in range(size.height)})
+        return found
+
+
+def _with(line: tuple[Segment, ...], column: int, sign: str, style: Style) -> tuple[Segment, ...]:
+    """A line with one cell replaced."""
+    found: list[Segment] = []
+    x = 0
+    for segment in line:
+        end = x + len(segment.text)
+        if x <= column < end:
+            before, after = segment.text[: column - x], segment.text[column - x + 1 :]
+            parts = ((before, segment.style), (sign, style), (after, segment.style))
+            found += [Segment(text, ink) for text, ink in parts if text]
+        else:
+            found.append(segment)
+        x = end
+    return tuple(found)
+
+
+class Look(LatentCanvas):
+    """The decoded image at the cursor, where that is, and the classes' signs."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.image: bytes | None = None
+        self.pixels = 0
+        """The image's width; 0 for a square one."""
+        self.where = ""
+        self.near = ""
+        self.label: int | None = None
+        self.names: tuple[str, ...] = ()
+
+    @staticmethod
+    def scale_for(pane: Size) -> int:
+        """The largest image that leaves most of the width to the plane and its height to the words below."""
+        for scale in range(6, FULL, -1):
+            image = cells(scale)
+            if image.width <= pane.width * 0.36 and image.height + 13 <= pane.height:
+                return scale
+        return FULL if cells(FULL).width + 30 <= pane.width else SMALL
+
+    @property
+    def scale(self) -> int:
+        return max(SMALL, self.size.width // cells(SMALL).width)
+
+    def show(self, image: bytes | None, where: str, near: str, pixels: int = 0) -> None:
+        self.image, self.where, self.near, self.pixels = image, where, near, pixels
+        self.redraw()
+
+    def tiles(self, size: Size) -> Iterator[Tile]:
+        picture = cells(self.scale)
+        width = size.width
+        image = self.image if self.image is not None else bytes(1)
+        yield Tile(0, 0, picture.width, self.pen.image(image, self.scale, self.pixels))
+        y = picture.height
+        rest = size.height - y
+        single = rest >= len(self.names) + 4
+        legend = len(self.names) if single else -(-len(self.names) // 2)
+        if rest >= legend + 2:
+            yield self.text(0, y, width, (self.where, "text"))
+            yield self.text(0, y + 1, width, (self.near, "note"))
+            y += 2 + (rest >= legend + 3)
+        else:
+            yield self.text(0, y, width, (self.where, "text"))
+            y += 1
+        yield from self._legend(y, size, single)
+
+    def _legend(self, top: int, size: Size, single: bool) -> Iterator[Tile]:
+        columns = 1 if single else 2
+        width = size.width // columns
+        rows = -(-len(self.names) // columns)
+        for label, name in enumerate(self.names):
+            column, row = divmod(label, rows)
+            if top + row >= size.height:
+                continue
+            chosen = self.label in (None, label)
+            text = f" {name}"[: width - 2].ljust(width - 1)
+            mark = Segment(class_mark(label), self.class_ink(label) if chosen else self.mark_ink("quiet"))
+            ink = "note" if self.label is None else "text" if chosen else "label"
+            yield Tile(column * width, top + row, width, ((mark, Segment(text, self.ink(ink))),))

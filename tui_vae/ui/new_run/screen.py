@@ -1,0 +1,230 @@
+"""The form that describes a new run: every option of the one table, and beside it what the run will be."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.events import Resize
+from textual.screen import ModalScreen
+from textual.widgets import Label, Static
+
+from tui_vae.config import RunConfig, allowed, command_line, make_config, options, outside, text_of
+from tui_vae.errors import UserError
+from tui_vae.runs.directory import runs_directory
+from tui_vae.ui.key_bar import KeyBar
+from tui_vae.ui.new_run.fields import Field, Fields
+from tui_vae.ui.new_run.forecast import Pace, forecast, prospects, read_paces
+from tui_vae.ui.terminal import legible
+
+WIDE = 110
+"""Cells from which what the run will be stands beside the fields, not below them."""
+
+
+class NewRun(ModalScreen[RunConfig | None]):
+    """Answers with the description of the run, or None."""
+
+    CSS_PATH = "new_run.tcss"
+    help_title = "New run"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,ctrl+s", "start", "start", id="form.start", priority=True,
+                tooltip="Start the run"),
+        Binding("down", "app.focus_next", "next field", id="form.next", show=False, tooltip="Next field"),
+        Binding("up", "app.focus_previous", "field before", id="form.previous", show=False,
+                tooltip="The field before"),
+        Binding("ctrl+r", "as_preset", "as preset", id="form.as-preset",
+                tooltip="Give the field the preset's value"),
+        Binding("ctrl+y", "copy", "copy command", id="form.copy",
+                tooltip="Copy the command that would do the same"),
+        Binding("f1", "app.help", "help", id="form.help", tooltip="All keys that work here"),
+        Binding("escape", "cancel", "cancel", id="form.cancel", tooltip="Close; nothing is started"),
+    ]  # fmt: skip
+
+    def __init__(self, like: RunConfig | None = None) -> None:
+        """`like`: what the form is filled with; the name is left to be chosen."""
+        super().__init__()
+        self._paces: list[Pace] = []
+        self._title = f"new run, like {like.name}" if like and like.name else "new run"
+        self._initial = replace(like or RunConfig(), name=None)
+        recipe = self._recipe(self._initial.preset)
+        same = {name for name in options() if getattr(self._initial, name) == getattr(recipe, name)}
+        self._touched = set(options()) - same - {"preset"}
+        """The options that the user set; a preset leaves them alone."""
+
+    @property
+    def _runs_dir(self) -> Path:
+        return Path(getattr(self.app, "runs_dir", runs_directory()))
+
+    def compose(self) -> ComposeResult:
+        with Container(id="form"):
+            with Fields(id="fields") as fields:
+                fields.border_title = self._title
+                group = ""
+                for name, option in options().items():
+                    if option.group != group:
+                        group = option.group
+                        yield Label(group, classes="group")
+                    yield Field(name, getattr(self._initial, name), self._complaint)
+            with Vertical(id="prospect"):
+                yield Static(id="explain", markup=False)
+                yield Static(id="forecast", markup=False)
+                yield Static(id="command", markup=False)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#forecast").border_title = "what it will be"
+        self.query_one("#command").border_title = "the same from a shell"
+        self.query_one("#field-name Input").focus(scroll_visible=False)
+        self._show()
+        self.run_worker(self._look_at_paces())
+
+    def on_resize(self, event: Resize) -> None:
+        self.set_class(event.size.width >= WIDE, "-wide")
+        self._explain()
+        self._show()
+        self.call_after_refresh(self._keep_in_sight)
+
+    async def _look_at_paces(self) -> None:
+        """How fast earlier runs went, behind the first paint."""
+        self._paces = await asyncio.to_thread(read_paces, self._runs_dir)
+        self._show()
+
+    def _complaint(self, name: str, value: Any) -> str:
+        """What is wrong with a value here and now, which the table of options cannot know."""
+        if name == "name" and value is not None and (self._runs_dir / value).exists():
+            return "there is a run of this name already"
+        if name == "data_dir" and value is not None and not Path(value).is_dir():
+            return f"there is no folder {value}"
+        return ""
+
+    def on_descendant_focus(self) -> None:
+        self._explain()
+        self.call_after_refresh(self._keep_in_sight)
+
+    def _keep_in_sight(self) -> None:
+        if self._field is not None:
+            self.query_one(Fields).keep_in_sight(self._field)
+
+    @property
+    def _field(self) -> Field | None:
+        """The one with the focus."""
+        return next((field for field in self.query(Field) if field.has_focus_within), None)
+
+    def _explain(self) -> None:
+        """In full what the focused field's line has to cut short, and which values it takes."""
+        field = self._field
+        if field is None:
+            return
+        explain, reason = self.query_one("#explain", Static), field.check()
+        explain.set_class(bool(reason), "-wrong")
+        values = allowed(field.option_name)
+        if not self.has_class("-wide"):
+            words = f": {', '.join(field.option.choices)}" if len(field.option.choices) > 1 else ""
+            explain.update(legible(reason or field.option.help + words))
+            return
+        explain.border_title = outside(field.option_name)
+        name, preset = field.option_name, self._preset
+        colours = self.app.theme_variables
+        about = Text(legible(field.option.help[:1].upper() + field.option.help[1:]) + "\n")
+        if field.option.choices and not reason:
+            for choice in field.option.choices:
+                about.append(f"{choice}  ", colours["accent" if choice == field.text else "note"])
+        else:
+            about.append(legible(reason or values), colours["error" if reason else "note"])
+        if name != "preset":
+            usual = text_of(name, getattr(self._recipe(preset), name))
+            about.append(f"\npreset {preset}: {usual}", colours["label"])
+        explain.update(about)
+
+    def on_field_edited(self, event: Field.Edited) -> None:
+        self._touched.add(event.field.option_name)
+        if event.field.option_name == "preset":
+            self._fill(event.field.text)
+        self._explain()
+        self._show()
+
+    @property
+    def _preset(self) -> str:
+        return self.query_one("#field-preset", Field).text
+
+    @staticmethod
+    def _recipe(preset: str) -> RunConfig:
+        return make_config({"preset": preset})
+
+    def _fill(self, preset: str) -> None:
+        recipe = self._recipe(preset)
+        for field in self.query(Field):
+            if field.option_name not in self._touched:
+                field.put(getattr(recipe, field.option_name))
+
+    def _config(self) -> RunConfig:
+        """
+        Raises:
+            UserError: a field's value will not do.
+        """
+        return make_config({field.option_name: field.text for field in self.query(Field)})
+
+    def _show(self) -> None:
+        """The signs of what is not the preset's, what the run will be, and the command that would do the same."""
+        recipe = self._recipe(self._preset)
+        for field in self.query(Field):
+            if field.option_name != "preset":
+                field.mark(getattr(recipe, field.option_name))
+        reason = next((field.reason for field in self.query(Field) if field.reason), "")
+        command = ""
+        try:
+            config = self._config()
+            command = command_line(config)
+            self.query_one("#forecast", Static).update(self._forecast(config))
+        except UserError as error:  # perhaps two values that make no sense together
+            reason = reason or str(error)
+        line = self.query_one("#command", Static)
+        line.set_class(bool(reason), "-wrong")
+        line.update(legible(reason) or command)
+
+    def _forecast(self, config: RunConfig) -> str | Table:
+        if not self.has_class("-wide"):
+            return forecast(config, self._paces)
+        colours = self.app.theme_variables
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for name, value in prospects(config, self._paces):
+            table.add_row(Text(name, colours["label"]), Text(legible(value), colours["emphasis"]))
+        return table
+
+    def action_as_preset(self) -> None:
+        field = self._field
+        if field is not None and field.option_name != "preset":
+            self._touched.discard(field.option_name)
+            field.put(getattr(self._recipe(self._preset), field.option_name))
+            self._explain()
+            self._show()
+
+    def action_start(self) -> None:
+        for field in self.query(Field):
+            if field.check():
+                field.query_one("Input, Choice").focus()
+                return
+        try:
+            self.dismiss(self._config())
+        except UserError as error:
+            self.app.notify(str(error), severity="warning", markup=False)
+
+    def action_copy(self) -> None:
+        try:
+            command = command_line(self._config())
+        except UserError as error:
+            self.app.notify(str(error), severity="warning", markup=False)
+            return
+        self.app.copy_to_clipboard(command)
+        self.app.notify(f"Copied, if your terminal allows it: {command}", timeout=4, markup=False)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,180 @@
+"""What is done with the selected run: continued, made again, noted, renamed, deleted, exported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+
+from textual.widget import Widget
+
+from tui_vae.config import RunConfig, check_option
+from tui_vae.errors import UserError
+from tui_vae.runs import launch, manage
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.exports import EXPORTS
+from tui_vae.runs.ledger import Record
+from tui_vae.ui.dialogs import AskNumber, Choose, Confirm
+from tui_vae.ui.export import export, file_of
+from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.runs.library import library
+from tui_vae.ui.runs_dialogs import AskText
+from tui_vae.ui.session import RunSession
+
+
+def name_complaint(run: RunDirectory, name: str) -> str:
+    """Why a run cannot have this name; empty where it can."""
+    if not name:
+        return "Type a name."
+    try:
+        check_option("name", name)
+    except UserError as error:
+        return f"{error.message}."
+    if name != run.name and run.path.with_name(name).exists():
+        return "There is a run of this name already."
+    return ""
+
+
+class Deeds(Widget):
+    """The half of the pane that changes runs; the other half shows them."""
+
+    def __init__(self, session: RunSession) -> None:
+        super().__init__()
+        self.session = session
+        self.library = library(session.directory.path.parent)
+        self.marks = self.library.marks
+        self.rows: list[Record] = []
+        self.cursor: Path | None = session.directory.path
+        self._wake = asyncio.Event()
+        """Set when the runs are to be looked at again at once."""
+
+    @property
+    def selected(self) -> Record | None:
+        return next((record for record in self.rows if record.path == self.cursor), None)
+
+    def is_open(self, record: Record) -> bool:
+        return record.path == self.session.directory.path
+
+    def _do(self, doing: Coroutine[object, object, str]) -> None:
+        async def done() -> None:
+            try:
+                self.notify(await doing, timeout=4, markup=False)
+            except (UserError, OSError) as error:
+                self.notify(str(error), severity="warning", markup=False)
+            self._wake.set()
+
+        self.run_worker(done(), group="deeds")
+
+    def action_resume(self) -> None:
+        record = self.selected
+        if record is None:
+            return
+        if self.is_open(record):
+            self.run_worker(self.run_action("screen.go_on"))
+        elif record.state in ("loading", "training"):
+            self.notify(f"{record.name} is {record.state} already.", severity="warning", markup=False)
+        elif record.state == "finished":
+            question = f"{record.name} has finished its {record.planned} epochs."
+            ask = AskNumber(question, "More epochs", default=10, low=1, high=1_000_000)
+            run = record.directory
+            self.app.push_screen(ask, lambda more: self._do(self._resume(run, more)) if more else None)
+        else:
+            self._do(self._resume(record.directory))
+
+    @staticmethod
+    async def _resume(run: RunDirectory, more_epochs: int = 0) -> str:
+        await asyncio.to_thread(launch.continue_training, run, more_epochs)
+        return f"Training of {run.name} goes on."
+
+    def action_again(self) -> None:
+        from tui_vae.ui.new_run.screen import NewRun
+
+        record = self.selected
+        if record is None:
+            return
+        if record.config is None:
+            self.notify(f"The config.toml of {record.name} cannot be read.", severity="warning", markup=False)
+            return
+        self.app.push_screen(NewRun(record.config), self._described)
+
+    def _described(self, config: RunConfig | None) -> None:
+        if config is not None:
+            self.post_message(StartRun(config))
+
+    def action_note(self) -> None:
+        record = self.selected
+        if record is not None:
+            ask = AskText(f"Note on {record.name}", "A line of text, kept with the run; empty removes it.", record.note)
+            self.app.push_screen(ask, partial(self._note, record))
+
+    def _note(self, record: Record, text: str | None) -> None:
+        async def keep(text: str) -> str:
+            await asyncio.to_thread(manage.write_note, record.directory, text)
+            return "Note kept." if text else "Note removed."
+
+        if text is not None and text != record.note:
+            self._do(keep(text))
+
+    def action_rename(self) -> None:
+        record = self.selected
+        if record is not None and self._may(record, "rename"):
+            complaint = partial(name_complaint, record.directory)
+            ask = AskText(f"Rename {record.name}", "Letters, digits, '.', '_' and '-'.", record.name, complaint)
+            self.app.push_screen(ask, partial(self._rename, record))
+
+    def _rename(self, record: Record, name: str | None) -> None:
+        async def rename(name: str) -> str:
+            fresh = await asyncio.to_thread(manage.rename_run, record.directory, name)
+            self.marks.renamed(record.path, fresh.path)
+            self.cursor = fresh.path if self.cursor == record.path else self.cursor
+            if self.is_open(record):
+                self.post_message(OpenRun(fresh))
+            return f"{record.name} is now called {name}."
+
+        if name is not None and name != record.name:
+            self._do(rename(name))
+
+    def action_delete(self) -> None:
+        record = self.selected
+        if record is None or not self._may(record, "delete"):
+            return
+        if self.is_open(record) and len(self.library.records) == 1:
+            self.notify("It is the only run, and on screen; start another one first.", severity="warning")
+            return
+        epochs = f"{record.epochs} epochs" if record.epochs != 1 else "1 epoch"
+        what = f"Its {epochs}, weights and previews are gone for good."
+        self.app.push_screen(Confirm(f"Delete {record.name}?", what, "delete"), partial(self._delete, record))
+
+    def _delete(self, record: Record, yes: bool | None) -> None:
+        async def delete() -> str:
+            await asyncio.to_thread(manage.delete_run, record.directory)
+            self.marks.forget(record.path)
+            if self.is_open(record):
+                other = next((each for each in self.library.records if each.path != record.path), None)
+                if other is not None:
+                    self.post_message(OpenRun(other.directory))
+            return f"{record.name} is deleted."
+
+        if yes:
+            self._do(delete())
+
+    def _may(self, record: Record, what: str) -> bool:
+        """Whether a run can be changed; says why not."""
+        if not record.directory.is_training():
+            return True
+        said = f"{record.name} is being trained; stop it before you {what} it."
+        self.notify(said, severity="warning", markup=False)
+        return False
+
+    def action_export(self) -> None:
+        record = self.selected
+        if record is not None:
+            choices = [(each.what, each.about) for each in EXPORTS]
+            self.app.push_screen(Choose(f"Export from {record.name}", choices), partial(self._export, record))
+
+    def _export(self, record: Record, what: str | None) -> None:
+        for choice in EXPORTS:
+            if choice.what == what:
+                self.notify(f"Writing {file_of(record.directory, choice).name} …", timeout=2, markup=False)
+                self._do(export(record.directory, choice))

@@ -1,0 +1,133 @@
+"""The overlaid curves on screen: a frame with the figure's name, a legend in the curves' colours, and the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from textual.strip import Strip
+
+from tui_vae.ui import numbers
+from tui_vae.ui.charts import draw as charts
+from tui_vae.ui.charts.draw import GUTTER
+from tui_vae.ui.drawn import Drawn
+from tui_vae.ui.glyphs import glyphs, shortened
+from tui_vae.ui.runs import marks as runs_marks
+from tui_vae.ui.runs import overlay as runs_overlay
+from tui_vae.ui.runs.overlay import Measure, Overlay, Series
+
+LEAST_NAME = 4
+"""Cells of a run's name in the legend, at least."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What the chart shows at one moment; `shortest`: no more epochs than the shortest run has.
+
+    `note` is what to beware of; `waiting` stands in the middle while there is nothing to draw.
+    """
+
+    series: Sequence[Series]
+    measure: Measure
+    log: bool = False
+    shortest: bool = False
+    note: str = ""
+    waiting: str = ""
+
+
+class OverlayChart(Drawn):
+    """Draws a `Sheet`; only the cells that changed are sent to the terminal."""
+
+    PREFIX = "runs"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *(f"runs--{name}" for name in ("label", "grid", "frame", "title", "note", "warning")),
+        *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
+    }
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._sheet: Sheet | None = None
+
+    def show(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self.redraw()
+
+    @property
+    def _drawable(self) -> bool:
+        return self.display and self.size.width >= GUTTER + 12 and self.size.height >= 4
+
+    def draw(self) -> list[Strip] | None:
+        return None if self._sheet is None or not self._drawable else self._draw(self._sheet)
+
+    def _draw(self, sheet: Sheet) -> list[Strip]:
+        width, height = self.size.width - 2, self.size.height - 2
+        side = (glyphs().vertical, "frame")
+        if sheet.waiting:
+            text = glyphs().plain(sheet.waiting)[:width].center(width)
+            empty = [(" " * width if y != height // 2 else text, "label") for y in range(height)]
+            body = [self.strip([side, line, side]) for line in empty]
+            return [self._top(sheet, width, ""), *body, self._bottom(width, None)]
+        if sheet.shortest:
+            sheet = replace(sheet, series=runs_overlay.cut_to_shortest(sheet.series))
+        overlay = runs_overlay.draw(sheet.series, width, height, glyphs(), sheet.log, sheet.shortest)
+        note = "linear, as some ≤ 0" if overlay.log_refused else "log" if sheet.log else ""
+        if not note and overlay.scale.clipped is not None:
+            note = f"{glyphs().above}{charts.extreme(overlay.scale.clipped)}"
+        if sheet.shortest and not note:
+            note = "as far as the shortest"
+        body = [self.strip([side, *row, side]) for row in overlay.rows]
+        if sheet.note and len(sheet.note) < width // 2:  # where curves that fall leave room
+            warning = self.strip([(f" {glyphs().plain(sheet.note)} ", "warning"), side])
+            body[0] = Strip.join([body[0].crop(0, width + 2 - warning.cell_length), warning])
+        return [self._top(sheet, width, note), *body, self._bottom(width, overlay)]
+
+    def _top(self, sheet: Sheet, width: int, note: str) -> Strip:
+        """`╭─ title note ──── ● run −1204  ■ other −1100 ─╮`."""
+        signs = glyphs()
+        title, unit = sheet.measure.title, sheet.measure.unit
+        left = [(f" {title} ", "title")]
+        left += [(f"{unit} ", "note")] if unit else []
+        left += [(f"{signs.plain(note)} ", "note")] if note else []
+        while True:
+            right = legend(sheet.series, sheet.measure, width - 5 - sum(len(text) for text, _ in left))
+            if right or len(left) == 1 or not sheet.series:
+                break
+            left.pop()
+        if right:
+            right = [(" ", "frame"), *((signs.plain(text), role) for text, role in right), (" ", "frame")]
+        rest = width - 2 - sum(len(text) for text, _ in [*left, *right])
+        start, end = signs.corners[0] + signs.horizontal, signs.horizontal + signs.corners[1]
+        parts = [(start, "frame"), *left, (signs.horizontal * rest, "frame"), *right, (end, "frame")]
+        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
+
+    def _bottom(self, width: int, overlay: Overlay | None) -> Strip:
+        """The frame's lower edge, with the epochs in it."""
+        signs = glyphs()
+        plot = max(1, width - GUTTER - 1)
+        placed = charts.place_labels(overlay.axis, plot) if overlay else []
+        parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
+        for start, label in placed:
+            label = f"epoch {label}" if start == 0 and len(placed) > 1 and placed[1][0] > 9 else label
+            parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
+            at = start + len(label) + 1
+        parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
+        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
+
+
+def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tuple[str, str]]:
+    """Each curve's sign and name, with its newest value where there is room; nothing where there is none for names."""
+    signs = glyphs()
+    for with_values in (True, False):
+        values = [f" {numbers.metric(each.newest, 0, measure.digits)}" if with_values else "" for each in all_series]
+        fixed = sum(2 + len(value) for value in values) + 2 * (len(all_series) - 1)
+        longest = max((len(each.name) for each in all_series), default=0)
+        for length in range(longest, LEAST_NAME - 1 if longest >= LEAST_NAME else longest - 1, -1):
+            if fixed + sum(min(len(each.name), length) for each in all_series) <= room:
+                parts: list[tuple[str, str]] = []
+                for each, value in zip(all_series, values, strict=True):
+                    gap = "  " if parts else ""
+                    text = f"{gap}{runs_marks.sign(each.slot, signs)} {shortened(each.name, length)}{value}"
+                    parts.append((text, runs_marks.role(each.slot)))
+                return parts
+    return []

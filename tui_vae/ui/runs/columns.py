@@ -1,0 +1,182 @@
+"""The columns of the table of runs: what each says, how it sorts, and which of them fit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from tui_vae.config import options, outside, text_of
+from tui_vae.runs.ledger import Record
+from tui_vae.ui import numbers
+from tui_vae.ui.glyphs import Glyphs
+
+SortKey = float | str | None
+GAP = 2
+"""Blank cells after a column whose text begins at its left."""
+
+LEAST_NAME, FAIR_NAME, MOST_NAME = 16, 22, 64
+LEAST_TREND, MOST_TREND = 10, 24
+_LEVELS, _PLAIN_LEVELS = "▁▂▃▄▅▆▇█", "_.-~^"
+
+
+@dataclass(frozen=True)
+class Column:
+    """`rank`: the higher, the more room there must be for it. `down`: the greatest first, unless that is reversed.
+
+    `lead`: blank cells before it, where a number ends just there.
+    """
+
+    name: str
+    title: str
+    width: int
+    rank: int
+    text: Callable[[Record], str]
+    key: Callable[[Record], SortKey] | None = None
+    down: bool = False
+    left: bool = False
+    lead: int = 0
+    role: str = "row"
+
+
+def _best(name: str) -> Callable[[Record], float | None]:
+    return lambda record: getattr(record.best, name) if record.best else None
+
+
+def _fixed(name: str, decimals: int) -> Callable[[Record], str]:
+    """A figure with so many decimals in every row, so that the column lines up; one too large for it is shortened."""
+    value_of = _best(name)
+
+    def text(record: Record) -> str:
+        value = value_of(record)
+        fits = value is not None and abs(value) < 1000
+        return f"{value:.{decimals}f}".replace("-", numbers.MINUS) if fits else numbers.metric(value, 0)
+
+    return text
+
+
+def _active(record: Record) -> str:
+    return str(record.best.active_units) if record.best else numbers.UNKNOWN
+
+
+def _epochs(record: Record) -> str:
+    return f"{record.epochs}/{record.planned}" if record.planned else numbers.UNKNOWN
+
+
+COLUMNS = (
+    Column("name", "run", LEAST_NAME, 0, lambda r: r.name, lambda r: r.name.lower(), left=True),
+    Column("state", "state", 10, 1, lambda r: r.state, lambda r: r.state, left=True),
+    Column("epochs", "epochs", 10, 2, _epochs, lambda r: float(r.epochs), down=True),
+    Column("loss", "best loss", 10, 3, _fixed("loss", 1), _best("loss")),
+    Column("mse", "mse", 8, 4, _fixed("mse", 4), _best("mse")),
+    Column("bits", "bits/px", 8, 6, _fixed("elbo_bpd", 3), _best("elbo_bpd")),
+    Column("kl", "KL", 7, 7, _fixed("kl", 2), _best("kl")),
+    Column("active", "active", 7, 9, _active, _best("active_units"), down=True),
+    Column("trend", "test loss", LEAST_TREND, 8, lambda r: "", left=True, lead=GAP, role="trend"),
+    Column("dataset", "dataset", 13, 13, lambda r: r.dataset, lambda r: r.dataset or None, left=True, role="note"),
+    Column("device", "device", 7, 11, lambda r: r.device, lambda r: r.device or None, left=True, role="note"),
+    Column("started", "started", 12, 12, lambda r: moment(r.started), lambda r: r.started, down=True, role="note"),
+    Column("duration", "trained", 9, 10, lambda r: numbers.duration(r.seconds, 0), lambda r: r.seconds, down=True,
+           role="note"),
+    Column("age", "changed", 8, 5, lambda r: numbers.age(time.time() - r.changed), lambda r: r.changed, down=True,
+           role="note"),
+    Column("note", "note", 20, 14, lambda r: r.note, lambda r: r.note.lower() or None, left=True, lead=GAP,
+           role="note"),
+)  # fmt: skip
+MOST_FIGURE = 7
+"""The rank of the last column that is more important than whole names."""
+
+NAMED = {column.name: column for column in COLUMNS}
+COMPARABLE = ("mse", "bits")
+"""Figures whose lowest is the best of all runs, whatever they minimized."""
+
+
+def moment(t: float | None) -> str:
+    """Date and time, to the minute."""
+    return numbers.UNKNOWN if t is None else time.strftime("%d %b %H:%M", time.localtime(t))
+
+
+def columns_for(width: int, longest_name: int) -> list[tuple[Column, int]]:
+    """The most important columns that fit, in their order, and how wide each is. Names and trends take what is left.
+
+    Names are shortened sooner than a figure is left out, and later than what is good to know besides.
+    """
+    kept: list[Column] = []
+    for column in sorted(COLUMNS, key=lambda column: column.rank):
+        for_name = 0 if column.rank <= MOST_FIGURE else max(0, min(longest_name, FAIR_NAME) - LEAST_NAME)
+        if _width([*kept, column]) + for_name > width:
+            break
+        kept.append(column)
+    shown = [column for column in COLUMNS if column in kept]
+    room = max(0, width - _width(shown))
+    extra = {}
+    for name, most in (("name", min(longest_name, MOST_NAME)), ("trend", MOST_TREND), ("note", room)):
+        if NAMED[name] in shown:
+            extra[name] = max(0, min(room, most - NAMED[name].width))
+            room -= extra[name]
+    return [(column, column.width + extra.get(column.name, 0)) for column in shown]
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(column.lead + column.width + GAP * column.left for column in columns)
+
+
+def sort(records: Iterable[Record], column: Column, reverse: bool) -> list[Record]:
+    """In the order of a column; runs that have no value there stand at the end either way."""
+    by_name = sorted(records, key=lambda record: record.name)
+    values = {record.path: column.key(record) if column.key else None for record in by_name}
+    known = [record for record in by_name if values[record.path] is not None]
+    known.sort(key=lambda record: values[record.path] or 0, reverse=column.down != reverse)
+    return known + [record for record in by_name if values[record.path] is None]
+
+
+def best_of(records: Sequence[Record], column: Column) -> SortKey:
+    """The lowest figure where several runs have one; None where there is nothing to compare."""
+    values = [value for record in records if column.key and isinstance(value := column.key(record), float)]
+    return min(values) if len(values) > 1 else None
+
+
+def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:
+    """The column to sort by after a key, among those on screen."""
+    choices = [column for column in shown if column.key is not None]
+    if current not in choices:
+        return choices[0 if by > 0 else -1]
+    return choices[(choices.index(current) + by) % len(choices)]
+
+
+def matches(record: Record, text: str) -> bool:
+    """Whether a run has every word typed in its name, state, dataset, device or note, or, as `latent-dim=8`, config."""
+    plain = " ".join((record.name, record.state, record.dataset, record.device, record.note)).lower()
+    for word in text.lower().split():
+        name, given, value = word.partition("=")
+        if given and record.config is not None:
+            asked = {outside(each): text_of(each, getattr(record.config, each)) for each in options()}
+            if not any(key.startswith(name) and asked[key].startswith(value) for key in asked):
+                return False
+        elif word not in plain:
+            return False
+    return True
+
+
+def sparkline(values: Sequence[float | None], width: int, signs: Glyphs) -> str:
+    """A series in so many cells at most, each as high as the mean of its part, between the lowest and the highest.
+
+    Heights go by the square root: a loss falls so steeply at first that nothing would be seen of the rest.
+    """
+    finite = [value for value in values if value is not None]
+    if not finite or width < 1:
+        return ""
+    levels = _LEVELS if signs.braille else _PLAIN_LEVELS
+    cells = min(width, len(values))
+    means: list[float | None] = []
+    for cell in range(cells):
+        part = [v for v in values[cell * len(values) // cells : (cell + 1) * len(values) // cells] if v is not None]
+        means.append(sum(part) / len(part) if part else None)
+    known = [mean for mean in means if mean is not None]
+    low, span = min(known), max(known) - min(known)
+    top = len(levels) - 1
+    return "".join(
+        " " if mean is None else levels[round(math.sqrt((mean - low) / span) * top) if span > 0 else 0]
+        for mean in means
+    )

@@ -1,0 +1,129 @@
+"""The options in which runs differ, as a table: an option a row, a run a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.widget import Widget
+
+from tui_vae.runs.comparison import Difference, differences, whole
+from tui_vae.runs.ledger import Record
+from tui_vae.ui.glyphs import glyphs, shortened
+from tui_vae.ui.runs import marks as runs_marks
+
+LEAST_VALUE = 8
+"""Cells of a column of values, at least."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column's run: its sign and colour, or none for the preset."""
+
+    name: str
+    slot: int | None = None
+
+
+class Comparison(Widget):
+    """Where more options differ than fit, the wheel and two keys of the pane move through them."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *(f"runs--{name}" for name in ("label", "value", "other", "note")),
+        *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
+    }
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._heads: tuple[Head, ...] = ()
+        self._differences: list[Difference] = []
+        self._said = ""
+        self._first = 0
+
+    def show(self, records: Sequence[Record], slots: Sequence[int]) -> None:
+        """Compare these runs; one alone is shown in whole, beside its preset."""
+        configs = [record.config for record in records]
+        heads = tuple(Head(record.name, slot) for record, slot in zip(records, slots, strict=True))
+        known = next((config for config in configs if config is not None), None)
+        if len(records) == 1 and known is not None:
+            heads = (*heads, Head(f"preset {known.preset}"))
+            found = whole(known)
+        else:
+            found = differences(configs)
+        if known is None:
+            said = "config.toml cannot be read" if records and records[0].state else ""
+        else:
+            said = "" if found else "they were asked for the same"
+        if (heads, found, said) != (self._heads, self._differences, self._said):
+            self._heads, self._differences, self._said = heads, found, said
+            self._first = 0
+            self.border_title = "config" if len(records) < 2 else "config, where they differ"
+            self._tell_rest()
+            self.refresh()
+
+    @property
+    def wanted_width(self) -> int:
+        """Cells that show everything, the frame included."""
+        return self._names + 18 * max(2, len(self._heads)) + 4
+
+    @property
+    def _names(self) -> int:
+        return max((len(each.name) for each in self._differences), default=0) + 2
+
+    @property
+    def _room(self) -> int:
+        return max(1, self.size.height - 1)
+
+    def scroll_rows(self, by: int) -> None:
+        self._first = max(0, min(self._first + by, len(self._differences) - self._room))
+        self._tell_rest()
+        self.refresh()
+
+    def on_mouse_scroll_up(self) -> None:
+        self.scroll_rows(-1)
+
+    def on_mouse_scroll_down(self) -> None:
+        self.scroll_rows(1)
+
+    def render(self) -> Text:
+        label, value, other = self._ink("label"), self._ink("value"), self._ink("other")
+        if self._said or not self._heads:
+            return Text(self._said, self._ink("note"), no_wrap=True)
+        signs, width = glyphs(), self.size.width
+        names, alone = self._names, self._heads[-1].slot is None
+        fits = max(1, min(len(self._heads), (width - names) // LEAST_VALUE))
+        each_width = min(20, (width - names) // fits)
+        more = len(self._heads) - fits
+        text = Text(no_wrap=True, overflow="crop")
+        text.append((f"+{more} more" if more else "").ljust(names), label)
+        for head in self._heads[:fits]:
+            sign = "" if head.slot is None else f"{runs_marks.sign(head.slot, signs)} "
+            style = label if head.slot is None else self._ink(runs_marks.role(head.slot))
+            text.append(_cut(sign + head.name, each_width), style)
+        for difference in self._differences[self._first : self._first + self._room]:
+            text.append("\n" + signs.plain(difference.name).ljust(names), label)
+            first = difference.values[0]
+            for number, shown in enumerate(difference.values[:fits]):
+                dim = difference.same or (number and (alone or shown == first))
+                bright = other if number or alone else value
+                text.append(_cut(shown or signs.dash, each_width), label if dim else bright)
+        return text
+
+    def _tell_rest(self) -> None:
+        """What is below. Not while rendering: the frame would be painted before it changed."""
+        below = 0 if self._said else len(self._differences) - self._first - self._room
+        self.border_subtitle = f"{below} more" if below > 0 else ""
+
+    def on_resize(self) -> None:
+        self._tell_rest()
+
+    def _ink(self, name: str) -> Style:
+        return self.get_component_rich_style(f"runs--{name}", partial=True)
+
+
+def _cut(text: str, width: int) -> str:
+    """The text in a column of this width, a cell free at its end."""
+    return shortened(text, width - 1).ljust(width)

@@ -1,0 +1,179 @@
+"""The curves of several runs in one chart, over their epochs: figures go in, rows of characters come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import NamedTuple
+
+from tui_vae.runs.ledger import Record
+from tui_vae.ui.charts import draw as charts
+from tui_vae.ui.charts import raster, scales
+from tui_vae.ui.charts.axis import Axis
+from tui_vae.ui.charts.draw import GUTTER
+from tui_vae.ui.charts.raster import BLANK, Point
+from tui_vae.ui.charts.scales import Scale
+from tui_vae.ui.glyphs import Glyphs
+from tui_vae.ui.runs import marks as runs_marks
+
+MARKER_SPACING = 12
+"""Cells from one sign on a curve to the next, at least."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure that can be overlaid: its name among a run's figures, and on the screen."""
+
+    name: str
+    title: str
+    unit: str = ""
+    digits: int = 4
+
+
+MEASURES = (
+    Measure("loss", "test loss"),
+    Measure("recon", "test reconstruction"),
+    Measure("kl", "test KL", "nats"),
+    Measure("mse", "test mse"),
+    Measure("elbo_bpd", "test bits a pixel"),
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One run's curve: values by epoch, NaN where there is none."""
+
+    name: str
+    slot: int
+    points: tuple[Point, ...]
+
+    @property
+    def newest(self) -> float | None:
+        return next((y for _, y in reversed(self.points) if math.isfinite(y)), None)
+
+
+class Span(NamedTuple):
+    text: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Overlay:
+    rows: list[list[Span]]
+    scale: Scale
+    axis: Axis
+    log_refused: bool = False
+
+
+def series(record: Record, measure: Measure, slot: int) -> Series:
+    values = ((each.epoch, getattr(each, measure.name)) for each in record.curve)
+    return Series(record.name, slot, tuple((float(x), math.nan if y is None else y) for x, y in values))
+
+
+def cut_to_shortest(all_series: Sequence[Series]) -> list[Series]:
+    """Only as many epochs as all of them have."""
+    end = min((each.points[-1][0] for each in all_series if each.points), default=0.0)
+    return [replace(each, points=tuple(point for point in each.points if point[0] <= end)) for each in all_series]
+
+
+def comparable(records: Sequence[Record], measure: Measure) -> bool:
+    """Whether the figure means the same in all runs: a loss does so only where the same is minimized."""
+    configs = [each.config for each in records if each.config is not None]
+    kinds = {(each.objective, each.beta, each.free_bits, each.tc_weight) for each in configs}
+    return measure.name != "loss" or len(kinds) < 2
+
+
+def draw(
+    all_series: Sequence[Series], width: int, height: int, signs: Glyphs, log: bool = False, shortest: bool = False
+) -> Overlay:
+    """The curves one above the other, the first on top, with a gutter for the y axis' labels at the left.
+
+    `shortest`: the axis ends where they do, as they have been cut to one length.
+    """
+    plot = max(1, width - GUTTER - 1)
+    lengths = [each.points[-1][0] for each in all_series if each.points]
+    longest = max(lengths, default=0.0)
+    end = max(1.0, longest) if shortest else scales.extent(longest)
+    dots = {each.slot: _dots(each.slot, signs) for each in all_series}
+    runs = {each.slot: _runs(each.points, end, plot * dots[each.slot].across) for each in all_series}
+    scale, refused = _scale([run for found in runs.values() for run in found], height, log)
+    cells = [[(BLANK, "ground")] * plot for _ in range(height)]
+    down = 4 if signs.braille else 1
+    gutter = [BLANK * GUTTER] * height
+    for tick in scale.ticks:
+        y = _row(scale.place(tick.value), height, down)
+        gutter[y] = signs.plain(tick.label)[: GUTTER - 1].rjust(GUTTER - 1) + BLANK
+        for x in range(0, plot, 4):
+            cells[y][x] = (signs.dot if signs.braille else ".", "grid")
+    for each in reversed(all_series):
+        sort, role = dots[each.slot], runs_marks.role(each.slot)
+        placed = ([(x, scale.place(y)) for x, y in run] for run in runs[each.slot])
+        paths = tuple(raster.path(part, height * sort.down) for run in placed for part in raster.clip(run))
+        for y, row in enumerate(raster.rasterize(paths, plot, height, sort)):
+            for x, character in enumerate(row):
+                if character != BLANK:
+                    cells[y][x] = (character, role)
+    for number, each in reversed(list(enumerate(all_series))):
+        for place, value in _signed(each, end, plot, number, len(all_series)):
+            if -0.02 <= (up := scale.place(value)) <= 1.02:
+                cells[_row(up, height, down)][place] = runs_marks.sign(each.slot, signs), runs_marks.role(each.slot)
+    rows = [[Span(gutter[y], "label"), *_spans(cells[y]), Span(BLANK, "ground")] for y in range(height)]
+    axis = Axis(0.0, end, name="epochs", ticks=scales.ticks(0.0, end, max(2, min(10, plot // 12)), whole=True))
+    return Overlay(rows, scale, axis, refused)
+
+
+def _dots(slot: int, signs: Glyphs) -> raster.Dots:
+    return raster.BRAILLE if signs.braille else raster.signs(runs_marks.sign(slot, signs))
+
+
+def _runs(points: Sequence[Point], end: float, width: int) -> list[list[Point]]:
+    """A series on `width` columns of dots: the lowest and the highest of each column, a new list after every gap."""
+    found: list[list[Point]] = [[]]
+    for column, group in groupby(points, lambda point: min(width - 1, int(point[0] / end * width))):
+        values = [y for _, y in group]
+        finite = [y for y in values if math.isfinite(y)]
+        if finite:
+            low, high = min(finite), max(finite)
+            last = found[-1][-1][1] if found[-1] else high
+            ordered = (high, low) if abs(last - high) < abs(last - low) else (low, high)
+            found[-1] += [(column, y) for y in (ordered if low < high else (low,))]
+        if len(finite) < len(values) and found[-1]:
+            found.append([])
+    return [run for run in found if run]
+
+
+def _scale(runs: Sequence[Sequence[Point]], height: int, log: bool) -> tuple[Scale, bool]:
+    values = [y for run in runs for _, y in run]
+    return scales.scale(values, [run[-1][1] for run in runs], charts.tick_count(height), log)
+
+
+def _row(place: float, height: int, down: int) -> int:
+    """The row, from the top, in which a line of so many dots a cell passes this place."""
+    dot = min(height * down - 1, max(0, raster.dot_row(place, height * down)))
+    return height - 1 - dot // down
+
+
+def _signed(each: Series, end: float, plot: int, number: int, count: int) -> list[tuple[int, float]]:
+    """Where a curve carries its sign: at its newest value, and now and then, beside where the others carry theirs."""
+    known = [(min(plot - 1, int(x / end * plot)), y) for x, y in each.points if math.isfinite(y)]
+    found: list[tuple[int, float]] = []
+    spacing = max(MARKER_SPACING, 3 * count)
+    free = number * spacing // count
+    for place, value in known[:-1]:
+        if place >= free and place <= known[-1][0] - 4:
+            found.append((place, value))
+            free = place + spacing
+    return [*found, *known[-1:]]
+
+
+def _spans(cells: Sequence[tuple[str, str]]) -> list[Span]:
+    """Neighbours of the same role as one span."""
+    spans: list[Span] = []
+    start = 0
+    for x in range(1, len(cells) + 1):
+        if x == len(cells) or cells[x][1] != cells[start][1]:
+            spans.append(Span("".join(text for text, _ in cells[start:x]), cells[start][1]))
+            start = x
+    return spans

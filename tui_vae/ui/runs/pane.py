@@ -1,0 +1,355 @@
+"""Runs: all runs in a table, the curves of the marked ones above each other, and what was asked of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Input, Static
+
+from tui_vae.config import command_line
+from tui_vae.runs.ledger import Record
+from tui_vae.ui.charts import raster
+from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.messages import HabitsChanged, OpenRun
+from tui_vae.ui.runs import overlay as runs_overlay
+from tui_vae.ui.runs.actions import Deeds
+from tui_vae.ui.runs.chart import OverlayChart, Sheet
+from tui_vae.ui.runs.columns import NAMED, Column, matches, next_column, sort
+from tui_vae.ui.runs.comparison import Comparison
+from tui_vae.ui.runs.overlay import MEASURES
+from tui_vae.ui.runs.table import Rows, RunsTable, arrow_of
+from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import habits_of
+
+REFRESH_SECONDS = 2.0
+READ_SECONDS = 0.3
+"""How long logs are read at a stretch before the table shows what has come of it."""
+
+WIDE = 110
+"""Cells from which curves and configs stand side by side."""
+
+TALL = 26
+"""Rows from which there is room below the table even when nothing is marked."""
+
+Lower = Literal["none", "curves", "configs"]
+
+
+class RunsPane(Deeds, can_focus=True):
+    """Acts on the selected run; the keys of the screen act on the one that is open."""
+
+    SORT = Binding.Group("sort")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", id="runs.open", tooltip="Show the selected run"),
+        Binding("m", "mark", "mark", id="runs.mark", tooltip="Mark the selected run, to compare it with others"),
+        Binding("M", "clear_marks", "no marks", id="runs.clear-marks", show=False, tooltip="Take all marks away"),
+        Binding("o", "lower", "compare", id="runs.compare", tooltip="Curves and configs below the table, or not"),
+        Binding("c", "measure(1)", "figure", id="runs.figure", tooltip="The next figure in the chart of curves"),
+        Binding("C", "measure(-1)", "figure back", id="runs.figure-back", show=False,
+                tooltip="The figure before in the chart of curves"),
+        Binding("z", "shortest", "epochs", id="runs.shortest", show=False,
+                tooltip="Curves as far as the longest run goes, or as the shortest"),
+        Binding("l", "log_scale", "log", id="runs.log", show=False, tooltip="Logarithmic or linear curves"),
+        Binding("/", "filter", "filter", id="runs.filter",
+                tooltip="Only runs with these words, or with an option such as latent-dim=8"),
+        Binding("escape", "back", "all runs", id="runs.back", tooltip="Leave the filter"),
+        Binding("<", "sort_by(-1)", "sort", id="runs.sort-left", group=SORT, tooltip="Sort by the column before"),
+        Binding(">", "sort_by(1)", "sort", id="runs.sort-right", group=SORT, tooltip="Sort by the next column"),
+        Binding("!", "reverse", "reverse", id="runs.reverse", show=False, tooltip="Reverse the order"),
+        Binding("R", "resume", "continue", id="runs.resume", tooltip="Continue the selected run"),
+        Binding("a", "again", "again", id="runs.again", tooltip="A new run like the selected one, with changes"),
+        Binding("t", "note", "note", id="runs.note", tooltip="Keep a line of text with the selected run"),
+        Binding("N", "rename", "rename", id="runs.rename", tooltip="Give the selected run another name"),
+        Binding("D,delete", "delete", "delete", id="runs.delete", tooltip="Delete the selected run (asks)"),
+        Binding("E", "export", "export it", id="runs.export", tooltip="Write something of the selected run to a file"),
+        Binding("up", "move(-1)", "up", id="runs.up", show=False, tooltip="The run above"),
+        Binding("down", "move(1)", "down", id="runs.down", show=False, tooltip="The run below"),
+        Binding("pageup", "page(-1)", "page up", id="runs.page-up", show=False, tooltip="A page up"),
+        Binding("pagedown", "page(1)", "page down", id="runs.page-down", show=False, tooltip="A page down"),
+        Binding("home", "move(-1000000)", "first", id="runs.first", show=False, tooltip="The first run"),
+        Binding("end", "move(1000000)", "last", id="runs.last", show=False, tooltip="The last run"),
+        Binding("shift+up", "scroll_configs(-1)", "configs up", id="runs.configs-up", show=False,
+                tooltip="Move up in the configs that are compared"),
+        Binding("shift+down", "scroll_configs(1)", "configs down", id="runs.configs-down", show=False,
+                tooltip="Move down in the configs that are compared"),
+    ]  # fmt: skip
+
+    def __init__(self, session: RunSession) -> None:
+        super().__init__(session)
+        self.sorted_by: Column = NAMED["started"]
+        self.reversed = False
+        self.words = ""
+        self.measure = MEASURES[0]
+        self.logarithmic = False
+        self.shortest = False
+        self.lower_chosen: Lower | None = None
+        """What the user wants below the table; None while that follows from the room and the marks."""
+        self._ready = False
+        self._told: set[str] = set()
+        """The actions that the key bar was told make sense."""
+
+    def compose(self) -> ComposeResult:
+        yield RunsTable(self.marks)
+        with Horizontal(id="runs-filter"):
+            yield Static("/", id="runs-slash")
+            yield Input(placeholder="words, or an option such as latent-dim=8", compact=True)
+        with Vertical(id="runs-about"):
+            yield Static(id="runs-note", markup=False)
+            yield Static(id="runs-command", markup=False)
+        with Horizontal(id="runs-lower"):
+            yield OverlayChart(id="runs-curves")
+            yield Comparison(id="runs-configs")
+
+    def on_mount(self) -> None:
+        self.set_class(not glyphs().braille, "-ascii")
+        self.query_one("#runs-filter").display = False
+        self.query_one(RunsTable).border_title = "runs"
+        habits = habits_of(self.app)
+        self.sorted_by, self.reversed = NAMED.get(habits.runs_sort, self.sorted_by), habits.runs_reversed
+        self.run_worker(self._keep_up(), group="keep-up")
+        self.run_worker(self._prepare(), group="prepare")
+
+    async def _prepare(self) -> None:
+        await asyncio.to_thread(raster.preload)
+        self._ready = True
+        self._show_lower()
+
+    async def _keep_up(self) -> None:
+        """Bring the table up to date for as long as anybody sees it."""
+        seconds = 0.0
+        while True:
+            whole = True
+            if self.display and self.screen.is_current:
+                whole = await asyncio.to_thread(self.library.update, seconds)
+                seconds = READ_SECONDS
+                self._show()
+            self._wake.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), REFRESH_SECONDS if whole else 0.01)
+
+    def on_show(self) -> None:
+        self._wake.set()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show)
+
+    # What is shown
+
+    @property
+    def filtering(self) -> bool:
+        """Whether words are being typed."""
+        return any(field.has_focus for field in self.query(Input))
+
+    @property
+    def wide(self) -> bool:
+        return self.size.width >= WIDE
+
+    @property
+    def lower(self) -> Lower:
+        """What stands below the table; in a wide pane curves and configs do so together."""
+        if self.lower_chosen is not None:
+            return "curves" if self.wide and self.lower_chosen != "none" else self.lower_chosen
+        return "curves" if self.size.height >= TALL or len(self.marks.marked) > 1 else "none"
+
+    @property
+    def compared(self) -> list[Record]:
+        """The marked runs, or the selected one where none is marked."""
+        known = {record.path: record for record in self.library.records}
+        marked = [known[path] for path in self.marks.marked if path in known]
+        return marked or [record for record in (self.selected,) if record is not None]
+
+    def _show(self) -> None:
+        if not self.is_mounted or not self.size.height:
+            return
+        chosen = [record for record in self.library.records if matches(record, self.words)]
+        before = next((at for at, record in enumerate(self.rows) if record.path == self.cursor), 0)
+        self.rows = sort(chosen, self.sorted_by, self.reversed)
+        if self.selected is None and self.rows:  # filtered out, or deleted
+            self.cursor = self.rows[min(before, len(self.rows) - 1)].path
+        self._lay_out()
+        self._show_table()
+        self._show_about()
+        self._show_lower()
+        timely = {binding.action for binding in self.BINDINGS if isinstance(binding, Binding)}
+        timely = {action for action in timely if self.timely(action.partition("(")[0])}
+        if timely != self._told:
+            self._told = timely
+            self.refresh_bindings()
+
+    def _lay_out(self) -> None:
+        lower, height = self.lower, self.size.height
+        table = self.query_one(RunsTable)
+        rows = len(self.library.records) + 3
+        table.styles.height = max(7, min(rows, int(height * 0.45))) if lower != "none" else "1fr"
+        self.query_one("#runs-lower").display = lower != "none"
+        self.query_one("#runs-curves").display = lower == "curves"
+        self.query_one("#runs-configs").display = lower == "configs" or (self.wide and lower == "curves")
+
+    def _show_table(self) -> None:
+        table, total = self.query_one(RunsTable), len(self.library.records)
+        down = self.sorted_by.down != self.reversed
+        empty = "" if not total else f"no run matches {self.words}"
+        count = f"{len(self.rows)} of {total}" if self.words else f"{total} run{'s' * (total != 1)}"
+        if len(self.rows) > table.room:
+            at = next((at for at, record in enumerate(self.rows, 1) if record.path == self.cursor), 1)
+            count = f"{at} in {count}"
+        marked = f" · {len(self.marks.marked)} marked" if self.marks.marked else ""
+        told = glyphs().plain(f"{count}{marked} · by {self.sorted_by.title} {arrow_of(down)}")
+        if table.border_subtitle != told:  # Textual draws the whole table anew even where a title stays the same
+            table.border_subtitle = told
+        longest = max((len(record.name) for record in self.library.records), default=0) + 2
+        table.show(Rows(self.rows, self.cursor, self.session.directory.path, self.sorted_by.name, down, longest, empty))
+
+    def _show_about(self) -> None:
+        record = self.selected
+        note = record.note if record else ""
+        command = command_line(record.config) if record and record.config else ""
+        low = self.size.height < TALL
+        for name, text, shown in (
+            ("note", note or ("t writes a note" if record else ""), bool(note) or not low),
+            ("command", command, not (low and note)),
+        ):
+            line = self.query_one(f"#runs-{name}", Static)
+            line.display = shown
+            line.set_class(name == "note" and not note, "-none")
+            if line.content != text:
+                line.update(text, layout=False)
+
+    def _show_lower(self) -> None:
+        if self.lower == "none" or not self.is_mounted:
+            return
+        records = self.compared
+        slots = [self.marks.slot(record.path) for record in records]
+        comparison = self.query_one(Comparison)
+        comparison.show(records, slots)
+        comparison.styles.width = min(comparison.wanted_width, self.size.width * 9 // 20) if self.wide else "1fr"
+        chart = self.query_one(OverlayChart)
+        found = [runs_overlay.series(r, self.measure, slot) for r, slot in zip(records, slots, strict=True)]
+        found = [each for each in found if each.newest is not None]
+        unread = not records or any(not record.state for record in records)
+        waiting = "" if found and self._ready else "…" if unread or not self._ready else "no epoch is finished yet"
+        apart = "" if runs_overlay.comparable(records, self.measure) else "objectives differ"
+        chart.show(Sheet(found if self._ready else (), self.measure, self.logarithmic, self.shortest, apart, waiting))
+
+    # What the keys do
+
+    def timely(self, action: str) -> bool:
+        record = self.selected
+        if action == "back":
+            return bool(self.words) or self.filtering
+        if action == "filter":
+            return not self.filtering
+        if action == "measure":
+            return self.lower == "curves"
+        if action == "resume":
+            return record is not None and record.state not in ("loading", "training")
+        if action in ("rename", "delete"):
+            return record is not None and not record.alive
+        return True
+
+    def action_move(self, by: int) -> None:
+        if self.rows:
+            at = next((at for at, record in enumerate(self.rows) if record.path == self.cursor), 0)
+            self.cursor = self.rows[max(0, min(at + by, len(self.rows) - 1))].path
+            self._show()
+
+    def action_page(self, by: int) -> None:
+        self.action_move(by * self.query_one(RunsTable).room)
+
+    def action_scroll_configs(self, by: int) -> None:
+        self.query_one(Comparison).scroll_rows(by)
+
+    async def action_open(self) -> None:
+        record = self.selected
+        if record is None:
+            return
+        if self.is_open(record):
+            await self.run_action("screen.show_pane('train')")
+        else:
+            self.post_message(OpenRun(record.directory))
+
+    def action_mark(self) -> None:
+        record = self.selected
+        if record is None:
+            return
+        if not self.marks.toggle(record.path):
+            self.notify(f"{len(self.marks.marked)} runs are marked; more could not be told apart.", severity="warning")
+        self._show()
+
+    def action_clear_marks(self) -> None:
+        self.marks.clear()
+        self._show()
+
+    def action_lower(self) -> None:
+        turns: Sequence[Lower] = ("none", "curves") if self.wide else ("none", "curves", "configs")
+        self.lower_chosen = turns[(turns.index(self.lower) + 1) % len(turns)]
+        self._show()
+        self.call_after_refresh(self._show)
+
+    def action_measure(self, by: int) -> None:
+        self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]
+        self._show_lower()
+
+    def action_shortest(self) -> None:
+        self.shortest = not self.shortest
+        self._show_lower()
+
+    def action_log_scale(self) -> None:
+        self.logarithmic = not self.logarithmic
+        self._show_lower()
+
+    def action_sort_by(self, by: int) -> None:
+        shown = [column for column, _ in self.query_one(RunsTable).columns]
+        self._sort(next_column(self.sorted_by, by, shown))
+
+    def _sort(self, column: Column) -> None:
+        self.reversed = not self.reversed if column is self.sorted_by else False
+        self.sorted_by = column
+        self._keep_order()
+
+    def action_reverse(self) -> None:
+        self.reversed = not self.reversed
+        self._keep_order()
+
+    def _keep_order(self) -> None:
+        habits = habits_of(self.app)
+        habits.runs_sort, habits.runs_reversed = self.sorted_by.name, self.reversed
+        self.post_message(HabitsChanged())
+        self._show()
+
+    def action_filter(self) -> None:
+        self.query_one("#runs-filter").display = True
+        self.query_one(Input).focus()
+
+    def action_back(self) -> None:
+        self.query_one(Input).value = ""
+        self._leave_filter()
+
+    def _leave_filter(self) -> None:
+        self.query_one("#runs-filter").display = bool(self.words)
+        self.focus()
+        self._show()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.words = event.value.strip()
+        self._show()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._leave_filter()
+
+    def on_runs_table_pointed(self, message: RunsTable.Pointed) -> None:
+        self.cursor = message.path
+        self._show()
+        if message.twice:
+            self.run_worker(self.action_open())
+
+    def on_runs_table_head_clicked(self, message: RunsTable.HeadClicked) -> None:
+        if message.column.key is not None:
+            self._sort(message.column)

@@ -1,0 +1,185 @@
+"""The table of runs: a row each, a cursor, marks in the colours of the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from tui_vae.runs.ledger import Record
+from tui_vae.ui.drawn import Drawn
+from tui_vae.ui.glyphs import glyphs, shortened
+from tui_vae.ui.runs import marks as runs_marks
+from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
+from tui_vae.ui.runs.marks import Marks
+
+STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed")
+GUTTER = 4
+"""Cells left of the columns: the cursor, and the mark."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the table shows at one moment; `cursor` and `open` are the selected run and the one on screen."""
+
+    records: Sequence[Record] = ()
+    cursor: Path | None = None
+    open: Path | None = None
+    sorted_by: str = ""
+    down: bool = False
+    longest_name: int = 0
+    """Of all runs, whatever is filtered out, so that no column moves."""
+
+    empty: str = ""
+
+    @property
+    def position(self) -> int:
+        return next((at for at, record in enumerate(self.records) if record.path == self.cursor), 0)
+
+
+def arrow_of(down: bool) -> str:
+    """The direction in which a column is sorted."""
+    return ("↓" if down else "↑") if glyphs().braille else ("v" if down else "^")
+
+
+class RunsTable(Drawn):
+    """Draws `Rows`; only the cells that changed are sent to the terminal."""
+
+    PREFIX = "runs"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *(f"runs--{name}" for name in ("head", "sorted", "row", "name", "note", "trend", "best")),
+        *(f"runs--{name}" for name in ("open", "cursor", "chosen")),
+        *(f"runs--{state}" for state in STATES),
+        *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
+    }
+
+    @dataclass
+    class Pointed(Message):
+        """A click on a row; a double one opens the run."""
+
+        path: Path
+        twice: bool
+
+    @dataclass
+    class HeadClicked(Message):
+        column: Column
+
+    def __init__(self, marks: Marks) -> None:
+        super().__init__()
+        self._marks = marks
+        self._rows = Rows()
+        self._first = 0
+        self._followed: tuple[object, ...] = ()
+        self._best: dict[str, SortKey] = {}
+        """The best figure of all rows, by the names of the columns that tell it."""
+        self._follow = True
+        """Whether the selected row is to be brought into sight."""
+
+    @property
+    def room(self) -> int:
+        """Rows of runs that are seen at once."""
+        return max(1, self.size.height - 1)
+
+    @property
+    def columns(self) -> list[tuple[Column, int]]:
+        return columns_for(self.size.width - GUTTER - 1, self._rows.longest_name)
+
+    def show(self, rows: Rows) -> None:
+        self._follow = (rows.cursor, rows.position, rows.sorted_by) != self._followed
+        self._rows = rows
+        self.redraw()
+
+    def on_resize(self) -> None:
+        self._follow = True
+        super().on_resize()
+
+    def scroll_rows(self, by: int) -> None:
+        """Move what is seen, not the cursor."""
+        self._first = max(0, min(self._first + by, len(self._rows.records) - self.room))
+        self._follow = False
+        self.redraw()
+
+    def on_mouse_scroll_up(self) -> None:
+        self.scroll_rows(-3)
+
+    def on_mouse_scroll_down(self) -> None:
+        self.scroll_rows(3)
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        if place is None:
+            return
+        if place.y == 0:
+            at = GUTTER
+            for column, width in self.columns:
+                at += column.lead + width + GAP * column.left
+                if place.x < at:
+                    self.post_message(self.HeadClicked(column))
+                    return
+        elif (row := self._first + place.y - 1) < len(self._rows.records):
+            self.post_message(self.Pointed(self._rows.records[row].path, event.chain == 2))
+
+    def draw(self) -> list[Strip]:
+        rows, room = self._rows, self.room
+        at = rows.position
+        if self._follow:
+            self._followed = rows.cursor, at, rows.sorted_by
+            self._first = max(min(self._first, at, len(rows.records) - room), at - room + 1, 0)
+        columns = self.columns
+        self._best = {name: best_of(rows.records, NAMED[name]) for name in COMPARABLE}
+        lines = [self._head(columns)]
+        lines += [self._row(record, columns) for record in rows.records[self._first : self._first + room]]
+        if not rows.records:
+            lines.append(self._row_of([(rows.empty.center(self.size.width), "head")]))
+        blank = Strip.blank(self.size.width, self.rich_style)
+        return [*lines, *[blank] * (self.size.height - len(lines))][: self.size.height]
+
+    def _head(self, columns: Sequence[tuple[Column, int]]) -> Strip:
+        parts = [(" " * GUTTER, "head")]
+        for column, width in columns:
+            is_sorted = column.name == self._rows.sorted_by
+            arrow = arrow_of(self._rows.down) if is_sorted else ""
+            text = column.title + arrow if column.left else arrow + column.title
+            role = "sorted" if is_sorted else "head"
+            parts.append((self._cell(text, column, width), role))
+        return self._row_of(parts)
+
+    def _row(self, record: Record, columns: Sequence[tuple[Column, int]]) -> Strip:
+        signs = glyphs()
+        chosen = record.path == self._rows.cursor
+        slot = self._marks.slot(record.path)
+        mark = runs_marks.sign(slot, signs) if record.path in self._marks else " "
+        parts = [(("›" if signs.braille else ">") if chosen else " ", "cursor"), (f" {mark} ", runs_marks.role(slot))]
+        is_open = record.path == self._rows.open
+        for column, width in columns:
+            text, role = signs.plain(column.text(record)), column.role
+            if column.name == "name":
+                role = "open" if is_open else "name"
+                text = shortened(text, width - 2 * is_open)
+                text += (" ◂" if signs.braille else " <") if is_open else ""
+            elif column.name == "state":
+                role = record.state or "note"
+                text = f"{signs.states.get(record.state, ' ')} {text}"
+            elif column.name == "trend":
+                text = sparkline([each.loss for each in record.curve], width, signs)
+            elif column.key is not None and self._best.get(column.name) == column.key(record) is not None:
+                role = "best"
+            parts.append((self._cell(text, column, width), role))
+        return self._row_of(parts, "chosen" if chosen else "")
+
+    @staticmethod
+    def _cell(text: str, column: Column, width: int) -> str:
+        text = text[:width]
+        return " " * column.lead + (text.ljust(width) + " " * GAP if column.left else text.rjust(width))
+
+    def _row_of(self, parts: Sequence[tuple[str, str]], ground: str = "") -> Strip:
+        """Where there is no colour, a ground is reverse, which would turn a curve of blocks upside down."""
+        grounds = {"trend": ""} if self.app.no_color else {}
+        cells = [Segment(text, self.style(role, grounds.get(role, ground))) for text, role in parts]
+        return Strip(cells).adjust_cell_length(self.size.width, self.style("row", ground))

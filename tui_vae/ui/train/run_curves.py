@@ -1,0 +1,171 @@
+"""What the charts of a run show: its history as curves, kept up to date by reading only what is new."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Literal
+
+from tui_vae.runs.events import ControlEvent, EpochEvent
+from tui_vae.runs.history import History
+from tui_vae.ui import numbers
+from tui_vae.ui.charts.curves import Curve
+from tui_vae.ui.charts.draw import Control, Sources
+
+SMOOTHINGS = (0.9, 0.97, 0.0, 0.6)
+"""Weights of the past in the smoothed curve, in the order of the key that changes them."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One chart: the name of its figure in the events and on the screen, where it is told, and how it is written."""
+
+    name: str
+    title: str
+    unit: str = ""
+    by_step: bool = True
+    by_epoch: bool = True
+    smoothed: bool = True
+    factor: float = 1.0
+    digits: int = 4
+    width: int = 5
+    written: Literal["metric", "setting", "rate"] = "metric"
+
+    def text(self, value: float | None) -> str:
+        """A value (already multiplied by the factor) in as many cells whatever it is."""
+        match self.written:
+            case "setting":
+                text = numbers.setting(value).rjust(self.width)
+            case "rate":
+                text = numbers.short(value, self.width)
+            case _:
+                text = numbers.metric(value, self.width, self.digits)
+        return f"{text} {self.unit}" if self.unit else text
+
+
+MEASURES = (
+    Measure("recon", "reconstruction"),
+    Measure("kl", "KL", "nats"),
+    Measure("loss", "loss", width=6),
+    Measure("accuracy", "accuracy", "%", by_step=False, factor=100.0, digits=3, width=4),
+)
+"""What the model does."""
+
+CONDITIONS = (
+    Measure("elbo_bpd", "−ELBO, bits a pixel", by_step=False),
+    Measure("lr", "learning rate", by_epoch=False, smoothed=False, width=8, written="setting"),
+    Measure("beta", "β", by_epoch=False, smoothed=False, width=8, written="setting"),
+    Measure("images_per_s", "images/s", by_epoch=False, written="rate"),
+)
+"""How the whole compares, and under which conditions it is trained."""
+
+VIEWS = (MEASURES, CONDITIONS)
+
+
+class RunCurves:
+    """The sources of each chart. A history that was rewritten (a resume tells its past anew) is read from its start."""
+
+    def __init__(self, measures: Sequence[Measure] = MEASURES, smoothing: float = SMOOTHINGS[0]) -> None:
+        self.measures = measures
+        self.smoothing = smoothing
+        self._sources: dict[str, Sources] = {}
+        self._history: History | None = None
+        self._steps_read, self._newest_step = 0, math.nan
+        self._epochs_read: list[EpochEvent] = []
+
+    def __getitem__(self, measure: Measure) -> Sources:
+        return self._sources[measure.name]
+
+    def read(self, history: History, limit: int = sys.maxsize) -> bool:
+        """Take over what the history has gained since the last time, so many steps at most; whether that was all."""
+        times, epochs = history.steps["t"], history.epochs
+        known, read = self._steps_read, len(self._epochs_read)
+        if (
+            self._history is not history
+            or len(times) < known
+            or (known and times[known - 1] != self._newest_step)
+            or len(epochs) < read
+            or (read and epochs[read - 1] is not self._epochs_read[-1])
+        ):
+            self._start_anew(history)
+        self._read_steps(history, limit)
+        self._read_epochs(history)
+        return self._steps_read == len(history.steps)
+
+    def _start_anew(self, history: History) -> None:
+        self._history = history
+        self._steps_read, self._newest_step = 0, math.nan
+        self._epochs_read = []
+        steps = history.steps
+        self._sources = {
+            each.name: Sources(
+                Curve(self.smoothing if each.smoothed else 0.0, whole=(steps["step"], steps[each.name]))
+                if each.by_step
+                else None,
+                Curve(),
+                Curve(),
+            )
+            for each in self.measures
+        }
+
+    def _read_steps(self, history: History, limit: int) -> None:
+        first, last = self._steps_read, min(len(history.steps), self._steps_read + limit)
+        if first == last:
+            return
+        steps = history.steps["step"][first:last]
+        for measure in self.measures:
+            curve = self._sources[measure.name].steps
+            if curve is not None:
+                curve.extend(steps, history.steps[measure.name][first:last])
+        self._steps_read, self._newest_step = last, history.steps["t"][last - 1]
+
+    def _read_epochs(self, history: History) -> None:
+        events = history.epochs[len(self._epochs_read) :]
+        if not events:
+            return
+        steps = [float(event.step) for event in events]
+        train, test = [event.train for event in events], [event.test for event in events]
+        for measure in self.measures:
+            if not measure.by_epoch:
+                continue
+            sources = self._sources[measure.name]
+            for figures, curve, points in (
+                (train, sources.train, sources.train_epochs),
+                (test, sources.test, sources.test_epochs),
+            ):
+                values = list(map(attrgetter(measure.name), figures))
+                if None in values:
+                    values = [math.nan if value is None else value for value in values]
+                if measure.factor != 1:
+                    values = [value * measure.factor for value in values]
+                curve.extend(steps, values)
+                points += zip(steps, values, strict=True)
+        self._epochs_read += events
+
+
+def control_marks(history: History) -> list[Control]:
+    """What was changed by hand, as the charts name it. A pause and its end are at the same step, and one mark."""
+    marks: list[Control] = []
+    paused: ControlEvent | None = None
+    for event in history.controls:
+        label = _label(event)
+        if event.command == "resume" and paused is not None and paused.step == event.step and marks:
+            label = f"paused {numbers.duration(event.t - paused.t, 0)}"
+            marks.pop()
+        paused = event if event.command == "pause" else None
+        marks.append(Control(float(event.step), label))
+    return marks
+
+
+def _label(event: ControlEvent) -> str:
+    match event.command:
+        case "set lr" | "lr":
+            return f"lr {numbers.setting(event.value)}"
+        case "set beta" | "beta":
+            return f"β {numbers.setting(event.value)}"
+    return {"checkpoint": "saved", "pause": "paused", "resume": "resumed", "stop": "stopped"}.get(
+        event.command, event.command
+    )
