@@ -80,8 +80,10 @@ def running(*arguments: str) -> str:
         ("import tui_vae.ui.open", {*HEAVY, "textual"}),
         ("import tui_vae.ui.app", {*HEAVY, "safetensors"}),
         ("import tui_vae.runs.launch, tui_vae.runs.history, tui_vae.runs.client", {*HEAVY, "textual", "numpy"}),
-        ("import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.show, tui_vae.cli.export, tui_vae.cli.sweep",
-         {*HEAVY, "textual"}),
+        (
+            "import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.show, tui_vae.cli.export, tui_vae.cli.sweep",
+            {*HEAVY, "textual"},
+        ),
         ("import tui_vae.cli.evaluate", {*HEAVY, "textual", "numpy", "sklearn"}),
         ("import tui_vae.trainer.__main__, tui_vae.trainer.server", HEAVY),
     ],

@@ -53,8 +53,11 @@ class RunConfig:
     name: Annotated[str | None, Option("name of the run and of its directory", "run", unset="auto")] = None
     preset: Annotated[
         str,
-        Option("recipe that fills in whatever is not given", "run",
-               choices=("default", "seed", "best", "pytorch-examples", "jackson-kang")),
+        Option(
+            "recipe that fills in whatever is not given",
+            "run",
+            choices=("default", "seed", "best", "pytorch-examples", "jackson-kang"),
+        ),
     ] = "default"
 
     dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
@@ -68,8 +71,8 @@ class RunConfig:
         str, Option("mlp (fully connected), conv (convolutions before the same), or your own as module:Class", "model")
     ] = "mlp"
     model_dir: Annotated[
-        str | None, Option("folder that your own model's module is in; auto: where the run is started", "model",
-                           unset="auto")
+        str | None,
+        Option("folder that your own model's module is in; auto: where the run is started", "model", unset="auto"),
     ] = None
     hidden: Annotated[
         tuple[int, ...],
@@ -81,44 +84,71 @@ class RunConfig:
         str, Option("normalization after each hidden layer", "model", choices=("none", "layer", "batch"))
     ] = "layer"
     output: Annotated[
-        str, Option("the decoder's last function; auto: logits for bce, else tanh", "model",
-                    choices=("auto", "tanh", "sigmoid", "linear", "logits"))
+        str,
+        Option(
+            "the decoder's last function; auto: logits for bce, else tanh",
+            "model",
+            choices=("auto", "tanh", "sigmoid", "linear", "logits"),
+        ),
     ] = "auto"
 
     objective: Annotated[
-        str, Option("what is minimized: sigma = ½·D·ln(recon/D) + β·KL, a Gaussian whose one variance fits best "
-                    "(Rybkin et al. 2021); mse = recon + β·KL (Higgins et al. 2017); bce = Σ -p·ln p̂ - (1-p)·ln(1-p̂) "
-                    "+ β·KL, a Bernoulli a pixel p in [0, 1] (Kingma & Welling 2014)",
-                    "objective", choices=("sigma", "mse", "bce"))
+        str,
+        Option(
+            "what is minimized: sigma = ½·D·ln(recon/D) + β·KL, a Gaussian whose one variance fits best "
+            "(Rybkin et al. 2021); mse = recon + β·KL (Higgins et al. 2017); bce = Σ -p·ln p̂ - (1-p)·ln(1-p̂) "
+            "+ β·KL, a Bernoulli a pixel p in [0, 1] (Kingma & Welling 2014)",
+            "objective",
+            choices=("sigma", "mse", "bce"),
+        ),
     ] = "sigma"
     beta: Annotated[
         float, Option("weight β of the KL term (β-VAE, Higgins et al. 2017)", "objective", minimum=0, maximum=1e6)
     ] = 1.0
     kl_warmup: Annotated[
-        float, Option("epochs over which β rises linearly from 0 (Bowman et al. 2016)", "objective", minimum=0,
-                      maximum=1e6)
+        float,
+        Option("epochs over which β rises linearly from 0 (Bowman et al. 2016)", "objective", minimum=0, maximum=1e6),
     ] = 0.0
     kl_cycles: Annotated[
-        int, Option("how often β rises anew in the course of the epochs, each time over kl-warmup epochs, or half a "
-                    "cycle where that is 0; 1: once (cyclical annealing, Fu et al. 2019)",
-                    "objective", minimum=1, maximum=10_000)
+        int,
+        Option(
+            "how often β rises anew in the course of the epochs, each time over kl-warmup epochs, or half a "
+            "cycle where that is 0; 1: once (cyclical annealing, Fu et al. 2019)",
+            "objective",
+            minimum=1,
+            maximum=10_000,
+        ),
     ] = 1
     free_bits: Annotated[
-        float, Option("λ, the nats of KL a latent dimension may have for free: the KL is then Σ max(λ, KL of the "
-                      "dimension) (Kingma et al. 2016)", "objective", minimum=0, maximum=1e3)
+        float,
+        Option(
+            "λ, the nats of KL a latent dimension may have for free: the KL is then Σ max(λ, KL of the "
+            "dimension) (Kingma et al. 2016)",
+            "objective",
+            minimum=0,
+            maximum=1e3,
+        ),
     ] = 0.0
     tc_weight: Annotated[
-        float, Option("γ, adds γ·TC, the total correlation of q(z): with β = 1, γ + 1 is the β of β-TCVAE (Chen et al. "
-                      "2018)", "objective", minimum=0, maximum=1e6)
+        float,
+        Option(
+            "γ, adds γ·TC, the total correlation of q(z): with β = 1, γ + 1 is the β of β-TCVAE (Chen et al. 2018)",
+            "objective",
+            minimum=0,
+            maximum=1e6,
+        ),
     ] = 0.0
 
     epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=10_000_000)] = 10
     batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 256
-    lr: Annotated[float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=10,
-                                above=True)] = 2e-3
+    lr: Annotated[
+        float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=10, above=True)
+    ] = 2e-3
     weight_decay: Annotated[
-        float, Option("decoupled weight decay (AdamW, Loshchilov & Hutter 2019); 0: plain Adam", "training", minimum=0,
-                      maximum=10)
+        float,
+        Option(
+            "decoupled weight decay (AdamW, Loshchilov & Hutter 2019); 0: plain Adam", "training", minimum=0, maximum=10
+        ),
     ] = 0.0
     schedule: Annotated[
         str, Option("course of the learning rate", "training", choices=("one-cycle", "cosine", "constant"))
@@ -126,15 +156,17 @@ class RunConfig:
     seed: Annotated[int, Option("seed of weights, order and noise", "training", minimum=0, maximum=2**63 - 1)] = 0
 
     device: Annotated[str, Option("auto, cpu, cuda, cuda:N or mps", "machine")] = "auto"
-    threads: Annotated[
-        int | None, Option("CPU threads", "machine", minimum=1, maximum=1024, unset="auto")
-    ] = None
+    threads: Annotated[int | None, Option("CPU threads", "machine", minimum=1, maximum=1024, unset="auto")] = None
     precision: Annotated[
         str, Option("precision of the matrix products", "machine", choices=("auto", "float32", "bfloat16"))
     ] = "auto"
     data_on: Annotated[
-        str, Option("where the training images lie; auto: on the device if they fit", "machine",
-                    choices=("auto", "device", "host"))
+        str,
+        Option(
+            "where the training images lie; auto: on the device if they fit",
+            "machine",
+            choices=("auto", "device", "host"),
+        ),
     ] = "auto"
     checkpoint_every: Annotated[
         float | None, Option("seconds between checkpoints", "machine", minimum=0, maximum=1e9, unset="auto")

@@ -265,9 +265,7 @@ def test_whoever_looks_at_a_run_that_diverges_is_refused_and_it_ends_as_it_would
         event.message for event in events(alone, ev.ErrorEvent)]  # fmt: skip
 
 
-def test_a_device_without_memory_ends_the_run_with_a_sentence(
-    own_runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_without_memory_ends_the_run_with_a_sentence(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has …")
 

@@ -39,6 +39,7 @@ from tui_vae.ui.start_screen import StartScreen
 
 DEMO = Path(__file__).parents[2] / "checkpoints" / "demo"
 
+
 class Trainers:
     """Stands in for `runs.launch`: every start makes a fake process in the run."""
 
@@ -479,9 +480,10 @@ def test_forecasts(run: RunDirectory) -> None:
     assert "when it starts" in forecast.forecast(own, paces)
     such = [forecast.Pace("cpu", 5_000_000, 1000.0, forecast.shape_of(own.to_dict())), *paces]
     assert forecast.parameters_of(own, such) == 5_000_000 and forecast.seconds_of(own, such) == (600.0, "cpu")
-    assert forecast.forecast(
-        RunConfig(), paces
-    ) == "1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 0:26 on cpu"
+    assert (
+        forecast.forecast(RunConfig(), paces)
+        == "1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 0:26 on cpu"
+    )
 
 
 @in_event_loop

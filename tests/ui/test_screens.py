@@ -219,9 +219,7 @@ async def settled(pilot: Pilot[str], app: TuiVae, wanted: str) -> str:
 
 
 @in_event_loop
-async def test_the_panes_look_as_they_did(
-    tmp_path: Path, still: None, request: pytest.FixtureRequest
-) -> None:
+async def test_the_panes_look_as_they_did(tmp_path: Path, still: None, request: pytest.FixtureRequest) -> None:
     """Text alone: colours, and what is drawn at other sizes, are looked at above."""
     differing: list[str] = []
 

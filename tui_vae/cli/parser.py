@@ -124,8 +124,13 @@ def _add_steering(add: Add) -> None:
         command = add(name, "control", summary)
         command.add_argument("name", metavar="RUN")
         if name == "resume":
-            command.add_argument("--epochs", metavar="N", type=_checked("epochs"), default=0,
-                                 help="train so many epochs more than planned, over which the schedule runs anew")
+            command.add_argument(
+                "--epochs",
+                metavar="N",
+                type=_checked("epochs"),
+                default=0,
+                help="train so many epochs more than planned, over which the schedule runs anew",
+            )
 
     change = add("set", "control", "change the learning rate or β of a living run: set RUN lr=3e-4 beta=2")
     change.add_argument("name", metavar="RUN")
@@ -137,16 +142,30 @@ def _add_evaluate(add: Add) -> None:
     evaluate = add("eval", "evaluate", "compute a run's test metrics afresh, and more about it if asked")
     evaluate.set_defaults(run=_lazily("evaluate", "evaluate"))
     _add_run_and_checkpoint(evaluate)
-    evaluate.add_argument("--iwae", metavar="K", type=_counted(1_000_000),
-                          help="the importance-weighted bound on ln p(x) from K draws an image (Burda et al. 2016)")
-    evaluate.add_argument("--frechet", action="store_true",
-                          help="the classifier Fréchet distance of samples from the test set: FID's formula, on the "
-                               "features of a small FashionMNIST classifier, not of Inception")
-    evaluate.add_argument("--samples", metavar="N", type=_counted(1_000_000, least=2),
-                          help="how many samples it is taken of (as many as there are test images)")
-    evaluate.add_argument("--probe", action="store_true",
-                          help="what μ knows of the classes: logistic regression, nearest neighbours, clusters, "
-                               "outliers (needs scikit-learn)")
+    evaluate.add_argument(
+        "--iwae",
+        metavar="K",
+        type=_counted(1_000_000),
+        help="the importance-weighted bound on ln p(x) from K draws an image (Burda et al. 2016)",
+    )
+    evaluate.add_argument(
+        "--frechet",
+        action="store_true",
+        help="the classifier Fréchet distance of samples from the test set: FID's formula, on the "
+        "features of a small FashionMNIST classifier, not of Inception",
+    )
+    evaluate.add_argument(
+        "--samples",
+        metavar="N",
+        type=_counted(1_000_000, least=2),
+        help="how many samples it is taken of (as many as there are test images)",
+    )
+    evaluate.add_argument(
+        "--probe",
+        action="store_true",
+        help="what μ knows of the classes: logistic regression, nearest neighbours, clusters, "
+        "outliers (needs scikit-learn)",
+    )
     evaluate.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
 
@@ -219,9 +238,7 @@ def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], sever
 
 def given_options(options: argparse.Namespace) -> dict[str, Any]:
     """The training options that stood on the command line, by their names in `config`."""
-    return {
-        name.removeprefix("option_"): value for name, value in vars(options).items() if name.startswith("option_")
-    }
+    return {name.removeprefix("option_"): value for name, value in vars(options).items() if name.startswith("option_")}
 
 
 def _checked(name: str) -> Callable[[str], Any]:

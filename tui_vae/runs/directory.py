@@ -284,8 +284,10 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
                         continue
                     raise
                 if config.name:
-                    raise RunError(f"run {config.name!r} already exists in {runs_dir}",
-                                   f"choose another --name, or continue it: tui-vae resume {config.name}") from None
+                    raise RunError(
+                        f"run {config.name!r} already exists in {runs_dir}",
+                        f"choose another --name, or continue it: tui-vae resume {config.name}",
+                    ) from None
                 continue
             sync_directory(runs_dir)
             return target, named

@@ -28,9 +28,7 @@ class Forestalled(StartError):
     """Another process has taken the run's lock meanwhile, such as one started from another terminal."""
 
 
-def start_training(
-    directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False
-) -> subprocess.Popen[bytes]:
+def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
     `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it.

@@ -92,10 +92,10 @@ class Learner:
         kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
         """Args:
-            images: how many there are in all to learn from, which the total correlation's estimate depends on.
-            warn: told, once each, what makes steps slower than they might be, and why.
-            record: how they are captured; by default as CUDA graphs, on CUDA.
-            kernels: what steps are made of; by default the best that there are.
+        images: how many there are in all to learn from, which the total correlation's estimate depends on.
+        warn: told, once each, what makes steps slower than they might be, and why.
+        record: how they are captured; by default as CUDA graphs, on CUDA.
+        kernels: what steps are made of; by default the best that there are.
         """
         self.model = model.to(device).train()
         self.device = device

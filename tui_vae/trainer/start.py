@@ -20,8 +20,12 @@ from tui_vae.trainer.workbench import available_device, equip, run_event, settle
 
 
 def start_training(
-    directory: RunDirectory, log: ev.EventLog, inbox: Inbox, more_epochs: int,
-    loading: Callable[[str], None], cores: Cores,
+    directory: RunDirectory,
+    log: ev.EventLog,
+    inbox: Inbox,
+    more_epochs: int,
+    loading: Callable[[str], None],
+    cores: Cores,
 ) -> Training:
     """Load everything and say in the log what was loaded.
 

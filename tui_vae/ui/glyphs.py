@@ -41,8 +41,15 @@ _PLAIN = str.maketrans(
 )
 
 UNICODE = Glyphs(
-    states={"loading": "…", "training": "▶", "paused": "║", "stopped": "■", "finished": "✔", "failed": "✖",
-            "crashed": "✖"},
+    states={
+        "loading": "…",
+        "training": "▶",
+        "paused": "║",
+        "stopped": "■",
+        "finished": "✔",
+        "failed": "✖",
+        "crashed": "✖",
+    },
     bar=("━", "╸", "─"),
     corners="╭╮╰╯",
     horizontal="─",
@@ -62,8 +69,15 @@ UNICODE = Glyphs(
 )
 
 ASCII = Glyphs(
-    states={"loading": ".", "training": ">", "paused": "=", "stopped": "#", "finished": "*", "failed": "!",
-            "crashed": "!"},
+    states={
+        "loading": ".",
+        "training": ">",
+        "paused": "=",
+        "stopped": "#",
+        "finished": "*",
+        "failed": "!",
+        "crashed": "!",
+    },
     bar=("=", ">", "-"),
     corners="++++",
     horizontal="-",

@@ -99,7 +99,7 @@ def read_keys() -> tuple[dict[str, str], str]:
         return {}, f"{file}: keys must be a table, such as [keys]; the usual keys hold."
     given = _flat(table)
     wrong = [name for name, keys in given.items() if not isinstance(keys, str) or not keys.strip(", ")]
-    complaint = f"{file}: the keys of {wrong[0]} must be a text, such as \"ctrl+x\" or \"a,b\"." if wrong else ""
+    complaint = f'{file}: the keys of {wrong[0]} must be a text, such as "ctrl+x" or "a,b".' if wrong else ""
     return {name: keys for name, keys in given.items() if name not in wrong}, complaint
 
 

@@ -43,9 +43,7 @@ class Part:
         return sum(len(text) for text, _ in self.words)
 
 
-def parts(
-    history: History, name: str, state: str, now: float, signs: Glyphs, load: Load = NOTHING
-) -> list[Part]:
+def parts(history: History, name: str, state: str, now: float, signs: Glyphs, load: Load = NOTHING) -> list[Part]:
     """Everything that may stand in the line, from the left; the bar is made later, from the room that is left."""
     planned = history.run.epochs if history.run else 0
     digits = len(str(planned))

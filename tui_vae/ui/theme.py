@@ -173,6 +173,7 @@ def _few(level: int) -> int:
     """Frames and labels must be seen: nothing but the grounds of the dark theme becomes black."""
     return _SIXTEEN[0 if level < 0x30 else 1 if level < 0x80 else 2 if level < 0xDA else 3]
 
+
 # What the style sheets use and Textual's own themes lack; a theme of ours replaces them.
 DEFAULT_VARIABLES = {
     name: DARK.variables[name]

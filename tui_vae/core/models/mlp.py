@@ -89,9 +89,7 @@ class MLP(VAE):
         self.has_logits = output == "logits"
         inwards, outwards = [pixels, *hidden], [latent_dim, *reversed(hidden)]
         # μ and log σ² come from one head: one matrix product instead of two.
-        self.encoder = nn.Sequential(
-            *hidden_layers(inwards, activation, norm), nn.Linear(inwards[-1], 2 * latent_dim)
-        )
+        self.encoder = nn.Sequential(*hidden_layers(inwards, activation, norm), nn.Linear(inwards[-1], 2 * latent_dim))
         self.decoder = nn.Sequential(
             *hidden_layers(outwards, activation, norm), nn.Linear(outwards[-1], pixels), OUTPUTS[output]()
         )

@@ -59,9 +59,7 @@ class Product:
     def rows(self, count: int) -> Product:
         """The same for the first `count` images."""
         to_x = None if self.to_x is None else self.to_x[:count]
-        return Product(
-            self.weight, self.to_weight, self.x[:count], self.product[:count], to_x, self.to_product[:count]
-        )
+        return Product(self.weight, self.to_weight, self.x[:count], self.product[:count], to_x, self.to_product[:count])
 
     def forward(self) -> None:
         torch.mm(self.x, self.weight.t(), out=self.product)
@@ -99,9 +97,7 @@ class FusedStep(ABC):
         self._low_gradient = None if twin is None else torch.zeros_like(twin)
         self._batch = 0
 
-    def __call__(
-        self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor
-    ) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor) -> Tensor:
         """One step on images `(N, …)` → its figures, `(4,)` float64.
 
         Loss, recon and KL, means over the batch; and the share of pixels that are white, with x̂ nearer to 1 than to 0.

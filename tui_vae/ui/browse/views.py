@@ -295,9 +295,7 @@ class OneImage(Canvas):
         top = self._top(size)
         yield Tile(0, top, image.width, self.pen.image(pair.original, portrait.scale, pair.width))
         yield Tile(image.width + 1, top, image.width, self.pen.image(pair.reconstruction, portrait.scale, pair.width))
-        difference = self.pen.difference(
-            pair.original, pair.reconstruction, portrait.difference_scale, pair.width
-        )
+        difference = self.pen.difference(pair.original, pair.reconstruction, portrait.difference_scale, pair.width)
         x, y = portrait.difference_at
         yield Tile(x, y + top, cells(portrait.difference_scale).width, difference)
         x, y = portrait.words_at

@@ -103,9 +103,7 @@ PAPER_16 = Palette("paper", GREYS_16.colours[::-1])
 # Matplotlib's bone_r, ink on paper. Only for true colour: 256 colours turn it into navy and teal blotches.
 BONE_R = Palette(
     "bone_r",
-    _gradient(
-        *((0.0, (255, 255, 255)), (0.253968, (166, 198, 198)), (0.634921, (81, 81, 113)), (1.0, (0, 0, 0)))
-    ),
+    _gradient(*((0.0, (255, 255, 255)), (0.253968, (166, 198, 198)), (0.634921, (81, 81, 113)), (1.0, (0, 0, 0)))),
 )
 
 # The signed difference: blue where the reconstruction is too dark, amber where it is too bright.
