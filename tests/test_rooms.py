@@ -12,7 +12,8 @@ import tui_vae
 from tests.support.processes import Trained
 
 PACKAGE = Path(tui_vae.__file__).parent
-SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors"}
+CONFIG = {f"tui_vae.config.{name}" for name in ("files", "options", "run_config")}
+SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", *CONFIG}
 HEAVY = {"torch", "torchvision"}
 
 MAY_IMPORT = {
@@ -51,8 +52,8 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 
 
 def test_what_everybody_imports_imports_nobody() -> None:
-    for name in ("config.py", "errors.py", "__init__.py"):
-        ours = {module for module in imports(PACKAGE / name) if module.startswith("tui_vae")}
+    for path in (*(PACKAGE / "config").glob("*.py"), PACKAGE / "errors.py", PACKAGE / "__init__.py"):
+        ours = {module for module in imports(path) if module.startswith("tui_vae")}
         assert ours <= SHARED
 
 

@@ -1,4 +1,4 @@
-"""The one validated description of a run, behind the command line, the form, `--config FILE` and `config.toml` alike.
+"""All options of a run and their presets, in one table.
 
 Every field of `RunConfig` carries its `Option`: what it means and which values it takes. Command line, form and files
 are all made from, and checked by, that one table. Names are written `latent-dim` outside and `latent_dim` in Python.
@@ -7,72 +7,93 @@ are all made from, and checked by, that one table. Names are written `latent-dim
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from tui_vae.config.options import (
+    NotAllowed,
+    Option,
+    absolute_path,
+    allowed_values,
+    as_text,
+    check_value,
+    matching,
+    wrong_value,
+)
 from tui_vae.errors import UsageError
 
 RUN_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-WIDTHS = "whole numbers with commas between them, such as 512,256"
-MOST_SHOWN = 60
-"""Characters of a wrong value that are told."""
 
-Wrong = Callable[[str], UsageError]
-"""What is to be raised of a value, from what it must be."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """What a field means and which values it takes.
-
-    `unset` is the word that stands for "not given" (Python's None). `minimum` itself is allowed unless `above` is set.
-    """
-
-    help: str
-    group: str
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    above: bool = False
-    unset: str | None = None
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # The original notebook: sigmoid output against targets in [-1, 1], and the KL weighted by one half.
+    "seed": {
+        "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
+        "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
+    },
+    "best": {"hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
+    # https://github.com/pytorch/examples/blob/main/vae/main.py
+    "pytorch-examples": {
+        "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
+        "objective": "bce", "batch_size": 128, "lr": 1e-3, "schedule": "constant",
+    },
+    # https://github.com/Jackson-Kang/Pytorch-VAE-tutorial, 01_Variational_AutoEncoder.ipynb; its ReLU is a leaky one
+    "jackson-kang": {
+        "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
+        "objective": "bce", "batch_size": 100, "lr": 1e-3, "schedule": "constant", "epochs": 30,
+    },
+}  # fmt: skip
+"""Name of each preset → the options in which it differs from the defaults of `RunConfig`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything a run was asked to do. Build it with `make_config`, which checks every value."""
 
-    name: Annotated[str | None, Option("name of the run and of its directory", "run", unset="auto")] = None
-    preset: Annotated[
-        str,
+    name: Annotated[
+        str | None,
         Option(
-            "recipe that fills in whatever is not given",
+            "name of the run and of its directory",
             "run",
-            choices=("default", "seed", "best", "pytorch-examples", "jackson-kang"),
+            unset="auto",
+            check=matching(RUN_NAME, "1 to 64 letters, digits, '.', '_' or '-', not starting with '.'"),
         ),
-    ] = "default"
+    ] = None
+    preset: Annotated[str, Option("recipe that fills in whatever is not given", "run", choices=tuple(PRESETS))] = (
+        "default"
+    )
 
     dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
-    data_dir: Annotated[str | None, Option("folder that holds the dataset's idx files", "data", unset="auto")] = None
+    data_dir: Annotated[
+        str | None, Option("folder that holds the dataset's idx files", "data", unset="auto", check=absolute_path)
+    ] = None
     train_limit: Annotated[
         int | None, Option("use only the first N training images", "data", minimum=1, unset="all")
     ] = None
     test_limit: Annotated[int | None, Option("use only the first N test images", "data", minimum=1, unset="all")] = None
 
     model: Annotated[
-        str, Option("mlp (fully connected), conv (convolutions before the same), or your own as module:Class", "model")
+        str,
+        Option(
+            "mlp (fully connected), conv (convolutions before the same), or your own as module:Class",
+            "model",
+            check=matching(MODEL, "one of mlp, conv, or your own class as package.module:Class"),
+        ),
     ] = "mlp"
     model_dir: Annotated[
         str | None,
-        Option("folder that your own model's module is in; auto: where the run is started", "model", unset="auto"),
+        Option(
+            "folder that your own model's module is in; auto: where the run is started",
+            "model",
+            unset="auto",
+            check=absolute_path,
+        ),
     ] = None
     hidden: Annotated[
         tuple[int, ...],
@@ -155,7 +176,10 @@ class RunConfig:
     ] = "one-cycle"
     seed: Annotated[int, Option("seed of weights, order and noise", "training", minimum=0, maximum=2**63 - 1)] = 0
 
-    device: Annotated[str, Option("auto, cpu, cuda, cuda:N or mps", "machine")] = "auto"
+    device: Annotated[
+        str,
+        Option("auto, cpu, cuda, cuda:N or mps", "machine", check=matching(DEVICE, "auto, cpu, cuda, cuda:N or mps")),
+    ] = "auto"
     threads: Annotated[int | None, Option("CPU threads", "machine", minimum=1, maximum=1024, unset="auto")] = None
     precision: Annotated[
         str, Option("precision of the matrix products", "machine", choices=("auto", "float32", "bfloat16"))
@@ -177,27 +201,6 @@ class RunConfig:
         return {outside(name): written(name, getattr(self, name)) for name in options()}
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    # The original notebook: sigmoid output against targets in [-1, 1], and the KL weighted by one half.
-    "seed": {
-        "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
-        "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
-    },
-    "best": {"hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
-    # https://github.com/pytorch/examples/blob/main/vae/main.py
-    "pytorch-examples": {
-        "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
-        "objective": "bce", "batch_size": 128, "lr": 1e-3, "schedule": "constant",
-    },
-    # https://github.com/Jackson-Kang/Pytorch-VAE-tutorial, 01_Variational_AutoEncoder.ipynb; its ReLU is a leaky one
-    "jackson-kang": {
-        "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
-        "objective": "bce", "batch_size": 100, "lr": 1e-3, "schedule": "constant", "epochs": 30,
-    },
-}  # fmt: skip
-
-
 @cache
 def options() -> dict[str, Option]:
     """The table: Python name of each field → its `Option`, in the order in which users see them."""
@@ -206,15 +209,13 @@ def options() -> dict[str, Option]:
 
 
 @cache
-def _types() -> dict[str, Any]:
-    hints = get_type_hints(RunConfig)
-    return {field.name: hints[field.name] for field in dataclasses.fields(RunConfig)}
-
-
-def _plain_type(name: str) -> Any:
-    """The type of an option's values, without the None of one that may be unset."""
-    kind = _types()[name]
-    return next(member for member in (get_args(kind) or (kind,)) if member is not type(None))
+def _kinds() -> dict[str, type]:
+    """The type of each option's values, without the None of one that may be unset; `tuple` for several numbers."""
+    kinds = {}
+    for name, hint in get_type_hints(RunConfig).items():
+        members = [member for member in (get_args(hint) or (hint,)) if member is not type(None)]
+        kinds[name] = tuple if get_origin(hint) is tuple else members[0]
+    return kinds
 
 
 def outside(name: str) -> str:
@@ -243,14 +244,7 @@ def written(name: str, value: Any) -> Any:
 
 def text_of(name: str, value: Any) -> str:
     """A value as a user types it: `512,256`, `0.002`, `auto`."""
-    if value is None:
-        return options()[name].unset or ""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
-    return str(value)
+    return (options()[name].unset or "") if value is None else as_text(value)
 
 
 def check_option(name: str, value: Any) -> Any:
@@ -260,91 +254,15 @@ def check_option(name: str, value: Any) -> Any:
         UsageError: it is not a value of this option; the message names the option, the value and what is allowed.
     """
     name = inside(name)
-    option, kind = options()[name], _types()[name]
-    wrong = _wrong(name, value)
-    if option.unset is not None and value in (None, option.unset, ""):
-        return None
-    if option.choices:
-        if value not in option.choices:
-            raise wrong(f"one of {', '.join(option.choices)}")
-        return value
-    if get_origin(kind) is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)) or not parts:
-            raise wrong(WIDTHS)
-        return tuple(_number(part, int, option, wrong) for part in parts)
-    plain = _plain_type(name)
-    if plain in (int, float):
-        return _number(value, plain, option, wrong)
-    if not isinstance(value, str) or not value.strip():
-        raise wrong("a word")
-    if name == "name" and not RUN_NAME.fullmatch(value):
-        raise wrong("1 to 64 letters, digits, '.', '_' or '-', not starting with '.'")
-    if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
-        raise wrong("auto, cpu, cuda, cuda:N or mps")
-    if name == "model" and not MODEL.fullmatch(value):
-        raise wrong("one of mlp, conv, or your own class as package.module:Class")
-    if name in ("data_dir", "model_dir"):
-        return _path(value, wrong)  # a resumed run may have another working directory
-    return value
-
-
-def _wrong(name: str, value: Any) -> Wrong:
-    def wrong(expected: str) -> UsageError:
-        try:
-            text = text_of(name, tuple(value) if isinstance(value, list) else value)
-            shown = repr(text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…")
-        except ValueError:  # Python does not write so large a number
-            shown = f"a number of more than {sys.get_int_max_str_digits():,} digits"
-        return UsageError(f"{outside(name)} must be {expected}, not {shown}")
-
-    return wrong
-
-
-def _path(value: str, wrong: Wrong) -> str:
-    """A path as it means the same in every working directory."""
     try:
-        if b"\0" in value.encode():
-            raise ValueError
-        return str(Path(value).expanduser().absolute())
-    except (ValueError, RuntimeError):  # not UTF-8, which config.toml must be; an unknown user's home
-        raise wrong("a path") from None
-
-
-def _range(kind: type, option: Option) -> str:
-    """`a whole number of at least 1 and at most 4096`."""
-    low, high = option.minimum, option.maximum
-    bounds = "" if low is None else f" above {low:g}" if option.above else f" of at least {low:g}"
-    bounds += "" if high is None else f" and at most {high:g}"
-    return ("a whole number" if kind is int else "a number") + bounds
+        return check_value(options()[name], _kinds()[name], value)
+    except NotAllowed as error:
+        raise wrong_value(outside(name), value, str(error)) from None
 
 
 def allowed(name: str) -> str:
     """Which values an option takes, in words: its choices, or the range of its number; empty for a free text."""
-    option, kind = options()[name], _types()[name]
-    if option.choices:
-        return "one of " + ", ".join(option.choices)
-    if get_origin(kind) is tuple:
-        return WIDTHS
-    plain = _plain_type(name)
-    words = [_range(plain, option)] if plain in (int, float) else []
-    return ", or ".join([*words, *([option.unset] if option.unset else [])])
-
-
-def _number(value: Any, kind: type, option: Option, wrong: Wrong) -> int | float:
-    low, high = option.minimum, option.maximum
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        number = kind(value)
-        if not math.isfinite(number) or (isinstance(value, float) and number != value):
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise wrong(_range(kind, option)) from None
-    too_low = low is not None and (number <= low if option.above else number < low)
-    if too_low or (high is not None and number > high):
-        raise wrong(_range(kind, option))
-    return int(number) if kind is int else float(number)
+    return allowed_values(options()[name], _kinds()[name])
 
 
 def make_config(given: Mapping[str, Any]) -> RunConfig:
@@ -381,73 +299,8 @@ def _check_together(config: RunConfig) -> None:
         raise UsageError("tc-weight needs a batch-size of at least 2, which it estimates q(z) from", "raise it")
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The options that a TOML file gives, checked one by one; for its `runs-dir` see `read_runs_dir`.
-
-    Raises:
-        UsageError: the file is missing, not TOML, or has an unknown option or a value out of place.
-    """
-    given = _read_toml(path)
-    with _about(path):
-        return {inside(name): check_option(name, value) for name, value in given.items() if not _is_runs_dir(name)}
-
-
-def read_runs_dir(path: Path) -> str | None:
-    """Where a TOML file wants the runs to be, if it says so. That is no option of a run, which may be moved.
-
-    Raises:
-        UsageError: the file is missing, not TOML, or this is no path.
-    """
-    for name, value in _read_toml(path).items():
-        if _is_runs_dir(name):
-            wrong = _wrong(name, value)
-            with _about(path):
-                if not isinstance(value, str) or not value.strip():
-                    raise wrong("a path")
-                return _path(value, wrong)
-    return None
-
-
-@contextmanager
-def _about(path: Path) -> Iterator[None]:
-    """Errors say in which file the value stands."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"{path}: {error.message}", error.hint) from None
-
-
-def _is_runs_dir(name: str) -> bool:
-    return outside(name) == "runs-dir"
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file says.
-
-    Raises:
-        UsageError: the file is missing, not TOML, or says something twice.
-    """
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a TOML file: {error}") from None
-    except ValueError:
-        digits = f"{sys.get_int_max_str_digits():,}"
-        raise UsageError(f"{path} has a number of more than {digits} digits", "no option takes such a number") from None
-    except RecursionError:
-        raise UsageError(f"{path} has too many brackets inside each other", "no option takes so many") from None
-    for name in given:
-        if outside(name) != name and outside(name) in given:
-            raise UsageError(f"{path} gives {outside(name)} twice, once as {name}", "leave one of them out")
-    return given
-
-
 def command_line(config: RunConfig) -> str:
     """The shortest `tui-vae train` command that asks for the same."""
-    import shlex
-
     base = dataclasses.replace(RunConfig(preset=config.preset), **PRESETS[config.preset])
     words = ["tui-vae", "train"]
     if config.preset != "default":

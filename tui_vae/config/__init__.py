@@ -1,0 +1,39 @@
+"""The one validated description of a run, behind the command line, the form, `--config FILE` and `config.toml` alike.
+
+`options` says what an option is and checks a value, `run_config` lists all options and presets, `files` reads TOML.
+"""
+
+from tui_vae.config.files import read_config, read_runs_dir
+from tui_vae.config.options import Option
+from tui_vae.config.run_config import (
+    PRESETS,
+    RUN_NAME,
+    RunConfig,
+    allowed,
+    check_option,
+    command_line,
+    inside,
+    make_config,
+    options,
+    outside,
+    text_of,
+    written,
+)
+
+__all__ = [
+    "PRESETS",
+    "RUN_NAME",
+    "Option",
+    "RunConfig",
+    "allowed",
+    "check_option",
+    "command_line",
+    "inside",
+    "make_config",
+    "options",
+    "outside",
+    "read_config",
+    "read_runs_dir",
+    "text_of",
+    "written",
+]

@@ -1,0 +1,77 @@
+"""Options from a TOML file: `--config FILE`, and the `config.toml` of a run."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tui_vae.config.options import NotAllowed, absolute_path, check_text, wrong_value
+from tui_vae.config.run_config import check_option, inside, outside
+from tui_vae.errors import UsageError
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The options that a TOML file gives, checked one by one; for its `runs-dir` see `read_runs_dir`.
+
+    Raises:
+        UsageError: the file is missing, not TOML, or has an unknown option or a value out of place.
+    """
+    given = _read_toml(path)
+    with _errors_name(path):
+        return {inside(name): check_option(name, value) for name, value in given.items() if not _is_runs_dir(name)}
+
+
+def read_runs_dir(path: Path) -> str | None:
+    """Where a TOML file wants the runs to be, if it says so. That is no option of a run, which may be moved.
+
+    Raises:
+        UsageError: the file is missing, not TOML, or this is no path.
+    """
+    for name, value in _read_toml(path).items():
+        if _is_runs_dir(name):
+            with _errors_name(path):
+                try:
+                    return absolute_path(check_text(value, "a path"))
+                except NotAllowed as error:
+                    raise wrong_value(outside(name), value, str(error)) from None
+    return None
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Errors say in which file the value stands."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", error.hint) from None
+
+
+def _is_runs_dir(name: str) -> bool:
+    return outside(name) == "runs-dir"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises:
+        UsageError: the file is missing, not TOML, or says something twice.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a TOML file: {error}") from None
+    except ValueError:
+        digits = f"{sys.get_int_max_str_digits():,}"
+        raise UsageError(f"{path} has a number of more than {digits} digits", "no option takes such a number") from None
+    except RecursionError:
+        raise UsageError(f"{path} has too many brackets inside each other", "no option takes so many") from None
+    for name in given:
+        if outside(name) != name and outside(name) in given:
+            raise UsageError(f"{path} gives {outside(name)} twice, once as {name}", "leave one of them out")
+    return given
