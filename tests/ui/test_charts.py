@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from tui_vae.ui import numbers
 from tui_vae.ui.charts import axis, raster, scales
-from tui_vae.ui.charts import draw as charts
 from tui_vae.ui.charts.axis import Axis
 from tui_vae.ui.charts.curves import Curve
-from tui_vae.ui.charts.draw import Control, Sources, View
+from tui_vae.ui.charts.draw import GUTTER, Chart, Control, Sources, View, draw_chart, place_labels, zigzag
 from tui_vae.ui.glyphs import ASCII, UNICODE, Glyphs
 
 values = st.floats(min_value=-1e6, max_value=1e6)
@@ -46,7 +45,7 @@ def test_extremes_survive_in_at_most_one_entry_a_column(points: list[float], wid
         assert max(column.high for column in columns) == max(finite)
     else:
         assert not columns
-    assert all(len(charts.zigzag(run)) <= 2 * len(run) for run in runs)
+    assert all(len(zigzag(run)) <= 2 * len(run) for run in runs)
 
 
 @given(st.lists(values, min_size=1, max_size=300), st.integers(2, 64))
@@ -97,7 +96,7 @@ def test_a_linear_scale_holds_the_newest_and_labels_it_in_few_cells(points: list
     scale = scales.linear(points, count, points[-1:])
     assert -1e-6 <= scale.place(points[-1]) <= 1 + 1e-6
     assert len(scale.ticks) <= 2 * count + 2
-    assert all(len(tick.label) < charts.GUTTER for tick in scale.ticks if abs(tick.value) >= 1e-2 or not tick.value)
+    assert all(len(tick.label) < GUTTER for tick in scale.ticks if abs(tick.value) >= 1e-2 or not tick.value)
 
 
 def test_rare_extremes_do_not_squeeze_the_rest_but_are_named() -> None:
@@ -121,7 +120,7 @@ def sources(points: list[float]) -> Sources:
     return Sources(curve(points, 1024, 0.9), Curve(), test, [], tests)
 
 
-def text(chart: charts.Chart) -> list[str]:
+def text(chart: Chart) -> list[str]:
     return ["".join(span.text for span in row) for row in chart.rows]
 
 
@@ -133,7 +132,7 @@ def text(chart: charts.Chart) -> list[str]:
 @example([5e-324], 12, 1, True, UNICODE)
 def test_every_chart_fills_its_cells(points: list[float], width: int, height: int, log: bool, signs: Glyphs) -> None:
     view = View(width, height, to(max(1.0, len(points))), log, cursor=len(points) / 2)
-    chart = charts.draw(sources(points), [Control(5.0, "lr 1e-3")], view, signs)
+    chart = draw_chart(sources(points), [Control(5.0, "lr 1e-3")], view, signs)
     assert [len(row) for row in text(chart)] == [width] * height
     if not signs.braille:
         assert all(row.isascii() for row in text(chart))
@@ -141,14 +140,14 @@ def test_every_chart_fills_its_cells(points: list[float], width: int, height: in
 
 def test_where_a_mark_has_no_room_for_its_label_it_has_its_first_word() -> None:
     marks = [Control(50.0, "paused 0:09"), Control(68.0, "saved")]
-    top = text(charts.draw(sources([50.0] * 100), marks, View(60, 12, to(100.0)), UNICODE))[0]
+    top = text(draw_chart(sources([50.0] * 100), marks, View(60, 12, to(100.0)), UNICODE))[0]
     assert "┊paused" in top and "0:09" not in top and "┊saved" in top
-    assert "┊paused 0:09" in text(charts.draw(sources([50.0] * 100), marks, View(120, 12, to(100.0)), UNICODE))[0]
+    assert "┊paused 0:09" in text(draw_chart(sources([50.0] * 100), marks, View(120, 12, to(100.0)), UNICODE))[0]
 
 
 def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
     points = [50 * math.exp(-step / 30) + 20 for step in range(100)]
-    chart = charts.draw(sources(points), [Control(50.0, "β 2")], View(60, 12, to(100.0)), UNICODE)
+    chart = draw_chart(sources(points), [Control(50.0, "β 2")], View(60, 12, to(100.0)), UNICODE)
     roles = {span.role for row in chart.rows for span in row}
     assert {"label", "band", "train", "test", "mark"} <= roles
     assert sum(row.count("●") for row in text(chart)) == 5
@@ -158,22 +157,22 @@ def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
 def test_epochs_within_a_hair_of_an_endless_axis_are_one_marker() -> None:
     """As where a damaged log speaks of a step that no run will ever make."""
     for end in (1e9, 2.0**53, 1e300):
-        chart = charts.draw(sources([50.0] * 100), [], View(60, 12, to(end)), UNICODE)
+        chart = draw_chart(sources([50.0] * 100), [], View(60, 12, to(end)), UNICODE)
         assert sum(row.count("●") for row in text(chart)) == 1
 
 
 def test_a_spike_reaches_the_top_and_an_infinity_does_not() -> None:
     points = [10.0 + step % 3 for step in range(100)]
-    calm = charts.draw(sources([*points, math.inf, math.nan]), [], View(60, 8, to(102.0)), UNICODE)
+    calm = draw_chart(sources([*points, math.inf, math.nan]), [], View(60, 8, to(102.0)), UNICODE)
     assert calm.scale.high <= 13
-    spiked = charts.draw(sources([*points[:50], 17.0, *points[50:]]), [], View(60, 8, to(101.0)), UNICODE)
+    spiked = draw_chart(sources([*points[:50], 17.0, *points[50:]]), [], View(60, 8, to(101.0)), UNICODE)
     assert spiked.scale.high >= 17
 
 
 def test_a_logarithm_of_what_is_not_positive_is_refused() -> None:
     view = View(60, 8, to(100.0), log=True)
-    assert charts.draw(sources([float(n) for n in range(-5, 60)]), [], view, UNICODE).log_refused
-    positive = charts.draw(sources([10.0**n for n in (3, 2, 1, 0)]), [], view, UNICODE)
+    assert draw_chart(sources([float(n) for n in range(-5, 60)]), [], view, UNICODE).log_refused
+    positive = draw_chart(sources([10.0**n for n in (3, 2, 1, 0)]), [], view, UNICODE)
     assert not positive.log_refused
     assert [tick.label for tick in positive.scale.ticks] == ["1", "10", "100", "1k"]
 
@@ -239,7 +238,7 @@ def test_a_path_becomes_braille_and_signs() -> None:
 
 def test_labels_of_the_x_axis_never_overlap() -> None:
     ticks = scales.ticks(0, 20_000, 10)
-    placed = charts.place_labels(Axis(0, 20_000, ticks=ticks), 40)
+    placed = place_labels(Axis(0, 20_000, ticks=ticks), 40)
     assert all(start + len(label) < after for (start, label), (after, _) in pairwise(placed))
     assert placed[0] == (0, "0")
 

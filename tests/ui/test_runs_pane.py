@@ -24,14 +24,12 @@ from tui_vae.ui.dialogs import Confirm
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.new_run.fields import Choice, Field
 from tui_vae.ui.new_run.screen import NewRun
-from tui_vae.ui.runs import chart as runs_chart
-from tui_vae.ui.runs import overlay as runs_overlay
-from tui_vae.ui.runs.chart import OverlayChart
+from tui_vae.ui.runs.chart import OverlayChart, legend
 from tui_vae.ui.runs.columns import COLUMNS, NAMED, best_of, columns_for, matches, next_column, sort, sparkline
 from tui_vae.ui.runs.comparison import Comparison
 from tui_vae.ui.runs.library import Library
 from tui_vae.ui.runs.marks import MOST, Marks
-from tui_vae.ui.runs.overlay import MEASURES, Series
+from tui_vae.ui.runs.overlay import MEASURES, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.runs.pane import RunsPane
 from tui_vae.ui.runs.table import RunsTable
 from tui_vae.ui.settings import read_habits
@@ -133,23 +131,23 @@ def test_the_overlay_draws_every_series_and_survives_gaps() -> None:
     calm = Series("calm", 0, tuple((float(n), 10 / n) for n in range(1, 2000)))
     for signs in (UNICODE, ASCII):
         for log in (False, True):
-            picture = runs_overlay.draw([calm, wild, Series("empty", 2, ())], 70, 12, signs, log)
+            picture = draw_overlay([calm, wild, Series("empty", 2, ())], 70, 12, signs, log)
             rows = ["".join(span.text for span in row) for row in picture.rows]
             assert [len(row) for row in rows] == [70] * 12 and picture.axis.high >= 1999
             roles = {span.role for row in picture.rows for span in row}
             assert {"series-0", "series-1"} <= roles and "series-2" not in roles
             assert signs is UNICODE or "".join(rows).isascii()
-    cut = runs_overlay.cut_to_shortest([calm, wild])
-    assert cut[0].newest == 2.5 and runs_overlay.draw(cut, 70, 12, UNICODE, shortest=True).axis.high == 4
-    assert runs_overlay.draw([], 70, 12, UNICODE).rows
+    cut = cut_to_shortest([calm, wild])
+    assert cut[0].newest == 2.5 and draw_overlay(cut, 70, 12, UNICODE, shortest=True).axis.high == 4
+    assert draw_overlay([], 70, 12, UNICODE).rows
 
 
 def test_the_legend_shortens_before_it_vanishes() -> None:
     series = [Series("a-long-name", 0, ((1.0, 2.0),)), Series("another-one", 1, ((1.0, 3.0),))]
-    whole = "".join(text for text, _ in runs_chart.legend(series, MEASURES[0], 60))
+    whole = "".join(text for text, _ in legend(series, MEASURES[0], 60))
     assert "a-long-name 2.000" in whole and "another-one 3.000" in whole
-    short = "".join(text for text, _ in runs_chart.legend(series, MEASURES[0], 18))
-    assert 0 < len(short) <= 18 and runs_chart.legend(series, MEASURES[0], 8) == []
+    short = "".join(text for text, _ in legend(series, MEASURES[0], 18))
+    assert 0 < len(short) <= 18 and legend(series, MEASURES[0], 8) == []
 
 
 def test_the_library_reads_only_what_is_new_and_counts_training_alone(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import tui_vae.ui
 from tests.support.vision import VISION, contrast, is_exact, lab
 from tui_vae.errors import UserError
 from tui_vae.ui import glyphs, terminal, theme
-from tui_vae.ui import open as door
-from tui_vae.ui.runs import columns as runs_columns
-from tui_vae.ui.runs import marks as runs_marks
+from tui_vae.ui.open import run
+from tui_vae.ui.runs.columns import sparkline
+from tui_vae.ui.runs.marks import MOST, SERIES_COLOURS, series_sign
 
 
 @pytest.mark.parametrize("name", [each.name for each in theme.THEMES])
@@ -48,7 +48,7 @@ def test_texts_can_be_read_and_series_told_apart_by_every_eye(each: Theme) -> No
 
 @pytest.mark.parametrize("each", theme.THEMES, ids=[each.name for each in theme.THEMES])
 def test_the_colours_of_marked_runs_are_exact_in_256_and_apart_for_every_eye(each: Theme) -> None:
-    colours = [Color.parse(each.variables[f"series-{number}"]) for number in range(runs_marks.COLOURS)]
+    colours = [Color.parse(each.variables[f"series-{number}"]) for number in range(SERIES_COLOURS)]
     assert all(map(is_exact, colours))
     assert min(contrast(colour, Color.parse(each.background or "")) for colour in colours) >= 3
     for vision in VISION:
@@ -56,14 +56,14 @@ def test_the_colours_of_marked_runs_are_exact_in_256_and_apart_for_every_eye(eac
         assert min(math.dist(a, b) for a, b in combinations(places, 2)) > 22, vision
     few = theme.for_terminal(each, "standard")
     sent = {Color.parse(few.variables[f"series-{number}"]).downgrade(ColorSystem.STANDARD).number
-            for number in range(runs_marks.COLOURS)}  # fmt: skip
-    assert len(sent) == runs_marks.COLOURS  # in 16 colours too
+            for number in range(SERIES_COLOURS)}  # fmt: skip
+    assert len(sent) == SERIES_COLOURS  # in 16 colours too
 
 
 def test_colour_is_never_the_only_difference() -> None:
     """Marked runs differ by their signs, and states by theirs, but for crashed and failed, which are told by name."""
     for signs in (glyphs.UNICODE, glyphs.ASCII):
-        assert len({runs_marks.sign(slot, signs) for slot in range(runs_marks.MOST)}) == runs_marks.MOST
+        assert len({series_sign(slot, signs) for slot in range(MOST)}) == MOST
         assert len(set(signs.states.values())) == len(signs.states) - 1
         assert signs.train != signs.test
 
@@ -80,13 +80,13 @@ def test_every_sign_is_in_common_fonts_and_one_cell_wide() -> None:
     assert {"▶", "█", "β"} <= used
     assert not [sign for sign in used if not any(low <= ord(sign) <= high for low, high in COMMON)]
     assert not [sign for sign in used if cell_len(sign) != 1]
-    plain = "".join([*glyphs.ASCII.states.values(), runs_columns.sparkline([1.0, 2.0], 2, glyphs.ASCII)])
+    plain = "".join([*glyphs.ASCII.states.values(), sparkline([1.0, 2.0], 2, glyphs.ASCII)])
     assert plain.isascii()
 
 
 def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a terminal"):
-        door.run(tmp_path)
+        run(tmp_path)
     assert terminal.why_not({"TERM": "dumb"}, is_terminal=True) is not None
     assert terminal.why_not({"TERM": "xterm-256color"}, is_terminal=True) is None
     assert terminal.has_unicode({}) and terminal.has_unicode({"LANG": "de_DE.UTF-8"})

@@ -73,7 +73,7 @@ class Chart:
     log_refused: bool = False
 
 
-def draw(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyphs) -> Chart:
+def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyphs) -> Chart:
     """Draw one chart: below the controls' marks, above them the band, the train curve and the test curve."""
     width, height = view.plot_width, view.height
     dots = raster.BRAILLE if glyphs.braille else raster.signs(glyphs.line)
@@ -155,12 +155,12 @@ def place_labels(axis: Axis, width: int) -> list[tuple[int, str]]:
     return placed
 
 
-def extreme(value: float) -> str:
+def clipped_label(value: float) -> str:
     """A value that the scale leaves out, for the frame."""
     return short(value, 0) if abs(value) >= 1000 else metric(value, 0, 3)
 
 
-def nearest(points: Sequence[Point], x: float) -> Point | None:
+def nearest_point(points: Sequence[Point], x: float) -> Point | None:
     """The point nearest to x; `points` are in the order of x."""
     after = bisect_left(points, (x, -math.inf))
     return min(points[max(0, after - 1) : after + 1], key=lambda point: abs(point[0] - x), default=None)

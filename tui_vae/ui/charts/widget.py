@@ -10,9 +10,8 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from tui_vae.ui.charts import draw as charts
 from tui_vae.ui.charts.axis import Axis
-from tui_vae.ui.charts.draw import GUTTER, Control, Sources, Span, View
+from tui_vae.ui.charts.draw import GUTTER, Control, Sources, Span, View, clipped_label, draw_chart, place_labels
 from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs
 
@@ -135,7 +134,7 @@ class ChartWidget(Drawn, can_focus=True):
     def _draw(self, sheet: Sheet) -> list[Strip]:
         width, height = self.size.width - 2, self.size.height - 2
         view = View(width, height, sheet.axis, sheet.log, not self.app.no_color, sheet.cursor)
-        chart = charts.draw(sheet.sources, () if sheet.waiting else sheet.controls, view, glyphs())
+        chart = draw_chart(sheet.sources, () if sheet.waiting else sheet.controls, view, glyphs())
         notes = [*sheet.notes]
         if chart.log_refused:
             notes.insert(0, NOT_LOG)
@@ -143,7 +142,7 @@ class ChartWidget(Drawn, can_focus=True):
             notes.insert(0, "log")
         elif chart.scale.clipped is not None:
             signs, clipped = glyphs(), chart.scale.clipped
-            notes.insert(0, f"{signs.above if clipped > chart.scale.high else signs.below}{charts.extreme(clipped)}")
+            notes.insert(0, f"{signs.above if clipped > chart.scale.high else signs.below}{clipped_label(clipped)}")
         notes = [] if sheet.waiting else notes
         rows = chart.rows
         if sheet.waiting:
@@ -180,7 +179,7 @@ class ChartWidget(Drawn, can_focus=True):
     def _bottom(self, width: int, axis: Axis | None) -> Strip:
         """The frame's lower edge, with the labels of the x axis in it."""
         signs = glyphs()
-        placed = charts.place_labels(axis, self.plot_width) if axis is not None else []
+        placed = place_labels(axis, self.plot_width) if axis is not None else []
         parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
         for start, label in placed:
             parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]

@@ -9,13 +9,11 @@ from typing import ClassVar
 from textual.strip import Strip
 
 from tui_vae.ui import numbers
-from tui_vae.ui.charts import draw as charts
-from tui_vae.ui.charts.draw import GUTTER
+from tui_vae.ui.charts.draw import GUTTER, clipped_label, place_labels
 from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs, shortened
-from tui_vae.ui.runs import marks as runs_marks
-from tui_vae.ui.runs import overlay as runs_overlay
-from tui_vae.ui.runs.overlay import Measure, Overlay, Series
+from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
+from tui_vae.ui.runs.overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
 
 LEAST_NAME = 4
 """Cells of a run's name in the legend, at least."""
@@ -42,7 +40,7 @@ class OverlayChart(Drawn):
     PREFIX = "runs"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"runs--{name}" for name in ("label", "grid", "frame", "title", "note", "warning")),
-        *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
+        *(f"runs--series-{number}" for number in range(SERIES_COLOURS)),
     }
 
     def __init__(self, *, id: str) -> None:
@@ -69,11 +67,11 @@ class OverlayChart(Drawn):
             body = [self.strip([side, line, side]) for line in empty]
             return [self._top(sheet, width, ""), *body, self._bottom(width, None)]
         if sheet.shortest:
-            sheet = replace(sheet, series=runs_overlay.cut_to_shortest(sheet.series))
-        overlay = runs_overlay.draw(sheet.series, width, height, glyphs(), sheet.log, sheet.shortest)
+            sheet = replace(sheet, series=cut_to_shortest(sheet.series))
+        overlay = draw_overlay(sheet.series, width, height, glyphs(), sheet.log, sheet.shortest)
         note = "linear, as some ≤ 0" if overlay.log_refused else "log" if sheet.log else ""
         if not note and overlay.scale.clipped is not None:
-            note = f"{glyphs().above}{charts.extreme(overlay.scale.clipped)}"
+            note = f"{glyphs().above}{clipped_label(overlay.scale.clipped)}"
         if sheet.shortest and not note:
             note = "as far as the shortest"
         body = [self.strip([side, *row, side]) for row in overlay.rows]
@@ -105,7 +103,7 @@ class OverlayChart(Drawn):
         """The frame's lower edge, with the epochs in it."""
         signs = glyphs()
         plot = max(1, width - GUTTER - 1)
-        placed = charts.place_labels(overlay.axis, plot) if overlay else []
+        placed = place_labels(overlay.axis, plot) if overlay else []
         parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
         for start, label in placed:
             label = f"epoch {label}" if start == 0 and len(placed) > 1 and placed[1][0] > 9 else label
@@ -127,7 +125,7 @@ def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tu
                 parts: list[tuple[str, str]] = []
                 for each, value in zip(all_series, values, strict=True):
                     gap = "  " if parts else ""
-                    text = f"{gap}{runs_marks.sign(each.slot, signs)} {shortened(each.name, length)}{value}"
-                    parts.append((text, runs_marks.role(each.slot)))
+                    text = f"{gap}{series_sign(each.slot, signs)} {shortened(each.name, length)}{value}"
+                    parts.append((text, series_role(each.slot)))
                 return parts
     return []

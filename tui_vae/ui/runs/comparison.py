@@ -13,7 +13,7 @@ from textual.widget import Widget
 from tui_vae.runs.comparison import Difference, differences, whole
 from tui_vae.runs.ledger import Record
 from tui_vae.ui.glyphs import glyphs, shortened
-from tui_vae.ui.runs import marks as runs_marks
+from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
 
 LEAST_VALUE = 8
 """Cells of a column of values, at least."""
@@ -33,7 +33,7 @@ class Comparison(Widget):
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"runs--{name}" for name in ("label", "value", "other", "note")),
-        *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
+        *(f"runs--series-{number}" for number in range(SERIES_COLOURS)),
     }
 
     def __init__(self, *, id: str) -> None:
@@ -100,8 +100,8 @@ class Comparison(Widget):
         text = Text(no_wrap=True, overflow="crop")
         text.append((f"+{more} more" if more else "").ljust(names), label)
         for head in self._heads[:fits]:
-            sign = "" if head.slot is None else f"{runs_marks.sign(head.slot, signs)} "
-            style = label if head.slot is None else self._ink(runs_marks.role(head.slot))
+            sign = "" if head.slot is None else f"{series_sign(head.slot, signs)} "
+            style = label if head.slot is None else self._ink(series_role(head.slot))
             text.append(_cut(sign + head.name, each_width), style)
         for difference in self._differences[self._first : self._first + self._room]:
             text.append("\n" + signs.plain(difference.name).ljust(names), label)

@@ -9,18 +9,18 @@ from tui_vae.ui.glyphs import Glyphs
 MOST = 8
 """Runs that can be marked at once: four colours, each with two signs."""
 
-COLOURS = 4
+SERIES_COLOURS = 4
 _SIGNS, _PLAIN_SIGNS = "●■▲◆○□△◇", "ox+#@=%&"
 
 
-def sign(slot: int, glyphs: Glyphs) -> str:
+def series_sign(slot: int, glyphs: Glyphs) -> str:
     """The sign of a series; no two that are marked at once share it."""
     return (_SIGNS if glyphs.braille else _PLAIN_SIGNS)[slot % MOST]
 
 
-def role(slot: int) -> str:
+def series_role(slot: int) -> str:
     """The name of a series' colour in the style sheet."""
-    return f"series-{slot % COLOURS}"
+    return f"series-{slot % SERIES_COLOURS}"
 
 
 class Marks:

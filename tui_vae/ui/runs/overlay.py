@@ -9,14 +9,13 @@ from itertools import groupby
 from typing import NamedTuple
 
 from tui_vae.runs.ledger import Record
-from tui_vae.ui.charts import draw as charts
 from tui_vae.ui.charts import raster, scales
 from tui_vae.ui.charts.axis import Axis
-from tui_vae.ui.charts.draw import GUTTER
+from tui_vae.ui.charts.draw import GUTTER, tick_count
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.glyphs import Glyphs
-from tui_vae.ui.runs import marks as runs_marks
+from tui_vae.ui.runs.marks import series_role, series_sign
 
 MARKER_SPACING = 12
 """Cells from one sign on a curve to the next, at least."""
@@ -85,7 +84,7 @@ def comparable(records: Sequence[Record], measure: Measure) -> bool:
     return measure.name != "loss" or len(kinds) < 2
 
 
-def draw(
+def draw_overlay(
     all_series: Sequence[Series], width: int, height: int, signs: Glyphs, log: bool = False, shortest: bool = False
 ) -> Overlay:
     """The curves one above the other, the first on top, with a gutter for the y axis' labels at the left.
@@ -108,7 +107,7 @@ def draw(
         for x in range(0, plot, 4):
             cells[y][x] = (signs.dot if signs.braille else ".", "grid")
     for each in reversed(all_series):
-        sort, role = dots[each.slot], runs_marks.role(each.slot)
+        sort, role = dots[each.slot], series_role(each.slot)
         placed = ([(x, scale.place(y)) for x, y in run] for run in runs[each.slot])
         paths = tuple(raster.path(part, height * sort.down) for run in placed for part in raster.clip(run))
         for y, row in enumerate(raster.rasterize(paths, plot, height, sort)):
@@ -118,14 +117,14 @@ def draw(
     for number, each in reversed(list(enumerate(all_series))):
         for place, value in _signed(each, end, plot, number, len(all_series)):
             if -0.02 <= (up := scale.place(value)) <= 1.02:
-                cells[_row(up, height, down)][place] = runs_marks.sign(each.slot, signs), runs_marks.role(each.slot)
+                cells[_row(up, height, down)][place] = series_sign(each.slot, signs), series_role(each.slot)
     rows = [[Span(gutter[y], "label"), *_spans(cells[y]), Span(BLANK, "ground")] for y in range(height)]
     axis = Axis(0.0, end, name="epochs", ticks=scales.ticks(0.0, end, max(2, min(10, plot // 12)), whole=True))
     return Overlay(rows, scale, axis, refused)
 
 
 def _dots(slot: int, signs: Glyphs) -> raster.Dots:
-    return raster.BRAILLE if signs.braille else raster.signs(runs_marks.sign(slot, signs))
+    return raster.BRAILLE if signs.braille else raster.signs(series_sign(slot, signs))
 
 
 def _runs(points: Sequence[Point], end: float, width: int) -> list[list[Point]]:
@@ -146,7 +145,7 @@ def _runs(points: Sequence[Point], end: float, width: int) -> list[list[Point]]:
 
 def _scale(runs: Sequence[Sequence[Point]], height: int, log: bool) -> tuple[Scale, bool]:
     values = [y for run in runs for _, y in run]
-    return scales.scale(values, [run[-1][1] for run in runs], charts.tick_count(height), log)
+    return scales.scale(values, [run[-1][1] for run in runs], tick_count(height), log)
 
 
 def _row(place: float, height: int, down: int) -> int:

@@ -17,12 +17,11 @@ from tui_vae.runs.ledger import Record
 from tui_vae.ui.charts import raster
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import HabitsChanged, OpenRun
-from tui_vae.ui.runs import overlay as runs_overlay
 from tui_vae.ui.runs.actions import Deeds
 from tui_vae.ui.runs.chart import OverlayChart, Sheet
 from tui_vae.ui.runs.columns import NAMED, Column, matches, next_column, sort
 from tui_vae.ui.runs.comparison import Comparison
-from tui_vae.ui.runs.overlay import MEASURES
+from tui_vae.ui.runs.overlay import MEASURES, comparable, series
 from tui_vae.ui.runs.table import Rows, RunsTable, arrow_of
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import habits_of
@@ -229,11 +228,11 @@ class RunsPane(Deeds, can_focus=True):
         comparison.show(records, slots)
         comparison.styles.width = min(comparison.wanted_width, self.size.width * 9 // 20) if self.wide else "1fr"
         chart = self.query_one(OverlayChart)
-        found = [runs_overlay.series(r, self.measure, slot) for r, slot in zip(records, slots, strict=True)]
+        found = [series(r, self.measure, slot) for r, slot in zip(records, slots, strict=True)]
         found = [each for each in found if each.newest is not None]
         unread = not records or any(not record.state for record in records)
         waiting = "" if found and self._ready else "…" if unread or not self._ready else "no epoch is finished yet"
-        apart = "" if runs_overlay.comparable(records, self.measure) else "objectives differ"
+        apart = "" if comparable(records, self.measure) else "objectives differ"
         chart.show(Sheet(found if self._ready else (), self.measure, self.logarithmic, self.shortest, apart, waiting))
 
     # What the keys do

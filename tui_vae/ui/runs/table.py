@@ -15,9 +15,8 @@ from textual.strip import Strip
 from tui_vae.runs.ledger import Record
 from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs, shortened
-from tui_vae.ui.runs import marks as runs_marks
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
-from tui_vae.ui.runs.marks import Marks
+from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_role, series_sign
 
 STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed")
 GUTTER = 4
@@ -56,7 +55,7 @@ class RunsTable(Drawn):
         *(f"runs--{name}" for name in ("head", "sorted", "row", "name", "note", "trend", "best")),
         *(f"runs--{name}" for name in ("open", "cursor", "chosen")),
         *(f"runs--{state}" for state in STATES),
-        *(f"runs--series-{number}" for number in range(runs_marks.COLOURS)),
+        *(f"runs--series-{number}" for number in range(SERIES_COLOURS)),
     }
 
     @dataclass
@@ -154,8 +153,8 @@ class RunsTable(Drawn):
         signs = glyphs()
         chosen = record.path == self._rows.cursor
         slot = self._marks.slot(record.path)
-        mark = runs_marks.sign(slot, signs) if record.path in self._marks else " "
-        parts = [(("›" if signs.braille else ">") if chosen else " ", "cursor"), (f" {mark} ", runs_marks.role(slot))]
+        mark = series_sign(slot, signs) if record.path in self._marks else " "
+        parts = [(("›" if signs.braille else ">") if chosen else " ", "cursor"), (f" {mark} ", series_role(slot))]
         is_open = record.path == self._rows.open
         for column, width in columns:
             text, role = signs.plain(column.text(record)), column.role

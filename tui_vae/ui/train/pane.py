@@ -18,8 +18,8 @@ from textual.widgets import Static
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers, progress
 from tui_vae.ui.charts import axis, raster
-from tui_vae.ui.charts import draw as charts
 from tui_vae.ui.charts.axis import UNITS, UnitName, Window
+from tui_vae.ui.charts.draw import nearest_point
 from tui_vae.ui.charts.widget import ChartWidget, Sheet, Value
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import HabitsChanged
@@ -198,9 +198,9 @@ class TrainPane(Widget):
                 if reading and sources.steps.smoothing:
                     values.append(Value("", "raw", measure.text(read.raw), "label"))
                 values.append(Value(signs.horizontal, train, measure.text(read.smooth), "train"))
-        elif (point := charts.nearest(sources.train_epochs, at)) is not None:
+        elif (point := nearest_point(sources.train_epochs, at)) is not None:
             values.append(Value(signs.train, train, measure.text(point[1]), "train"))
-        if (point := charts.nearest(sources.test_epochs, at)) is not None:
+        if (point := nearest_point(sources.test_epochs, at)) is not None:
             values.append(Value(signs.test, "test", measure.text(point[1]), "test"))
         return values
 
