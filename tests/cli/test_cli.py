@@ -224,7 +224,7 @@ def test_help_is_complete(tui_vae: Run) -> None:
         assert (code, err) == (0, "")
         assert out.startswith(f"usage: tui-vae {name}")
     _, out, _ = tui_vae("train", "--help")
-    assert all(f"--{config.outside(option)} " in out for option in config.options())
+    assert all(f"--{config.option_name(option)} " in out for option in config.options())
     assert tui_vae("--version")[1].startswith("tui-vae ")
 
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.support.processes import events
 from tui_vae import config
 from tui_vae.cli.parser import given_options, make_parser
-from tui_vae.config import RunConfig, check_option, make_config, options, outside, read_config
+from tui_vae.config import RunConfig, check_option, make_config, option_name, options, read_config
 from tui_vae.errors import UsageError
 from tui_vae.runs import client, protocol, summary
 from tui_vae.runs import events as ev
@@ -510,7 +510,7 @@ def test_what_an_option_accepts_survives_file_shell_and_log(data: st.DataObject,
     try:
         value = check_option(name, given_value)
     except UsageError as error:
-        assert outside(name) in error.message
+        assert option_name(name) in error.message
         assert "\n" not in str(error).replace(repr(given_value), "")
         return
     beside = {"objective": "bce"} if value == "logits" else {}  # which goes with no other

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from tests.support.fake_run import FakeProcess, make_run, metrics
 from tests.support.piloting import in_event_loop, until
-from tui_vae.config import make_config, options, outside, text_of
+from tui_vae.config import make_config, option_name, options, text_of
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
 from tui_vae.runs.comparison import differences, whole
@@ -97,7 +97,7 @@ def test_alone_a_run_is_told_in_whole_with_what_was_changed_first() -> None:
     changed = [(each.name, each.values) for each in rows if not each.same]
     assert changed == [("latent-dim", ("8", "20")), ("lr", ("0.0005", "0.001"))]
     assert [each.name for each in rows[:2]] == ["latent-dim", "lr"]
-    assert {each.name for each in rows} == {outside(name) for name in options()} - {"name", "preset"}
+    assert {each.name for each in rows} == {option_name(name) for name in options()} - {"name", "preset"}
 
 
 def test_the_best_of_several_runs_stands_out() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tui_vae.cli.listing import print_table
 from tui_vae.cli.parser import given_options
-from tui_vae.config import make_config, written
+from tui_vae.config import make_config, toml_value
 from tui_vae.errors import UserError
 from tui_vae.runs.launch import trainer_environment
 
@@ -66,7 +66,7 @@ class Contender:
 def bench(options: argparse.Namespace) -> int:
     """Let the contenders train in turn, so that a noisy machine is noisy for all, and compare them round by round."""
     config = make_config(given_options(options))
-    wanted = {name: written(name, getattr(config, name)) for name in vars(config)}
+    wanted = {name: toml_value(name, getattr(config, name)) for name in vars(config)}
     contenders: list[Contender] = []
     try:
         contenders.extend(Contender(name, wanted) for name in CONTENDERS)

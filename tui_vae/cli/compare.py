@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tui_vae.cli.listing import number
+from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
-from tui_vae.config import outside, written
 from tui_vae.errors import UsageError
 from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Contestant, contestant, differences, winners
 from tui_vae.runs.directory import find_run, runs_directory
@@ -46,9 +46,8 @@ def as_json(runs: Sequence[Contestant]) -> str:
 
 
 def _object(at: int, run: Contestant, different: Sequence[str], wins: dict[str, set[int]]) -> dict[str, Any]:
-    settings = {} if run.config is None else {
-        outside(name): written(name, getattr(run.config, name)) for name in all_options() if outside(name) in different
-    }  # fmt: skip
+    named = {} if run.config is None else {option_name(name): name for name in all_options()}
+    settings = {shown: toml_value(name, getattr(run.config, name)) for shown, name in named.items() if shown in different}
     return {
         "name": run.name, "state": run.state, "epochs": run.epochs, "planned": run.planned,
         "settings": settings, "parameters": run.parameters, "seconds_per_epoch": run.seconds_per_epoch,

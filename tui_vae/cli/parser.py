@@ -230,7 +230,7 @@ def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], sever
         default = config.text_of(name, getattr(defaults, name))
         words = f"{{{','.join(option.choices)}}}" if option.choices else name.rsplit("_", 1)[-1].upper()
         group.add_argument(
-            f"--{config.outside(name)}", dest=f"{'values' if several else 'option'}_{name}", metavar=words,
+            f"--{config.option_name(name)}", dest=f"{'values' if several else 'option'}_{name}", metavar=words,
             type=_several(name) if several else _checked(name), action="append" if several else "store",
             default=argparse.SUPPRESS, help=f"{option.help} ({default})".replace("%", "%%"),
         )  # fmt: skip

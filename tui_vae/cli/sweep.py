@@ -20,7 +20,7 @@ from tui_vae.cli import INTERRUPTED
 from tui_vae.cli.compare import as_json, print_comparison
 from tui_vae.cli.report import warning_line
 from tui_vae.cli.train import POLL, ask_to_stop, asked_to_stop, last_error
-from tui_vae.config import RunConfig, outside, text_of
+from tui_vae.config import RunConfig, option_name, text_of
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import contestant, differences
@@ -95,7 +95,7 @@ def plan(base: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> list[Ru
 
 def run_name(prefix: str, settings: Mapping[str, Any]) -> str:
     """`sweep-latent-dim-2-beta-4`. Where that is no name of a run, or too long, the end of it is a checksum."""
-    words = [f"{outside(name)}-{text_of(name, value)}" for name, value in settings.items()]
+    words = [f"{option_name(name)}-{text_of(name, value)}" for name, value in settings.items()]
     plain = "-".join([prefix, *(word.replace(",", "x") for word in words)])
     name = re.sub(r"[^A-Za-z0-9._-]", "-", plain)
     if name == plain and len(name) <= LONGEST_NAME:

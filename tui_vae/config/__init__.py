@@ -12,12 +12,12 @@ from tui_vae.config.run_config import (
     allowed,
     check_option,
     command_line,
-    inside,
+    field_name,
     make_config,
+    option_name,
     options,
-    outside,
     text_of,
-    written,
+    toml_value,
 )
 
 __all__ = [
@@ -28,12 +28,12 @@ __all__ = [
     "allowed",
     "check_option",
     "command_line",
-    "inside",
+    "field_name",
     "make_config",
+    "option_name",
     "options",
-    "outside",
     "read_config",
     "read_runs_dir",
     "text_of",
-    "written",
+    "toml_value",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_vae.config.options import NotAllowed, absolute_path, check_text, wrong_value
-from tui_vae.config.run_config import check_option, inside, outside
+from tui_vae.config.run_config import check_option, field_name, option_name
 from tui_vae.errors import UsageError
 
 
@@ -22,7 +22,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     given = _read_toml(path)
     with _errors_name(path):
-        return {inside(name): check_option(name, value) for name, value in given.items() if not _is_runs_dir(name)}
+        return {field_name(name): check_option(name, value) for name, value in given.items() if not _is_runs_dir(name)}
 
 
 def read_runs_dir(path: Path) -> str | None:
@@ -37,7 +37,7 @@ def read_runs_dir(path: Path) -> str | None:
                 try:
                     return absolute_path(check_text(value, "a path"))
                 except NotAllowed as error:
-                    raise wrong_value(outside(name), value, str(error)) from None
+                    raise wrong_value(option_name(name), value, str(error)) from None
     return None
 
 
@@ -51,7 +51,7 @@ def _errors_name(path: Path) -> Iterator[None]:
 
 
 def _is_runs_dir(name: str) -> bool:
-    return outside(name) == "runs-dir"
+    return option_name(name) == "runs-dir"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -72,6 +72,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise UsageError(f"{path} has too many brackets inside each other", "no option takes so many") from None
     for name in given:
-        if outside(name) != name and outside(name) in given:
-            raise UsageError(f"{path} gives {outside(name)} twice, once as {name}", "leave one of them out")
+        if option_name(name) != name and option_name(name) in given:
+            raise UsageError(f"{path} gives {option_name(name)} twice, once as {name}", "leave one of them out")
     return given

@@ -198,7 +198,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Every option under its outside name, None written as its word: what config.toml and the `run` event hold."""
-        return {outside(name): written(name, getattr(self, name)) for name in options()}
+        return {option_name(name): toml_value(name, getattr(self, name)) for name in options()}
 
 
 @cache
@@ -218,12 +218,12 @@ def _kinds() -> dict[str, type]:
     return kinds
 
 
-def outside(name: str) -> str:
+def option_name(name: str) -> str:
     """`latent_dim` → `latent-dim`."""
     return name.replace("_", "-")
 
 
-def inside(name: str) -> str:
+def field_name(name: str) -> str:
     """`latent-dim` → `latent_dim`.
 
     Raises:
@@ -231,11 +231,11 @@ def inside(name: str) -> str:
     """
     python = name.replace("-", "_")
     if python not in options():
-        raise UsageError(f"there is no option {name!r}", f"options are {', '.join(map(outside, options()))}")
+        raise UsageError(f"there is no option {name!r}", f"options are {', '.join(map(option_name, options()))}")
     return python
 
 
-def written(name: str, value: Any) -> Any:
+def toml_value(name: str, value: Any) -> Any:
     """A value as it stands in a file: None as its word, tuples as lists."""
     if value is None:
         return options()[name].unset
@@ -253,11 +253,11 @@ def check_option(name: str, value: Any) -> Any:
     Raises:
         UsageError: it is not a value of this option; the message names the option, the value and what is allowed.
     """
-    name = inside(name)
+    name = field_name(name)
     try:
         return check_value(options()[name], _kinds()[name], value)
     except NotAllowed as error:
-        raise wrong_value(outside(name), value, str(error)) from None
+        raise wrong_value(option_name(name), value, str(error)) from None
 
 
 def allowed(name: str) -> str:
@@ -273,7 +273,7 @@ def make_config(given: Mapping[str, Any]) -> RunConfig:
     Raises:
         UsageError: an unknown option, a value out of place, or values that make no sense together.
     """
-    values = {inside(name): check_option(name, value) for name, value in given.items()}
+    values = {field_name(name): check_option(name, value) for name, value in given.items()}
     config = RunConfig(**{**PRESETS[values.get("preset", "default")], **values})
     _check_together(config)
     return config
@@ -309,5 +309,5 @@ def command_line(config: RunConfig) -> str:
         value = getattr(config, name)
         if name != "preset" and value != getattr(base, name):
             text = text_of(name, value)
-            words += [f"--{outside(name)}={text}"] if text.startswith("-") else [f"--{outside(name)}", text]
+            words += [f"--{option_name(name)}={text}"] if text.startswith("-") else [f"--{option_name(name)}", text]
     return shlex.join(words)

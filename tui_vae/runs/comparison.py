@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tui_vae.config import RunConfig, make_config, options, outside, text_of
+from tui_vae.config import RunConfig, make_config, option_name, options, text_of
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
@@ -31,7 +31,7 @@ def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
     for name in options():
         values = tuple(None if config is None else text_of(name, getattr(config, name)) for config in configs)
         if name != "name" and len({value for value in values if value is not None}) > 1:
-            found.append(Difference(outside(name), values))
+            found.append(Difference(option_name(name), values))
     return found
 
 
@@ -39,7 +39,7 @@ def whole(config: RunConfig) -> list[Difference]:
     """Every option of a run beside its preset's, those that differ first; the name has none to stand beside."""
     usual = recipe(config)
     rows = [
-        Difference(outside(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
+        Difference(option_name(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
         for name in options()
         if name not in ("name", "preset")
     ]
@@ -127,7 +127,7 @@ def winners(runs: Sequence[Contestant], figure: Figure) -> set[int]:
         return set()
     configs = [runs[at].config for at in values]
     apart = {each.name for each in differences(configs)}
-    of_loss = {outside(name) for name, option in options().items() if option.group == "objective"}
+    of_loss = {option_name(name) for name, option in options().items() if option.group == "objective"}
     if None in configs or apart & (TEST_SET | of_loss if figure is LOSS else TEST_SET):
         return set()
     best = min(values.values(), key=lambda value: -figure.better * value)

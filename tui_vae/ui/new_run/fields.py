@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
-from tui_vae.config import check_option, options, outside, text_of
+from tui_vae.config import check_option, option_name, options, text_of
 from tui_vae.errors import UserError
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.terminal import legible
@@ -73,7 +73,7 @@ class Field(Horizontal):
             self.field = field
 
     def __init__(self, name: str, value: Any, complaint: Callable[[str, Any], str] = lambda name, value: "") -> None:
-        super().__init__(id=f"field-{outside(name)}", classes="field")
+        super().__init__(id=f"field-{option_name(name)}", classes="field")
         self.option_name = name
         self.option = options()[name]
         self._complaint = complaint
@@ -86,7 +86,7 @@ class Field(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Label("", classes="sign", markup=False)
-        yield Label(outside(self.option_name), classes="name", markup=False)
+        yield Label(option_name(self.option_name), classes="name", markup=False)
         yield self._editor
         yield Label(legible(self.option.help), classes="about", markup=False)
 
@@ -118,7 +118,7 @@ class Field(Horizontal):
         except UserError as error:
             self.reason = error.message
         self.set_class(bool(self.reason), "-wrong")
-        beside = self.reason.removeprefix(f"{outside(self.option_name)} ")
+        beside = self.reason.removeprefix(f"{option_name(self.option_name)} ")
         self.query_one(".about", Label).update(legible(beside or self.option.help))
         return self.reason
 

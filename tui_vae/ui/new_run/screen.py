@@ -16,7 +16,7 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
-from tui_vae.config import RunConfig, allowed, command_line, make_config, options, outside, text_of
+from tui_vae.config import RunConfig, allowed, command_line, make_config, option_name, options, text_of
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import runs_directory
 from tui_vae.ui.key_bar import KeyBar
@@ -130,7 +130,7 @@ class NewRun(ModalScreen[RunConfig | None]):
             words = f": {', '.join(field.option.choices)}" if len(field.option.choices) > 1 else ""
             explain.update(legible(reason or field.option.help + words))
             return
-        explain.border_title = outside(field.option_name)
+        explain.border_title = option_name(field.option_name)
         name, preset = field.option_name, self._preset
         colours = self.app.theme_variables
         about = Text(legible(field.option.help[:1].upper() + field.option.help[1:]) + "\n")

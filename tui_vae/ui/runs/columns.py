@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tui_vae.config import options, outside, text_of
+from tui_vae.config import option_name, options, text_of
 from tui_vae.runs.ledger import Record
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import Glyphs
@@ -151,7 +151,7 @@ def matches(record: Record, text: str) -> bool:
     for word in text.lower().split():
         name, given, value = word.partition("=")
         if given and record.config is not None:
-            asked = {outside(each): text_of(each, getattr(record.config, each)) for each in options()}
+            asked = {option_name(each): text_of(each, getattr(record.config, each)) for each in options()}
             if not any(key.startswith(name) and asked[key].startswith(value) for key in asked):
                 return False
         elif word not in plain:
