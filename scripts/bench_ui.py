@@ -34,7 +34,8 @@ from tests.support.fake_run import make_run, metrics  # noqa: E402
 from tests.support.terminal import KEYS, Terminal  # noqa: E402
 from tui_vae.config import make_config  # noqa: E402
 from tui_vae.runs import launch  # noqa: E402
-from tui_vae.runs.directory import RunDirectory, create_run  # noqa: E402
+from tui_vae.runs.create import create_run  # noqa: E402
+from tui_vae.runs.directory import RunDirectory  # noqa: E402
 from tui_vae.runs.events import CheckpointEvent, EpochEvent, EventLog, LogTail, StepEvent, encode_line  # noqa: E402
 from tui_vae.runs.history import read_history  # noqa: E402
 

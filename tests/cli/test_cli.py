@@ -23,7 +23,8 @@ from tui_vae import config
 from tui_vae.cli.parser import make_parser
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, create_run, list_runs
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 
 

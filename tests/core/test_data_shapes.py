@@ -24,7 +24,8 @@ from tui_vae.core.data.datasets import load
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.evaluation.metrics import normalize
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, create_run
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.ui.new_run import forecast
 

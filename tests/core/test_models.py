@@ -27,7 +27,8 @@ from tui_vae.core.objectives import make_objective
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.client import request
-from tui_vae.runs.directory import RunDirectory, create_run
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.launch import start_serving
 from tui_vae.runs.protocol import Decode, Done, Images, LatentMap, Map, Reconstruct, Reconstructions, Stop
 from tui_vae.trainer.checkpoints import Progress, load_checkpoint, save_checkpoint
@@ -373,7 +374,8 @@ def test_no_model_of_ones_own_is_imported_by_the_app(workplace: Path, own_runs: 
     """Describing, starting and forecasting such a run needs neither the module nor PyTorch."""
     (workplace / "ours.py").write_text("raise SystemExit('imported')")
     code = (
-        "import sys\nfrom tui_vae.config import make_config, command_line\nfrom tui_vae.runs.directory import *\n"
+        "import sys\nfrom tui_vae.config import make_config, command_line\nfrom tui_vae.runs.create import *\n"
+        "from tui_vae.runs.directory import *\n"
         "from tui_vae.ui.new_run.forecast import forecast\nconfig = make_config({'model': 'ours:Ours'})\n"
         "run, named = create_run(runs_directory(), config)\nassert run.read_config() == named\n"
         "assert forecast(named, [])\nprint(command_line(named))\nassert not {'ours', 'torch'} & set(sys.modules)"

@@ -29,7 +29,8 @@ from tui_vae.config import RunConfig, check_option, make_config, option_name, op
 from tui_vae.errors import UsageError
 from tui_vae.runs import client, protocol, summary
 from tui_vae.runs import events as ev
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock, config_toml, create_run, find_run, list_runs
+from tui_vae.runs.create import config_toml, create_run
+from tui_vae.runs.directory import RunDirectory, RunError, RunLock, find_run, list_runs
 from tui_vae.runs.history import History, read_history
 from tui_vae.runs.summary import summarize
 from tui_vae.trainer.server import Inbox, Server
@@ -362,7 +363,7 @@ import os, sys, time
 from pathlib import Path
 from tui_vae.config import make_config
 from tui_vae.errors import UserError
-from tui_vae.runs.directory import create_run
+from tui_vae.runs.create import create_run
 runs, mine = Path(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 for number in range(40):

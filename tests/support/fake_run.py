@@ -15,7 +15,8 @@ from typing import Literal
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, RunLock, create_run
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory, RunLock
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 SIDE, PIXELS = 28, 784

@@ -17,7 +17,8 @@ from tui_vae.core.data import datasets
 from tui_vae.core.evaluation.metrics import pixel_variance
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, create_run
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 from tui_vae.trainer.diagnosis import CURED, IN_A_ROW, LOST, PATIENCE, SETTLED, Diagnosis

@@ -31,7 +31,8 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
-from tui_vae.runs.directory import RunDirectory, RunLock, create_run
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
 from tui_vae.runs.launch import start_serving, start_training

@@ -16,7 +16,8 @@ from tests.support.piloting import in_event_loop, screen, seen, until
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
 from tui_vae.runs import hardware
-from tui_vae.runs.directory import RunDirectory, RunLock, create_run
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.history import History, read_newest
 from tui_vae.ui import glyphs, progress, status_line, theme
 from tui_vae.ui.charts import axis

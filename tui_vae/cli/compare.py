@@ -46,8 +46,8 @@ def as_json(runs: Sequence[Contestant]) -> str:
 
 
 def _object(at: int, run: Contestant, different: Sequence[str], wins: dict[str, set[int]]) -> dict[str, Any]:
-    named = {} if run.config is None else {option_name(name): name for name in all_options()}
-    settings = {shown: toml_value(name, getattr(run.config, name)) for shown, name in named.items() if shown in different}
+    fields = [field for field in all_options() if run.config and option_name(field) in different]
+    settings = {option_name(field): toml_value(field, getattr(run.config, field)) for field in fields}
     return {
         "name": run.name, "state": run.state, "epochs": run.epochs, "planned": run.planned,
         "settings": settings, "parameters": run.parameters, "seconds_per_epoch": run.seconds_per_epoch,

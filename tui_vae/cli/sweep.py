@@ -24,7 +24,8 @@ from tui_vae.config import RunConfig, option_name, text_of
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import contestant, differences
-from tui_vae.runs.directory import RunDirectory, create_run, failed_early, runs_directory
+from tui_vae.runs.create import create_run, failed_early
+from tui_vae.runs.directory import RunDirectory, runs_directory
 from tui_vae.runs.hardware import cuda_devices
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, start_training

@@ -18,7 +18,8 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
-from tui_vae.runs.directory import RunDirectory, create_run, runs_directory
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory, runs_directory
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import StartError, start_training, terminate
 

@@ -1,18 +1,16 @@
-"""A run's directory: the names of its files, how a run is made and found, and whether a process lives in it."""
+"""A run's directory: the names of its files, how a run is found, and which living process holds its lock."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
@@ -21,12 +19,10 @@ import msgspec
 
 from tui_vae.config import RUN_NAME, RunConfig, make_config, read_config
 from tui_vae.errors import UserError
-from tui_vae.runs.files import sync_directory, write_atomic
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 HOLDER_LENGTH = 512  # bytes
 SOCKET_PATH_LIMIT = 104  # bytes: sun_path holds 108 on Linux and 104 on macOS
-MOST_EARLY = 1 << 20  # bytes: the log of a run that made no step is far shorter
 
 
 class RunError(UserError):
@@ -251,96 +247,3 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
             return run
     known = ", ".join(run.name for run in runs[:8]) + (", …" if len(runs) > 8 else "")
     raise RunError(f"there is no run {name!r} in {runs_dir}", f"runs are: {known}")
-
-
-def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConfig]:
-    """A new run's directory with its config.toml, whole from the first moment on. Without a name it gets the next free.
-
-    The folder that a model of the user's own comes from is recorded: whoever opens the run may be elsewhere.
-    A run that failed before its first step is not in the way: its directory is made anew.
-
-    Raises:
-        RunError: the name is taken, or the directory cannot be written.
-    """
-    if ":" in config.model and config.model_dir is None:
-        config = replace(config, model_dir=os.getcwd())
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        for _ in range(1000):
-            named = replace(config, name=config.name or _free_name(runs_dir))
-            target = RunDirectory(runs_dir / str(named.name))
-            if config.name and failed_early(target):
-                _clear_away(target)
-            fresh = Path(tempfile.mkdtemp(dir=runs_dir, prefix=".new-"))
-            try:
-                fresh.chmod(0o755)
-                RunDirectory(fresh).previews.mkdir()
-                write_atomic(RunDirectory(fresh).config, config_toml(named))  # whole on the disk, as are both names
-                os.rename(fresh, target.path)
-            except OSError as error:
-                shutil.rmtree(fresh, ignore_errors=True)
-                if not target.path.exists():
-                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process has just cleared it away
-                        continue
-                    raise
-                if config.name:
-                    raise RunError(
-                        f"run {config.name!r} already exists in {runs_dir}",
-                        f"choose another --name, or continue it: tui-vae resume {config.name}",
-                    ) from None
-                continue
-            sync_directory(runs_dir)
-            return target, named
-    except OSError as error:
-        raise RunError(f"cannot create a run in {runs_dir}: {error.strerror}", "choose another --runs-dir") from None
-    raise RunError(f"no free run name in {runs_dir}", "choose one with --name")
-
-
-def config_toml(config: RunConfig) -> bytes:
-    """`config.toml`: every option, every default spelled out."""
-    import tomli_w
-
-    return tomli_w.dumps(config.to_dict()).encode()
-
-
-def _free_name(runs_dir: Path) -> str:
-    taken = set(os.listdir(runs_dir))
-    number = 1
-    while f"fashion-{number}" in taken:
-        number += 1
-    return f"fashion-{number}"
-
-
-def failed_early(run: RunDirectory) -> bool:
-    """Whether a run failed so early that nothing of it is worth keeping."""
-    from tui_vae.runs.history import read_history
-
-    if not run.config.is_file() or run.last.exists() or run.best.exists():
-        return False
-    try:
-        if run.events.stat().st_size > MOST_EARLY:
-            return False
-    except FileNotFoundError:
-        return False
-    history = read_history(run.events)
-    failed = history.state is not None and history.state.state == "failed"
-    return failed and not len(history.steps) and not history.epochs
-
-
-def _clear_away(run: RunDirectory) -> None:
-    """Remove a run that failed early, unless it has been removed, or made anew, by another process meanwhile.
-
-    Raises:
-        RunError: a process lives in it.
-    """
-    try:
-        lock = RunLock(run, "serve")
-    except FileNotFoundError:
-        return
-    try:
-        if failed_early(run):
-            away = tempfile.mkdtemp(dir=run.path.parent, prefix=".old-")
-            os.rename(run.path, away)
-            shutil.rmtree(away, ignore_errors=True)
-    finally:
-        lock.release()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tui_vae.config import check_option, make_config, read_config
 from tui_vae.runs.client import RequestError, request
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock, config_toml
+from tui_vae.runs.create import config_toml
+from tui_vae.runs.directory import RunDirectory, RunError, RunLock
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.protocol import Done, Stop
 

@@ -24,7 +24,8 @@ from textual.theme import Theme
 
 from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
-from tui_vae.runs.directory import RunDirectory, create_run, runs_directory
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunDirectory, runs_directory
 from tui_vae.runs.log_loader import ReadAhead
 from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.commands import commands

@@ -1,0 +1,120 @@
+"""Making a run's directory, and clearing away one whose run failed before its first step."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from tui_vae.config import RunConfig
+from tui_vae.runs.directory import RunDirectory, RunError, RunLock
+from tui_vae.runs.files import sync_directory, write_atomic
+from tui_vae.runs.history import read_history
+
+MOST_EARLY = 1 << 20
+"""Bytes of a log that is looked at for an early failure: the log of a run that made no step is far shorter."""
+
+MOST_TRIES = 1000
+"""How often a name is tried while other processes take, or clear away, the same ones."""
+
+
+def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConfig]:
+    """Make a new run's directory with its config.toml; without a name the run gets the next free one.
+
+    The directory is whole from the first moment on. The folder of a model of the user's own is recorded, as whoever
+    opens the run may be elsewhere. A run that failed before its first step gives way to a new one of its name.
+
+    Raises:
+        RunError: the name is taken, or the directory cannot be written.
+    """
+    if ":" in config.model and config.model_dir is None:
+        config = replace(config, model_dir=os.getcwd())
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for _ in range(MOST_TRIES):
+            named = replace(config, name=config.name or _free_name(runs_dir))
+            target = RunDirectory(runs_dir / str(named.name))
+            if config.name and failed_early(target):
+                _clear_away(target)
+            if _put_in_place(target, named):
+                return target, named
+            if config.name and target.path.exists():
+                raise RunError(
+                    f"run {config.name!r} already exists in {runs_dir}",
+                    f"choose another --name, or continue it: tui-vae resume {config.name}",
+                )
+    except OSError as error:
+        raise RunError(f"cannot create a run in {runs_dir}: {error.strerror}", "choose another --runs-dir") from None
+    raise RunError(f"no free run name in {runs_dir}", "choose one with --name")
+
+
+def _put_in_place(target: RunDirectory, config: RunConfig) -> bool:
+    """Make the directory beside its place and rename it; whether the name was free.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    runs_dir = target.path.parent
+    fresh = Path(tempfile.mkdtemp(dir=runs_dir, prefix=".new-"))
+    try:
+        fresh.chmod(0o755)
+        RunDirectory(fresh).previews.mkdir()
+        write_atomic(RunDirectory(fresh).config, config_toml(config))  # syncs the file, and both names in `fresh`
+        os.rename(fresh, target.path)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        # The directory that was in the way may have been cleared away since, by another process: try again then.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) and not target.path.exists():
+            raise
+        return False
+    sync_directory(runs_dir)
+    return True
+
+
+def config_toml(config: RunConfig) -> bytes:
+    """`config.toml`: every option, every default spelled out."""
+    import tomli_w
+
+    return tomli_w.dumps(config.to_dict()).encode()
+
+
+def _free_name(runs_dir: Path) -> str:
+    taken = set(os.listdir(runs_dir))
+    return next(name for number in itertools.count(1) if (name := f"fashion-{number}") not in taken)
+
+
+def failed_early(run: RunDirectory) -> bool:
+    """Whether a run failed so early that nothing of it is worth keeping."""
+    if not run.config.is_file() or run.last.exists() or run.best.exists():
+        return False
+    try:
+        if run.events.stat().st_size > MOST_EARLY:
+            return False
+    except FileNotFoundError:
+        return False
+    history = read_history(run.events)
+    failed = history.state is not None and history.state.state == "failed"
+    return failed and not len(history.steps) and not history.epochs
+
+
+def _clear_away(run: RunDirectory) -> None:
+    """Remove a run that failed early, unless another process has removed it, or made it anew, meanwhile.
+
+    Raises:
+        RunError: a process lives in it.
+    """
+    try:
+        lock = RunLock(run, "serve")
+    except FileNotFoundError:
+        return
+    try:
+        if failed_early(run):
+            away = tempfile.mkdtemp(dir=run.path.parent, prefix=".old-")
+            os.rename(run.path, away)
+            shutil.rmtree(away, ignore_errors=True)
+    finally:
+        lock.release()
