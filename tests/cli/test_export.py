@@ -26,7 +26,7 @@ from tui_vae.core.evaluation.onnx_decoder import as_onnx
 from tui_vae.runs import protocol
 from tui_vae.runs.exports import EXPORTS
 from tui_vae.trainer.learner import build_model
-from tui_vae.trainer.workbench import open_run
+from tui_vae.trainer.run_setup import load_trained_run
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.dialogs import Choose
 from tui_vae.ui.film import read_film
@@ -99,10 +99,10 @@ def test_samples_are_the_decoded_draws_of_their_seed(trained: Trained, tmp_path:
     export(trained, "samples", tmp_path / "prior.png", "--prior", "--images", 7, "--seed", 5)
     found = tiles(tmp_path / "prior.png")
     assert len(found) == 9 and not found[7:].any()
-    bench, _ = open_run(trained.directory)
+    run, _ = load_trained_run(trained.directory)
     z = torch.randn(7, 8, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        decoded = bench.model.eval().decoder(z).double().numpy()
+        decoded = run.model.eval().decoder(z).double().numpy()
     meant = np.clip((decoded + 1) / 2, 0, 1).reshape(-1, 28, 28) * 255
     assert np.abs(found[:7] - meant).max() <= 0.51  # rounded to whole levels
     with Image.open(tmp_path / "prior.png") as image:

@@ -33,7 +33,7 @@ from tui_vae.runs.launch import start_serving
 from tui_vae.runs.protocol import Decode, Done, Images, LatentMap, Map, Reconstruct, Reconstructions, Stop
 from tui_vae.trainer.checkpoints import Progress, load_checkpoint, save_checkpoint
 from tui_vae.trainer.learner import Learner, build_model
-from tui_vae.trainer.workbench import equip, settle
+from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
 
 torch.set_num_threads(1)
 SHAPE = (28, 28)
@@ -324,8 +324,8 @@ def test_the_command_says_it_and_leaves_no_run_in_the_way(workplace: Path, own_r
 def test_a_step_of_one_image_is_refused_where_a_network_normalizes_over_it() -> None:
     given = {"norm": "batch", "batch-size": 599, "train-limit": 600, "test-limit": 20, "device": "cpu", "threads": 1}
     with pytest.raises(UserError, match="would have one image"):
-        equip(settle(make_config(given)))
-    equip(settle(make_config({**given, "norm": "layer"})))
+        load_data_and_model(resolve_machine_options(make_config(given)))
+    load_data_and_model(resolve_machine_options(make_config({**given, "norm": "layer"})))
 
 
 def test_tied_and_frozen_weights_are_kept(workplace: Path) -> None:

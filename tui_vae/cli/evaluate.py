@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tui_vae.core.evaluation.frechet import Distances
     from tui_vae.core.evaluation.likelihood import Bound
     from tui_vae.core.evaluation.sampling import LatentGaussian
-    from tui_vae.trainer.workbench import Workbench
+    from tui_vae.trainer.run_setup import LoadedRun
 
 OUTLIERS = 8
 # Each figure's noise is its own: streams of the run's seed beside those of training (1) and evaluation (2).
@@ -26,37 +26,38 @@ IWAE_STREAM, SAMPLES_STREAM, PROBE_STREAM = 10, 11, 12
 
 def evaluate(options: argparse.Namespace) -> int:
     """The figures of a checkpoint, over the whole test set."""
-    from tui_vae.trainer.workbench import as_event, checkpoint_path, open_run
+    from tui_vae.trainer.checkpoints import checkpoint_path
+    from tui_vae.trainer.run_setup import load_trained_run, logged_metrics
 
     if options.samples and not options.frechet:
         raise UsageError("--samples goes with --frechet", "add it")
     directory = find_run(runs_directory(options.runs_dir), options.name)
     which = options.checkpoint or checkpoint_path(directory).stem
-    bench, progress = open_run(directory, which, note)
-    figures, _ = bench.survey(bench.test, progress.beta)
-    test = msgspec.to_builtins(as_event(figures))
+    run, progress = load_trained_run(directory, which, note)
+    figures, _ = run.evaluate(run.test, progress.beta)
+    test = msgspec.to_builtins(logged_metrics(figures))
     facts = {"run": directory.name, "checkpoint": which, "epoch": progress.evaluated, "step": progress.step,
-             "images": len(bench.test), "test": test}  # fmt: skip
+             "images": len(run.test), "test": test}  # fmt: skip
     if not options.json:
-        print(f"{directory.name}, {which} checkpoint (epoch {progress.evaluated}), {len(bench.test):,} test images of "
-              f"{bench.dataset.name} from the {bench.dataset.source.description}")  # fmt: skip
-        _print_figures(test, bench.config.latent_dim)
+        print(f"{directory.name}, {which} checkpoint (epoch {progress.evaluated}), {len(run.test):,} test images of "
+              f"{run.dataset.name} from the {run.dataset.source.description}")  # fmt: skip
+        _print_figures(test, run.config.latent_dim)
     if options.iwae:
-        bound = _bound(bench, figures.recon, options.iwae)
+        bound = _bound(run, figures.recon, options.iwae)
         facts["iwae"] = bound
         if not options.json:
-            _print_bound(bound, figures.elbo_bpd, bench.model.pixels)
+            _print_bound(bound, figures.elbo_bpd, run.model.pixels)
     if options.frechet:
-        distances = _distances(bench, options.samples or len(bench.test))
+        distances = _distances(run, options.samples or len(run.test))
         facts["frechet"] = distances
         if not options.json:
             _print_distances(distances)
     if options.probe:
-        facts["probe"] = found = _probe(bench)
+        facts["probe"] = found = _probe(run)
         if not options.json:
             from tui_vae.cli.probe_report import print_probe
 
-            print_probe(found, bench.dataset.classes, directory.name)
+            print_probe(found, run.dataset.classes, directory.name)
     if options.json:
         print(msgspec.json.encode(facts).decode())  # where the standard library writes NaN, which is not JSON
     return 0
@@ -74,14 +75,14 @@ def _print_figures(test: dict[str, Any], latent_dim: int) -> None:
 # -- The importance-weighted bound -------------------------------------------------------------------------------------
 
 
-def _bound(bench: Workbench, recon: float, draws: int) -> Bound:
+def _bound(run: LoadedRun, recon: float, draws: int) -> Bound:
     from tui_vae.core.evaluation.likelihood import decoder_variance, importance_weighted_bound
 
-    pixels, seed = bench.model.pixels, _seed(bench, IWAE_STREAM)
-    words = f"importance-weighted bound, {draws:,} draws for each of {len(bench.test):,} images"
-    with _progress(words, draws * len(bench.test)) as advanced:
+    pixels, seed = run.model.pixels, _seed(run, IWAE_STREAM)
+    words = f"importance-weighted bound, {draws:,} draws for each of {len(run.test):,} images"
+    with _progress(words, draws * len(run.test)) as advanced:
         variance = decoder_variance(recon, pixels)
-        return importance_weighted_bound(bench.model, bench.test, variance, draws, seed, advanced)
+        return importance_weighted_bound(run.model, run.test, variance, draws, seed, advanced)
 
 
 def _print_bound(bound: Bound, elbo_bpd: float, pixels: int) -> None:
@@ -96,16 +97,16 @@ def _print_bound(bound: Bound, elbo_bpd: float, pixels: int) -> None:
 # -- The classifier Fréchet distance -----------------------------------------------------------------------------------
 
 
-def _distances(bench: Workbench, samples: int) -> Distances:
+def _distances(run: LoadedRun, samples: int) -> Distances:
     import torch
 
     from tui_vae.core.evaluation.frechet import sample_distances
 
-    total = 2 * len(bench.test) + 2 * samples + len(bench.subset)
+    total = 2 * len(run.test) + 2 * samples + len(run.subset)
     with _progress(f"classifier Fréchet distance, {samples:,} samples of each kind", total) as advanced:
-        labels = torch.from_numpy(bench.dataset.test_labels)
-        return sample_distances(bench.model, _gaussian(bench), bench.test, labels, bench.subset, samples,
-                                _seed(bench, SAMPLES_STREAM), advanced)  # fmt: skip
+        labels = torch.from_numpy(run.dataset.test_labels)
+        return sample_distances(run.model, _gaussian(run), run.test, labels, run.subset, samples,
+                                _seed(run, SAMPLES_STREAM), advanced)  # fmt: skip
 
 
 def _print_distances(found: Distances) -> None:
@@ -121,11 +122,11 @@ def _print_distances(found: Distances) -> None:
         print(f"  {name:<13}{value:>12.2f}  {what}")
 
 
-def _gaussian(bench: Workbench) -> LatentGaussian:
+def _gaussian(run: LoadedRun) -> LatentGaussian:
     from tui_vae.core.evaluation.sampling import fit_gaussian
 
     try:
-        return fit_gaussian(bench.model, bench.subset)
+        return fit_gaussian(run.model, run.subset)
     except RuntimeError:
         raise UserError("no Gaussian fits what the encoder gives: the run has diverged",
                         "take --checkpoint best, or train it with a lower --lr") from None  # fmt: skip
@@ -134,21 +135,21 @@ def _gaussian(bench: Workbench) -> LatentGaussian:
 # -- The probe ---------------------------------------------------------------------------------------------------------
 
 
-def _probe(bench: Workbench) -> dict[str, Any]:
+def _probe(run: LoadedRun) -> dict[str, Any]:
     """What was found, as `--json` gives it."""
     import numpy as np
 
     from tui_vae.core.evaluation.latent import posterior_means
     from tui_vae.core.evaluation.probe import outliers, probe
 
-    dataset = bench.dataset
-    with _progress(f"probe: fitting to μ of {len(bench.train):,} training images", None):
-        test = posterior_means(bench.model, bench.test)
+    dataset = run.dataset
+    with _progress(f"probe: fitting to μ of {len(run.train):,} training images", None):
+        test = posterior_means(run.model, run.test)
         verdicts, clusters = probe(
-            posterior_means(bench.model, bench.train), dataset.train_labels.astype(np.int64),
-            test, dataset.test_labels.astype(np.int64), dataset.classes, _seed(bench, PROBE_STREAM),
+            posterior_means(run.model, run.train), dataset.train_labels.astype(np.int64),
+            test, dataset.test_labels.astype(np.int64), dataset.classes, _seed(run, PROBE_STREAM),
         )  # fmt: skip
-        least_likely = outliers(test, _gaussian(bench), OUTLIERS)
+        least_likely = outliers(test, _gaussian(run), OUTLIERS)
     return {
         "classifiers": verdicts,
         "clusters": clusters,
@@ -160,10 +161,10 @@ def _probe(bench: Workbench) -> dict[str, Any]:
 # -- Both --------------------------------------------------------------------------------------------------------------
 
 
-def _seed(bench: Workbench, stream: int) -> int:
+def _seed(run: LoadedRun, stream: int) -> int:
     from tui_vae.trainer.learner import derived_seed
 
-    return derived_seed(bench.config.seed, 0, stream)
+    return derived_seed(run.config.seed, 0, stream)
 
 
 @contextmanager

@@ -23,12 +23,12 @@ def decoder_onnx(directory: RunDirectory, which: str | None = None) -> bytes:
         raise UserError(f"an ONNX file cannot be written without {' and '.join(missing)}", hint)
     import tui_vae
     from tui_vae.core.evaluation.onnx_decoder import as_onnx
-    from tui_vae.trainer.workbench import open_run
+    from tui_vae.trainer.run_setup import load_trained_run
 
-    bench, progress = open_run(directory, which, note)
-    height, width = bench.dataset.test_images.shape[1:]
+    run, progress = load_trained_run(directory, which, note)
+    height, width = run.dataset.test_images.shape[1:]
     facts = {
-        "run": directory.name, "dataset": bench.dataset.name, "epoch": str(progress.evaluated),
+        "run": directory.name, "dataset": run.dataset.name, "epoch": str(progress.evaluated),
         "step": str(progress.step), "tui-vae": tui_vae.__version__,
     }  # fmt: skip
-    return as_onnx(bench.model, height, width, facts)
+    return as_onnx(run.model, height, width, facts)

@@ -30,16 +30,16 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     import numpy as np
 
     from tui_vae.core.evaluation.metrics import reconstruct
-    from tui_vae.trainer.workbench import open_run
+    from tui_vae.trainer.run_setup import load_trained_run
 
-    bench, _ = open_run(directory, which, note)
-    result = reconstruct(bench.model, bench.test)
-    originals = bench.dataset.test_images
+    run, _ = load_trained_run(directory, which, note)
+    result = reconstruct(run.model, run.test)
+    originals = run.dataset.test_images
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
         index=np.arange(len(originals), dtype=np.int64),
-        label=bench.dataset.test_labels.astype(np.int64),
+        label=run.dataset.test_labels.astype(np.int64),
         original=originals,
         reconstruction=result.images.cpu().numpy().reshape(originals.shape),
         mu=result.mu.cpu().numpy(),
@@ -55,17 +55,17 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
 
     from tui_vae.core.data.datasets import grey_levels
     from tui_vae.core.evaluation.metrics import reconstruct
-    from tui_vae.trainer.workbench import open_run
+    from tui_vae.trainer.run_setup import load_trained_run
 
-    bench, _ = open_run(directory, which, note)
-    labels, originals = bench.dataset.test_labels, bench.dataset.test_images
+    run, _ = load_trained_run(directory, which, note)
+    labels, originals = run.dataset.test_labels, run.dataset.test_images
     height, width = originals.shape[1:]
     rows = []
-    for label in range(len(bench.dataset.classes)):
+    for label in range(len(run.dataset.classes)):
         chosen = np.flatnonzero(labels == label)[:PAIRS_A_CLASS]
         if not len(chosen):
             continue
-        made = reconstruct(bench.model, bench.test[torch.from_numpy(chosen).to(bench.device)]).images
+        made = reconstruct(run.model, run.test[torch.from_numpy(chosen).to(run.device)]).images
         pixels = (made * 255).round().to(torch.uint8).cpu().numpy().reshape(-1, height, width)
         rows.append([np.concatenate(pair, axis=1) for pair in zip(grey_levels(originals[chosen]), pixels, strict=True)])
     return _png(_sheet(rows, between=2 * GAP), f"originals and reconstructions of run {directory.name}")
@@ -82,20 +82,20 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     import torch
 
     from tui_vae.core.evaluation.sampling import decode, fit_gaussian
-    from tui_vae.trainer.workbench import open_run
+    from tui_vae.trainer.run_setup import load_trained_run
 
-    bench, progress = open_run(directory, which, note)
+    run, progress = load_trained_run(directory, which, note)
     generator = torch.Generator().manual_seed(seed)
     if prior:
-        z = torch.randn(count, bench.model.latent_dim, generator=generator)
+        z = torch.randn(count, run.model.latent_dim, generator=generator)
     else:
         try:
-            z = fit_gaussian(bench.model, bench.subset).draw(count, generator)
+            z = fit_gaussian(run.model, run.subset).draw(count, generator)
         except RuntimeError:
             hint = "sample from the prior with --prior, or take --checkpoint best"
             raise UserError(f"no Gaussian fits the latents of {directory.name!r}: it has diverged", hint) from None
-    made = (decode(bench.model, z.to(bench.device)) * 255).round().to(torch.uint8).cpu().numpy()
-    images = made.reshape(-1, *bench.dataset.test_images.shape[1:])
+    made = (decode(run.model, z.to(run.device)) * 255).round().to(torch.uint8).cpu().numpy()
+    images = made.reshape(-1, *run.dataset.test_images.shape[1:])
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     source = "the prior N(0, I)" if prior else "the Gaussian fitted to the encoder's z"

@@ -96,12 +96,12 @@ class ImageSource:
         if self._living:
             return request(self._directory, message, expected, timeout=120)
         from tui_vae.trainer.inference import Inference
+        from tui_vae.trainer.run_setup import load_trained_run
         from tui_vae.trainer.server import Ticket
-        from tui_vae.trainer.workbench import open_run
 
         if not isinstance(self._inference, Inference):
-            bench, progress = open_run(self._directory, self._which, note)
-            self._inference = Inference(bench, lambda: (progress.evaluated, progress.step), lambda: "serving")
+            run, progress = load_trained_run(self._directory, self._which, note)
+            self._inference = Inference(run, lambda: (progress.evaluated, progress.step), lambda: "serving")
         replies: list[protocol.AnyReply] = []
         self._inference.take(Ticket(message, replies.append))
         while not replies:

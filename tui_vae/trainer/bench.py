@@ -24,7 +24,7 @@ from tui_vae.core.objectives import make_objective
 from tui_vae.core.step.cuda_graph import cuda_graph
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner, build_model, epoch_order
-from tui_vae.trainer.workbench import equip, settle
+from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
 
 REPORT_EVERY = 0.1
 WARM_UP = 1.0
@@ -33,14 +33,14 @@ Train = Callable[[float], float]
 
 def ours(config: RunConfig, facts: dict[str, object]) -> Train:
     """This trainer's own step, its figures read ten times a second, on its settled threads and precision."""
-    bench = equip(config)
-    learner = Learner(config, bench.model, bench.device, images=len(bench.train), warn=_warn)
+    run = load_data_and_model(config)
+    learner = Learner(config, run.model, run.device, images=len(run.train), warn=_warn)
     facts["kernels"] = learner.kernels
     size = config.batch_size
 
     def endless() -> Iterator[Tensor]:
         for epoch in itertools.count():
-            yield from batches(bench.train, epoch_order(config.seed, epoch, len(bench.train)), size, bench.device)
+            yield from batches(run.train, epoch_order(config.seed, epoch, len(run.train)), size, run.device)
 
     stream = endless()
 
@@ -71,7 +71,7 @@ def ordinary(config: RunConfig, workers: int) -> Train:
     from torchvision import transforms
 
     threads = torch.get_num_threads()
-    bench = equip(config)
+    run = load_data_and_model(config)
     torch.set_num_threads(threads)
 
     class Images(Dataset[Tensor]):
@@ -80,13 +80,13 @@ def ordinary(config: RunConfig, workers: int) -> Train:
         transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
 
         def __len__(self) -> int:
-            return len(bench.dataset.train_images)
+            return len(run.dataset.train_images)
 
         def __getitem__(self, index: int) -> Tensor:
-            image: Tensor = self.transform(Image.fromarray(bench.dataset.train_images[index], mode="L"))
+            image: Tensor = self.transform(Image.fromarray(run.dataset.train_images[index], mode="L"))
             return image
 
-    model = bench.model.train()
+    model = run.model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
     loader = DataLoader(Images(), batch_size=config.batch_size, shuffle=True, num_workers=workers,
                         persistent_workers=workers > 0)  # fmt: skip
@@ -96,11 +96,11 @@ def ordinary(config: RunConfig, workers: int) -> Train:
     def train(seconds: float) -> float:
         images, total, start = 0, 0.0, time.perf_counter()
         while time.perf_counter() - start < seconds:
-            x = next(stream).to(bench.device).flatten(1)
+            x = next(stream).to(run.device).flatten(1)
             mu, logvar = model.encode(x)
             z = sample_posterior(mu, logvar)
             _, distortion = objective.decode(model, z, x)
-            loss = objective.loss(distortion, z, mu, logvar, config.beta, model.pixels, len(bench.train))
+            loss = objective.loss(distortion, z, mu, logvar, config.beta, model.pixels, len(run.train))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -157,7 +157,7 @@ def products(config: RunConfig) -> Train:
 
 def main() -> int:
     name, options = sys.argv[1], json.loads(sys.argv[2])
-    config = settle(replace(make_config(options), name=None))
+    config = resolve_machine_options(replace(make_config(options), name=None))
     facts: dict[str, object] = {"kernels": "none"}
     with torch.no_grad() if name == "products" else torch.enable_grad():
         train = {

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.errors import UserError
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.files import write_atomic
 
 FORMAT = 1
@@ -50,6 +51,20 @@ class Progress:
     @property
     def planned_epochs(self) -> int:
         return sum(self.segments)
+
+
+def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:
+    """The run's checkpoint called `which`, `last` or `best`; by default the newest there is: last, else best.
+
+    Raises:
+        CheckpointError: the run has none.
+    """
+    candidates = [directory.path / f"{which}.safetensors"] if which else [directory.last, directory.best]
+    for path in candidates:
+        if path.exists():
+            return path
+    wanted = f"{which} checkpoint" if which else "checkpoint"
+    raise CheckpointError(f"run {directory.name!r} has no {wanted} yet", f"train it: tui-vae resume {directory.name}")
 
 
 def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) -> None:

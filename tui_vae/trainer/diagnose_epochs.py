@@ -11,7 +11,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.trainer.diagnosis import Diagnosis
-from tui_vae.trainer.workbench import Workbench
+from tui_vae.trainer.run_setup import LoadedRun
 
 LOOKED_AT = 256
 """Test images whose reconstructions show whether they are all the same."""
@@ -41,10 +41,10 @@ def diverged(directory: RunDirectory, config: RunConfig, epoch: int, lr: float) 
 class EpochWatch:
     """Continues where the log left off: what has been said before `step` and still lasts is not said again."""
 
-    def __init__(self, directory: RunDirectory, log: ev.EventLog, bench: Workbench, step: int) -> None:
+    def __init__(self, directory: RunDirectory, log: ev.EventLog, run: LoadedRun, step: int) -> None:
         self._log = log
-        self._bench = bench
-        self._diagnosis = Diagnosis(pixel_variance(bench.test))
+        self._run = run
+        self._diagnosis = Diagnosis(pixel_variance(run.test))
         history = read_history(directory.events)
         for event in history.epochs:
             if event.step <= step:
@@ -60,4 +60,4 @@ class EpochWatch:
                 self._log.write(ev.WarningEvent(message=finding.message, hint=finding.hint))
 
     def _decoded_variance(self) -> float:
-        return pixel_variance(reconstruct(self._bench.model, self._bench.test[:LOOKED_AT]).images)
+        return pixel_variance(reconstruct(self._run.model, self._run.test[:LOOKED_AT]).images)

@@ -24,8 +24,8 @@ from tui_vae.core.evaluation.sampling import LatentGaussian, decode, gaussian_of
 from tui_vae.errors import first_line
 from tui_vae.runs import protocol
 from tui_vae.trainer.evaluation_cache import Overview, Seen
+from tui_vae.trainer.run_setup import LoadedRun
 from tui_vae.trainer.server import Ticket
-from tui_vae.trainer.workbench import Workbench
 
 SLICE = 0.03  # seconds of longer answers between two training steps, after which shorter requests have their turn
 
@@ -50,15 +50,15 @@ def as_floats(values: Tensor) -> bytes:
 
 
 class Inference:
-    """Answers inference requests of `bench`'s model. `where` tells epoch and step of the weights."""
+    """Answers inference requests of `run`'s model. `where` tells epoch and step of the weights."""
 
-    def __init__(self, bench: Workbench, where: Callable[[], tuple[int, int]], state: Callable[[], str]) -> None:
-        self._bench = bench
+    def __init__(self, run: LoadedRun, where: Callable[[], tuple[int, int]], state: Callable[[], str]) -> None:
+        self._run = run
         self._where = where
         self._state = state
         self._jobs: deque[tuple[Ticket, Generator[None, None, None]]] = deque()
-        self._test = Overview(bench.model, bench.test, where, errors=True)
-        self._subset = Overview(bench.model, bench.subset, where, errors=False)
+        self._test = Overview(run.model, run.test, where, errors=True)
+        self._subset = Overview(run.model, run.subset, where, errors=False)
         self._gaussian: tuple[Survey, LatentGaussian] | None = None
 
     @property
@@ -108,31 +108,31 @@ class Inference:
 
     @property
     def _width(self) -> int:
-        return int(self._bench.dataset.test_images.shape[2])
+        return int(self._run.dataset.test_images.shape[2])
 
     def preview_images(self) -> NDArray[np.uint8]:
         """The preview images as the model reconstructs them now, `(N, height, width)`."""
-        chosen = self._bench.test[torch.tensor(self._bench.previews, device=self._bench.device)]
-        shape = (-1, *self._bench.dataset.test_images.shape[1:])
-        return np.frombuffer(as_bytes(reconstruct(self._bench.model, chosen).images), np.uint8).reshape(shape)
+        chosen = self._run.test[torch.tensor(self._run.previews, device=self._run.device)]
+        shape = (-1, *self._run.dataset.test_images.shape[1:])
+        return np.frombuffer(as_bytes(reconstruct(self._run.model, chosen).images), np.uint8).reshape(shape)
 
     def _describe(self) -> protocol.Description:
         epoch, step = self._where()
-        dataset = self._bench.dataset
+        dataset = self._run.dataset
         height, width = dataset.test_images.shape[1:]
         return protocol.Description(
             state=self._state(), epoch=epoch, step=step, classes=dataset.classes,
-            labels=dataset.test_labels.tobytes(), previews=self._bench.previews, height=height, width=width,
+            labels=dataset.test_labels.tobytes(), previews=self._run.previews, height=height, width=width,
         )  # fmt: skip
 
     def _reconstruct(self, ticket: Ticket, request: protocol.Reconstruct) -> None:
-        dataset, indices = self._bench.dataset, request.indices
+        dataset, indices = self._run.dataset, request.indices
         if max(indices) >= len(dataset.test_images):
             last = len(dataset.test_images) - 1
             ticket.answer(protocol.Failure(message=f"test images are numbered 0 to {last}, not {max(indices)}"))
             return
         epoch, step = self._where()
-        result = reconstruct(self._bench.model, self._bench.test[torch.tensor(indices, device=self._bench.device)])
+        result = reconstruct(self._run.model, self._run.test[torch.tensor(indices, device=self._run.device)])
         ticket.answer(
             protocol.Reconstructions(
                 epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
@@ -142,7 +142,7 @@ class Inference:
         )  # fmt: skip
 
     def _decode(self, ticket: Ticket, request: protocol.Decode) -> None:
-        size = self._bench.model.latent_dim
+        size = self._run.model.latent_dim
         values = np.frombuffer(request.z[: len(request.z) // 4 * 4], "<f4")
         if len(values) * 4 != len(request.z) or len(values) % size:
             found = f"{len(request.z) / 4:g} in all"
@@ -152,8 +152,8 @@ class Inference:
             ticket.answer(protocol.Failure(message=f"at most {protocol.MAX_IMAGES} latents can be decoded at once"))
             return
         epoch, step = self._where()
-        z = torch.from_numpy(values.astype(np.float32).reshape(-1, size)).to(self._bench.device)
-        images = as_bytes(decode(self._bench.model, z))
+        z = torch.from_numpy(values.astype(np.float32).reshape(-1, size)).to(self._run.device)
+        images = as_bytes(decode(self._run.model, z))
         ticket.answer(protocol.Images(epoch=epoch, step=step, images=images, width=self._width))
 
     def _of_all(
@@ -194,19 +194,19 @@ class Inference:
             protocol.LatentMap(
                 epoch=seen.epoch, step=seen.step, latent_dim=mu.shape[1], origin=as_floats(plane.origin),
                 directions=as_floats(plane.directions), points=as_floats(plane.project(mu)),
-                labels=self._bench.dataset.test_labels[: len(mu)].tobytes(), explained=plane.explained,
+                labels=self._run.dataset.test_labels[: len(mu)].tobytes(), explained=plane.explained,
                 kl_per_dim=tuple(seen.survey.kl.tolist()),
                 deviations=tuple(mu.std(dim=0, correction=0).tolist()),
             )
         )  # fmt: skip
 
     def _errors(self, ticket: Ticket, seen: Seen) -> None:
-        labels, mse = self._bench.dataset.test_labels.tobytes(), as_floats(seen.survey.mse)
+        labels, mse = self._run.dataset.test_labels.tobytes(), as_floats(seen.survey.mse)
         ticket.answer(protocol.Errors(epoch=seen.epoch, step=seen.step, mse=mse, labels=labels))
 
     def _prior_samples(self, ticket: Ticket, request: protocol.Sample) -> None:
         generator = torch.Generator().manual_seed(request.seed)
-        z = torch.randn(request.count, self._bench.model.latent_dim, generator=generator)
+        z = torch.randn(request.count, self._run.model.latent_dim, generator=generator)
         self._samples(ticket, request, z, self._where())
 
     def _fitted_samples(self, ticket: Ticket, request: protocol.Sample, seen: Seen) -> None:
@@ -217,7 +217,7 @@ class Inference:
         self._samples(ticket, request, z, (seen.epoch, seen.step))
 
     def _samples(self, ticket: Ticket, request: protocol.Sample, z: Tensor, where: tuple[int, int]) -> None:
-        images = as_bytes(decode(self._bench.model, z.to(self._bench.device)))
+        images = as_bytes(decode(self._run.model, z.to(self._run.device)))
         ticket.answer(
             protocol.Samples(epoch=where[0], step=where[1], source=request.source, images=images, width=self._width)
         )

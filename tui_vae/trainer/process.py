@@ -58,10 +58,12 @@ class RunProcess:
         loading("importing PyTorch")
         spare = SpareCores()
         from tui_vae.core.devices import Cores
-        from tui_vae.trainer.start import start_training
+        from tui_vae.trainer.run_setup import set_up_training
+        from tui_vae.trainer.training import Training
 
         cores = Cores(leave_one=self._leave_core, spare=spare.count())
-        return start_training(self._directory, log, self._inbox, more_epochs, loading, cores).run()
+        setup = set_up_training(self._directory, log, more_epochs, loading, cores)
+        return Training(self._directory, log, self._inbox, setup).run()
 
     def _serve(self) -> protocol.Resume | None:
         """Answer from the newest checkpoint until somebody wants to go on training, or has been gone for long (None).
@@ -70,13 +72,13 @@ class RunProcess:
             UserError: there is nothing whole to serve.
         """
         from tui_vae.trainer.inference import Inference
-        from tui_vae.trainer.workbench import open_run
+        from tui_vae.trainer.run_setup import load_trained_run
 
-        bench, progress = open_run(self._directory, progress=print)
+        run, progress = load_trained_run(self._directory, progress=print)
         finished = progress.evaluated >= progress.planned_epochs
         epoch = min(progress.evaluated + 1, progress.planned_epochs)
-        here = protocol.Done(epoch=epoch, step=progress.step, lr=bench.config.lr, beta=progress.beta)
-        inference = Inference(bench, where=lambda: (epoch, progress.step), state=lambda: "serving")
+        here = protocol.Done(epoch=epoch, step=progress.step, lr=run.config.lr, beta=progress.beta)
+        inference = Inference(run, where=lambda: (epoch, progress.step), state=lambda: "serving")
         while self._inbox.deserted_for() < IDLE_LIMIT:
             ticket = self._inbox.wait(0.0 if inference.busy else 1.0)
             inference.advance()

@@ -20,11 +20,11 @@ from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, EpochWatch, diverged
 from tui_vae.trainer.inference import Inference
-from tui_vae.trainer.learner import Learner, Means, epoch_order
+from tui_vae.trainer.learner import Means, epoch_order
 from tui_vae.trainer.previews import is_due, write_preview
+from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
 from tui_vae.trainer.stopwatches import CheckpointPace, Stopwatch
-from tui_vae.trainer.workbench import Workbench, as_event, run_event
 
 STEP_EVENTS_A_SECOND = 10
 
@@ -40,19 +40,17 @@ class Training:
     the batches of an evaluation.
     """
 
-    def __init__(
-        self, directory: RunDirectory, log: ev.EventLog, inbox: Inbox,
-        bench: Workbench, learner: Learner, progress: Progress,
-    ) -> None:  # fmt: skip
+    def __init__(self, directory: RunDirectory, log: ev.EventLog, inbox: Inbox, setup: TrainingSetup) -> None:
+        run, learner, progress = setup
         self._directory = directory
         self._log = log
         self._inbox = inbox
-        self._bench = bench
+        self._run = run
         self._learner = learner
         self._progress = progress
-        self._inference = Inference(bench, where=lambda: (self.epoch, progress.step), state=lambda: self._state)
+        self._inference = Inference(run, where=lambda: (self.epoch, progress.step), state=lambda: self._state)
         self._state: ev.RunState = "training"
-        self._pace = CheckpointPace(bench.config.checkpoint_every)
+        self._pace = CheckpointPace(run.config.checkpoint_every)
         self._epoch_time = Stopwatch(progress.epoch_seconds)
         self._step_time = Stopwatch()
         self._reported = time.monotonic()
@@ -60,7 +58,7 @@ class Training:
         self._epoch_began_at, self._epoch_images = 0.0, 0
         self._pending = Means()
         self._epoch_means = Means.from_list(progress.epoch_means)
-        self._watch = EpochWatch(directory, log, bench, progress.step)
+        self._watch = EpochWatch(directory, log, run, progress.step)
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
 
     @property
@@ -71,20 +69,20 @@ class Training:
     @property
     def lr(self) -> float:
         """The learning rate of the next step: the schedule of this stretch of epochs, scaled by live changes."""
-        steps_per_epoch = self._bench.steps_per_epoch
+        steps_per_epoch = self._run.steps_per_epoch
         start = 0
         for epochs in self._progress.segments:
             share = (self._progress.step - start) / (epochs * steps_per_epoch)
             if share < 1:
                 break
             start += epochs * steps_per_epoch
-        scheduled = self._bench.config.lr * factor(self._bench.config.schedule, share)
+        scheduled = self._run.config.lr * factor(self._run.config.schedule, share)
         return scheduled * self._progress.lr_scale
 
     @property
     def beta(self) -> float:
         """β of the next step, warm-up included."""
-        return self._progress.beta * self._bench.warmth(self._progress.step)
+        return self._progress.beta * self._run.beta_share(self._progress.step)
 
     def run(self) -> ev.RunState:
         """Train to the end, or until somebody stops it. Returns the state it ends in, already in the log."""
@@ -103,13 +101,13 @@ class Training:
 
     def _train_epoch(self) -> None:
         """The steps of the epoch under way that are not done yet."""
-        bench, progress = self._bench, self._progress
-        size, count = bench.config.batch_size, len(bench.train)
-        order = epoch_order(bench.config.seed, progress.evaluated, count)
-        first = progress.step - progress.evaluated * bench.steps_per_epoch
+        run, progress = self._run, self._progress
+        size, count = run.config.batch_size, len(run.train)
+        order = epoch_order(run.config.seed, progress.evaluated, count)
+        first = progress.step - progress.evaluated * run.steps_per_epoch
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
-        for images in batches(bench.train, order[first * size :], size, bench.device):
+        for images in batches(run.train, order[first * size :], size, run.device):
             self._learner.step(images, self.lr, self.beta)
             progress.step += 1
             self._epoch_images += len(images)
@@ -133,9 +131,9 @@ class Training:
         self._steps_reported_at = self._step_time.seconds
         self._reported = time.monotonic()
         if means.images:
-            progress, bench = self._progress, self._bench
-            in_epoch = progress.step - progress.evaluated * bench.steps_per_epoch
-            images = progress.evaluated * len(bench.train) + min(in_epoch * bench.config.batch_size, len(bench.train))
+            progress, run = self._progress, self._run
+            in_epoch = progress.step - progress.evaluated * run.steps_per_epoch
+            images = progress.evaluated * len(run.train) + min(in_epoch * run.config.batch_size, len(run.train))
             self._log.write(
                 ev.StepEvent(
                     epoch=self.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
@@ -145,21 +143,21 @@ class Training:
             )  # fmt: skip
 
     def _end_epoch(self) -> None:
-        bench, progress = self._bench, self._progress
+        run, progress = self._run, self._progress
         # Not the warm-up's β: losses of different epochs are to be compared, and the best one is to be the best. It is
         # the same for both evaluations, although somebody may change it between them.
         beta = progress.beta
-        test, of_test = bench.survey(bench.test, beta, self._answer_requests)
-        train, of_train = bench.survey(bench.subset, beta, self._answer_requests)
+        test, of_test = run.evaluate(run.test, beta, self._answer_requests)
+        train, of_train = run.evaluate(run.subset, beta, self._answer_requests)
         self._inference.remember(of_test, of_train)
         progress.evaluated += 1
-        if progress.evaluated in accumulate(progress.segments) and bench.config.schedule != "constant":
+        if progress.evaluated in accumulate(progress.segments) and run.config.schedule != "constant":
             progress.lr_scale = 1.0  # it scaled the end of a schedule; the next stretch begins a new one
         trained = self._step_time.seconds - self._epoch_began_at
         event = ev.EpochEvent(
             epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
             images_per_s=self._epoch_images / trained if self._epoch_images else None,
-            train=as_event(train), test=as_event(test), beta=beta, legacy=self._legacy(),
+            train=logged_metrics(train), test=logged_metrics(test), beta=beta, legacy=self._legacy(),
         )  # fmt: skip
         self._log.write(event)
         self._epoch_time = Stopwatch()
@@ -175,9 +173,9 @@ class Training:
 
     def _legacy(self) -> ev.Legacy | UnsetType:
         """The original notebook's figures: sums over each batch, averaged over the epoch's batches, the KL times β."""
-        if self._bench.config.preset != "seed":
+        if self._run.config.preset != "seed":
             return UNSET
-        means, batches = self._epoch_means, self._bench.steps_per_epoch
+        means, batches = self._epoch_means, self._run.steps_per_epoch
         batch = means.images / batches
         return ev.Legacy(recon=means.recon * batch, kl=self.beta * means.kl * batch, accuracy=100 * means.white_hits)
 
@@ -208,7 +206,7 @@ class Training:
         """
         started = time.monotonic()
         self._absorb()
-        bench, progress = self._bench, self._progress
+        run, progress = self._run, self._progress
         progress.epoch_seconds = self._epoch_time.seconds
         progress.epoch_means = list(astuple(self._epoch_means))
         try:
@@ -218,7 +216,7 @@ class Training:
                 self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
                 self._best = None
             if not self._learner.is_finite():
-                raise diverged(self._directory, bench.config, -(-progress.step // bench.steps_per_epoch), self.lr)
+                raise diverged(self._directory, run.config, -(-progress.step // run.steps_per_epoch), self.lr)
             save_checkpoint(self._directory.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self.epoch, progress.step)
         except OSError as error:
@@ -309,7 +307,7 @@ class Training:
         except UserError:
             segments.pop()
             raise
-        self._log.write(run_event(self._directory, self._bench, self._progress, self._learner.kernels))
+        self._log.write(run_event(self._directory, self._run, self._progress, self._learner.kernels))
 
     def _set(self, change: protocol.Set) -> None:
         if change.lr is not None:
@@ -317,8 +315,8 @@ class Training:
                 self._progress.lr_scale *= change.lr / self.lr
             self._note("set lr", change.lr)
         if change.beta is not None:
-            warmth = self._bench.warmth(self._progress.step)
-            self._progress.beta = change.beta / warmth if warmth > 0 else change.beta
+            share = self._run.beta_share(self._progress.step)
+            self._progress.beta = change.beta / share if share > 0 else change.beta
             self._note("set beta", change.beta)
 
     def _flush_steps(self) -> None:
@@ -331,5 +329,5 @@ class Training:
 
     def _done(self) -> protocol.Done:
         step = self._progress.step
-        rising_to = self._progress.beta if self._bench.warmth(step) < 1 else None
+        rising_to = self._progress.beta if self._run.beta_share(step) < 1 else None
         return protocol.Done(epoch=self.epoch, step=step, lr=self.lr, beta=self.beta, rising_to=rising_to)

@@ -1,0 +1,304 @@
+"""Setting up a run: resolve its machine options, load the data, build the network, restore a checkpoint, log the run.
+
+`set_up_training` begins or continues training; `load_trained_run` loads a checkpoint to evaluate or serve it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+import tui_vae
+from tui_vae.config import RunConfig, make_config
+from tui_vae.core.data.datasets import Dataset, evaluation_subset, grey_levels, load, preview_indices
+from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
+from tui_vae.core.evaluation.metrics import Evaluation, Survey, survey
+from tui_vae.core.models.mlp import VAE, count_parameters
+from tui_vae.core.objectives import make_objective
+from tui_vae.core.schedules import beta_share
+from tui_vae.errors import UserError
+from tui_vae.runs import events as ev
+from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
+from tui_vae.runs.files import sweep
+from tui_vae.trainer.batches import fits
+from tui_vae.trainer.checkpoints import CheckpointError, Progress, checkpoint_path, load_checkpoint
+from tui_vae.trainer.learner import Learner, build_model, derived_seed, restore_weights
+from tui_vae.trainer.previews import write_originals
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run in memory: its resolved configuration, its device, its images and its network on that device.
+
+    `train`, `test`: images `(N, height, width)` as read; `subset`: the fixed part of `train` that evaluations cover.
+    `test` and `subset` are on the device. `train` is there too, or on the host if it is too large or `data-on` says so.
+    `previews`: indices of the test images whose reconstructions are kept through time.
+    """
+
+    config: RunConfig
+    device: torch.device
+    dataset: Dataset
+    model: VAE
+    train: Tensor
+    test: Tensor
+    subset: Tensor
+    previews: tuple[int, ...]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.train) // self.config.batch_size)
+
+    def beta_share(self, step: int) -> float:
+        """The share of β that the warm-up or cycle leaves in force after `step` steps, from 0 to 1."""
+        config, steps = self.config, self.steps_per_epoch
+        return beta_share(step, config.kl_warmup * steps, config.kl_cycles, config.epochs * steps)
+
+    def evaluate(
+        self, images: Tensor, beta: float, between_pieces: Callable[[], None] = lambda: None
+    ) -> tuple[Evaluation, Survey]:
+        """Evaluate `images`, which are on the device, with the run's own evaluation noise.
+
+        `between_pieces` is called after each batch.
+        """
+        seed = derived_seed(self.config.seed, 0, 2)
+        return survey(self.model, images, make_objective(self.config), beta, seed, between_pieces)
+
+
+class TrainingSetup(NamedTuple):
+    """What a training begins with."""
+
+    run: LoadedRun
+    learner: Learner
+    progress: Progress
+
+
+def set_up_training(
+    directory: RunDirectory, log: ev.EventLog, more_epochs: int, loading: Callable[[str], None], cores: Cores
+) -> TrainingSetup:
+    """Load a run from its last checkpoint, or from its config.toml where it has none, and write its `run` event.
+
+    `loading` is told what is under way. `more_epochs` are added to those planned.
+
+    Raises:
+        UserError: the device or the data are not there, the checkpoint is damaged or does not fit, or the run is
+            finished and `more_epochs` is 0.
+    """
+
+    def warn(message: str, hint: str = "") -> None:
+        log.write(ev.WarningEvent(message=message, hint=hint))
+
+    sweep(directory.path)
+    sweep(directory.previews)
+    tensors = None
+    if directory.last.exists():
+        loading("reading the checkpoint")
+        progress, tensors = _read_last_checkpoint(directory)
+        config = on_available_device(make_config(progress.config), warn)
+    else:
+        config = _resolve_new_run(directory.read_config(), cores, warn)
+        progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
+    config = replace(config, name=directory.name)  # the directory may have been renamed
+    progress.config["name"] = directory.name
+    if more_epochs:
+        progress.segments.append(more_epochs)
+    if progress.evaluated >= progress.planned_epochs:
+        raise finished_error(directory)
+
+    loading("loading the data")
+    run = load_data_and_model(config, loading)
+    _check_data(directory, run, progress, warn)
+    progress.train_images = len(run.train)
+    learner = Learner(config, run.model, run.device, images=len(run.train), warn=warn)
+    if tensors is not None:
+        _restore(directory, learner, tensors)
+    _write_originals(directory, run)
+    log.write(run_event(directory, run, progress, learner.kernels))
+    return TrainingSetup(run, learner, progress)
+
+
+def load_trained_run(
+    directory: RunDirectory, which: str | None = None, progress: Callable[[str], None] | None = None
+) -> tuple[LoadedRun, Progress]:
+    """A trained run with the weights of a checkpoint, on its own device or, where that is not there, on another.
+
+    `which`: `last` or `best`; by default the newest there is. `progress` is told what is under way.
+
+    Raises:
+        UserError: there is no checkpoint, it is damaged or does not fit, or there are no data.
+    """
+    path = checkpoint_path(directory, which)
+    state, tensors = load_checkpoint(path)
+    run = load_data_and_model(on_available_device(make_config(state.config), progress), progress)
+    try:
+        restore_weights(run.model, tensors)
+    except RuntimeError:
+        raise CheckpointError(f"{path} does not fit the network that its own configuration describes") from None
+    return run, state
+
+
+# -- The machine: device, threads, precision ---------------------------------------------------------------------------
+
+
+def resolve_machine_options(config: RunConfig, cores: Cores = ALL_CORES) -> RunConfig:
+    """The configuration with the device, thread count and precision that hold for the whole run in place of `auto`.
+
+    Raises:
+        UserError: the device asked for is not there.
+    """
+    device = choose_device(config.device)
+    return replace(
+        config, device=str(device), threads=choose_threads(config.threads, cores),
+        precision=choose_precision(config.precision, device),
+    )  # fmt: skip
+
+
+def _resolve_new_run(asked: RunConfig, cores: Cores, warn: Callable[[str, str], None]) -> RunConfig:
+    """`resolve_machine_options` for a run that begins, with a warning where busy cores cost it threads."""
+    config, usual = resolve_machine_options(asked, cores), choose_threads(asked.threads, Cores(cores.leave_one))
+    if config.device == "cpu" and config.threads != usual:
+        warn(f"other processes keep cores busy: training on {config.threads} of {usual} threads",
+             f"--threads {usual} takes as many all the same")  # fmt: skip
+    return config
+
+
+def on_available_device(config: RunConfig, progress: Callable[[str], None] | None = None) -> RunConfig:
+    """A resolved configuration, on another device where this machine lacks the run's own."""
+    try:
+        choose_device(config.device)
+    except UserError:
+        device = choose_device("auto")
+        if progress:
+            progress(f"{config.device} is not there: going on with {device}, not bit for bit the same")
+        return replace(config, device=str(device), precision="float32")
+    return config
+
+
+# -- The data and the network ------------------------------------------------------------------------------------------
+
+
+def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | None = None) -> LoadedRun:
+    """Load the data onto the device, and build the network there with its initial weights.
+
+    `config` is resolved. Sets this process's thread count, and on CUDA its device and its float32 arithmetic.
+
+    Raises:
+        UserError: the device or the data are not there, or the data do not fit on the device.
+    """
+    device = choose_device(config.device)
+    torch.set_num_threads(config.threads or 1)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # graphs and kernels are launched there where no tensor says which device
+        # float32 products are float32, not TF32, and gradients of convolutions are the same to the last bit.
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+    dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
+    height, width = dataset.train_images.shape[1:]
+    model = build_model(config, (height, width))
+    _check_batches(config, model, len(dataset.train_images))
+    try:
+        model = model.to(device)
+        train = torch.from_numpy(dataset.train_images)
+        test = torch.from_numpy(dataset.test_images).to(device)
+        subset = train[torch.from_numpy(evaluation_subset(len(train), len(test)))].to(device)
+        if config.data_on == "device" or (config.data_on == "auto" and fits(train.nbytes, device)):
+            train = train.to(device)
+    except torch.OutOfMemoryError:
+        hint = "choose another --device, or --data-on host"
+        raise UserError(f"{device} has too little free memory for this run", hint) from None
+    previews = tuple(int(index) for index in preview_indices(dataset.test_labels))
+    return LoadedRun(config, device, dataset, model, train, test, subset, previews)
+
+
+def _check_batches(config: RunConfig, model: VAE, images: int) -> None:
+    """
+    Raises:
+        UserError: a step would have one image, and the network normalizes over a step's images.
+    """
+    last = (images - 1) % config.batch_size + 1
+    if last == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise UserError(
+            f"the last step of an epoch of {images} images would have one image, and batch normalization needs two",
+            f"choose another --batch-size than {config.batch_size}, or --norm layer",
+        )
+
+
+def _check_data(directory: RunDirectory, run: LoadedRun, progress: Progress, warn: Callable[[str, str], None]) -> None:
+    """Warn where the data are only a sample.
+
+    Raises:
+        RunError: a run continues, and has another number of training images than before.
+    """
+    source, found = run.dataset.source, len(run.train)
+    if source.kind == "sample":
+        warn(f"training on the {source.description}, not on the full dataset", source.reason)
+    if progress.train_images not in (0, found):
+        raise RunError(
+            f"run {directory.name!r} was trained on {progress.train_images} images; there are {found} now",
+            "give it the same data again (tui-vae data shows what is found)",
+        )
+
+
+def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
+    """Write the preview images, beside which their reconstructions will stand."""
+    chosen = list(run.previews)
+    labels = run.dataset.test_labels[chosen].tolist()
+    write_originals(directory.previews, grey_levels(run.dataset.test_images[chosen]), chosen, labels)
+
+
+# -- The checkpoint ----------------------------------------------------------------------------------------------------
+
+
+def _read_last_checkpoint(directory: RunDirectory) -> tuple[Progress, dict[str, Tensor]]:
+    """
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return load_checkpoint(directory.last)
+    except CheckpointError as error:
+        raise CheckpointError(error.message, train_another(directory)) from None
+
+
+def _restore(directory: RunDirectory, learner: Learner, tensors: dict[str, Tensor]) -> None:
+    """
+    Raises:
+        CheckpointError: the tensors are of another network.
+    """
+    try:
+        learner.restore(tensors)
+    except (KeyError, RuntimeError):
+        raise CheckpointError(f"{directory.last} does not fit the network of its configuration") from None
+
+
+# -- What the log says of a run ----------------------------------------------------------------------------------------
+
+
+def run_event(directory: RunDirectory, run: LoadedRun, progress: Progress, kernels: str) -> ev.RunEvent:
+    """The `run` event, written at every start and whenever the planned epochs change."""
+    config, dataset = run.config, run.dataset
+    return ev.RunEvent(
+        name=directory.name, config=config.to_dict(), device=str(run.device), device_name=device_name(run.device),
+        dataset=ev.DatasetFacts(
+            name=dataset.name, source=dataset.source.description,
+            train=len(run.train), test=len(run.test), classes=dataset.classes,
+        ),
+        parameters=count_parameters(run.model), threads=config.threads or 1, precision=config.precision,
+        step=progress.step, epochs=progress.planned_epochs, steps_per_epoch=run.steps_per_epoch,
+        versions={
+            "tui-vae": tui_vae.__version__, "python": platform.python_version(),
+            "torch": str(torch.__version__), "numpy": np.__version__, "kernels": kernels,
+        },
+    )  # fmt: skip
+
+
+def logged_metrics(figures: Evaluation) -> ev.Metrics:
+    """The figures of an evaluation in the form that the log holds."""
+    return ev.Metrics(**vars(figures))
