@@ -23,9 +23,9 @@ from tui_vae.cli.show import ImageSource
 from tui_vae.config import make_config
 from tui_vae.core.data import datasets
 from tui_vae.core.evaluation.onnx_decoder import as_onnx
+from tui_vae.core.models.build import build_model
 from tui_vae.runs import protocol
 from tui_vae.runs.exports import EXPORTS
-from tui_vae.trainer.learner import build_model
 from tui_vae.trainer.run_setup import load_trained_run
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.dialogs import Choose

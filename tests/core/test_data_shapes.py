@@ -22,7 +22,7 @@ from tui_vae.cli.show import ImageSource
 from tui_vae.config import make_config
 from tui_vae.core.data.datasets import load
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.evaluation.metrics import normalize
+from tui_vae.core.pixels import normalize
 from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory

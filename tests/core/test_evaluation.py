@@ -20,7 +20,7 @@ from tui_vae.core.data.datasets import Dataset, evaluation_subset, load
 from tui_vae.core.evaluation.classifier import WEIGHTS, extract, packaged
 from tui_vae.core.evaluation.frechet import Moments, frechet_distance
 from tui_vae.core.evaluation.likelihood import importance_weighted_bound
-from tui_vae.trainer.learner import derived_seed
+from tui_vae.core.seeds import derived_seed
 
 Array = NDArray[np.float64]
 torch.set_num_threads(1)

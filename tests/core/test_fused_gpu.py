@@ -37,6 +37,7 @@ from tests.support.steps import (  # noqa: E402
     refuse,
 )
 from tui_vae.cli.doctor import Finding, compiled  # noqa: E402
+from tui_vae.core.models.build import build_model  # noqa: E402
 from tui_vae.core.models.mlp import MLP  # noqa: E402
 from tui_vae.core.objectives import OBJECTIVES, Objective  # noqa: E402
 from tui_vae.core.step import gpu as fused_gpu  # noqa: E402
@@ -45,7 +46,7 @@ from tui_vae.core.step.cuda_graph import by_hand  # noqa: E402
 from tui_vae.core.step.flat import flatten_parameters, half_twin  # noqa: E402
 from tui_vae.core.step.gpu import GPUStep  # noqa: E402
 from tui_vae.core.step.kernels import Kernels, load_kernels  # noqa: E402
-from tui_vae.trainer.learner import Learner, build_model  # noqa: E402
+from tui_vae.trainer.learner import Learner  # noqa: E402
 
 KERNELS = load_kernels("cuda")
 if KERNELS:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tui_vae.core.models.mlp import ACTIVATIONS, MLP, OUTPUTS
+from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
 from tui_vae.core.step.flat import flatten_parameters, half_twin
 from tui_vae.core.step.handwritten import HandwrittenStep, can_differentiate

@@ -23,6 +23,7 @@ from tui_vae.config import make_config
 from tui_vae.core.evaluation.latent import posterior_means
 from tui_vae.core.evaluation.metrics import reconstruct, survey
 from tui_vae.core.evaluation.sampling import decode, fit_gaussian
+from tui_vae.core.models.build import build_model
 from tui_vae.core.objectives import make_objective
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
@@ -32,7 +33,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.launch import start_serving
 from tui_vae.runs.protocol import Decode, Done, Images, LatentMap, Map, Reconstruct, Reconstructions, Stop
 from tui_vae.trainer.checkpoints import Progress, load_checkpoint, save_checkpoint
-from tui_vae.trainer.learner import Learner, build_model
+from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
 
 torch.set_num_threads(1)

@@ -17,10 +17,11 @@ from torch import Tensor
 from tui_vae.cli import main
 from tui_vae.config import PRESETS, RunConfig, make_config
 from tui_vae.core.evaluation.metrics import survey
+from tui_vae.core.models.build import build_model
 from tui_vae.core.objectives import OBJECTIVES, Objective, kl_per_dimension, make_objective, total_correlation
 from tui_vae.core.schedules import beta_share
 from tui_vae.errors import UsageError
-from tui_vae.trainer.learner import Learner, build_model
+from tui_vae.trainer.learner import Learner
 
 Array = NDArray[np.float64]
 torch.set_num_threads(1)  # many small products: more threads would wait for each other

@@ -16,12 +16,15 @@ from tests.support.processes import Trained
 from tui_vae.cli import main
 from tui_vae.config import make_config
 from tui_vae.core.evaluation import metrics
-from tui_vae.core.evaluation.metrics import normalize, survey
+from tui_vae.core.evaluation.metrics import survey
 from tui_vae.core.evaluation.sampling import fit_gaussian
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.models.build import build_model
+from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
+from tui_vae.core.pixels import normalize
 from tui_vae.core.schedules import factor
-from tui_vae.trainer.learner import Learner, build_model, epoch_order
+from tui_vae.core.seeds import epoch_order
+from tui_vae.trainer.learner import Learner
 
 Array = NDArray[np.float64]
 torch.set_num_threads(1)  # many small products: more threads would wait for each other

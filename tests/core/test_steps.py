@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from tests.support.steps import IMAGES, assert_same, config, into, refuse
 from tui_vae.core.evaluation.metrics import survey
+from tui_vae.core.models.build import build_model
 from tui_vae.core.objectives import OBJECTIVES
+from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.cuda_graph import by_hand
 from tui_vae.core.step.kernels import Kernels
 from tui_vae.trainer.batches import batches
-from tui_vae.trainer.learner import Learner, build_model, epoch_order
+from tui_vae.trainer.learner import Learner
 
 CPU = torch.device("cpu")
 without_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tui_vae.config import RunConfig, make_config
-from tui_vae.core.evaluation.metrics import normalize
 from tui_vae.core.models.mlp import MLP
 from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
+from tui_vae.core.pixels import normalize
 from tui_vae.trainer.learner import Learner
 
 SIDE, LATENT, BETA, LR = 7, 5, 1.7, 1e-3

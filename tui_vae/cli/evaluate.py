@@ -162,7 +162,7 @@ def _probe(run: LoadedRun) -> dict[str, Any]:
 
 
 def _seed(run: LoadedRun, stream: int) -> int:
-    from tui_vae.trainer.learner import derived_seed
+    from tui_vae.core.seeds import derived_seed
 
     return derived_seed(run.config.seed, 0, stream)
 

@@ -53,8 +53,8 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     import numpy as np
     import torch
 
-    from tui_vae.core.data.datasets import grey_levels
     from tui_vae.core.evaluation.metrics import reconstruct
+    from tui_vae.core.pixels import grey_levels
     from tui_vae.trainer.run_setup import load_trained_run
 
     run, _ = load_trained_run(directory, which, note)

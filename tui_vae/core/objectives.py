@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tui_vae.config import RunConfig
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.models.vae import VAE
 
 SMALLEST = 1e-6
 """A probability that no logit is known of counts as so far from 0 and from 1 at least."""

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.devices import device_name
-from tui_vae.core.models.mlp import sample_posterior
+from tui_vae.core.models.build import build_model
+from tui_vae.core.models.vae import sample_posterior
 from tui_vae.core.objectives import make_objective
+from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.cuda_graph import cuda_graph
 from tui_vae.trainer.batches import batches
-from tui_vae.trainer.learner import Learner, build_model, epoch_order
+from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
 
 REPORT_EVERY = 0.1

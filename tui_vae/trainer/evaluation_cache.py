@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.evaluation.metrics import Survey, encode, reconstruct, survey_of
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.models.vae import VAE
 
 PIECE = 250  # images that are looked at at once: some 5 to 10 ms of a CPU core with the default network
 FIRST = 1000  # images that answer where all would take too long and nothing is remembered yet

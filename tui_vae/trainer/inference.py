@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tui_vae.core.data.datasets import grey_levels
 from tui_vae.core.evaluation.latent import principal_plane
 from tui_vae.core.evaluation.metrics import Survey, reconstruct
 from tui_vae.core.evaluation.sampling import LatentGaussian, decode, gaussian_of
+from tui_vae.core.pixels import grey_levels
 from tui_vae.errors import first_line
 from tui_vae.runs import protocol
 from tui_vae.trainer.evaluation_cache import Overview, Seen

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tui_vae.config import RunConfig
-from tui_vae.core.evaluation.metrics import normalize
-from tui_vae.core.models.conv import ConvVAE
-from tui_vae.core.models.mlp import MLP, VAE
-from tui_vae.core.models.own import WrappedModel, load_own_model
+from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.own import WrappedModel
+from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import kl_per_dimension, make_objective, squared_error
+from tui_vae.core.pixels import normalize
+from tui_vae.core.seeds import derived_seed
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.cuda_graph import CapturedStep, Recorder, cuda_graph
@@ -51,32 +51,6 @@ class Means:
             return self
         pairs = zip(astuple(self)[1:], astuple(other)[1:], strict=True)
         return Means(images, *((mine * self.images + theirs * other.images) / images for mine, theirs in pairs))
-
-
-def build_model(config: RunConfig, shape: tuple[int, int]) -> VAE:
-    """The run's network for images of this height and width, with its initial weights.
-
-    They are drawn on the CPU from the run's seed: the same on every device.
-
-    Raises:
-        UserError: the model is the user's own, and does not fit.
-    """
-    torch.manual_seed(config.seed)
-    if ":" in config.model:
-        return load_own_model(shape, config)
-    output = config.output if config.output != "auto" else "logits" if config.objective == "bce" else "tanh"
-    layers = (config.hidden, config.latent_dim, config.activation, config.norm, output)
-    return ConvVAE(shape, *layers) if config.model == "conv" else MLP(shape[0] * shape[1], *layers)
-
-
-def derived_seed(*numbers: int) -> int:
-    """A seed from several numbers, such as (seed, epoch), without accidental overlaps."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
-    """The order of the training images in an epoch, `(count,)` int64: from (seed, epoch) alone, without state."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(seed, epoch)))
 
 
 class Learner:

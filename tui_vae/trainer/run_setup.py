@@ -17,19 +17,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import tui_vae
 from tui_vae.config import RunConfig, make_config
-from tui_vae.core.data.datasets import Dataset, evaluation_subset, grey_levels, load, preview_indices
+from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, Survey, survey
-from tui_vae.core.models.mlp import VAE, count_parameters
+from tui_vae.core.models.build import build_model
+from tui_vae.core.models.vae import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
+from tui_vae.core.pixels import grey_levels
 from tui_vae.core.schedules import beta_share
+from tui_vae.core.seeds import derived_seed
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, checkpoint_path, load_checkpoint
-from tui_vae.trainer.learner import Learner, build_model, derived_seed, restore_weights
+from tui_vae.trainer.learner import Learner, restore_weights
 from tui_vae.trainer.previews import write_originals
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tui_vae.core.evaluation.metrics import Evaluation
 from tui_vae.core.schedules import factor
+from tui_vae.core.seeds import epoch_order
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
@@ -20,7 +21,7 @@ from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, EpochWatch, diverged
 from tui_vae.trainer.inference import Inference
-from tui_vae.trainer.learner import Means, epoch_order
+from tui_vae.trainer.learner import Means
 from tui_vae.trainer.previews import is_due, write_preview
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket

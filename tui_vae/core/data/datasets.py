@@ -95,11 +95,6 @@ def read_idx(path: Path) -> Images:
     return floats
 
 
-def grey_levels(images: Images) -> Bytes:
-    """Images as they are looked at: from 0, black, to 255, white."""
-    return images.astype(np.uint8) if images.dtype == np.uint8 else np.rint(images * np.float32(255)).astype(np.uint8)
-
-
 def evaluation_subset(train_count: int, test_count: int, seed: int = 0) -> Indices:
     """The training images that are evaluated in the same way as the test set: as many of them, or all if fewer.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from tui_vae.core.evaluation.classifier import extract, packaged
 from tui_vae.core.evaluation.metrics import BATCH, reconstruct
 from tui_vae.core.evaluation.sampling import LatentGaussian, decode
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.models.vae import VAE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.evaluation.metrics import BATCH, encode
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.models.vae import VAE
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.metrics import BATCH, looking, normalize
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.evaluation.metrics import BATCH, looking
+from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import squared_error
+from tui_vae.core.pixels import normalize
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error, total_correlation, with_free_bits
+from tui_vae.core.pixels import normalize, to_unit_interval
 
 BATCH = 1000
 PIECE = 500  # images that a CPU evaluates at once: requests wait half as long, and it takes 2% longer (measured)
@@ -65,18 +66,6 @@ def survey_of(mu: Sequence[Tensor], logvar: Sequence[Tensor], mse: Sequence[Tens
     kl = mean([kl_per_dimension(*part).sum(dim=0) for part in zip(mu, logvar, strict=True)])
     variance = mean([part.exp().sum(dim=0) for part in logvar])
     return Survey(torch.cat(list(mu)), torch.cat(list(mse)) if mse else mu[0].new_zeros(0), variance, kl)
-
-
-def to_unit_interval(x: Tensor) -> Tensor:
-    """[-1, 1] → [0, 1]; what lies outside (a linear decoder's) is clipped."""
-    return ((x + 1) / 2).clamp(0, 1)
-
-
-def normalize(images: Tensor) -> Tensor:
-    """Images `(N, …)`, uint8 or float32 in [0, 1] → float32 `(N, D)` in [-1, 1]."""
-    if images.dtype == torch.uint8:
-        return images.flatten(1).float().mul_(2 / 255).sub_(1)
-    return images.flatten(1).mul(2).sub_(1)
 
 
 def bits_per_pixel(mse: float, kl: float, pixels: int) -> float:

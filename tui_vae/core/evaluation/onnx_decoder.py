@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.evaluation.metrics import looking, to_unit_interval
-from tui_vae.core.models.mlp import VAE, count_parameters
+from tui_vae.core.evaluation.metrics import looking
+from tui_vae.core.models.vae import VAE, count_parameters
+from tui_vae.core.pixels import to_unit_interval
 from tui_vae.errors import UserError
 
 MOST_BYTES = 2**31 - 2**20

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.metrics import BATCH, Survey, encode, looking, survey_of, to_unit_interval
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.evaluation.metrics import BATCH, Survey, encode, looking, survey_of
+from tui_vae.core.models.vae import VAE
+from tui_vae.core.pixels import to_unit_interval
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from tui_vae.core.models.mlp import ACTIVATIONS, OUTPUTS, VAE, hidden_layers
+from tui_vae.core.models.mlp import hidden_layers
+from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE
 
 CHANNELS = (16, 32, 64)
 SMALL_SIDE = 32

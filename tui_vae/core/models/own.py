@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.config import RunConfig
-from tui_vae.core.models.mlp import VAE
+from tui_vae.core.models.vae import VAE
 from tui_vae.errors import UserError
 
 Value = TypeVar("Value")

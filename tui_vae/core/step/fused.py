@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.evaluation.metrics import normalize
-from tui_vae.core.models.mlp import MLP, VAE, Logits, Tanh
+from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import VAE, Logits, Tanh
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
+from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat import part_of
 

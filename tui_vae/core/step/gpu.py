@@ -12,9 +12,9 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.evaluation.metrics import normalize
 from tui_vae.core.models.mlp import MLP
 from tui_vae.core.objectives import Objective, sigma_vae
+from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.step.flat import ALIGNMENT, part_of
 from tui_vae.core.step.fused import FusedStep, Norm, Product, gradient_of

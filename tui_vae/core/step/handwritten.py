@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.models.mlp import MLP, Logits, Tanh
+from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import Logits, Tanh
 from tui_vae.core.objectives import Objective
 
 aten = torch.ops.aten
