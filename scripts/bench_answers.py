@@ -24,6 +24,7 @@ from tui_vae.runs import protocol
 from tui_vae.runs.client import Caller
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EpochEvent, LogTail
+from tui_vae.runs.float_arrays import encode_floats
 
 EVERY = 0.1
 CORES = len(os.sched_getaffinity(0))
@@ -34,7 +35,7 @@ def questions(latent: int) -> dict[str, tuple[protocol.AnyRequest, type[protocol
     dice = np.random.default_rng(0)
 
     def z(count: int) -> bytes:
-        return dice.normal(size=(count, latent)).astype("<f4").tobytes()
+        return encode_floats(dice.normal(size=(count, latent)).astype(np.float32).data)
 
     return {
         "describe": (protocol.Describe(), protocol.Description),

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from array import array
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.float_arrays import encode_floats
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 SIDE, PIXELS = 28, 784
@@ -184,7 +186,7 @@ class FakeProcess:
                 )  # fmt: skip
             case protocol.TestErrors():
                 errors = [error(image, blurred(image, self.step)) for image in images()]
-                mse = struct.pack(f"<{len(errors)}f", *errors)
+                mse = encode_floats(array("f", errors))
                 return protocol.Errors(epoch=epoch, step=self.step, mse=mse, labels=labels())
             case protocol.Set(lr=lr, beta=beta):
                 self.lr, self.beta = lr or self.lr, self.beta if beta is None else beta

@@ -4,11 +4,13 @@ import math
 import random
 import struct
 import time
+from array import array
 
 import msgspec
 
 from tests.support.fake_run import PIXELS, TEST_IMAGES, FakeProcess, labels
 from tui_vae.runs import protocol
+from tui_vae.runs.float_arrays import encode_floats
 
 DIMENSIONS = 4
 DEVIATIONS = (2.0, 1.0, 0.5, 0.05)
@@ -16,7 +18,7 @@ KL = (2.5, 1.5, 3.5, 0.001)
 
 
 def pack(*values: float) -> bytes:
-    return struct.pack(f"<{len(values)}f", *values)
+    return encode_floats(array("f", values))
 
 
 def latent_of(index: int) -> tuple[float, ...]:

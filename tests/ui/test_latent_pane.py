@@ -31,13 +31,14 @@ from tests.support.vision import VISION, is_exact, lab
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
+from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.images.canvas import cells
 from tui_vae.ui.latent.board import ImageBoard, board_for
 from tui_vae.ui.latent.keys import View
 from tui_vae.ui.latent.kl_bars import KlBars, bar, row_of, top_of
 from tui_vae.ui.latent.pane import LatentPane
-from tui_vae.ui.latent.plane import Extent, Plane, as_bytes, between, extent_of, floats, plane_of
+from tui_vae.ui.latent.plane import Extent, Plane, between, extent_of, plane_of
 from tui_vae.ui.latent.scatter import gather
 from tui_vae.ui.latent.status import LatentStatus
 from tui_vae.ui.latent.views import Look, Scatter
@@ -58,7 +59,7 @@ def shown(pane: LatentPane) -> bytes | None:
 def here(pane: LatentPane) -> bytes:
     """The image that belongs to the cursor."""
     assert pane.plane is not None
-    (z,) = struct.iter_unpack(f"<{DIMENSIONS}f", as_bytes([pane.plane.latent(*pane.scatter.cursor)]))
+    (z,) = struct.iter_unpack(f"<{DIMENSIONS}f", encode_floats(array("f", pane.plane.latent(*pane.scatter.cursor))))
     return picture_of(z)
 
 
@@ -87,7 +88,6 @@ def test_the_cursor_and_its_latent() -> None:
     assert [row[3] for row in plane.traversal([9, 9, 9, 9], 3, (-3, 0, 3))] == [-3, 0, 3]  # inactive: the prior's σ
     assert between([0, 2], [1, 0], 3) == [[0, 2], [0.5, 1], [1, 0]]
     assert plane.active_units == 3 and plane.by_kl() == [2, 0, 1, 3]
-    assert floats(as_bytes([[0.5, 1.5]])) == array("f", [0.5, 1.5])
 
 
 def test_the_picture_neither_flips_nor_jumps() -> None:
@@ -95,7 +95,7 @@ def test_the_picture_neither_flips_nor_jumps() -> None:
     flipped = plane_of(latent_map(sign=-1.0), before)
     assert flipped.xs == before.xs and list(flipped.latent(1, 0)) == list(before.latent(1, 0))
     message = latent_map()
-    points = floats(message.points)
+    points = decode_floats(message.points)
     swapped = msgspec.structs.replace(
         message, points=pack(*(value for a, b in zip(points[::2], points[1::2], strict=True) for value in (b, a))),
         directions=message.directions[16:] + message.directions[:16], explained=(0.3, 0.6),
@@ -161,7 +161,7 @@ async def test_the_image_follows_the_cursor(run: RunDirectory) -> None:
             assert pane.scatter.cursor[0] > 0 < pane.scatter.cursor[1]
             assert 1 <= len(process.decoded()) - before <= 2
             assert pane.plane is not None
-            assert process.decoded()[-1] == as_bytes([pane.plane.latent(*pane.scatter.cursor)])
+            assert process.decoded()[-1] == encode_floats(array("f", pane.plane.latent(*pane.scatter.cursor)))
             await pilot.press("enter")
             nearest = pane.plane.nearest(*pane.scatter.cursor)
             assert nearest is not None and pane.scatter.cursor == (pane.plane.xs[nearest], pane.plane.ys[nearest])

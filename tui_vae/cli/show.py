@@ -11,6 +11,7 @@ from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.directory import RunDirectory, find_run, runs_directory
+from tui_vae.runs.float_arrays import decode_floats
 
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
@@ -47,8 +48,6 @@ def show(options: argparse.Namespace) -> int:
 
 def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
     """The test images that `show` was asked for."""
-    import array
-
     if options.indices:
         return list(options.indices)
     facts = source.describe()
@@ -65,9 +64,7 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
             raise UsageError(f"none of the run's {len(labels):,} test images is of class {facts.classes[wanted]!r}",
                              f"there are some of {there}")  # fmt: skip
     if options.worst:
-        mse = array.array("f", source.ask(protocol.TestErrors(), protocol.Errors).mse)
-        if sys.byteorder == "big":
-            mse.byteswap()
+        mse = decode_floats(source.ask(protocol.TestErrors(), protocol.Errors).mse)
         chosen.sort(key=lambda index: -mse[index])
     return chosen[: options.images]
 

@@ -23,6 +23,7 @@ from tui_vae.core.evaluation.sampling import LatentGaussian, decode, gaussian_of
 from tui_vae.core.pixels import grey_levels
 from tui_vae.errors import first_line
 from tui_vae.runs import protocol
+from tui_vae.runs.float_arrays import FLOAT_BYTES, decode_floats, encode_floats
 from tui_vae.trainer.evaluation_cache import Overview, Seen
 from tui_vae.trainer.run_setup import LoadedRun
 from tui_vae.trainer.server import Ticket
@@ -45,8 +46,8 @@ def refusing(ticket: Ticket) -> Iterator[None]:
 
 
 def as_floats(values: Tensor) -> bytes:
-    """Numbers → little-endian float32."""
-    return values.cpu().numpy().astype("<f4").tobytes()
+    """Numbers as the float32 that travel, row by row."""
+    return encode_floats(values.cpu().float().numpy().data)
 
 
 class Inference:
@@ -143,17 +144,16 @@ class Inference:
 
     def _decode(self, ticket: Ticket, request: protocol.Decode) -> None:
         size = self._run.model.latent_dim
-        values = np.frombuffer(request.z[: len(request.z) // 4 * 4], "<f4")
-        if len(values) * 4 != len(request.z) or len(values) % size:
-            found = f"{len(request.z) / 4:g} in all"
+        if len(request.z) % (FLOAT_BYTES * size):
+            found = f"{len(request.z) / FLOAT_BYTES:g} in all"
             ticket.answer(protocol.Failure(message=f"latents have {size} numbers each, not {found}"))
             return
-        if len(values) // size > protocol.MAX_IMAGES:
+        z = torch.frombuffer(decode_floats(request.z), dtype=torch.float32).view(-1, size)
+        if len(z) > protocol.MAX_IMAGES:
             ticket.answer(protocol.Failure(message=f"at most {protocol.MAX_IMAGES} latents can be decoded at once"))
             return
         epoch, step = self._where()
-        z = torch.from_numpy(values.astype(np.float32).reshape(-1, size)).to(self._run.device)
-        images = as_bytes(decode(self._run.model, z))
+        images = as_bytes(decode(self._run.model, z.to(self._run.device)))
         ticket.answer(protocol.Images(epoch=epoch, step=step, images=images, width=self._width))
 
     def _of_all(

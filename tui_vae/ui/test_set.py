@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from tui_vae.runs import protocol
+from tui_vae.runs.float_arrays import decode_floats
 
 MARKED = -1
 """Stands for the images that the user marked where else a class stands."""
@@ -112,12 +112,7 @@ def split(images: bytes, count: int) -> list[bytes]:
 
 def measured(reply: protocol.Errors) -> Measured:
     """The mean squared errors of a reply."""
-    import sys
-
-    errors = array("f", reply.mse)
-    if sys.byteorder == "big":
-        errors.byteswap()
-    return Measured(errors, reply.epoch, reply.step)
+    return Measured(decode_floats(reply.mse), reply.epoch, reply.step)
 
 
 @dataclass

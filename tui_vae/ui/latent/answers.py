@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from itertools import chain
 from typing import Literal
 
 from textual.geometry import Size
 
 from tui_vae.runs import protocol
+from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.latent.board import Captioned, ImageBoard, Line
-from tui_vae.ui.latent.plane import Latent, Plane, as_bytes, between, floats
+from tui_vae.ui.latent.plane import Latent, Plane, between
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.test_set import Catalogue, split
 
@@ -22,7 +25,8 @@ async def decode(session: RunSession, latents: Sequence[Latent]) -> protocol.Ima
     Raises:
         UserError: the model cannot be asked.
     """
-    return await session.ask(protocol.Decode(z=as_bytes(latents)), protocol.Images)
+    z = encode_floats(array("f", chain.from_iterable(latents)))
+    return await session.ask(protocol.Decode(z=z), protocol.Images)
 
 
 async def traverse(
@@ -67,7 +71,7 @@ async def interpolate(
     """
     steps = board.board(room).capacity - 2
     pair = await session.ask(protocol.Reconstruct(indices=ends), protocol.Reconstructions)
-    mu = floats(pair.mu)
+    mu = decode_floats(pair.mu)
     size = len(mu) // 2
     if not size or steps < 1:
         return None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import mul
 
+from tui_vae.runs.float_arrays import decode_floats
 from tui_vae.runs.protocol import LatentMap
 from tui_vae.ui.charts.scales import nice_step
 
@@ -16,24 +16,6 @@ INACTIVE = 0.01
 """A latent dimension is inactive where the posterior mean's variance is at most this (Burda et al. 2016)."""
 
 Latent = Sequence[float]
-
-
-def floats(data: bytes) -> array[float]:
-    """Little-endian float32, as they come over the socket."""
-    values = array("f", data)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values
-
-
-def as_bytes(latents: Iterable[Latent]) -> bytes:
-    """Latents one after another, as they go over the socket."""
-    values = array("f")
-    for latent in latents:
-        values.extend(latent)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values.tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +99,9 @@ def _or_zero(value: float) -> float:
 def plane_of(reply: LatentMap, before: Plane | None = None) -> Plane:
     """The plane of a reply; turned so that the picture resembles the one before it."""
     size = reply.latent_dim
-    points, directions = floats(reply.points), floats(reply.directions)
+    points, directions = decode_floats(reply.points), decode_floats(reply.directions)
     plane = Plane(
-        reply.epoch, reply.step, floats(reply.origin), (directions[:size], directions[size:]),
+        reply.epoch, reply.step, decode_floats(reply.origin), (directions[:size], directions[size:]),
         points[::2], points[1::2], reply.labels, reply.explained, reply.kl_per_dim, reply.deviations,
     )  # fmt: skip
     if before is None or plane.is_the_space or len(before.xs) != len(plane.xs):
