@@ -19,6 +19,7 @@ from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.float_arrays import encode_floats
+from tui_vae.runs.previews import Originals, write_originals, write_preview
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 SIDE, PIXELS = 28, 784
@@ -102,22 +103,9 @@ def make_run(
 
 def write_epoch(log: ev.EventLog, directory: RunDirectory, epoch: int, t: float) -> None:
     """What an epoch's end leaves in the log and among the previews."""
-    from PIL import Image, PngImagePlugin
-
-    def save(path: Path, pictures: list[bytes], facts: PngImagePlugin.PngInfo | None = None) -> None:
-        sheet = Image.new("L", (SIDE * len(pictures), SIDE))
-        for at, picture in enumerate(pictures):
-            sheet.paste(Image.frombytes("L", (SIDE, SIDE), picture), (at * SIDE, 0))
-        sheet.save(path, pnginfo=facts)
-
     chosen = images()[:10]
-    if not (directory.previews / "originals.png").exists():
-        facts = PngImagePlugin.PngInfo()
-        facts.add_text("indices", ",".join(map(str, range(10))))
-        facts.add_text("labels", ",".join(map(str, labels()[:10])))
-        save(directory.previews / "originals.png", chosen, facts)
-    file = f"epoch-{epoch:06d}.png"
-    save(directory.previews / file, [blurred(image, epoch * 235) for image in chosen])
+    write_originals(directory.previews, Originals(tuple(chosen), tuple(range(10)), tuple(labels()[:10]), SIDE))
+    file = write_preview(directory.previews, epoch, [blurred(image, epoch * 235) for image in chosen], SIDE)
     seconds = 2.6
     log.write(ev.EpochEvent(t=t, epoch=epoch, step=epoch * 235, seconds=seconds, images_per_s=26000.0,
                             train=metrics(epoch + 0.3), test=metrics(epoch)))  # fmt: skip

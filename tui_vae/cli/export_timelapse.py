@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui_vae.runs.directory import RunDirectory, RunError
-from tui_vae.ui.film import Film, read_film
+from tui_vae.runs.previews import Originals, read_originals, read_previews
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,8 +22,10 @@ GROUND, TEXT, QUIET, LINE, ACCENT = 0x12, 0xD0, 0x76, 0x3A, 255
 """Entries of the palette: greys by their level, and the app's accent in place of white."""
 
 ACCENT_COLOUR = (0xFF, 0xAF, 0x5F)
-SECONDS, LEAST, MOST, HOLD = 8000, 80, 500, 2500
-"""Milliseconds: the whole, a frame at least and at most, and how long the last one stays besides."""
+PALETTE = [channel for level in range(ACCENT) for channel in (level,) * 3] + list(ACCENT_COLOUR)
+
+FILM, SHORTEST, LONGEST, LAST = 8000, 80, 500, 2500
+"""Milliseconds: the whole film, a frame at least and at most, and how much longer the last one stays."""
 
 
 def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
@@ -31,48 +34,55 @@ def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
     Raises:
         RunError: there are no previews yet.
     """
-    film = read_film(directory.previews, ())
-    if not film.frames or not film.originals:
+    originals = read_originals(directory.previews)
+    previews = read_previews(directory.previews, originals.width)
+    if not previews or not originals.images:
         raise RunError(f"run {directory.name!r} has no previews yet", "it gets its first after an epoch of training")
-    frames = [_frame(film, at, directory.name) for at in range(len(film.frames))]
-    each = max(LEAST, min(MOST, SECONDS // len(frames)))
+    last = previews[-1][0]
+    frames = [_frame(originals, images, (epoch, last), directory.name) for epoch, images in previews]
+    each = max(SHORTEST, min(LONGEST, FILM // len(frames)))
     buffer = io.BytesIO()
     frames[0].save(
         buffer, "GIF", save_all=True, append_images=frames[1:], loop=0, optimize=False,
-        duration=[each] * (len(frames) - 1) + [each + HOLD], comment=f"tui-vae, run {directory.name}".encode(),
+        duration=[each] * (len(frames) - 1) + [each + LAST], comment=f"tui-vae, run {directory.name}".encode(),
     )  # fmt: skip
     return buffer.getvalue()
 
 
-def _frame(film: Film, at: int, name: str) -> Image.Image:
-    from PIL import Image, ImageDraw, ImageFont
+def _frame(originals: Originals, reconstructions: Sequence[bytes], epochs: tuple[int, int], name: str) -> Image.Image:
+    """`epochs`: that of the frame, and that of the last one."""
+    from PIL import Image
 
     from tui_vae.ui.images.halfblocks import Picture
 
-    epoch, images = film.frames[at]
-    first = Picture.of(images[0], film.width)
+    first = Picture.of(reconstructions[0], originals.width)
     scale = SCALE if max(first.width, first.height) <= LARGE else LARGE_SCALE
     tile = first.width * scale, first.height * scale
-    columns = len(film.originals)
-    width = columns * (tile[0] + GAP) - GAP + 2 * MARGIN
-    height = 2 * tile[1] + GAP + MARGIN + CAPTION
-    frame = Image.new("L", (width, height), GROUND)
-    for y, row in enumerate(([pair.original or b"" for pair in film.originals], images)):
+    columns = len(originals.images)
+    size = columns * (tile[0] + GAP) - GAP + 2 * MARGIN, 2 * tile[1] + GAP + MARGIN + CAPTION
+    frame = Image.new("L", size, GROUND)
+    for y, row in enumerate((originals.images, reconstructions)):
         for x, pixels in enumerate(row[:columns]):
             image = Image.frombytes("L", (first.width, first.height), pixels)
             place = MARGIN + x * (tile[0] + GAP), MARGIN + y * (tile[1] + GAP)
             frame.paste(image.point(lambda level: min(level, ACCENT - 1)).resize(tile, Image.Resampling.NEAREST), place)
+    _write_caption(frame, epochs, name)
+    return frame
+
+
+def _write_caption(frame: Image.Image, epochs: tuple[int, int], name: str) -> None:
+    """The epoch at the left, the run's name at the right and, where it leaves room, a bar of how far training is."""
+    from PIL import ImageDraw, ImageFont
+
+    epoch, last = epochs
     pen, font = ImageDraw.Draw(frame), ImageFont.load_default(size=15)
-    middle = height - CAPTION // 2
-    last = film.frames[-1][0]
-    written = f"epoch {epoch}"
-    pen.text((MARGIN, middle), written, TEXT, font, anchor="lm")
-    pen.text((width - MARGIN, middle), name, QUIET, font, anchor="rm")
+    middle = frame.height - CAPTION // 2
+    pen.text((MARGIN, middle), f"epoch {epoch}", TEXT, font, anchor="lm")
+    pen.text((frame.width - MARGIN, middle), name, QUIET, font, anchor="rm")
     start = MARGIN + round(pen.textlength(f"epoch {last}", font)) + MARGIN
-    end = width - 2 * MARGIN - round(pen.textlength(name, font))
-    frame.putpalette([channel for level in range(ACCENT) for channel in (level,) * 3] + list(ACCENT_COLOUR))
-    if end > start:  # where the name leaves room: how far training has come
+    end = frame.width - 2 * MARGIN - round(pen.textlength(name, font))
+    frame.putpalette(PALETTE)
+    if end > start:
         pen = ImageDraw.Draw(frame)
         pen.rectangle((start, middle, end, middle + 1), LINE)
         pen.rectangle((start, middle, start + round((end - start) * epoch / last), middle + 1), ACCENT)
-    return frame

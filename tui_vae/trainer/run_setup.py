@@ -30,10 +30,10 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
+from tui_vae.runs.previews import Originals, write_originals
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, checkpoint_path, load_checkpoint
 from tui_vae.trainer.learner import Learner, restore_weights
-from tui_vae.trainer.previews import write_originals
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,9 @@ def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
     """Write the preview images, beside which their reconstructions will stand."""
     chosen = list(run.previews)
     labels = run.dataset.test_labels[chosen].tolist()
-    write_originals(directory.previews, grey_levels(run.dataset.test_images[chosen]), chosen, labels)
+    images = grey_levels(run.dataset.test_images[chosen])  # (N, height, width)
+    pixels = tuple(image.tobytes() for image in images)
+    write_originals(directory.previews, Originals(pixels, tuple(chosen), tuple(labels), images.shape[2]))
 
 
 # -- The checkpoint ----------------------------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
+from tui_vae.runs.previews import is_due, write_preview
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, EpochWatch, diverged
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
-from tui_vae.trainer.previews import is_due, write_preview
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
 from tui_vae.trainer.stopwatches import CheckpointPace, Stopwatch
@@ -190,9 +190,10 @@ class Training:
     def _preview(self) -> None:
         epoch = self._progress.evaluated
         if is_due(epoch) or epoch == self._progress.planned_epochs:
-            images = self._inference.preview_images()
+            images = self._inference.preview_images()  # (N, height, width)
+            pixels = [image.tobytes() for image in images]
             try:
-                file = write_preview(self._directory.previews, epoch, images)
+                file = write_preview(self._directory.previews, epoch, pixels, images.shape[2])
             except OSError as error:
                 self._log.write(ev.WarningEvent(message=f"cannot write a preview: {error.strerror}"))
             else:

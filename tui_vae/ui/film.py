@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tui_vae.runs.previews import read_originals, read_previews
 from tui_vae.ui.test_set import Pair
-
-ORIGINALS = "originals.png"
-_FRAME = re.compile(r"epoch-(\d+)\.png")
 
 
 @dataclass
@@ -17,7 +14,7 @@ class Film:
     """The previews in the order of their epochs."""
 
     originals: list[Pair] = field(default_factory=list)
-    frames: list[tuple[int, list[bytes]]] = field(default_factory=list)
+    frames: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     position: int = 0
     playing: bool = False
     width: int = 0
@@ -50,38 +47,15 @@ class Film:
 
 def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False) -> Film:
     """The previews saved so far, at the newest one. A file that is missing or damaged is passed over."""
-    images, facts = _read(folder / ORIGINALS)
-    width = (*_numbers(facts.get("width", "")), 0)[0]
-    indices, labels = _numbers(facts.get("indices", "")), _numbers(facts.get("labels", ""))
+    saved = read_originals(folder)
     originals = [
         Pair(
             original=image,
             reconstruction=image,
-            label=classes[labels[at]] if at < len(labels) and labels[at] < len(classes) else "",
-            index=indices[at] if at < len(indices) else None,
+            label=classes[saved.labels[at]] if at < len(saved.labels) and saved.labels[at] < len(classes) else "",
+            index=saved.indices[at] if at < len(saved.indices) else None,
         )
-        for at, image in enumerate(images)
+        for at, image in enumerate(saved.images)
     ]
-    numbered = sorted((int(match[1]), path) for path in folder.glob("*.png") if (match := _FRAME.fullmatch(path.name)))
-    wanted = numbered[-1:] if newest_only else numbered
-    frames = [(epoch, images) for epoch, path in wanted if (images := _read(path, width)[0])]
-    return Film(originals, frames, max(0, len(frames) - 1), width=width)
-
-
-def _read(path: Path, width: int = 0) -> tuple[list[bytes], dict[str, str]]:
-    """The images of a file, side by side, and the texts in it; as wide as it says, else as given, else as high."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            sheet = file.convert("L")
-            texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # whatever a damaged PNG makes Pillow say
-        return [], {}
-    width = (*_numbers(texts.get("width", "")), width)[0] or sheet.height
-    starts = range(0, sheet.width - width + 1, width)
-    return [sheet.crop((x, 0, x + width, sheet.height)).tobytes() for x in starts], texts
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",") if part.isdecimal() and len(part) < 10]
+    frames = read_previews(folder, saved.width, newest_only)
+    return Film(originals, frames, max(0, len(frames) - 1), width=saved.width)

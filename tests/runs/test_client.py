@@ -1,0 +1,43 @@
+"""Requests to a run's process."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tui_vae.config import make_config
+from tui_vae.runs import client, protocol
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import RunLock
+from tui_vae.trainer.server import Inbox, Server
+
+
+def answer_one(inbox: Inbox, reply: protocol.AnyReply) -> None:
+    ticket = inbox.wait(10)
+    if ticket is not None:
+        ticket.answer(reply)
+
+
+def test_questions_share_a_connection_until_their_process_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Against the trainer's own server: one connection for many questions, and a new one for the next process."""
+    connect, connected = client._connect, []
+    monkeypatch.setattr(client, "_connect", lambda *given: connected.append(given) or connect(*given))
+    directory, _ = create_run(tmp_path, make_config({}))
+    caller = client.Caller(directory)
+    for process in (1, 2):
+        lock, inbox = RunLock(directory, "serve"), Inbox()
+        server = Server(directory, lock, inbox)
+        server.start()
+        for step in range(3):
+            answer = threading.Thread(target=answer_one, args=(inbox, protocol.Images(epoch=0, step=step, images=b"")))
+            answer.start()
+            assert caller.ask(protocol.Decode(z=b"1234"), protocol.Images).step == step
+            answer.join()
+        assert len(connected) == process
+        server.close()
+        lock.release()
+    assert not caplog.records  # a process that ends under an open connection has nothing to complain of
+    with pytest.raises(client.NoProcess):
+        caller.ask(protocol.Describe(), protocol.Description)

@@ -1,0 +1,58 @@
+"""What a log adds up to, after crashes and resumes too."""
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.log_events import epoch_event, run_event, step_event
+from tui_vae.runs import events as ev
+from tui_vae.runs.history import History
+
+
+def test_after_a_crash_and_a_resume_each_step_has_its_last_value() -> None:
+    history = History()
+    history.extend([run_event(), *(step_event(step, 1.0) for step in range(5, 31, 5)), epoch_event(1), epoch_event(2)])
+    history.extend([ev.CheckpointEvent(epoch=3, step=25, file="last.safetensors", best=False), epoch_event(3)])
+    revision = history.revision
+    history.extend([run_event(step=12), step_event(15, 2.0), step_event(22, 2.0), epoch_event(2, 2.0)])
+    assert list(history.steps["step"]) == [5, 10, 15, 22]
+    assert list(history.steps["loss"]) == [1, 1, 2, 2]
+    assert [(event.epoch, event.test.loss) for event in history.epochs] == [(1, 1), (2, 2)]
+    assert history.checkpoint is None
+    assert (history.step, history.total_steps) == (22, 100)
+    assert history.revision > revision
+
+
+@given(steps=st.lists(st.integers(1, 40), max_size=60))
+@settings(deadline=None)
+def test_curves_are_in_order_whatever_order_the_log_tells_them_in(steps: list[int]) -> None:
+    history = History()
+    last = {}
+    for time_, step in enumerate(steps):
+        history.apply(step_event(step, float(time_)))
+        last = {known: value for known, value in last.items() if known < step} | {step: float(time_)}
+    assert list(history.steps["step"]) == sorted(last)
+    assert dict(zip(history.steps["step"], history.steps["loss"], strict=True)) == last
+    assert len({len(history.steps[name]) for name in ("t", "epoch", "lr")}) == 1
+
+
+told_events = st.one_of(
+    st.builds(step_event, st.integers(1, 60), st.sampled_from([None, 1.0, 2.0])),
+    st.builds(epoch_event, st.integers(1, 6), st.sampled_from([None, 1.0, 2.0, 3.0])),
+    st.builds(run_event, st.integers(0, 60) | st.just(msgspec.UNSET)),
+)
+
+
+@given(told=st.lists(told_events, max_size=40))
+@settings(deadline=None)
+def test_many_events_at_once_add_up_to_what_they_do_one_by_one(told: list[ev.AnyEvent]) -> None:
+    at_once, one_by_one = History(), History()
+    at_once.extend(told)
+    for event in told:
+        one_by_one.apply(event)
+    assert at_once.epochs == one_by_one.epochs and at_once.breaks == one_by_one.breaks
+    assert list(at_once.steps["step"]) == list(one_by_one.steps["step"])
+    assert at_once.revision == one_by_one.revision
+    losses = [event.test.loss for event in at_once.epochs if event.test.loss is not None]
+    best = next((event for event in at_once.epochs if event.test.loss == min(losses, default=None) is not None), None)
+    assert at_once.best is best and one_by_one.best == best

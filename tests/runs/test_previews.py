@@ -1,0 +1,35 @@
+"""The preview files: bounded in number, and read as they were written."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tui_vae.runs import previews
+from tui_vae.runs.previews import Originals, read_originals, read_previews, write_originals, write_preview
+
+
+def test_previews_are_bounded_however_long_a_run_is(tmp_path: Path) -> None:
+    """The first and the newest are always there; the rest lie equally far apart."""
+    for epoch in range(1, 1001):
+        if previews.is_due(epoch):
+            write_preview(tmp_path, epoch, [bytes(4)], 2)
+        kept = [each for each, _ in previews.preview_files(tmp_path)]
+        assert len(kept) <= previews.MOST_KEPT + 2 and kept[0] == 1
+    assert kept == [1, *range(32, 1001, 32)]
+
+
+@given(data=st.data(), width=st.integers(1, 9), height=st.integers(1, 9), count=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_images_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, width: int, height: int, count: int
+) -> None:
+    folder = tmp_path_factory.mktemp("previews")
+    image = st.binary(min_size=width * height, max_size=width * height)
+    images = tuple(data.draw(st.lists(image, min_size=count, max_size=count)))
+    originals = Originals(images, tuple(range(count)), tuple(range(count, 2 * count)), width)
+    write_originals(folder, originals)
+    write_preview(folder, 7, images[::-1], width)
+    assert read_originals(folder) == originals
+    assert read_previews(folder, width) == [(7, images[::-1])]

@@ -1,0 +1,135 @@
+"""The files in a run's `previews/`: reconstructions of a few fixed test images through time, bounded in number.
+
+`originals.png` holds the images side by side, `epoch-NNNNNN.png` their reconstructions after that epoch. An image is
+greys of one byte, row by row, 0 is black. Texts in `originals.png`, numbers with commas between them: `indices` of the
+images in the test set, `labels` (their classes, by number), `width` of an image in pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_vae.runs.files import write_atomic
+
+ORIGINALS = "originals.png"
+PREVIEW_NAME = "epoch-{:06d}.png"
+_PREVIEW_FILE = re.compile(r"epoch-(\d+)\.png")
+
+MOST_KEPT = 60
+"""Preview files that are kept of a run, besides the first and the newest: enough for a film of some seconds."""
+
+LONGEST_NUMBER = 9
+"""Digits of a number in a PNG text that are read; no image has more pixels, and Python refuses thousands of digits."""
+
+
+@dataclass(frozen=True)
+class Originals:
+    """The preview images themselves; what a damaged file does not tell is empty, and a `width` of 0 means square."""
+
+    images: tuple[bytes, ...] = ()
+    indices: tuple[int, ...] = ()
+    labels: tuple[int, ...] = ()
+    width: int = 0
+
+
+def stride(epoch: int) -> int:
+    """After `epoch` epochs, every how many epochs one is kept: the power of two that leaves at most `MOST_KEPT`."""
+    step = 1
+    while epoch // step > MOST_KEPT:
+        step *= 2
+    return step
+
+
+def is_due(epoch: int) -> bool:
+    """Whether an epoch's preview is worth writing."""
+    return epoch == 1 or epoch % stride(epoch) == 0
+
+
+def write_originals(folder: Path, originals: Originals) -> None:
+    """
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    texts = {"indices": _commas(originals.indices), "labels": _commas(originals.labels), "width": str(originals.width)}
+    folder.mkdir(exist_ok=True)
+    write_atomic(folder / ORIGINALS, _png(originals.images, originals.width, texts))
+
+
+def write_preview(folder: Path, epoch: int, images: Sequence[bytes], width: int) -> str:
+    """Write the reconstructions of an epoch, remove files that are no longer kept, and return the file's name.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    name = PREVIEW_NAME.format(epoch)
+    write_atomic(folder / name, _png(images, width, {}))
+    keep = stride(epoch)
+    for each, path in preview_files(folder):
+        if each not in (1, epoch) and each % keep:
+            path.unlink(missing_ok=True)
+    return name
+
+
+def preview_files(folder: Path) -> list[tuple[int, Path]]:
+    """Epoch and file of each preview, in the order of the epochs."""
+    matches = ((_PREVIEW_FILE.fullmatch(path.name), path) for path in folder.glob("*.png"))
+    return sorted((int(match[1]), path) for match, path in matches if match)
+
+
+def read_originals(folder: Path) -> Originals:
+    """The preview images; none of a file that is missing or damaged."""
+    images, texts = _read_png(folder / ORIGINALS, 0)
+    width = (*_numbers(texts.get("width", "")), 0)[0]
+    return Originals(images, _numbers(texts.get("indices", "")), _numbers(texts.get("labels", "")), width)
+
+
+def read_previews(folder: Path, width: int, newest_only: bool = False) -> list[tuple[int, tuple[bytes, ...]]]:
+    """Epoch and reconstructions of each preview, or of the newest; images are so wide (0: square).
+
+    A file that is missing or damaged is passed over.
+    """
+    files = preview_files(folder)
+    wanted = files[-1:] if newest_only else files
+    return [(epoch, images) for epoch, path in wanted if (images := _read_png(path, width)[0])]
+
+
+def _png(images: Sequence[bytes], width: int, texts: dict[str, str]) -> bytes:
+    from PIL import Image, PngImagePlugin
+
+    height = len(images[0]) // width
+    sheet = Image.new("L", (width * len(images), height))
+    for at, image in enumerate(images):
+        sheet.paste(Image.frombytes("L", (width, height), image), (at * width, 0))
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def _read_png(path: Path, width: int) -> tuple[tuple[bytes, ...], dict[str, str]]:
+    """The images of a file and the texts in it. Each is as wide as a text says, else as given, else as it is high."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            sheet = file.convert("L")
+            texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # all that Pillow raises for a damaged PNG
+        return (), {}
+    width = (*_numbers(texts.get("width", "")), width)[0] or sheet.height
+    starts = range(0, sheet.width - width + 1, width)
+    return tuple(sheet.crop((x, 0, x + width, sheet.height)).tobytes() for x in starts), texts
+
+
+def _commas(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part.isdecimal() and len(part) <= LONGEST_NUMBER)
