@@ -442,7 +442,7 @@ async def test_keys_of_the_users_own(run: RunDirectory, live: FakeProcess) -> No
         await pilot.press("s")  # its usual key
         await until(pilot, lambda: protocol.Checkpoint() in live.asked)
         await pilot.press("f5")
-        await until(pilot, lambda: app.habits.pane == "browse")
+        await until(pilot, lambda: app.preferences.pane == "browse")
 
 
 @in_event_loop
@@ -454,18 +454,18 @@ async def test_habits_are_kept_from_one_session_to_the_next(run: RunDirectory) -
             app.action_turn_theme()
             app.action_turn_pen()
             await pilot.press("2")
-            await until(pilot, lambda: settings.read_habits().pane == "browse")
+            await until(pilot, lambda: settings.read_preferences().pane == "browse")
         app = TuiVae(run.path.parent, run)
         async with app.run_test(size=(120, 32)) as pilot:
             await until(pilot, lambda: bool(app.screen.query("#browse")))
             assert app.theme == theme.LIGHT.name and app.pen.toning is Toning.INVERTED
-    settings.habits_file().write_text("{")
-    assert settings.read_habits() == settings.Habits()
-    settings.habits_file().unlink()
-    settings.habits_file().parent.rmdir()
-    settings.habits_file().parent.write_text("a file is in the way")
-    settings.write_habits(b"{}")
-    assert settings.read_habits() == settings.Habits()
+    settings.preferences_file().write_text("{")
+    assert settings.read_preferences() == settings.Preferences()
+    settings.preferences_file().unlink()
+    settings.preferences_file().parent.rmdir()
+    settings.preferences_file().parent.write_text("a file is in the way")
+    settings.write_preferences(b"{}")
+    assert settings.read_preferences() == settings.Preferences()
 
 
 def test_forecasts(run: RunDirectory) -> None:

@@ -25,7 +25,7 @@ from tui_vae.ui.test_set import Catalogue, Pager
 def opening(run: RunDirectory) -> TuiVae:
     """The app as it was left in Browse."""
     app = TuiVae(run.path.parent, run)
-    app.habits.pane = "browse"
+    app.preferences.pane = "browse"
     return app
 
 
@@ -132,7 +132,7 @@ async def test_marked_images_are_remembered(run: RunDirectory) -> None:
         async with app.run_test(size=(120, 36)) as pilot:
             await browse(app, pilot)
             await pilot.press("m", "right", "m", "right", "m", "m")
-            await until(pilot, lambda: list(settings.read_habits().marks.values()) == [[0, 1]])
+            await until(pilot, lambda: list(settings.read_preferences().marks.values()) == [[0, 1]])
         app = opening(run)
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
@@ -168,11 +168,11 @@ async def test_size_and_palette_are_remembered(run: RunDirectory) -> None:
             full = pane.grid.capacity
             await pilot.press("z", "p")
             await until(pilot, lambda: len(shown(pane)) == pane.grid.capacity > full)
-            await until(pilot, lambda: settings.read_habits().image_size == "half")
+            await until(pilot, lambda: settings.read_preferences().image_size == "half")
         app = opening(run)
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
-            assert pane.grid.capacity > full and app.pen.toning.value == settings.read_habits().toning != ""
+            assert pane.grid.capacity > full and app.pen.toning.value == settings.read_preferences().toning != ""
 
 
 @pytest.mark.parametrize(

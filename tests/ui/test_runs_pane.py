@@ -32,7 +32,7 @@ from tui_vae.ui.runs.marks import MOST, Marks
 from tui_vae.ui.runs.overlay import MEASURES, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.runs.pane import RunsPane
 from tui_vae.ui.runs.table import RunsTable
-from tui_vae.ui.settings import read_habits
+from tui_vae.ui.settings import read_preferences
 
 
 def record(name: str, loss: float | None = None, **facts: object) -> Record:
@@ -227,7 +227,7 @@ async def test_marks_overlay_curves_and_compare_configs(runs: list[RunDirectory]
         await pilot.press("greater_than_sign", "exclamation_mark")
         assert pane.sorted_by is not NAMED["started"] and pane.reversed
         chosen = pane.sorted_by
-        await until(pilot, lambda: read_habits().runs_sort == chosen.name and read_habits().runs_reversed)
+        await until(pilot, lambda: read_preferences().runs_sort == chosen.name and read_preferences().runs_reversed)
         await pilot.press("M")
         assert [each.name for each in pane.compared] == ["middle"]
         alone = pane.query_one(Comparison).render().plain.splitlines()
@@ -369,7 +369,7 @@ async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypa
 async def test_the_form_keeps_what_was_asked_for_when_the_preset_changes(tmp_path: Path) -> None:
     app = TuiVae(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        form = NewRun(make_config({"preset": "seed", "latent-dim": 5, "name": "before"}))
+        form = NewRun(tmp_path, make_config({"preset": "seed", "latent-dim": 5, "name": "before"}))
         await app.push_screen(form)
         fields = {field.option_name: field for field in form.query(Field)}
         given = {name: field.text for name, field in fields.items()}

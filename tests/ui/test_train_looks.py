@@ -16,7 +16,7 @@ from tui_vae.runs.history import read_history
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts.widget import ChartWidget, Value
 from tui_vae.ui.images.pairs import Grid, grid
-from tui_vae.ui.settings import read_habits
+from tui_vae.ui.settings import read_preferences
 from tui_vae.ui.train import preview_strip
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.pane import TrainPane
@@ -79,12 +79,12 @@ async def test_a_strip_never_goes_back_to_older_saved_images(run: RunDirectory) 
 @in_event_loop
 async def test_marked_images_take_the_place_of_the_fixed_ones(run: RunDirectory, live: FakeProcess) -> None:
     app = TuiVae(run.path.parent, run)
-    app.habits.mark(run.path, [33, 5])
+    app.preferences.mark(run.path, [33, 5])
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
         await until(pilot, lambda: "marked images: original above, reconstruction below" in screen(app))
         assert [original for original, _ in strip._pairs] == [images()[33], images()[5]]
-        app.habits.mark(run.path, [])
+        app.preferences.mark(run.path, [])
         strip._asked_at = 0.0
         strip.refresh_history()
         await until(pilot, lambda: len(strip._pairs) == 10 and strip.border_title == preview_strip.TITLE)
@@ -93,7 +93,7 @@ async def test_marked_images_take_the_place_of_the_fixed_ones(run: RunDirectory,
 @in_event_loop
 async def test_without_a_process_to_ask_marks_change_nothing(run: RunDirectory) -> None:
     app = TuiVae(run.path.parent, run)
-    app.habits.mark(run.path, [33, 5])
+    app.preferences.mark(run.path, [33, 5])
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
         assert strip.border_title == preview_strip.TITLE
@@ -141,7 +141,7 @@ async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> Non
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "EMA 0.9" in screen(app))
         await pilot.press("m", "l", "t")
-        await until(pilot, lambda: "log EMA 0.97" in screen(app) and read_habits().x_axis == "steps")
+        await until(pilot, lambda: "log EMA 0.97" in screen(app) and read_preferences().x_axis == "steps")
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log EMA 0.97" in screen(app))
         pane = app.screen.query_one(TrainPane)

@@ -24,6 +24,7 @@ from tui_vae.ui.charts import axis
 from tui_vae.ui.charts.axis import Axis
 from tui_vae.ui.charts.widget import ChartWidget
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
 from tui_vae.ui.train import run_curves
 from tui_vae.ui.train.epoch_table import EpochTable
@@ -106,7 +107,7 @@ class Demo(App[None]):
 
     def compose(self) -> ComposeResult:
         yield StatusLine(self.session)
-        yield TrainPane(self.session)
+        yield TrainPane(self.session, Preferences())
 
     def on_mount(self) -> None:
         self.query_one("#chart-recon").focus()

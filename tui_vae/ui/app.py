@@ -59,13 +59,14 @@ class TuiVae(App[str]):
         """`run`: the first one on screen. `reading`: of its log, where it has begun already."""
         super().__init__()
         self.runs_dir = runs_dir
-        self._first_session = RunSession(run, reading) if run else None
+        self.session = RunSession(run, reading) if run else None
+        """The run on screen."""
         self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
-        self.habits = settings.read_habits()
+        self.preferences = settings.read_preferences()
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
-        self.theme = self.habits.theme if self.habits.theme in self.available_themes else theme.DARK.name
-        self.set_reactive(TuiVae.pen, Pen.for_terminal(self).wishing(self.habits.toning))
+        self.theme = self.preferences.theme if self.preferences.theme in self.available_themes else theme.DARK.name
+        self.set_reactive(TuiVae.pen, Pen.for_terminal(self).wishing(self.preferences.toning))
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
 
@@ -85,7 +86,7 @@ class TuiVae(App[str]):
         self.set_class(not terminal.has_unicode(os.environ), "-ascii")
         self.set_class(self.console.color_system == "standard", "-sixteen")
         self.theme_changed_signal.subscribe(self, self._theme_changed)
-        self.push_screen(self._run_screen(self._first_session) if self._first_session else self._start_screen())
+        self.push_screen(self._run_screen(self.session) if self.session else self._start_screen())
         if self._complaint:
             self._complain(self._complaint)
         if self._keys:
@@ -129,12 +130,12 @@ class TuiVae(App[str]):
     def _complain(self, text: str) -> None:
         self.notify(text, title="Your settings", severity="warning", timeout=15, markup=False)
 
-    def on_habits_changed(self) -> None:
-        self._write_habits()
+    def on_preferences_changed(self) -> None:
+        self._write_preferences()
 
-    @work(exclusive=True, group="habits")
-    async def _write_habits(self) -> None:
-        await asyncio.to_thread(settings.write_habits, msgspec.json.encode(self.habits))
+    @work(exclusive=True, group="preferences")
+    async def _write_preferences(self) -> None:
+        await asyncio.to_thread(settings.write_preferences, msgspec.json.encode(self.preferences))
 
     def watch_pen(self) -> None:
         for canvas in self.screen.query(Canvas):
@@ -145,19 +146,17 @@ class TuiVae(App[str]):
 
         return StartScreen(self.runs_dir)
 
-    @staticmethod
-    def _run_screen(session: RunSession, start: bool = False) -> Screen[None]:
+    def _run_screen(self, session: RunSession, start: bool = False) -> Screen[None]:
         from tui_vae.ui.run_screen import RunScreen
 
-        return RunScreen(session, start=start)
+        return RunScreen(session, self.preferences, start=start)
 
-    @property
-    def session(self) -> RunSession | None:
-        """The run on screen."""
-        return next((s.session for s in reversed(self.screen_stack) if hasattr(s, "session")), None)
+    async def _show_run(self, run: RunDirectory, start: bool = False) -> None:
+        self.session = RunSession(run)
+        await self.switch_screen(self._run_screen(self.session, start))
 
     async def on_open_run(self, message: OpenRun) -> None:
-        await self.switch_screen(self._run_screen(RunSession(message.run)))
+        await self._show_run(message.run)
 
     async def on_start_run(self, message: StartRun) -> None:
         try:
@@ -165,12 +164,12 @@ class TuiVae(App[str]):
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
         else:
-            await self.switch_screen(self._run_screen(RunSession(directory), start=True))
+            await self._show_run(directory, start=True)
 
     def action_new_run(self) -> None:
         from tui_vae.ui.new_run.screen import NewRun
 
-        self.push_screen(NewRun(), self._described)
+        self.push_screen(NewRun(self.runs_dir), self._described)
 
     def _described(self, config: RunConfig | None) -> None:
         if config is not None:
@@ -178,16 +177,16 @@ class TuiVae(App[str]):
 
     def action_turn_pen(self) -> None:
         self.pen = self.pen.turned()
-        self.habits.toning = self.pen.toning.value
-        self.on_habits_changed()
+        self.preferences.toning = self.pen.toning.value
+        self.on_preferences_changed()
 
     def action_turn_theme(self) -> None:
         """The light theme where the present one is dark, and the other way round."""
         self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name
 
     def _theme_changed(self, theme: Theme) -> None:
-        self.habits.theme = theme.name
-        self.on_habits_changed()
+        self.preferences.theme = theme.name
+        self.on_preferences_changed()
 
     def action_copy(self, what: str) -> None:
         """Put the run's name, or the command that comes back to it, on the clipboard of whoever sits here (OSC 52)."""
@@ -227,8 +226,7 @@ class TuiVae(App[str]):
     def action_help(self) -> None:
         screen = self._help()
         if screen not in self.screen_stack:
-            title = getattr(self.screen, "help_title", self.TITLE)
-            screen.tell(title, commands(self, self.screen.active_bindings.values()))
+            screen.tell(self.screen.title or self.TITLE, commands(self, self.screen.active_bindings.values()))
             self.push_screen(screen)
 
     def action_leave(self) -> None:

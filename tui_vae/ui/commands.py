@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from textual.app import App
 from textual.binding import ActiveBinding, Binding
@@ -14,11 +14,12 @@ from textual.screen import Screen
 from tui_vae.ui.terminal import legible
 
 
-@runtime_checkable
-class Timely(Protocol):
-    """A node that knows which of its actions make sense at the moment."""
+class KeysInContext:
+    """A screen or a pane that knows which of its actions make sense at the moment."""
 
-    def timely(self, action: str) -> bool: ...
+    def makes_sense_now(self, action: str) -> bool:
+        """Whether an action, named without its parameters, makes sense now. Its key works either way, and says why."""
+        return True
 
 
 @dataclass
@@ -36,9 +37,9 @@ class Command:
         return isinstance(self.node, Screen | App)
 
     @property
-    def timely(self) -> bool:
+    def makes_sense_now(self) -> bool:
         """Whether it makes sense at the moment. The key bar leaves the others out; their keys say why not."""
-        return not isinstance(self.node, Timely) or self.node.timely(self.action.partition("(")[0])
+        return not isinstance(self.node, KeysInContext) or self.node.makes_sense_now(self.action.partition("(")[0])
 
     @property
     def action(self) -> str:

@@ -86,7 +86,11 @@ class KeyBar(Widget, can_focus=False):
         return self._shown
 
     def _line(self) -> Text:
-        shown = [it for it in commands(self.app, self.screen.active_bindings.values()) if it.binding.show and it.timely]
+        shown = [
+            it
+            for it in commands(self.app, self.screen.active_bindings.values())
+            if it.binding.show and it.makes_sense_now
+        ]
         right = hints([command for command in shown if command.binding.id in self.LAST])
         left = hints([command for command in shown if command.binding.id not in self.LAST])
         taken = sum(hint.width for hint in right) + GAP * len(right)

@@ -33,5 +33,5 @@ class StartRun(Message):
 
 
 @dataclass
-class HabitsChanged(Message):
-    """The app's habits are to be kept now: a hang-up leaves no time for it at the end."""
+class PreferencesChanged(Message):
+    """The preferences have changed. The app writes them at once: a hang-up leaves no time for it at the end."""

@@ -16,42 +16,43 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.types import CSSPathType
-from textual.widget import Widget
 from textual.widgets import Static
 
 from tui_vae.errors import UserError
 from tui_vae.runs.exports import EXPORTS
 from tui_vae.ui import steering
+from tui_vae.ui.commands import KeysInContext
 from tui_vae.ui.export import export, file_of
 from tui_vae.ui.key_bar import KeyBar
-from tui_vae.ui.messages import HabitsChanged, HistoryChanged
+from tui_vae.ui.messages import HistoryChanged, PreferencesChanged
+from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.settings import habits_of
+from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
 
 
-def train_pane(session: RunSession) -> Widget:
+def train_pane(session: RunSession, preferences: Preferences) -> Pane:
     from tui_vae.ui.train.pane import TrainPane
 
-    return TrainPane(session)
+    return TrainPane(session, preferences)
 
 
-def browse_pane(session: RunSession) -> Widget:
+def browse_pane(session: RunSession, preferences: Preferences) -> Pane:
     from tui_vae.ui.browse.pane import BrowsePane
 
-    return BrowsePane(session)
+    return BrowsePane(session, preferences)
 
 
-def latent_pane(session: RunSession) -> Widget:
+def latent_pane(session: RunSession, preferences: Preferences) -> Pane:
     from tui_vae.ui.latent.pane import LatentPane
 
-    return LatentPane(session)
+    return LatentPane(session, preferences)
 
 
-def runs_pane(session: RunSession) -> Widget:
+def runs_pane(session: RunSession, preferences: Preferences) -> Pane:
     from tui_vae.ui.runs.pane import RunsPane
 
-    return RunsPane(session)
+    return RunsPane(session, preferences)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class PaneEntry:
 
     key: str
     title: str
-    make: Callable[[RunSession], Widget]
+    make: Callable[[RunSession, Preferences], Pane]
     tooltip: str
 
     @property
@@ -93,7 +94,7 @@ class PaneTab(Static):
         self.post_message(self.Chosen(self.entry.id))
 
 
-class RunScreen(Screen[None]):
+class RunScreen(Screen[None], KeysInContext):
     """Shows one run and steers it."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = "run_screen.tcss"
@@ -122,10 +123,11 @@ class RunScreen(Screen[None]):
         Binding("n", "app.new_run", "new run", id="run.new", tooltip="Describe and start a new run"),
     ]  # fmt: skip
 
-    def __init__(self, session: RunSession, start: bool = False) -> None:
+    def __init__(self, session: RunSession, preferences: Preferences, start: bool = False) -> None:
         """`start`: begin training as soon as the screen is there."""
         super().__init__()
         self.session = session
+        self.preferences = preferences
         self._start = start
         self.steering = steering.Steering(session)
         self._one_at_a_time = asyncio.Lock()
@@ -175,27 +177,23 @@ class RunScreen(Screen[None]):
     def _changed(self) -> None:
         self.post_message(HistoryChanged())
 
-    def timely(self, action: str) -> bool:
+    def makes_sense_now(self, action: str) -> bool:
         """Steering needs a living trainer, and continuing one that is dead or paused."""
         if action in ("pause", "save", "scale_lr", "scale_beta", "stop"):
             return self.session.alive
         return action != "go_on" or not self.steering.why_not_continue()
 
     @property
-    def help_title(self) -> str:
-        return (self.pane.id or "").title() if self.pane else ""
-
-    @property
-    def pane(self) -> Widget | None:
+    def pane(self) -> Pane | None:
         """The pane on screen."""
-        return next((pane for pane in self.query_one("#panes").children if pane.display), None)
+        return next((pane for pane in self.query_one("#panes").query_children(Pane) if pane.display), None)
 
     @on(PaneTab.Chosen)
     async def _tab_clicked(self, message: PaneTab.Chosen) -> None:
         await self.action_show_pane(message.pane)
 
     async def _show_first_pane(self) -> None:
-        last = habits_of(self.app).pane
+        last = self.preferences.pane
         first = last if not self._start and last in (entry.id for entry in PANES) else PANES[0].id
         await self.action_show_pane(self._wanted or first)
 
@@ -206,19 +204,19 @@ class RunScreen(Screen[None]):
             tab.set_class(tab.entry.id == pane_id, "-active")
         for pane in panes.children:
             pane.display = pane.id == pane_id
+        entry = next(entry for entry in PANES if entry.id == pane_id)
+        self.set_reactive(Screen.title, entry.title)  # for the help; assigning it would repaint the whole screen
         if not panes.query(f"#{pane_id}"):
-            entry = next(entry for entry in PANES if entry.id == pane_id)
-            pane = entry.make(self.session)
-            self._read_sheet(Path(__file__).with_name(pane_id) / f"{pane_id}.tcss")
+            pane = entry.make(self.session, self.preferences)
+            self._read_sheet(pane.style_sheet())
             pane.id = pane_id
             await panes.mount(pane)
             if self._wanted != pane_id:  # another pane was asked for meanwhile
                 pane.display = False
                 return
-        habits = habits_of(self.app)
-        if habits.pane != pane_id:
-            habits.pane = pane_id
-            self.post_message(HabitsChanged())
+        if self.preferences.pane != pane_id:
+            self.preferences.pane = pane_id
+            self.post_message(PreferencesChanged())
         self._focus_pane()
         self._refresh_pane()
 
@@ -229,10 +227,7 @@ class RunScreen(Screen[None]):
             stylesheet.read(sheet)
 
     def _focus_pane(self) -> None:
-        target = self.pane
-        if target is not None and not target.can_focus:
-            target = next((widget for widget in target.query("*") if widget.focusable), target)
-        self.set_focus(target, scroll_visible=False)
+        self.set_focus(self.pane.focus_target if self.pane else None, scroll_visible=False)
 
     @property
     def is_current(self) -> bool:
@@ -262,9 +257,8 @@ class RunScreen(Screen[None]):
         self._told_crash = crashed
 
     def _refresh_pane(self) -> None:
-        refresh = getattr(self.pane, "refresh_history", None)
-        if refresh is not None:
-            refresh()
+        if self.pane is not None:
+            self.pane.refresh_history()
 
     def _steer(self, doing: Coroutine[object, object, str]) -> None:
         """Do one thing after the other, so that each sees what the one before it did."""

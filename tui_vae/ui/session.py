@@ -83,7 +83,7 @@ class RunSession:
         """How much of the log has been read, from 0 to 1."""
         return 1.0 if self.caught_up else self._tail.share()
 
-    async def told_of_itself(self) -> None:
+    async def wait_for_run_event(self) -> None:
         """Wait a moment for the log's first lines, which name the run's classes: a process may answer sooner."""
         deadline = time.monotonic() + FIRST_LINES_SECONDS
         while self.history.run is None and not self.caught_up and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""What the user wants kept: keys of their own, from a file that they write, and habits that the app remembers."""
+"""Keys of the user's own, from a file that they write, and preferences that the app remembers by itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_RUNS = 200
 """Marked images are remembered for so many runs."""
 
 
-class Habits(msgspec.Struct):
+class Preferences(msgspec.Struct):
     """How the app was left. What is unknown or damaged in the file is as if it had never been there."""
 
     pane: str = "train"
@@ -43,12 +43,6 @@ class Habits(msgspec.Struct):
             del self.marks[next(iter(self.marks))]
 
 
-def habits_of(app: object) -> Habits:
-    """The habits that an app keeps; some that nobody keeps where it keeps none."""
-    habits = getattr(app, "habits", None)
-    return habits if isinstance(habits, Habits) else Habits()
-
-
 def config_file() -> Path:
     """Where the user's settings are: `TUI_VAE_CONFIG`, else in the user's configuration directory."""
     given = os.environ.get("TUI_VAE_CONFIG")
@@ -59,8 +53,8 @@ def config_file() -> Path:
     return user_config_path("tui-vae") / "config.toml"
 
 
-def habits_file() -> Path:
-    """Where habits are kept: in the folder `TUI_VAE_STATE`, else in the user's state directory."""
+def preferences_file() -> Path:
+    """Where preferences are kept: in the folder `TUI_VAE_STATE`, else in the user's state directory."""
     given = os.environ.get("TUI_VAE_STATE")
     if given:
         return Path(given).expanduser() / "habits.json"
@@ -69,17 +63,17 @@ def habits_file() -> Path:
     return user_state_path("tui-vae") / "habits.json"
 
 
-def read_habits() -> Habits:
+def read_preferences() -> Preferences:
     try:
-        return msgspec.json.decode(habits_file().read_bytes(), type=Habits)
+        return msgspec.json.decode(preferences_file().read_bytes(), type=Preferences)
     except (OSError, ValueError, RuntimeError):
-        return Habits()
+        return Preferences()
 
 
-def write_habits(data: bytes) -> None:
-    """Keep encoded habits. Where nothing can be written nothing is kept: not worth a word."""
+def write_preferences(data: bytes) -> None:
+    """Keep encoded preferences. Where nothing can be written, nothing is kept: that is not worth a word."""
     with suppress(OSError, RuntimeError):
-        file = habits_file()
+        file = preferences_file()
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, data)
 

@@ -132,7 +132,7 @@ class StartScreen(Screen[None]):
 
     CSS_PATH = "start_screen.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall"), (56, "-huge")]  # noqa: RUF012
-    help_title = "Start"
+    TITLE = "Start"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "app.new_run", "new run", id="start.new", tooltip="Describe and start a new run"),
     ]

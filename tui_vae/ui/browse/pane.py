@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.widget import Widget
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
@@ -22,9 +21,10 @@ from tui_vae.ui.browse.views import OneImage, PairGrid
 from tui_vae.ui.dialogs import AskNumber
 from tui_vae.ui.film import Film
 from tui_vae.ui.freshness import Freshness
-from tui_vae.ui.messages import HabitsChanged
+from tui_vae.ui.messages import PreferencesChanged
+from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.settings import habits_of
+from tui_vae.ui.settings import Preferences
 from tui_vae.ui.test_set import MARKED, Catalogue, Measured, Order, Pager, Pair, measured, pairs_of
 
 LIVE_SECONDS = 2.0
@@ -34,23 +34,22 @@ PATIENCE = 0.3
 NO_MODEL = "the model does not answer; enter tries again"
 
 
-class BrowsePane(Widget, can_focus=True):
+class BrowsePane(Pane, can_focus=True):
     """Pages of pairs; one image large; the previews as a time-lapse."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
+    STYLE_SHEET = "browse.tcss"
 
-    def __init__(self, session: RunSession) -> None:
-        super().__init__()
-        self.session = session
+    def __init__(self, session: RunSession, preferences: Preferences) -> None:
+        super().__init__(session, preferences)
         self.view = View.PAGE
         self.pager = Pager()
         self.reel = Reel(self, session, self._show_frame)
         self.catalogue: Catalogue | None = None
         self.measured: Measured | None = None
         self.label: int | None = None
-        self.habits = habits_of(self.app)
-        self.order = Order.WORST if self.habits.worst_first else Order.INDEX
-        self.marked = self.habits.marks.get(str(session.directory.path), [])
+        self.order = Order.WORST if self.preferences.worst_first else Order.INDEX
+        self.marked = self.preferences.marks.get(str(session.directory.path), [])
         self.frozen = False
         self.note = ""
         self.weights: tuple[int, int] | None = None
@@ -66,7 +65,7 @@ class BrowsePane(Widget, can_focus=True):
             yield ClassTable()
 
     def on_mount(self) -> None:
-        self.grid.wish = self.habits.image_size
+        self.grid.wish = self.preferences.image_size
         self.set_interval(LIVE_SECONDS, self._follow)
         self._change_view(View.PAGE)
         self._load()
@@ -75,7 +74,7 @@ class BrowsePane(Widget, can_focus=True):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.view in ACTIONS.get(action, set(View))
 
-    def timely(self, action: str) -> bool:
+    def makes_sense_now(self, action: str) -> bool:
         return action != "freeze" or self.session.alive
 
     @property
@@ -89,11 +88,6 @@ class BrowsePane(Widget, can_focus=True):
     @property
     def film(self) -> Film:
         return self.reel.film
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody can see the pane."""
-        return self.display and self.screen.is_current
 
     @property
     def live(self) -> bool:
@@ -181,7 +175,7 @@ class BrowsePane(Widget, can_focus=True):
         """What is there without a model, until the model answers; a living process mostly answers at once."""
         if self.session.holder is not None:
             await asyncio.sleep(PATIENCE)
-        await self.session.told_of_itself()
+        await self.session.wait_for_run_event()
         if self.weights is None:
             film = await self.reel.read(newest_only=True)
             if self.weights is None and self.view is View.PAGE:
@@ -301,8 +295,8 @@ class BrowsePane(Widget, can_focus=True):
         self.order = order
         if self.session.alive:
             self.measured = None  # the weights have changed since
-        self.habits.worst_first = order is Order.WORST
-        self.post_message(HabitsChanged())
+        self.preferences.worst_first = order is Order.WORST
+        self.post_message(PreferencesChanged())
 
     def _begin_anew(self) -> None:
         """At the start of another list of images."""
@@ -335,8 +329,8 @@ class BrowsePane(Widget, can_focus=True):
             return
         others = [each for each in self.marked if each != index]
         self.marked = others if index in self.marked else [*others, index]
-        self.habits.mark(self.session.directory.path, self.marked)
-        self.post_message(HabitsChanged())
+        self.preferences.mark(self.session.directory.path, self.marked)
+        self.post_message(PreferencesChanged())
         if self.label == MARKED and not self.marked:
             self.label = None
             self._begin_anew()
@@ -370,11 +364,11 @@ class BrowsePane(Widget, can_focus=True):
 
     def action_size(self) -> None:
         room = self.grid.turn_size()
-        self.habits.image_size = self.grid.wish
+        self.preferences.image_size = self.grid.wish
         if not room:
             self.app.notify("There is no room here for pairs of full size; enter shows one image large.", timeout=4)
             return
-        self.post_message(HabitsChanged())
+        self.post_message(PreferencesChanged())
         self.grid.redraw()
         self._refresh_status()
         if self.view is View.PAGE:

@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
 from textual.geometry import Size
-from textual.widget import Widget
 from textual.widgets import Static
 
 from tui_vae.errors import UserError
@@ -27,9 +26,10 @@ from tui_vae.ui.latent.kl_bars import KlBars
 from tui_vae.ui.latent.plane import Plane, plane_of
 from tui_vae.ui.latent.status import LatentStatus
 from tui_vae.ui.latent.views import Look, Scatter, coordinates
-from tui_vae.ui.messages import HabitsChanged
+from tui_vae.ui.messages import PreferencesChanged
+from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.settings import habits_of
+from tui_vae.ui.settings import Preferences
 from tui_vae.ui.terminal import legible
 from tui_vae.ui.test_set import Catalogue
 
@@ -40,14 +40,14 @@ LOADING, ENCODING = "the model is being loaded …", "the test images are being 
 NO_MODEL = "the model does not answer; enter tries again"
 
 
-class LatentPane(Widget, can_focus=True):
+class LatentPane(Pane, can_focus=True):
     """One view in front of the others; all of them look at the newest weights."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
+    STYLE_SHEET = "latent.tcss"
 
-    def __init__(self, session: RunSession) -> None:
-        super().__init__()
-        self.session = session
+    def __init__(self, session: RunSession, preferences: Preferences) -> None:
+        super().__init__(session, preferences)
         self.view = View.PLANE
         self.plane: Plane | None = None
         self.label: int | None = None
@@ -80,7 +80,7 @@ class LatentPane(Widget, can_focus=True):
 
     def on_mount(self) -> None:
         for board in self.query(ImageBoard):
-            board.wish = habits_of(self.app).image_size
+            board.wish = self.preferences.image_size
         self.set_interval(LOOK_SECONDS, self._follow)
         self._change_view(View.PLANE)
         self._load_map()
@@ -88,15 +88,10 @@ class LatentPane(Widget, can_focus=True):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.view in ACTIONS.get(action, set(View)) or (action == "open" and self.plane is None)
 
-    def timely(self, action: str) -> bool:
+    def makes_sense_now(self, action: str) -> bool:
         if self.plane is None:
             return action in ("open", "turn_view")
         return action != "freeze" or self.session.alive
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody can see the pane."""
-        return self.display and self.screen.is_current
 
     @property
     def live(self) -> bool:
@@ -158,7 +153,7 @@ class LatentPane(Widget, can_focus=True):
             self._say(LOADING if self.session.holder is None else ENCODING)
         try:
             reply = await self.session.ask(protocol.Map(), protocol.LatentMap)
-            await self.session.told_of_itself()
+            await self.session.wait_for_run_event()
         except UserError as error:
             self._fail(error)
             return
@@ -396,8 +391,8 @@ class LatentPane(Widget, can_focus=True):
         if board.board(self.room) == before:
             self.app.notify("There is no room here for images of full size.", timeout=4)
             return
-        habits_of(self.app).image_size = wish
-        self.post_message(HabitsChanged())
+        self.preferences.image_size = wish
+        self.post_message(PreferencesChanged())
         self._refresh_images()
 
     def action_freeze(self) -> None:

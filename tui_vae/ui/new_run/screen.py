@@ -18,7 +18,6 @@ from textual.widgets import Label, Static
 
 from tui_vae.config import RunConfig, allowed, command_line, make_config, option_name, options, text_of
 from tui_vae.errors import UserError
-from tui_vae.runs.directory import runs_directory
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.new_run.fields import Field, Fields
 from tui_vae.ui.new_run.forecast import Pace, forecast, prospects, read_paces
@@ -32,7 +31,7 @@ class NewRun(ModalScreen[RunConfig | None]):
     """Answers with the description of the run, or None."""
 
     CSS_PATH = "new_run.tcss"
-    help_title = "New run"
+    TITLE = "New run"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,ctrl+s", "start", "start", id="form.start", priority=True,
@@ -48,9 +47,10 @@ class NewRun(ModalScreen[RunConfig | None]):
         Binding("escape", "cancel", "cancel", id="form.cancel", tooltip="Close; nothing is started"),
     ]  # fmt: skip
 
-    def __init__(self, like: RunConfig | None = None) -> None:
-        """`like`: what the form is filled with; the name is left to be chosen."""
+    def __init__(self, runs_dir: Path, like: RunConfig | None = None) -> None:
+        """`runs_dir`: where the run will be. `like`: what the form is filled with; the name is left to be chosen."""
         super().__init__()
+        self._runs_dir = runs_dir
         self._paces: list[Pace] = []
         self._title = f"new run, like {like.name}" if like and like.name else "new run"
         self._initial = replace(like or RunConfig(), name=None)
@@ -58,10 +58,6 @@ class NewRun(ModalScreen[RunConfig | None]):
         same = {name for name in options() if getattr(self._initial, name) == getattr(recipe, name)}
         self._touched = set(options()) - same - {"preset"}
         """The options that the user set; a preset leaves them alone."""
-
-    @property
-    def _runs_dir(self) -> Path:
-        return Path(getattr(self.app, "runs_dir", runs_directory()))
 
     def compose(self) -> ComposeResult:
         with Container(id="form"):

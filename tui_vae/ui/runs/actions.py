@@ -7,8 +7,6 @@ from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 
-from textual.widget import Widget
-
 from tui_vae.config import RunConfig, check_option
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
@@ -18,9 +16,11 @@ from tui_vae.runs.ledger import Record
 from tui_vae.ui.dialogs import AskNumber, Choose, Confirm
 from tui_vae.ui.export import export, file_of
 from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.pane import Pane
 from tui_vae.ui.runs.library import library
 from tui_vae.ui.runs_dialogs import AskText
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import Preferences
 
 
 def name_complaint(run: RunDirectory, name: str) -> str:
@@ -36,12 +36,11 @@ def name_complaint(run: RunDirectory, name: str) -> str:
     return ""
 
 
-class Deeds(Widget):
+class RunActions(Pane):
     """The half of the pane that changes runs; the other half shows them."""
 
-    def __init__(self, session: RunSession) -> None:
-        super().__init__()
-        self.session = session
+    def __init__(self, session: RunSession, preferences: Preferences) -> None:
+        super().__init__(session, preferences)
         self.library = library(session.directory.path.parent)
         self.marks = self.library.marks
         self.rows: list[Record] = []
@@ -64,7 +63,7 @@ class Deeds(Widget):
                 self.notify(str(error), severity="warning", markup=False)
             self._wake.set()
 
-        self.run_worker(done(), group="deeds")
+        self.run_worker(done(), group="actions")
 
     def action_resume(self) -> None:
         record = self.selected
@@ -96,7 +95,7 @@ class Deeds(Widget):
         if record.config is None:
             self.notify(f"The config.toml of {record.name} cannot be read.", severity="warning", markup=False)
             return
-        self.app.push_screen(NewRun(record.config), self._described)
+        self.app.push_screen(NewRun(self.library.runs_dir, record.config), self._described)
 
     def _described(self, config: RunConfig | None) -> None:
         if config is not None:

@@ -16,15 +16,15 @@ from tui_vae.config import command_line
 from tui_vae.runs.ledger import Record
 from tui_vae.ui.charts import raster
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.messages import HabitsChanged, OpenRun
-from tui_vae.ui.runs.actions import Deeds
+from tui_vae.ui.messages import OpenRun, PreferencesChanged
+from tui_vae.ui.runs.actions import RunActions
 from tui_vae.ui.runs.chart import OverlayChart, Sheet
 from tui_vae.ui.runs.columns import NAMED, Column, matches, next_column, sort
 from tui_vae.ui.runs.comparison import Comparison
 from tui_vae.ui.runs.overlay import MEASURES, comparable, series
 from tui_vae.ui.runs.table import Rows, RunsTable, arrow_of
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.settings import habits_of
+from tui_vae.ui.settings import Preferences
 
 REFRESH_SECONDS = 2.0
 READ_SECONDS = 0.3
@@ -39,7 +39,7 @@ TALL = 26
 Lower = Literal["none", "curves", "configs"]
 
 
-class RunsPane(Deeds, can_focus=True):
+class RunsPane(RunActions, can_focus=True):
     """Acts on the selected run; the keys of the screen act on the one that is open."""
 
     SORT = Binding.Group("sort")
@@ -78,8 +78,10 @@ class RunsPane(Deeds, can_focus=True):
                 tooltip="Move down in the configs that are compared"),
     ]  # fmt: skip
 
-    def __init__(self, session: RunSession) -> None:
-        super().__init__(session)
+    STYLE_SHEET = "runs.tcss"
+
+    def __init__(self, session: RunSession, preferences: Preferences) -> None:
+        super().__init__(session, preferences)
         self.sorted_by: Column = NAMED["started"]
         self.reversed = False
         self.words = ""
@@ -108,8 +110,8 @@ class RunsPane(Deeds, can_focus=True):
         self.set_class(not glyphs().braille, "-ascii")
         self.query_one("#runs-filter").display = False
         self.query_one(RunsTable).border_title = "runs"
-        habits = habits_of(self.app)
-        self.sorted_by, self.reversed = NAMED.get(habits.runs_sort, self.sorted_by), habits.runs_reversed
+        self.sorted_by = NAMED.get(self.preferences.runs_sort, self.sorted_by)
+        self.reversed = self.preferences.runs_reversed
         self.run_worker(self._keep_up(), group="keep-up")
         self.run_worker(self._prepare(), group="prepare")
 
@@ -123,13 +125,16 @@ class RunsPane(Deeds, can_focus=True):
         seconds = 0.0
         while True:
             whole = True
-            if self.display and self.screen.is_current:
+            if self.watched:
                 whole = await asyncio.to_thread(self.library.update, seconds)
                 seconds = READ_SECONDS
                 self._show()
             self._wake.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), REFRESH_SECONDS if whole else 0.01)
+
+    def refresh_history(self) -> None:
+        """Nothing: `_keep_up` looks at all runs in its own time."""
 
     def on_show(self) -> None:
         self._wake.set()
@@ -174,10 +179,10 @@ class RunsPane(Deeds, can_focus=True):
         self._show_table()
         self._show_about()
         self._show_lower()
-        timely = {binding.action for binding in self.BINDINGS if isinstance(binding, Binding)}
-        timely = {action for action in timely if self.timely(action.partition("(")[0])}
-        if timely != self._told:
-            self._told = timely
+        actions = {binding.action for binding in self.BINDINGS if isinstance(binding, Binding)}
+        sensible = {action for action in actions if self.makes_sense_now(action.partition("(")[0])}
+        if sensible != self._told:
+            self._told = sensible
             self.refresh_bindings()
 
     def _lay_out(self) -> None:
@@ -237,7 +242,7 @@ class RunsPane(Deeds, can_focus=True):
 
     # What the keys do
 
-    def timely(self, action: str) -> bool:
+    def makes_sense_now(self, action: str) -> bool:
         record = self.selected
         if action == "back":
             return bool(self.words) or self.filtering
@@ -316,9 +321,8 @@ class RunsPane(Deeds, can_focus=True):
         self._keep_order()
 
     def _keep_order(self) -> None:
-        habits = habits_of(self.app)
-        habits.runs_sort, habits.runs_reversed = self.sorted_by.name, self.reversed
-        self.post_message(HabitsChanged())
+        self.preferences.runs_sort, self.preferences.runs_reversed = self.sorted_by.name, self.reversed
+        self.post_message(PreferencesChanged())
         self._show()
 
     def action_filter(self) -> None:

@@ -22,9 +22,10 @@ from tui_vae.ui.charts.axis import UNITS, UnitName, Window
 from tui_vae.ui.charts.draw import nearest_point
 from tui_vae.ui.charts.widget import ChartWidget, Sheet, Value
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.messages import HabitsChanged
+from tui_vae.ui.messages import PreferencesChanged
+from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.settings import habits_of
+from tui_vae.ui.settings import Preferences
 from tui_vae.ui.train import run_curves
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.keys import BINDINGS
@@ -65,20 +66,19 @@ class Headline(Static):
     """One line that says what is happening, or what the signs in the charts mean and which settings hold."""
 
 
-class TrainPane(Widget):
+class TrainPane(Pane):
     """Reads the session's history when told that it changed."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
+    STYLE_SHEET = "train.tcss"
 
-    def __init__(self, session: RunSession) -> None:
-        super().__init__()
-        self.session = session
-        self.habits = habits_of(self.app)
-        smoothing = self.habits.smoothing if self.habits.smoothing in SMOOTHINGS else SMOOTHINGS[0]
+    def __init__(self, session: RunSession, preferences: Preferences) -> None:
+        super().__init__(session, preferences)
+        smoothing = self.preferences.smoothing if self.preferences.smoothing in SMOOTHINGS else SMOOTHINGS[0]
         self.views = [RunCurves(measures, smoothing) for measures in VIEWS]
         self.curves = self.views[0]
-        self.logarithmic = self.habits.log_scale
-        self.unit: UnitName = next((unit for unit in UNITS if unit == self.habits.x_axis), UNITS[0])
+        self.logarithmic = self.preferences.log_scale
+        self.unit: UnitName = next((unit for unit in UNITS if unit == self.preferences.x_axis), UNITS[0])
         self.window: Window | None = None
         """The part of the run that the charts hold still on; None while they follow it."""
         self.cursor: float | None = None
@@ -94,7 +94,7 @@ class TrainPane(Widget):
             for measure in MEASURES:
                 yield ChartWidget(id=f"chart-{measure.name}")
         with Container(id="looks"):
-            yield PreviewStrip(self.session, id="previews")
+            yield PreviewStrip(self.session, self.preferences, id="previews")
             yield EpochTable(id="epochs")
 
     @property
@@ -255,9 +255,9 @@ class TrainPane(Widget):
 
     def _answer(self) -> None:
         """Show what a key has changed, keep it, and show for a while the settings, whatever else there is to say."""
-        self.habits.smoothing, self.habits.log_scale = self.curves.smoothing, self.logarithmic
-        self.habits.x_axis = self.unit
-        self.post_message(HabitsChanged())
+        self.preferences.smoothing, self.preferences.log_scale = self.curves.smoothing, self.logarithmic
+        self.preferences.x_axis = self.unit
+        self.post_message(PreferencesChanged())
         self._answer_until = time.monotonic() + ANSWER_SECONDS
         self.refresh_history()
         self.set_timer(ANSWER_SECONDS + 0.1, self._show_headline)

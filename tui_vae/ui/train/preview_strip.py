@@ -20,7 +20,7 @@ from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.pairs import ImagePairs, Pairs
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.settings import habits_of
+from tui_vae.ui.settings import Preferences
 
 SECONDS = 4.0
 """Between two questions to a trainer, which answers them between its steps; images are most of what a link carries."""
@@ -40,9 +40,10 @@ class PreviewStrip(ImagePairs):
         Binding("up", "turn(-1)", "images before", id="previews.earlier", show=False, tooltip="The images before"),
     ]
 
-    def __init__(self, session: RunSession, *, id: str) -> None:
+    def __init__(self, session: RunSession, preferences: Preferences, *, id: str) -> None:
         super().__init__(id=id)
         self.session = session
+        self._preferences = preferences
         self.border_title = TITLE
         self._told = ""
         self._waiting_for = ""
@@ -55,7 +56,7 @@ class PreviewStrip(ImagePairs):
 
     @property
     def marked(self) -> list[int]:
-        return habits_of(self.app).marks.get(str(self.session.directory.path), [])[:MOST_MARKED]
+        return self._preferences.marks.get(str(self.session.directory.path), [])[:MOST_MARKED]
 
     def refresh_history(self) -> None:
         """Get newer images if there are any and the strip is seen."""
