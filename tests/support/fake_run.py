@@ -177,9 +177,12 @@ class FakeProcess:
                 mse = encode_floats(array("f", errors))
                 return protocol.Errors(epoch=epoch, step=self.step, mse=mse, labels=labels())
             case protocol.Set(lr=lr, beta=beta):
-                self.lr, self.beta = lr or self.lr, self.beta if beta is None else beta
-                name, value = ("lr", lr) if lr is not None else ("beta", beta)
-                self.log(ev.ControlEvent(command=name, value=value, epoch=epoch, step=self.step))
+                before = self.lr, self.beta
+                self.lr = (lr or self.lr) * (request.lr_factor or 1)
+                self.beta = (self.beta if beta is None else beta) * (request.beta_factor or 1)
+                for name, old, new in zip(("set lr", "set beta"), before, (self.lr, self.beta), strict=True):
+                    if old != new:
+                        self.log(ev.ControlEvent(command=name, value=new, before=old, epoch=epoch, step=self.step))
             case protocol.Pause():
                 self.log(ev.StateEvent(state="paused"))
             case protocol.Resume():

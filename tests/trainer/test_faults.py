@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -32,10 +33,10 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import Holder, RunDirectory, RunLock
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
-from tui_vae.runs.launch import start_serving, start_training
+from tui_vae.runs.launch import signal_trainer, start_serving, start_training
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint, save_checkpoint
 from tui_vae.trainer.server import Inbox, Server
 from tui_vae.trainer.training import Training
@@ -212,6 +213,17 @@ def test_a_run_that_nothing_else_reaches_is_stopped_by_a_signal_to_its_process(
 ) -> None:
     directory = new_run(own_runs, **{"epochs": 1_000_000, "schedule": "constant", "checkpoint-every": 1e6})
     start_training(directory)
+    trainer, elsewhere = directory.holder(), new_run(own_runs)
+    assert trainer is not None
+    with monkeypatch.context() as patch:  # a lock on a shared disk, held elsewhere
+        patch.setattr(RunDirectory, "holder", lambda directory: trainer)
+        elsewhere.lock.touch()
+        assert not signal_trainer(elsewhere, signal.SIGKILL)  # here its number is another run's trainer
+        patch.setattr(RunDirectory, "holder", lambda directory: Holder(pid=os.getpid(), mode="train"))
+        assert not signal_trainer(directory, signal.SIGKILL)  # or no trainer
+    with monkeypatch.context() as patch:  # where nobody can tell what a process is
+        patch.setattr(psutil, "PROCFS_PATH", str(own_runs))
+        assert not signal_trainer(directory, signal.SIGKILL)
     socket = directory.socket
     socket.unlink()
     socket.mkdir()  # which no socket can replace

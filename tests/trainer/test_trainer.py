@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -192,6 +193,65 @@ def test_a_change_takes_effect_at_once_and_the_schedule_goes_on_from_there_scale
     assert beta == pytest.approx([min(1, step / 9) * (2 / (change / 9) if step >= change else 1) for step in steps])
     controls = [(event.command, event.value, event.step) for event in events(directory, ev.ControlEvent)]
     assert controls == [("set lr", 3e-4, 3), ("set beta", 2, change)]
+    before = [event.before for event in events(directory, ev.ControlEvent)]
+    assert before == pytest.approx([cosine(3), change / 9])
+
+
+def test_a_factor_scales_what_is_in_force_at_its_step_whatever_came_before(own_runs: Path) -> None:
+    """Three requests that come at once: each scales what the one before it has left."""
+    directory = new_run(own_runs, epochs=4, schedule="cosine", lr=1e-3)
+    up, down = protocol.Set(lr_factor=1.25), protocol.Set(lr_factor=0.8, beta_factor=0.5)
+    far_up = protocol.Set(lr_factor=1000)
+    inbox = Script({2: [up, up, up, down, far_up, far_up, up, protocol.Stop()]})
+    assert train_here(directory, inbox) == 0
+    replies = inbox.replies[:-1]
+    scheduled = 0.5e-3 * (1 + math.cos(math.pi * 2 / 12))
+    factors = [1.25, 1.25**2, 1.25**3, 1.25**2, 1000 * 1.25**2]
+    expected = [*(scheduled * factor for factor in factors), protocol.MAX_LR, protocol.MAX_LR]
+    assert [reply.lr for reply in replies] == pytest.approx(expected)
+    assert [reply.beta for reply in replies] == [1, 1, 1, 0.5, 0.5, 0.5, 0.5]
+    of_lr = [event for event in events(directory, ev.ControlEvent) if event.command == "set lr"]
+    assert [event.value for event in of_lr] == pytest.approx(expected[:-1])  # the last changed nothing
+    assert [event.before for event in of_lr] == pytest.approx([scheduled, *expected[:-2]])
+
+
+def test_a_factor_scales_what_beta_rises_to_and_nothing_lowers_zero(own_runs: Path) -> None:
+    """The first step of a cycle has a β of 0, and the next one hardly more."""
+    given = {"epochs": 6, "kl-cycles": 3, "kl-warmup": 2, "beta": 4}
+    directory = new_run(own_runs, **given)
+    down, up = protocol.Set(beta_factor=0.8), protocol.Set(beta_factor=1.25)
+    second_cycle = 2 * (STEPS + 2)  # the look between the evaluations of epoch 2, where β is 0
+    inbox = Script({second_cycle: [down, up, up], second_cycle + 1: [down]})
+    assert train_here(directory, inbox) == 0
+    first = inbox.replies[:3]
+    assert [(reply.beta, reply.rising_to) for reply in first] == [(0, 3.2), (0, 4), (0, 5)]
+    assert inbox.replies[3].rising_to == 4 and 0 < inbox.replies[3].beta < 1
+    told = [(event.before, event.value) for event in events(directory, ev.ControlEvent)]
+    assert told[:3] == [(4, 3.2), (3.2, 4), (4, 5)]  # where β is 0, it tells what β rises to
+
+    directory = new_run(own_runs, **{**given, "beta": 0})
+    inbox = Script({second_cycle: [down, up, down], second_cycle + 1: [ASK[0]]})
+    assert train_here(directory, inbox) == 0
+    assert [reply.rising_to for reply in inbox.replies] == pytest.approx([0, protocol.FIRST_BETA, 0.08, 0.08])
+    values = [event.value for event in events(directory, ev.ControlEvent)]
+    assert values == pytest.approx([protocol.FIRST_BETA, 0.08])
+
+
+def test_what_is_set_to_the_value_in_force_is_no_change_and_is_not_logged(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=1, schedule="constant", lr=1e-3, beta=2)
+    same = [protocol.Set(lr=1e-3), protocol.Set(beta=2), protocol.Set(lr_factor=1), protocol.Set(lr=1e-3, beta=2)]
+    changes = [protocol.Set(lr=3e-4), protocol.Set(lr=3e-4, beta=2)]
+    inbox = Script({1: [*same, *changes]})
+    assert train_here(directory, inbox) == 0
+    assert [reply.lr for reply in inbox.replies] == pytest.approx([1e-3] * 4 + [3e-4] * 2)
+    assert [reply.beta for reply in inbox.replies] == [2] * 6
+    (control,) = events(directory, ev.ControlEvent)
+    assert (control.command, control.value, control.before) == ("set lr", 3e-4, pytest.approx(1e-3))
+
+
+def test_a_value_and_a_factor_for_the_same_thing_are_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="a value and a factor"):
+        protocol.decode_request(msgspec.msgpack.encode({"type": "Set", "lr": 1e-3, "lr_factor": 1.25}))
 
 
 @pytest.mark.parametrize(

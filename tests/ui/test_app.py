@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -288,7 +289,12 @@ async def test_steering_a_living_run(run: RunDirectory, live: FakeProcess) -> No
         await pilot.press("+", "+", "]", "s")
         await until(pilot, lambda: protocol.Checkpoint() in live.asked)
         assert live.lr == pytest.approx(2e-3 * 1.25**2) and live.beta == pytest.approx(1.25)
+        assert live.asked.count(protocol.Set(lr_factor=1.25)) == 2
+        assert live.asked.count(protocol.Set(beta_factor=1.25)) == 1
         await until(pilot, lambda: "Learning rate 0.00313" in told(app))
+        live.beta = 0
+        await pilot.press("[")
+        await until(pilot, lambda: "β is 0 and stays 0; ] raises it." in told(app))
         await pilot.press("r")
         await until(pilot, lambda: any("already" in message for message in told(app)))
         await pilot.press("x")
@@ -302,12 +308,13 @@ async def test_steering_a_living_run(run: RunDirectory, live: FakeProcess) -> No
 async def test_a_kill_says_what_it_loses_and_hits_nothing_but_a_trainer(
     run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed: list[int] = []
+    killed: list[tuple[RunDirectory, int]] = []
 
-    def kill(pid: int, sign: int) -> None:
-        killed.append(pid)
+    def kill(directory: RunDirectory, number: int) -> bool:
+        killed.append((directory, number))
         live.die()
         monkeypatch.setattr(live, "die", lambda: None)
+        return True
 
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(120, 32)) as pilot:
@@ -319,12 +326,11 @@ async def test_a_kill_says_what_it_loses_and_hits_nothing_but_a_trainer(
         assert "The 95 steps since the checkpoint at step 705 are lost" in app.screen._explanation
         await pilot.press("enter")  # the lock is this test's own
         await until(pilot, lambda: any("not one that can be killed" in message for message in told(app)))
-        monkeypatch.setattr(steering, "_is_trainer", lambda pid: True)
-        monkeypatch.setattr(steering.os, "kill", kill)
+        monkeypatch.setattr(steering, "signal_trainer", kill)
         await pilot.press("x", "down", "enter", "enter")
         await until(pilot, lambda: app.session is not None and app.session.state == "crashed")
         await pilot.pause(0.3)
-        assert killed == [os.getpid()] and not any("continues from" in message for message in told(app))
+        assert killed == [(run, signal.SIGKILL)] and not any("continues from" in message for message in told(app))
 
 
 @in_event_loop

@@ -21,7 +21,7 @@ from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, runs_directory
 from tui_vae.runs.history import History
-from tui_vae.runs.launch import StartError, start_training, terminate
+from tui_vae.runs.launch import StartError, signal_trainer, start_training
 
 POLL = 0.1
 DETACH_LIMIT = 60.0
@@ -144,7 +144,7 @@ def _stop(directory: RunDirectory) -> None:
             return
         except NoProcess:
             if time.monotonic() > deadline:
-                if terminate(directory):
+                if signal_trainer(directory, signal.SIGTERM):
                     return
                 raise
         time.sleep(POLL)

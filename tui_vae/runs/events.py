@@ -122,12 +122,16 @@ class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint", gc=Fal
 
 
 class ControlEvent(Event, frozen=True, kw_only=True, tag="control"):
-    """`command` is `pause`, `resume`, `stop`, `checkpoint`, `set lr` or `set beta`; `value` the new lr or β."""
+    """`command` is `pause`, `resume`, `stop`, `checkpoint`, `set lr` or `set beta`; `value` the new lr or β.
+
+    `before`, in JSON `from`: the lr or β that it replaced. Older logs do not have it.
+    """
 
     command: str
     value: Number
     epoch: Count
     step: Count
+    before: Number | UnsetType = msgspec.field(default=UNSET, name="from")
 
 
 class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui_vae.errors import UserError
 from tui_vae.runs.client import request
@@ -16,8 +18,14 @@ from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.summary import summarize
 
+if TYPE_CHECKING:
+    import psutil
+
 START_LIMIT = 20.0
+"""Seconds within which a process must hold its run's lock. It takes that before it imports PyTorch."""
+
 LISTEN_LIMIT = 7.0
+"""Seconds after which a process that holds the lock counts as started without a socket: it can train without one."""
 
 
 class StartError(UserError):
@@ -85,18 +93,32 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
     request(directory, Resume(epochs=more_epochs), Done)  # one that only serves goes on training as well
 
 
-def terminate(directory: RunDirectory) -> bool:
-    """SIGTERM, which stops a run after a checkpoint, to its process; whether that is there, on this machine."""
+def signal_trainer(directory: RunDirectory, number: signal.Signals) -> bool:
+    """Send a signal to the run's process and return whether that was done.
+
+    Nothing is sent where the process is not certainly this run's trainer: the lock of a run on a shared disk may be
+    held on another machine, whose process id may be anybody's here. SIGTERM stops a run after a checkpoint.
+    """
     import psutil
 
     holder = directory.holder()
-    with suppress(psutil.Error):
-        if holder is not None and holder.pid:
-            process = psutil.Process(holder.pid)
-            if "tui_vae.trainer" in process.cmdline():  # over NFS, a number of another machine's may be anybody's here
-                process.terminate()
-                return True
+    if holder is None or not holder.pid:
+        return False
+    with suppress(psutil.Error, OSError):
+        process = psutil.Process(holder.pid)
+        if "tui_vae.trainer" in process.cmdline() and _holds_open(process, directory.lock):
+            process.send_signal(number)
+            return True
     return False
+
+
+def _holds_open(process: psutil.Process, path: Path) -> bool:
+    """
+    Raises:
+        psutil.Error, OSError: that cannot be told.
+    """
+    wanted = path.resolve()
+    return any(Path(file.path) == wanted for file in process.open_files())
 
 
 def trainer_environment() -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""What is said over a run's socket: one request, one reply, as length-prefixed MessagePack.
+"""The messages on a run's socket: one request, one reply, as length-prefixed MessagePack.
 
-Images travel as raw bytes: uint8, row by row, 0 is black, one after another, `width` pixels wide; 0 says that they
-are square.
+Images travel as raw bytes: uint8, row by row, 0 is black, one after another, `width` pixels wide; a `width` of 0 means
+that they are square.
 """
 
 from __future__ import annotations
@@ -13,11 +13,25 @@ import msgspec
 from msgspec import Meta
 
 MAX_FRAME = 64 << 20
+"""Bytes of a message: `MAX_IMAGES` images of 64×64 pixels with their reconstructions take half of that."""
+
 MAX_IMAGES = 4096
+"""Images in one answer, so that it stays below `MAX_FRAME`."""
+
+MAX_LR, MAX_BETA = 10.0, 1e6
+"""The largest values that a run may be set to; its options have the same limits."""
+
+FIRST_BETA = 0.1
+"""What β becomes when a factor raises it from 0, which no factor changes: small beside the usual 1."""
+
+MAX_FACTOR = 1e3
+"""The largest factor by which one request scales a value."""
+
 _LENGTH = struct.Struct(">I")
 
-Positive = Annotated[float, Meta(gt=0, le=10)]
-NonNegative = Annotated[float, Meta(ge=0, le=1e6)]
+LearningRate = Annotated[float, Meta(gt=0, le=MAX_LR)]
+Beta = Annotated[float, Meta(ge=0, le=MAX_BETA)]
+Factor = Annotated[float, Meta(ge=1 / MAX_FACTOR, le=MAX_FACTOR)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -43,10 +57,21 @@ class Checkpoint(Request, frozen=True):
 
 
 class Set(Request, frozen=True, kw_only=True):
-    """Change the learning rate or β from here on; a schedule goes on, scaled."""
+    """Change the learning rate or β from the next step on; a schedule goes on, scaled. A value each, or a factor.
 
-    lr: Positive | None = None
-    beta: NonNegative | None = None
+    `lr`, `beta`: the values in force from then on. `lr_factor`, `beta_factor`: what to multiply by, whatever is in
+    force when the request is answered, up to `MAX_LR` and `MAX_BETA`. During a warm-up `beta_factor` scales the β that
+    it rises to. A β of 0 stays 0 under a factor below 1, and becomes `FIRST_BETA` under one above 1.
+    """
+
+    lr: LearningRate | None = None
+    beta: Beta | None = None
+    lr_factor: Factor | None = None
+    beta_factor: Factor | None = None
+
+    def __post_init__(self) -> None:
+        if None not in (self.lr, self.lr_factor) or None not in (self.beta, self.beta_factor):
+            raise ValueError("a value and a factor for the same thing")
 
 
 class Describe(Request, frozen=True):

@@ -11,7 +11,6 @@ from msgspec import UNSET, UnsetType
 from torch import Tensor
 
 from tui_vae.core.evaluation.metrics import Evaluation
-from tui_vae.core.schedules import factor
 from tui_vae.core.seeds import epoch_order
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
@@ -21,6 +20,7 @@ from tui_vae.runs.previews import is_due, write_preview
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, EpochWatch, diverged
+from tui_vae.trainer.hyperparameters import Hyperparameters
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
@@ -49,6 +49,7 @@ class Training:
         self._run = run
         self._learner = learner
         self._progress = progress
+        self._hyperparameters = Hyperparameters(run, progress)
         self._inference = Inference(run, where=lambda: (self.epoch, progress.step), state=lambda: self._state)
         self._state: ev.RunState = "training"
         self._pace = CheckpointPace(run.config.checkpoint_every)
@@ -66,24 +67,6 @@ class Training:
     def epoch(self) -> int:
         """The epoch under way, counted from 1; after the last, the last."""
         return min(self._progress.evaluated + 1, self._progress.planned_epochs)
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step: the schedule of this stretch of epochs, scaled by live changes."""
-        steps_per_epoch = self._run.steps_per_epoch
-        start = 0
-        for epochs in self._progress.segments:
-            share = (self._progress.step - start) / (epochs * steps_per_epoch)
-            if share < 1:
-                break
-            start += epochs * steps_per_epoch
-        scheduled = self._run.config.lr * factor(self._run.config.schedule, share)
-        return scheduled * self._progress.lr_scale
-
-    @property
-    def beta(self) -> float:
-        """β of the next step, warm-up included."""
-        return self._progress.beta * self._run.beta_share(self._progress.step)
 
     def run(self) -> ev.RunState:
         """Train to the end, or until somebody stops it. Returns the state it ends in, already in the log."""
@@ -109,7 +92,7 @@ class Training:
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
         for images in batches(run.train, order[first * size :], size, run.device):
-            self._learner.step(images, self.lr, self.beta)
+            self._learner.step(images, self._hyperparameters.lr, self._hyperparameters.beta)
             progress.step += 1
             self._epoch_images += len(images)
             if time.monotonic() - self._reported >= 1 / STEP_EVENTS_A_SECOND:
@@ -138,7 +121,7 @@ class Training:
             self._log.write(
                 ev.StepEvent(
                     epoch=self.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
-                    kl=means.kl, lr=self.lr, beta=self.beta,
+                    kl=means.kl, lr=self._hyperparameters.lr, beta=self._hyperparameters.beta,
                     images_per_s=means.images / seconds if seconds > 0 else None,
                 )
             )  # fmt: skip
@@ -178,7 +161,9 @@ class Training:
             return UNSET
         means, batches = self._epoch_means, self._run.steps_per_epoch
         batch = means.images / batches
-        return ev.Legacy(recon=means.recon * batch, kl=self.beta * means.kl * batch, accuracy=100 * means.white_hits)
+        return ev.Legacy(
+            recon=means.recon * batch, kl=self._hyperparameters.beta * means.kl * batch, accuracy=100 * means.white_hits
+        )
 
     def _remember_best(self, test: Evaluation) -> None:
         best = self._progress.best_loss
@@ -218,7 +203,9 @@ class Training:
                 self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
                 self._best = None
             if not self._learner.is_finite():
-                raise diverged(self._directory, run.config, -(-progress.step // run.steps_per_epoch), self.lr)
+                raise diverged(
+                    self._directory, run.config, -(-progress.step // run.steps_per_epoch), self._hyperparameters.lr
+                )
             save_checkpoint(self._directory.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self.epoch, progress.step)
         except OSError as error:
@@ -271,25 +258,26 @@ class Training:
                     if self._state != "paused":
                         self._flush_steps()
                         self._checkpoint()
-                        self._note("pause")
+                        self._log_control("pause")
                         self._enter("paused")
                 case protocol.Resume(epochs=more):
                     if more:
                         self._plan(more)
                     if self._state == "paused":
-                        self._note("resume")
+                        self._log_control("resume")
                         self._enter("training")
                 case protocol.Stop():
                     self._flush_steps()
                     self._checkpoint()
-                    self._note("stop")
+                    self._log_control("stop")
                     ticket.answer(self._done())
                     raise Stopped
                 case protocol.Checkpoint():
                     self._checkpoint()
-                    self._note("checkpoint")
+                    self._log_control("checkpoint")
                 case protocol.Set():
-                    self._set(ticket.request)
+                    for change in self._hyperparameters.apply(ticket.request):
+                        self._log_control(change.command, change.after, change.before)
                 case _:
                     self._inference.take(ticket)
                     return
@@ -311,25 +299,17 @@ class Training:
             raise
         self._log.write(run_event(self._directory, self._run, self._progress, self._learner.kernels))
 
-    def _set(self, change: protocol.Set) -> None:
-        if change.lr is not None:
-            if self.lr > 0:  # a cosine ends at 0, where there is nothing left to scale
-                self._progress.lr_scale *= change.lr / self.lr
-            self._note("set lr", change.lr)
-        if change.beta is not None:
-            share = self._run.beta_share(self._progress.step)
-            self._progress.beta = change.beta / share if share > 0 else change.beta
-            self._note("set beta", change.beta)
-
     def _flush_steps(self) -> None:
         """Report the steps since the last report, unless that was so short ago that a reader would get too many."""
         if time.monotonic() - self._reported >= 1 / STEP_EVENTS_A_SECOND:
             self._report_steps()
 
-    def _note(self, command: str, value: float | None = None) -> None:
-        self._log.write(ev.ControlEvent(command=command, value=value, epoch=self.epoch, step=self._progress.step))
+    def _log_control(self, command: str, value: float | None = None, before: float | UnsetType = UNSET) -> None:
+        step = self._progress.step
+        self._log.write(ev.ControlEvent(command=command, value=value, epoch=self.epoch, step=step, before=before))
 
     def _done(self) -> protocol.Done:
-        step = self._progress.step
-        rising_to = self._progress.beta if self._run.beta_share(step) < 1 else None
-        return protocol.Done(epoch=self.epoch, step=step, lr=self.lr, beta=self.beta, rising_to=rising_to)
+        now = self._hyperparameters
+        return protocol.Done(
+            epoch=self.epoch, step=self._progress.step, lr=now.lr, beta=now.beta, rising_to=now.rising_to
+        )

@@ -1,21 +1,17 @@
-"""What the keys that steer a run do: each answers with one sentence, whether it worked or why it makes no sense now."""
+"""The actions of the keys that steer a run. Each returns a sentence about what it did, or raises one about why not."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 import signal
-from pathlib import Path
-from typing import Literal
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
+from tui_vae.runs.launch import signal_trainer
 from tui_vae.ui.session import RunSession
 
 FACTOR = 1.25
-"""One press of a key changes the learning rate or β by this factor: three presses double or halve it."""
-
-FIRST_BETA = 0.1
-"""What β becomes when it is raised from zero."""
+"""One press of a key multiplies or divides the learning rate or β by this: three presses double or halve it."""
 
 
 class Refused(UserError):
@@ -28,8 +24,7 @@ class Steering:
     def __init__(self, session: RunSession) -> None:
         self.session = session
         self.killed = False
-        """Whether the trainer was killed from here: no news to whoever did it."""
-        self._newest: protocol.Done | None = None
+        """Whether the trainer was killed from here, which is then not reported as a crash."""
 
     async def pause_or_resume(self) -> str:
         """
@@ -38,9 +33,9 @@ class Steering:
         """
         self._must_live("pause")
         if self.session.state == "paused":
-            self._newest = await self.session.request(protocol.Resume(), protocol.Done)
+            await self.session.request(protocol.Resume(), protocol.Done)
             return "Training goes on."
-        self._newest = await self.session.request(protocol.Pause(), protocol.Done)
+        await self.session.request(protocol.Pause(), protocol.Done)
         return "Paused; space goes on."
 
     async def save(self) -> str:
@@ -77,38 +72,33 @@ class Steering:
         """
         await self.session.look_for_process()
         self._must_live("kill")
-        holder = self.session.holder
-        if holder is None or not _is_trainer(holder.pid):
-            raise Refused("The process that trains this run is not one that can be killed from here.")
         self.killed = True
-        try:
-            os.kill(holder.pid, signal.SIGKILL)
-        except OSError as error:
+        if not await asyncio.to_thread(signal_trainer, self.session.directory, signal.SIGKILL):
             self.killed = False
-            raise Refused(f"The trainer cannot be killed: {error.strerror}.") from None
+            raise Refused("The process that trains this run is not one that can be killed from here.")
         saved = self.session.history.checkpoint
         return f"Killed; r goes on from step {saved.step:,}." if saved else "Killed; r begins it anew."
 
     async def scale_lr(self, factor: float) -> str:
         """
         Raises:
-            UserError: nothing is training, or the trainer cannot be reached, or refuses the value.
+            UserError: nothing is training, or the trainer cannot be reached.
         """
-        self._must_live("change")
-        lr = min(10.0, self._in_force("lr") * factor)
-        self._newest = await self.session.request(protocol.Set(lr=lr), protocol.Done)
-        return f"Learning rate {self._newest.lr:.3g}"
+        self._must_have_begun()
+        done = await self.session.request(protocol.Set(lr_factor=factor), protocol.Done)
+        return f"Learning rate {done.lr:.3g}"
 
     async def scale_beta(self, factor: float) -> str:
         """
         Raises:
-            UserError: nothing is training, or the trainer cannot be reached, or refuses the value.
+            UserError: nothing is training, or the trainer cannot be reached.
         """
-        self._must_live("change")
-        beta = min(1e6, self._in_force("beta") * factor or FIRST_BETA)
-        self._newest = await self.session.request(protocol.Set(beta=beta), protocol.Done)
-        rising = self._newest.rising_to
-        return f"β {self._newest.beta:.3g}" + ("" if rising is None else f", rising to {rising:.3g}")
+        self._must_have_begun()
+        done = await self.session.request(protocol.Set(beta_factor=factor), protocol.Done)
+        if not done.beta and not done.rising_to:
+            return "β is 0 and stays 0; ] raises it."
+        rising = "" if done.rising_to is None else f", rising to {done.rising_to:.3g}"
+        return f"β {done.beta:.3g}{rising}"
 
     def why_not_continue(self) -> str:
         """Why the run cannot be continued now; empty where it can."""
@@ -142,23 +132,7 @@ class Steering:
         state = "not training any more" if state in ("loading", "training", "paused") else state
         raise Refused(f"There is nothing to {what}: {self.session.name} is {state}; {how}.")
 
-    def _in_force(self, name: Literal["lr", "beta"]) -> float:
-        """The value that holds now: the trainer's last answer, unless the log already speaks of later steps."""
-        steps = self.session.history.steps
-        if self._newest is not None and self._newest.step >= self.session.history.step:
-            return self._newest.lr if name == "lr" else self._newest.beta
-        if not len(steps):
+    def _must_have_begun(self) -> None:
+        self._must_live("change")
+        if not len(self.session.history.steps):
             raise Refused("The trainer has not made a step yet; try again in a moment.")
-        return steps[name][-1]
-
-
-def _is_trainer(pid: int) -> bool:
-    """Whether a process looks like one of ours: a lock on a shared disk may be held on another machine."""
-    if pid <= 0:
-        return False
-    if not Path("/proc/self").exists():
-        return True
-    try:
-        return b"tui_vae.trainer" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
