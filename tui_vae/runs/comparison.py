@@ -1,4 +1,4 @@
-"""Runs side by side: the figures each has come to, which of them is best, and the options in which they differ."""
+"""Runs side by side: their figures, which run is best in each, and the options in which they differ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Difference:
 
 
 def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
-    """The options in which these differ, in the order of the form; the name always does and is left out."""
+    """The options in which these differ, in the order of the form; `name`, which always differs, is left out."""
     found = []
     for name in options():
         values = tuple(None if config is None else text_of(name, getattr(config, name)) for config in configs)
@@ -36,7 +36,7 @@ def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
 
 
 def whole(config: RunConfig) -> list[Difference]:
-    """Every option of a run beside its preset's, those that differ first; the name has none to stand beside."""
+    """Every option of a run beside its preset's value, those that differ first; without the name, which has none."""
     usual = recipe(config)
     rows = [
         Difference(option_name(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
@@ -47,7 +47,7 @@ def whole(config: RunConfig) -> list[Difference]:
 
 
 def recipe(config: RunConfig) -> RunConfig:
-    """What a run would be of which nothing but the preset was said."""
+    """The configuration with the same preset and nothing else given."""
     return make_config({"preset": config.preset})
 
 
@@ -66,7 +66,7 @@ class Contestant:
 
 
 def contestant(directory: RunDirectory, history: History | None = None) -> Contestant:
-    """What a run has come to; `history` is its log's, where that has been read already."""
+    """A run for a comparison; `history`: its log's, where that has been read already."""
     history = history or read_history(directory.events)
     try:
         config = directory.read_config()
@@ -87,7 +87,7 @@ def contestant(directory: RunDirectory, history: History | None = None) -> Conte
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the best epoch's test metrics, or of the run. `better`: which of two is, -1 the lower, 0 neither."""
+    """A figure of the best epoch's test metrics, or of the run. `better`: -1 the lower is better, 0 neither is."""
 
     name: str
     form: str
@@ -110,17 +110,17 @@ FIGURES = (
     ACTIVE,
     SECONDS,
 )
-"""Seconds an epoch have no best: other runs beside them, or another machine, tell more about them than the recipe."""
+"""Seconds an epoch have no best: they depend more on the machine, and on what else it did, than on the recipe."""
 
 
 TEST_SET = {"dataset", "test-limit"}
 
 
 def winners(runs: Sequence[Contestant], figure: Figure) -> set[int]:
-    """Which runs have the best value of a figure, by their places; none where there is nothing to win.
+    """The indices of the runs with the best value of a figure; none where values cannot be compared, or are all equal.
 
-    Only figures of one test set can be compared, and losses only where the same is minimized: under one objective with
-    one β and one KL for free.
+    Only figures of one test set can be compared, and losses only where the same function is minimized: one objective
+    with one β and one number of free nats.
     """
     values = {at: value for at, run in enumerate(runs) if (value := figure.value(run)) is not None}
     if not figure.better or len(values) < 2:

@@ -21,16 +21,26 @@ from tui_vae.config import RUN_NAME, RunConfig, make_config, read_config
 from tui_vae.errors import UserError
 
 LAST, BEST = "last.safetensors", "best.safetensors"
-HOLDER_LENGTH = 512  # bytes
-SOCKET_PATH_LIMIT = 104  # bytes: sun_path holds 108 on Linux and 104 on macOS
+
+HOLDER_LENGTH = 512
+"""Bytes of the JSON in the lock file, padded with spaces: writes of one length leave no rest of an older one."""
+
+SOCKET_PATH_LIMIT = 104
+"""Bytes of a socket's path: sun_path holds 108 on Linux and 104 on macOS."""
+
+SOCKET_NAME_LENGTH = 26
+"""Bytes of a slash, 20 hexadecimal digits and `.sock`."""
+
+LOCK_TRIES, LOCK_PAUSE = 50, 0.01
+"""A reader that asks whether the lock is held shares it for an instant, so one refusal proves nothing. Seconds."""
 
 
 class RunError(UserError):
-    """A run that is not there, is in the way, or cannot do what was asked of it."""
+    """A run that does not exist, has the name that another one wants, or cannot do what was requested."""
 
 
 def finished_error(directory: RunDirectory) -> RunError:
-    """What to say where a finished run is to go on and nobody said how far."""
+    """A finished run is to go on, and nobody said for how many epochs."""
     return RunError(f"run {directory.name!r} is finished", "say how many more epochs, such as --epochs 10")
 
 
@@ -39,14 +49,14 @@ def deleted_error(directory: RunDirectory) -> RunError:
 
 
 def train_another(directory: RunDirectory) -> str:
-    """What to do about a run that cannot be continued."""
+    """The hint for a run that cannot be continued."""
     return f"train a new one like it: tui-vae train --config {directory.config} --name NAME"
 
 
 def check_resumable(directory: RunDirectory) -> None:
     """
     Raises:
-        RunError: training would begin anew, and overwrite the weights that are there.
+        RunError: training would start over, and overwrite the weights that are there.
     """
     if directory.best.exists() and not directory.last.exists():
         missing = "has only its best weights, not the optimizer's state that resuming needs"
@@ -57,7 +67,7 @@ Mode = Literal["train", "serve"]
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds a run's lock: a process that trains it, or one that only serves its weights; and where it listens."""
+    """Who holds a run's lock: a process that trains it, or only serves its weights; `socket`: where it listens."""
 
     pid: int
     mode: Mode
@@ -104,7 +114,7 @@ class RunDirectory:
 
     @property
     def socket(self) -> Path:
-        """Where this run's process listens: a private directory, and a short path however deep the run lies."""
+        """Where this run's process listens: in a private directory, at a short path however deep the run is."""
         digest = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:20]
         return runtime_directory() / f"{digest}.sock"
 
@@ -124,7 +134,7 @@ class RunDirectory:
         return make_config(read_config(self.config))
 
     def holder(self) -> Holder | None:
-        """The living process of this run. The kernel frees the lock with its process: no stale file can lie."""
+        """The living process of this run, if any. The kernel frees a lock when its process ends: none is stale."""
         try:
             file = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -159,24 +169,23 @@ class RunLock:
         self._holder = Holder(pid=os.getpid(), mode=mode)
         self._writing = threading.Lock()
         self._file = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        # A reader that asks whether the lock is held shares it for an instant, so one refusal proves nothing.
-        for attempt in range(50):
+        for attempt in range(LOCK_TRIES):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if attempt == 49:
+                if attempt == LOCK_TRIES - 1:
                     os.close(self._file)
                     raise RunError(f"run {directory.name!r} already has a living process") from None
-                time.sleep(0.01)
+                time.sleep(LOCK_PAUSE)
         self._announce()
 
     def change_mode(self, mode: Mode) -> None:
-        """Tell whoever looks that this process trains now, or only serves."""
+        """Announce that this process trains now, or only serves."""
         self._announce(mode=mode)
 
     def listens_at(self, socket: Path) -> None:
-        """Tell whoever looks where to ask: their runtime directory may be another one, under sudo or cron."""
+        """Announce the socket: under sudo or cron, clients may have another runtime directory than this process."""
         self._announce(socket=str(socket))
 
     def _announce(self, **changes: str) -> None:
@@ -200,7 +209,7 @@ def runtime_directory() -> Path:
     candidates.append(Path(tempfile.gettempdir()) / f"tui-vae-{os.getuid()}")
     candidates.append(Path("/tmp") / f"tui-vae-{os.getuid()}")
     for path in candidates:
-        if len(os.fsencode(path)) + 26 > SOCKET_PATH_LIMIT:
+        if len(os.fsencode(path)) + SOCKET_NAME_LENGTH > SOCKET_PATH_LIMIT:
             continue
         try:
             path.mkdir(mode=0o700, exist_ok=True)
@@ -221,7 +230,7 @@ def runs_directory(given: str | Path | None = None) -> Path:
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
-    """All runs, newest first (by the last change of the event log). One that is deleted meanwhile is not among them."""
+    """All runs, newest first (by the last change of the log), without those that are deleted meanwhile."""
     try:
         names = os.listdir(runs_dir)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
-"""The event log: what a run tells about itself, one JSON object a line, appended and never rewritten.
+"""The event log of a run: one JSON object a line, appended and never rewritten.
 
-The log is the truth about a run; whoever watches reads it from its start and follows it. JSON has no NaN: a number that
-is not finite is written as null and read as None.
+The log is the truth about a run; a watcher reads it from its start and follows it. JSON has no NaN: a number that is
+not finite is written as null and read as None. `docs/run-directory.md` lists every event with its units.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 LARGEST = 2**53
-"""Up to here a double holds every whole number. No trainer counts further: a line that does is damaged."""
+"""The largest count: a double holds every whole number up to it. A line with a larger one is damaged."""
 
 Number = float | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
@@ -61,7 +61,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
-    """Written at every start and restart. `step` is where this process begins, `epochs` how many are planned in all."""
+    """Written at every start and restart. `step`: where this process begins; `epochs`: how many are planned in all."""
 
     name: str
     config: dict[str, Any]
@@ -83,7 +83,7 @@ class StateEvent(Event, frozen=True, kw_only=True, tag="state"):
 
 
 class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a long log holds a million of these
-    """Means over the steps since the previous one of these. `epoch` counts from 1; `images` since the run began."""
+    """Means over the steps since the previous `step` event. `epoch` counts from 1; `images` since the run began."""
 
     epoch: Count
     step: Count
@@ -97,7 +97,7 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
 
 
 class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
-    """`beta` is that of both evaluations' `loss`."""
+    """The end of an epoch. `beta` is the β in the `loss` of both evaluations."""
 
     epoch: Count
     step: Count
@@ -150,14 +150,14 @@ AnyEvent = (
 )  # fmt: skip
 
 DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding a line raises that is no event, or none that this version knows; the last for brackets without end."""
+"""Errors of decoding a line that is not an event of this version; the last one for endless brackets."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 def parse_line(line: bytes) -> AnyEvent | None:
-    """The event in a line; None for a kind this version does not know, or a line that a crash tore or damaged."""
+    """The event in a line; None for a kind that this version does not know, or a torn or damaged line."""
     try:
         return _decoder.decode(line)
     except DAMAGED:
@@ -165,7 +165,7 @@ def parse_line(line: bytes) -> AnyEvent | None:
 
 
 def parse_lines(data: bytes) -> list[AnyEvent]:
-    """The events in whole lines. All at once, as long as none of them is odd: a long log opens twice as fast."""
+    """The events in whole lines. They are decoded all at once unless one fails: a long log opens twice as fast."""
     try:
         return _decoder.decode_lines(data)
     except DAMAGED:
@@ -177,7 +177,7 @@ def encode_line(event: AnyEvent) -> bytes:
 
 
 class EventLog:
-    """Appends events to a run's log. Each is one write, so that another process never sees a mixture of two."""
+    """Appends events to a run's log, each by one write, so that another process never sees a mixture of two."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -185,10 +185,10 @@ class EventLog:
         self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
     def write(self, event: AnyEvent) -> None:
-        """Append an event. On a full disk the event is lost, the run is not."""
+        """Append an event. On a full disk the event is lost and the run goes on."""
         line = encode_line(event)
         if self._torn:
-            line = b"\n" + line  # what a crash or a full disk tore stays alone on its line and is skipped
+            line = b"\n" + line  # a line torn by a crash or a full disk stays on its own, and readers skip it
         try:
             self._torn = os.write(self._file, line) != len(line)
         except OSError as error:
@@ -203,16 +203,17 @@ class LogTail:
     """Follows a log. End of file means "not yet"; a torn last line is kept until its rest arrives."""
 
     CHUNK = 1 << 20
+    """Bytes of one `read`: about 10 ms of parsing, so that a caller can do other things in between."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
-        """`offset`: where to begin, in bytes; what stands before it is not told."""
+        """`offset`: where to begin, in bytes; events before it are not read."""
         self.path = path
         self._offset = offset
         self._rest: list[bytes] = []
-        """The beginning of a line, as it was read: joined once, when its end comes."""
+        """The beginning of a line in the pieces that were read: they are joined once, when its end comes."""
 
     def read(self) -> list[AnyEvent]:
-        """The next events, from at most one chunk of the file, so that a caller can breathe between chunks."""
+        """The next events, from at most one chunk of the file."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
@@ -230,7 +231,7 @@ class LogTail:
 
     @property
     def end_of_line(self) -> int:
-        """The offset of what has not been told yet."""
+        """The offset in the log, in bytes, of the first line that `read` has not returned yet."""
         return self._offset - sum(map(len, self._rest))
 
     def at_end(self) -> bool:

@@ -1,4 +1,4 @@
-"""What can be written of a run to a file: the one table behind `tui-vae export` and the app's key."""
+"""The exports: one table for `tui-vae export` and for the app's key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Export:
-    """`what` is its name in the command, `ending` that of its file."""
+    """`what`: its name in the command; `ending`: that of its file; `about`: the format and the contents in words."""
 
     what: str
     ending: str

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Writing files so that a reader, or a crash, finds them whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writers that were killed left in a folder where nobody else writes now."""
+    """Remove the temporary files of killed writers from a folder where nobody else writes now."""
     for leftover in folder.glob(".*.part"):
         leftover.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What a run's events add up to: the curves, the epochs, the newest state. Fed with events, asked by watchers."""
+"""What a run's events add up to: the curves, the epochs, the newest state."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from typing import NamedTuple
 import msgspec
 
 from tui_vae.runs import events as ev
+from tui_vae.runs.epochs import Epochs, last_valid_step
+
+MOST_MESSAGES = 100
+"""Warnings and errors that are remembered: more than anybody reads."""
 
 STEP_FIELDS = ("t", "epoch", "step", "images", "loss", "recon", "kl", "lr", "beta", "images_per_s")
 """In the order of a `StepEvent`'s fields."""
@@ -34,7 +38,7 @@ class StepSeries:
     def extend(self, columns: Sequence[array[float]]) -> None:
         """Add events, a column for each field.
 
-        One at or before steps already known replaces them: a resumed run tells its own past anew.
+        One at or before steps already known replaces them: a resumed run logs those steps again.
         """
         known, steps = self.columns["step"], columns[STEP_FIELDS.index("step")]
         if (known and steps[0] <= known[-1]) or not all(map(float.__lt__, steps, steps[1:])):
@@ -55,19 +59,20 @@ class StepSeries:
                 del column[keep:]
 
 
-class Part(NamedTuple):
-    """Events of one process, or some of them: its steps as columns, in the order of `STEP_FIELDS`, and all others.
+class EventBatch(NamedTuple):
+    """Consecutive events of one process: its steps as columns, in the order of `STEP_FIELDS`, and all others.
 
-    Many steps at once are cheaper, and of all other events only `run` asks which came before it.
+    Many steps at once are cheaper to add. Only `run` events depend on which steps came before them, so a batch begins
+    with each of them.
     """
 
     others: list[ev.AnyEvent]
     steps: list[array[float]]
 
 
-def parted(events: Iterable[ev.AnyEvent]) -> list[Part]:
-    """Events as a history takes them in; a part begins with every `run`."""
-    parts: list[Part] = []
+def batched(events: Iterable[ev.AnyEvent]) -> list[EventBatch]:
+    """Events in batches for `History.apply_batch`."""
+    batches: list[EventBatch] = []
     others: list[ev.AnyEvent] = []
     steps: list[ev.StepEvent] = []
     for event in events:
@@ -75,15 +80,15 @@ def parted(events: Iterable[ev.AnyEvent]) -> list[Part]:
             steps.append(event)
             continue
         if isinstance(event, ev.RunEvent):
-            parts.append(Part(others, columns_of(steps)))
+            batches.append(EventBatch(others, columns_of(steps)))
             others, steps = [], []
         others.append(event)
-    parts.append(Part(others, columns_of(steps)))
-    return parts
+    batches.append(EventBatch(others, columns_of(steps)))
+    return batches
 
 
 def columns_of(events: Sequence[ev.StepEvent]) -> list[array[float]]:
-    """Their fields as columns; a number that was not finite is NaN. No columns of no events."""
+    """The fields of events as columns; a number that was not finite is NaN. No columns where there are no events."""
     if not events:
         return []
     values = list(chain.from_iterable(map(msgspec.structs.astuple, events)))
@@ -95,56 +100,54 @@ def columns_of(events: Sequence[ev.StepEvent]) -> list[array[float]]:
 
 
 class History:
-    """A run as its log tells it.
-
-    `revision` grows with every event, so that a watcher knows whether anything changed.
-    """
+    """A run as its log describes it."""
 
     def __init__(self) -> None:
-        self.revision = 0
         self.run: ev.RunEvent | None = None
         self.state: ev.StateEvent | None = None
         self.steps = StepSeries()
         self.breaks: list[tuple[float, float]] = []
-        """From when to when no process trained, between steps that are both known."""
-        self.epochs: list[ev.EpochEvent] = []
-        self.best: ev.EpochEvent | None = None
-        """The epoch with the lowest test loss."""
+        """From when to when no process trained, between steps that are both known; seconds since the epoch."""
         self.previews: dict[int, str] = {}
         self.controls: list[ev.ControlEvent] = []
         self.checkpoint: ev.CheckpointEvent | None = None
-        self.messages: deque[ev.WarningEvent | ev.ErrorEvent] = deque(maxlen=100)
+        self.messages: deque[ev.WarningEvent | ev.ErrorEvent] = deque(maxlen=MOST_MESSAGES)
+        self._epochs: Epochs[ev.EpochEvent] = Epochs(lambda event: event)
+
+    @property
+    def epochs(self) -> list[ev.EpochEvent]:
+        return self._epochs.kept
+
+    @property
+    def best(self) -> ev.EpochEvent | None:
+        """The epoch with the lowest test loss."""
+        return self._epochs.best
 
     def extend(self, events: Iterable[ev.AnyEvent]) -> None:
-        for part in parted(events):
-            self.take(part)
+        for batch in batched(events):
+            self.apply_batch(batch)
 
-    def take(self, part: Part) -> None:
-        for event in part.others:
+    def apply_batch(self, batch: EventBatch) -> None:
+        for event in batch.others:
             self.apply(event)
-        if part.steps:
-            self.revision += len(part.steps[0])
-            self.steps.extend(part.steps)
+        if batch.steps:
+            self.steps.extend(batch.steps)
 
     def apply(self, event: ev.AnyEvent) -> None:
-        self.revision += 1
         match event:
             case ev.StepEvent():
                 self.steps.extend(columns_of([event]))
             case ev.EpochEvent():
-                self._cut_epochs(event.step)
-                self.epochs.append(event)
-                if _is_better(event, self.best):
-                    self.best = event
+                self._epochs.apply(event)
             case ev.StateEvent():
                 self.state = event
             case ev.RunEvent():
                 self.run = event
-                if event.step is not msgspec.UNSET:  # what a crash lost is trained again
-                    self.steps.cut(event.step + 1)
-                    self._cut_epochs(event.step + 1)
-                    if self.checkpoint and self.checkpoint.step > event.step:
-                        self.checkpoint = None
+                self._epochs.apply(event)
+                last = last_valid_step(event)
+                self.steps.cut(last + 1)
+                if self.checkpoint and self.checkpoint.step > last:
+                    self.checkpoint = None
                 self._note_break(event.t)
             case ev.PreviewEvent():
                 self.previews[event.epoch] = event.file
@@ -158,19 +161,9 @@ class History:
     def _note_break(self, until: float) -> None:
         times = self.steps["t"]
         last = times[-1] if times else -math.inf
-        self.breaks = [one for one in self.breaks if one[0] < last]
+        self.breaks = [each for each in self.breaks if each[0] < last]
         if times and until > last:
             self.breaks.append((last, until))
-
-    def _cut_epochs(self, step: int) -> None:
-        best = self.best
-        while self.epochs and self.epochs[-1].step >= step:
-            if self.epochs.pop() is best:
-                self.best = None
-        if self.best is not best:
-            for event in self.epochs:
-                if _is_better(event, self.best):
-                    self.best = event
 
     @property
     def step(self) -> int:
@@ -190,18 +183,12 @@ class History:
         return self.run.epochs * self.run.steps_per_epoch if self.run else 0
 
 
-def _is_better(event: ev.EpochEvent, best: ev.EpochEvent | None) -> bool:
-    """Whether its test loss is a number, and below that of the best before it."""
-    loss = event.test.loss
-    return loss is not None and (best is None or best.test.loss is None or loss < best.test.loss)
-
-
 LONG = 2 << 20
-"""Bytes of a log that is worth more than reading it from its start."""
+"""Bytes from which on a log is long: it takes a part of a second to read, so its two ends are shown first."""
 
 
 def read_newest(log: Path, size: int = LONG // 8) -> History | None:
-    """What the two ends of a long log tell, at once: the newest figures of the run. None where the whole is no longer.
+    """The newest figures of a run from the first and last `size` bytes of a long log; None where it is not long.
 
     Curves begin with the tail; what stands between the ends is missing.
     """

@@ -1,4 +1,4 @@
-"""One run's account: its figures epoch by epoch, kept up by reading only what is new in its log."""
+"""The figures of one run, epoch by epoch, kept up to date by reading only what is new in its log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.epochs import Epochs
 from tui_vae.runs.manage import read_note
 from tui_vae.runs.summary import state_of
 
@@ -29,13 +28,18 @@ class Figures(NamedTuple):
     elbo_bpd: ev.Number
     active_units: int
 
+    @classmethod
+    def of(cls, event: ev.EpochEvent) -> Figures:
+        test = event.test
+        return cls(event.epoch, event.step, test.loss, test.recon, test.kl, test.mse, test.elbo_bpd, test.active_units)
+
 
 @dataclass(frozen=True)
 class Record:
-    """A run at one moment. Until its log has been read, only its first three facts are known.
+    """A run at one moment. Until its log has been read, only the first three fields are known.
 
-    Times are in seconds since the epoch; `changed` is that of the log's last change. `seconds` is the time spent in
-    training, `best` the epoch of the lowest test loss.
+    `started`, `changed`: first event and last change of the log, in seconds since the epoch; `seconds`: time spent in
+    training; `best`: the epoch of the lowest test loss.
     """
 
     directory: RunDirectory
@@ -66,20 +70,19 @@ class Record:
 
 
 class Ledger:
-    """The account of one run, followed from the start of its log."""
+    """Reads the log of one run from its start and keeps what a `Record` needs."""
 
     def __init__(self, directory: RunDirectory, facts: os.stat_result) -> None:
         self.directory = directory
         self.complete = False
         """Whether the log has been read to its end once."""
         self._file = facts.st_ino
-        self._held: tuple[int, int] | None = None
+        self._read_up_to: tuple[int, int] | None = None
         self._tail = ev.LogTail(directory.events)
         self._run: ev.RunEvent | None = None
         self._state: ev.StateEvent | None = None
-        self._figures: list[Figures] = []
+        self._epochs = Epochs(Figures.of)
         self._curve: tuple[Figures, ...] = ()
-        self._best: Figures | None = None
         self._started: float | None = None
         self._seconds = 0.0
         self._last: float | None = None
@@ -89,19 +92,19 @@ class Ledger:
         except UserError:
             self._config = None
 
-    def outlived(self, facts: os.stat_result) -> bool:
-        """Whether the log is another one under the same name."""
-        return facts.st_ino != self._file or (self._held is not None and facts.st_size < self._held[0])
+    def is_outdated(self, facts: os.stat_result) -> bool:
+        """Whether the log is another file now, under the same name."""
+        return facts.st_ino != self._file or (self._read_up_to is not None and facts.st_size < self._read_up_to[0])
 
-    def holds(self, facts: os.stat_result) -> bool:
-        """Whether everything is known that stood in the log when these facts were taken."""
-        return self._held == (facts.st_size, facts.st_mtime_ns)
+    def is_up_to_date(self, facts: os.stat_result) -> bool:
+        """Whether all has been read that stood in the log when these facts were taken."""
+        return self._read_up_to == (facts.st_size, facts.st_mtime_ns)
 
     def read(self, facts: os.stat_result) -> None:
         """Read the next piece of the log."""
         self._apply(self._tail.read())
         if self._tail.at_end():
-            self._held = facts.st_size, facts.st_mtime_ns
+            self._read_up_to = facts.st_size, facts.st_mtime_ns
             self.complete = True
 
     def _apply(self, events: list[ev.AnyEvent]) -> None:
@@ -110,33 +113,21 @@ class Ledger:
                 self._seconds += max(0.0, event.t - self._last)
                 self._last = event.t
             match event:
+                case ev.EpochEvent():
+                    self._epochs.apply(event)
                 case ev.RunEvent():
+                    self._epochs.apply(event)
                     self._run = event
                     self._last = None  # whatever was before it has ended, perhaps long ago
                     self._started = event.t if self._started is None else self._started
-                    if event.step is not msgspec.UNSET:
-                        self._cut(event.step + 1)
                 case ev.StateEvent():
                     self._state = event
                     self._last = event.t if event.state == "training" else None
-                case ev.EpochEvent():
-                    self._cut(event.step)
-                    test = event.test
-                    self._figures.append(
-                        Figures(event.epoch, event.step, test.loss, test.recon, test.kl, test.mse, test.elbo_bpd,
-                                test.active_units)
-                    )  # fmt: skip
-
-    def _cut(self, step: int) -> None:
-        while self._figures and self._figures[-1].step >= step:
-            self._figures.pop()
 
     def record(self, changed: float) -> Record:
-        figures, run = self._figures, self._run
+        figures, run = self._epochs.kept, self._run
         if len(figures) != len(self._curve) or (figures and figures[-1] is not self._curve[-1]):
             self._curve = tuple(figures)
-            known = [each for each in figures if each.loss is not None]
-            self._best = min(known, key=lambda each: each.loss or 0.0, default=None)
         return Record(
             directory=self.directory,
             state=state_of(self.directory, self._state),
@@ -148,7 +139,7 @@ class Ledger:
             changed=changed,
             seconds=self._seconds,
             curve=self._curve,
-            best=self._best,
+            best=self._epochs.best,
             config=self._config,
             note=read_note(self.directory),
         )

@@ -1,7 +1,7 @@
-"""A long log, read by a process of its own: whoever draws meanwhile keeps the interpreter to itself.
+"""A long log, read by a process of its own, so that the process that draws meanwhile keeps its interpreter.
 
-`python -m tui_vae.runs.log_loader LOG FILE` writes what the log holds, packed, to the open file of that number, in
-pieces, and the length of each to stdout. It never waits for whoever reads them.
+`python -m tui_vae.runs.log_loader LOG FILE` packs the log's events in pieces, writes them to the open file of that
+number, and prints each piece's length to stdout. It never waits for its reader.
 """
 
 from __future__ import annotations
@@ -18,66 +18,67 @@ from typing import BinaryIO
 import msgspec
 
 from tui_vae.runs.events import AnyEvent, LogTail
-from tui_vae.runs.history import LONG, Part, parted
+from tui_vae.runs.history import LONG, EventBatch, batched
 
-CHUNKS = 8  # of a `LogTail`, in one piece
+CHUNKS = 8
+"""Chunks of a `LogTail` in one piece: 8 MiB, which keeps the messages few and the first one early."""
 
 
-class _PackedPart(msgspec.Struct):
+class _PackedBatch(msgspec.Struct):
     others: list[AnyEvent]
     steps: list[bytes]
 
 
 class _Piece(msgspec.Struct):
-    """`end`: the offset in the log of what comes after it."""
+    """`end`: the offset in the log of the event after this piece."""
 
     end: int
-    parts: list[_PackedPart]
+    batches: list[_PackedBatch]
 
 
 _decoder = msgspec.msgpack.Decoder(_Piece)
 
 
-def read_ahead(log: Path) -> ReadAhead | None:
-    """Begin to read a long log; None where it is short, or there is no process or temporary file to be had."""
+def load_if_long(log: Path) -> LogLoader | None:
+    """Begin to read a long log; None where it is short, or no process or temporary file can be had."""
     try:
-        return ReadAhead(log) if log.stat().st_size > LONG else None
+        return LogLoader(log) if log.stat().st_size > LONG else None
     except OSError:
         return None
 
 
-class ReadAhead:
+class LogLoader:
     """Begins to read the log at once.
 
     Raises:
-        OSError: there is no process to be had, or no temporary file.
+        OSError: no process can be started, or no temporary file made.
     """
 
     def __init__(self, log: Path) -> None:
         self.end = 0
         """How far the log has been read, in bytes: to the end of a line."""
         self._packed = tempfile.TemporaryFile()  # noqa: SIM115  # see `close`
-        self._at = 0
+        self._position = 0
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tui_vae.runs.log_loader", str(log), str(self._packed.fileno())],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             pass_fds=(self._packed.fileno(),),
         )  # fmt: skip
 
-    def next_parts(self) -> list[Part]:
-        """What comes next in the log; an empty list after all there was, or when the process has died."""
+    def next_batches(self) -> list[EventBatch]:
+        """The next events of the log; an empty list at its end, or when the process has died."""
         assert self._process.stdout is not None
         length = self._process.stdout.readline()
         if not length:
             return []
-        packed = os.pread(self._packed.fileno(), int(length), self._at)
-        self._at += len(packed)
+        packed = os.pread(self._packed.fileno(), int(length), self._position)
+        self._position += len(packed)
         try:
             piece = _decoder.decode(packed)
         except msgspec.DecodeError:  # the disk was full
             return []
         self.end = piece.end
-        return [Part(part.others, [array("d", column) for column in part.steps]) for part in piece.parts]
+        return [EventBatch(batch.others, [array("d", column) for column in batch.steps]) for batch in piece.batches]
 
     def close(self) -> None:
         """End the process, if it has not ended by itself."""
@@ -89,12 +90,12 @@ class ReadAhead:
 
 
 def write_pieces(log: Path, packed: BinaryIO) -> None:
-    """What the log holds now."""
+    """Write everything that the log holds now."""
     tail, encoder = LogTail(log), msgspec.msgpack.Encoder()
     while not tail.at_end():
         events = list(chain.from_iterable(tail.read() for _ in range(CHUNKS)))
-        parts = [_PackedPart(part.others, [column.tobytes() for column in part.steps]) for part in parted(events)]
-        print(packed.write(encoder.encode(_Piece(tail.end_of_line, parts))), flush=True)
+        batches = [_PackedBatch(each.others, [column.tobytes() for column in each.steps]) for each in batched(events)]
+        print(packed.write(encoder.encode(_Piece(tail.end_of_line, batches))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One line about each run, read from the ends of its log, however long that is."""
+"""One line about each run, read from the two ends of its log, however long it is."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-import msgspec
-
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, deleted_error
+from tui_vae.runs.epochs import last_valid_step
 
 BLOCK = 256 << 10
+"""Bytes read at once, and from which distance on from the log's end a run without a newer state must be training."""
+
 FARTHEST = 4 << 20
+"""Bytes from the log's end that are searched for the newest epoch: step events fill 2 kB a second at most."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What `tui-vae ls` and the start screen tell of a run. `age` is in seconds since the log last changed.
+    """What `tui-vae ls` and the start screen show of a run.
 
-    `started` is when it began for the first time, in seconds since the epoch.
+    `age`: seconds since the log last changed; `started`: when the run first began, in seconds since the epoch.
     """
 
     name: str
@@ -41,7 +43,7 @@ class RunSummary:
 
 
 def summarize_all(directories: Iterable[RunDirectory]) -> list[RunSummary]:
-    """The newest figures of several runs; of one that has been deleted meanwhile, none."""
+    """The newest figures of several runs, without those that have been deleted meanwhile."""
     found = []
     for directory in directories:
         with suppress(RunError):
@@ -50,7 +52,7 @@ def summarize_all(directories: Iterable[RunDirectory]) -> list[RunSummary]:
 
 
 def summarize(directory: RunDirectory) -> RunSummary:
-    """The newest figures of a run. A run whose process died without a word is `crashed`.
+    """The newest figures of a run. A run whose process died without logging its end is `crashed`.
 
     Raises:
         RunError: it has been deleted.
@@ -58,7 +60,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
     run: ev.RunEvent | None = None
     state: ev.StateEvent | None = None
     epoch: ev.EpochEvent | None = None
-    begins = math.inf  # where the process begins that tells what is read; what came later was lost in a crash
+    valid = math.inf  # the last step that counts of what stands before the events read so far
     for event, distance in _newest_events(directory):
         if state is None and distance > BLOCK:
             # Only training fills the log: any other state would stand among its last lines.
@@ -66,11 +68,11 @@ def summarize(directory: RunDirectory) -> RunSummary:
         match event:
             case ev.RunEvent():
                 run = run or event
-                begins = begins if event.step is msgspec.UNSET else min(begins, event.step)
             case ev.StateEvent() if state is None:
                 state = event
-            case ev.EpochEvent() if epoch is None and event.step <= begins:
+            case ev.EpochEvent() if epoch is None and event.step <= valid:
                 epoch = event
+        valid = min(valid, last_valid_step(event))
         if run and state and epoch:
             break
     test = epoch.test if epoch else None
@@ -94,7 +96,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
 
 
 def state_of(directory: RunDirectory, newest: ev.StateEvent | None) -> str:
-    """The state in the log, or `crashed` where the log speaks of a living trainer and there is none."""
+    """The state in the log, or `crashed` where the log says that a trainer lives and there is none."""
     if newest is None:
         return "loading" if directory.is_training() else "crashed"
     if newest.state in ("loading", "training", "paused") and not directory.is_training():
@@ -113,10 +115,10 @@ def started(directory: RunDirectory) -> float | None:
 
 
 def _newest_events(directory: RunDirectory) -> Iterator[tuple[ev.AnyEvent, int]]:
-    """All events but steps, newest first, and how many bytes from the end of the log they stand.
+    """All events but steps, newest first, each with its distance from the end of the log in bytes.
 
-    From the last `FARTHEST` bytes (where an epoch takes minutes, thousands of steps come after the newest one) and from
-    the head, where the first `run` event stands.
+    They come from the last `FARTHEST` bytes (where an epoch takes minutes, thousands of steps follow the newest one)
+    and from the head, which holds the first `run` event.
     """
     try:
         file = directory.events.open("rb")
@@ -124,19 +126,20 @@ def _newest_events(directory: RunDirectory) -> Iterator[tuple[ev.AnyEvent, int]]
         return
     with file:
         size = start = file.seek(0, os.SEEK_END)
-        torn = b""  # the rest of a line that begins in the block before
+        torn = b""  # the rest of a line that begins in the block before this one
         while start > 0 and size - start < FARTHEST:
             end, start = start, max(0, start - BLOCK)
             file.seek(start)
             lines = (file.read(end - start) + torn).split(b"\n")
             torn = lines.pop(0) if start else b""
-            yield from ((event, size - start) for event in _told(lines))
+            yield from ((event, size - start) for event in _parse_backwards(lines))
         if start > 0:
             file.seek(0)
-            yield from ((event, size) for event in _told(file.read(min(start, BLOCK)).split(b"\n")))
+            yield from ((event, size) for event in _parse_backwards(file.read(min(start, BLOCK)).split(b"\n")))
 
 
-def _told(lines: list[bytes]) -> Iterator[ev.AnyEvent]:
+def _parse_backwards(lines: list[bytes]) -> Iterator[ev.AnyEvent]:
+    """The events in lines, last line first, without steps."""
     for line in reversed(lines):
         if not line.startswith(b'{"kind":"step"') and (event := ev.parse_line(line)) is not None:
             yield event

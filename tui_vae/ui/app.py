@@ -26,7 +26,7 @@ from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, runs_directory
-from tui_vae.runs.log_loader import ReadAhead
+from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import Canvas, Depth, Pen
@@ -55,7 +55,7 @@ class TuiVae(App[str]):
 
     pen: reactive[Pen] = reactive(Pen(Depth.CHARACTERS), init=False)
 
-    def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: ReadAhead | None = None) -> None:
+    def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None) -> None:
         """`run`: the first one on screen. `reading`: of its log, where it has begun already."""
         super().__init__()
         self.runs_dir = runs_dir

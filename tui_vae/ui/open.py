@@ -23,10 +23,10 @@ def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
     terminal.settle(os.environ, colour)
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time to the first paint
     from tui_vae.runs.directory import find_run
-    from tui_vae.runs.log_loader import read_ahead
+    from tui_vae.runs.log_loader import load_if_long
 
     directory = find_run(runs_dir, run) if run else None
-    reading = read_ahead(directory.events) if directory else None
+    reading = load_if_long(directory.events) if directory else None
     from tui_vae.ui.app import TuiVae  # 200 ms, in which a long log is read
 
     if not terminal.has_unicode(os.environ):

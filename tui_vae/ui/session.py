@@ -13,7 +13,7 @@ from tui_vae.runs.client import Caller, NoProcess, request
 from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
-from tui_vae.runs.log_loader import ReadAhead, read_ahead
+from tui_vae.runs.log_loader import LogLoader, load_if_long
 
 POLL_SECONDS = 0.25
 TELL_SECONDS = 0.45
@@ -39,7 +39,7 @@ class RunSession:
     is first known by its ends, and exchanged for the whole when that has been read aside.
     """
 
-    def __init__(self, directory: RunDirectory, reading: ReadAhead | None = None) -> None:
+    def __init__(self, directory: RunDirectory, reading: LogLoader | None = None) -> None:
         """`reading`: of the run's log, where it has begun already."""
         self.directory = directory
         self.history = History()
@@ -125,7 +125,7 @@ class RunSession:
 
     async def _catch_up(self, changed: Callable[[], None]) -> None:
         """Read a long log: its ends at once, then all of it, aside from what is drawn meanwhile."""
-        self._reading = self._reading or read_ahead(self.directory.events)
+        self._reading = self._reading or load_if_long(self.directory.events)
         newest = await asyncio.to_thread(read_newest, self.directory.events)
         if newest is None:
             return
@@ -138,9 +138,9 @@ class RunSession:
             await asyncio.wait_for(self.drawn.wait(), HEAD_START)
         whole = History()
         if self._reading is not None:
-            while parts := await asyncio.to_thread(self._reading.next_parts):
-                for part in parts:
-                    whole.take(part)
+            while batches := await asyncio.to_thread(self._reading.next_batches):
+                for batch in batches:
+                    whole.apply_batch(batch)
                 self._tail = LogTail(self.directory.events, self._reading.end)
                 changed()
         while not self._tail.at_end():  # what has come since, or all of it

@@ -49,13 +49,13 @@ class Library:
         try:
             facts = _facts(run)
             ledger = self._ledgers.get(run.path)
-            if (ledger is None or ledger.outlived(facts)) and time.monotonic() < deadline:
+            if (ledger is None or ledger.is_outdated(facts)) and time.monotonic() < deadline:
                 ledger = self._ledgers[run.path] = Ledger(run, facts)
-            while ledger is not None and not ledger.holds(facts) and time.monotonic() < deadline:
+            while ledger is not None and not ledger.is_up_to_date(facts) and time.monotonic() < deadline:
                 ledger.read(facts)
             if ledger is not None and ledger.complete:
                 self._unread.pop(run.path, None)
-                return ledger.record(facts.st_mtime), ledger.holds(facts)
+                return ledger.record(facts.st_mtime), ledger.is_up_to_date(facts)
             if run.path not in self._unread:
                 self._unread[run.path] = Record(run, started=started(run), changed=facts.st_mtime)
             return self._unread[run.path], False
