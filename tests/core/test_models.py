@@ -20,9 +20,10 @@ from tests.support.processes import command, events, finish, wait_until
 from tests.support.training import Script, train_here
 from tui_vae.cli import main
 from tui_vae.config import make_config
-from tui_vae.core.evaluation.latent import posterior_means
-from tui_vae.core.evaluation.metrics import reconstruct, survey
-from tui_vae.core.evaluation.sampling import decode, fit_gaussian
+from tui_vae.core.evaluation.forward import decode, reconstruct
+from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
+from tui_vae.core.evaluation.metrics import evaluate
+from tui_vae.core.evaluation.posteriors import encode_posteriors
 from tui_vae.core.models.build import build_model
 from tui_vae.core.objectives import make_objective
 from tui_vae.errors import UserError
@@ -119,9 +120,8 @@ def test_batch_norm_looks_at_one_image_like_at_many_and_only_training_moves_it(k
     for index in (0, 7):
         alone = reconstruct(model, images[index : index + 1])
         torch.testing.assert_close(alone.images[0], together.images[index], rtol=1e-4, atol=1e-5)
-    survey(model, images, make_objective(config), 1.0, seed=0)
-    fit_gaussian(model, images)
-    posterior_means(model, images)
+    evaluate(model, images, make_objective(config), 1.0, seed=0)
+    fit_gaussian(encode_posteriors(model, images))
     decode(model, torch.zeros(1, 3))
     after = learner.tensors()
     assert all(torch.equal(before[name], after[name]) for name in before)

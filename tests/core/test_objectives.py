@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tui_vae.cli import main
 from tui_vae.config import PRESETS, RunConfig, make_config
-from tui_vae.core.evaluation.metrics import survey
+from tui_vae.core.evaluation.metrics import evaluate
 from tui_vae.core.models.build import build_model
 from tui_vae.core.objectives import OBJECTIVES, Objective, kl_per_dimension, make_objective, total_correlation
 from tui_vae.core.schedules import beta_share
@@ -183,7 +183,7 @@ def test_training_goes_down_and_reports_what_it_minimizes(given: dict[str, Any])
         losses.append(learner.take_means())
     assert all(math.isfinite(each.loss) for each in losses)
     assert losses[-1].loss < losses[0].loss and losses[-1].recon < 0.5 * losses[0].recon
-    found = survey(learner.model, images, make_objective(config), 1.0, seed=3)[0]
+    found = evaluate(learner.model, images, make_objective(config), 1.0, seed=3)[0]
     assert found.recon < 0.5 * losses[0].recon
     if config.objective == "bce":
         x = images.flatten(1).double() / 127.5 - 1
@@ -196,7 +196,7 @@ def test_evaluation_counts_free_bits_and_total_correlation_into_the_loss() -> No
     config = make_config({"hidden": "8", "latent-dim": 3, "objective": "mse", "free-bits": 0.5, "tc-weight": 2})
     images = torch.randint(0, 256, (240, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     model = build_model(config, (28, 28))
-    found = survey(model, images, make_objective(config), 3.0, seed=1)[0]
+    found = evaluate(model, images, make_objective(config), 3.0, seed=1)[0]
     x = images.flatten(1).float() / 127.5 - 1
     with torch.no_grad():
         mu, logvar = model.encode(x)

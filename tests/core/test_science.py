@@ -16,8 +16,9 @@ from tests.support.processes import Trained
 from tui_vae.cli import main
 from tui_vae.config import make_config
 from tui_vae.core.evaluation import metrics
-from tui_vae.core.evaluation.metrics import survey
-from tui_vae.core.evaluation.sampling import fit_gaussian
+from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
+from tui_vae.core.evaluation.metrics import evaluate
+from tui_vae.core.evaluation.posteriors import encode_posteriors
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import OBJECTIVES, kl_per_dimension, squared_error, with_free_bits
@@ -219,7 +220,7 @@ def model_and_images() -> tuple[VAE, Tensor]:
 
 def test_the_fitted_gaussian_has_the_moments_of_sampled_z(model_and_images: tuple[VAE, Tensor]) -> None:
     model, images = model_and_images
-    gaussian = fit_gaussian(model, images)
+    gaussian = fit_gaussian(encode_posteriors(model, images))
     with torch.no_grad():
         mu, logvar = (part.double().numpy() for part in model.encode(normalize(images)))
     covariance = np.cov(mu.T, bias=True) + np.diag(np.exp(logvar).mean(axis=0))
@@ -263,8 +264,8 @@ def test_evaluation_repeats_to_the_last_bit_and_changes_nothing(model_and_images
             learner.step(batch, 1e-3, 1.0)
             if disturbed:
                 before = torch.get_rng_state()
-                figures.append([survey(learner.model, images, sigma, 1.0, seed=9)[0] for _ in range(2)])
-                fit_gaussian(learner.model, images)
+                figures.append([evaluate(learner.model, images, sigma, 1.0, seed=9)[0] for _ in range(2)])
+                fit_gaussian(encode_posteriors(learner.model, images))
                 assert torch.equal(before, torch.get_rng_state())
                 assert learner.model.training
         return learner.tensors(), figures
@@ -276,21 +277,21 @@ def test_evaluation_repeats_to_the_last_bit_and_changes_nothing(model_and_images
     assert len(figures) == 10
     assert all(first == second for first, second in figures)
     assert figures[0] != figures[1]
-    assert survey(model, images, sigma, 1.0, seed=9)[0].recon != survey(model, images, sigma, 1.0, seed=10)[0].recon
+    assert evaluate(model, images, sigma, 1.0, seed=9)[0].recon != evaluate(model, images, sigma, 1.0, seed=10)[0].recon
 
 
-@pytest.mark.parametrize("piece", [300, 4000])
+@pytest.mark.parametrize("batch", [300, 4000])
 def test_figures_do_not_depend_on_how_many_images_are_evaluated_at_once(
-    piece: int, monkeypatch: pytest.MonkeyPatch
+    batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU takes thousands: an image's noise is the same."""
     rng = torch.Generator().manual_seed(4)
     images = torch.randint(0, 256, (2600, 28, 28), dtype=torch.uint8, generator=rng)
     model = build_model(make_config({"hidden": "24", "latent-dim": 4}), (28, 28))
-    usual, seen = survey(model, images, OBJECTIVES["sigma"], 1.0, seed=9)
-    monkeypatch.setattr(metrics, "PIECE", piece)
-    other, also_seen = survey(model, images, OBJECTIVES["sigma"], 1.0, seed=9)
-    torch.testing.assert_close(also_seen.mu, seen.mu, rtol=1e-5, atol=1e-6)
+    usual, statistics = evaluate(model, images, OBJECTIVES["sigma"], 1.0, seed=9)
+    monkeypatch.setattr(metrics, "CPU_BATCH", batch)
+    other, other_statistics = evaluate(model, images, OBJECTIVES["sigma"], 1.0, seed=9)
+    torch.testing.assert_close(other_statistics.mu, statistics.mu, rtol=1e-5, atol=1e-6)
     assert other.recon == pytest.approx(usual.recon, rel=1e-6)
     assert (other.accuracy, other.active_units) == (usual.accuracy, usual.active_units)
 

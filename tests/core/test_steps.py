@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.steps import IMAGES, assert_same, config, into, refuse
-from tui_vae.core.evaluation.metrics import survey
+from tui_vae.core.evaluation.metrics import evaluate
 from tui_vae.core.models.build import build_model
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.core.seeds import epoch_order
@@ -108,7 +108,7 @@ def test_bfloat16_learns_what_float32_learns() -> None:
         for epoch in range(4):
             for batch in batches(images, epoch_order(0, epoch, len(images)), 50, CPU):
                 learner.step(batch, 2e-3, 1.0)
-        found.append(survey(learner.model, images, OBJECTIVES["sigma"], 1.0, seed=0)[0])
+        found.append(evaluate(learner.model, images, OBJECTIVES["sigma"], 1.0, seed=0)[0])
     single, half = found
     assert half.mse == pytest.approx(single.mse, rel=0.02)
     assert half.elbo_bpd == pytest.approx(single.elbo_bpd, rel=0.02)

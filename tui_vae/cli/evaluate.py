@@ -14,9 +14,9 @@ from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.directory import find_run, runs_directory
 
 if TYPE_CHECKING:
-    from tui_vae.core.evaluation.frechet import Distances
+    from tui_vae.core.evaluation.frechet import FrechetDistances
+    from tui_vae.core.evaluation.latent_gaussian import LatentGaussian
     from tui_vae.core.evaluation.likelihood import Bound
-    from tui_vae.core.evaluation.sampling import LatentGaussian
     from tui_vae.trainer.run_setup import LoadedRun
 
 OUTLIERS = 8
@@ -97,7 +97,7 @@ def _print_bound(bound: Bound, elbo_bpd: float, pixels: int) -> None:
 # -- The classifier Fréchet distance -----------------------------------------------------------------------------------
 
 
-def _distances(run: LoadedRun, samples: int) -> Distances:
+def _distances(run: LoadedRun, samples: int) -> FrechetDistances:
     import torch
 
     from tui_vae.core.evaluation.frechet import sample_distances
@@ -109,7 +109,7 @@ def _distances(run: LoadedRun, samples: int) -> Distances:
                                 _seed(run, SAMPLES_STREAM), advanced)  # fmt: skip
 
 
-def _print_distances(found: Distances) -> None:
+def _print_distances(found: FrechetDistances) -> None:
     known = f"{100 * found.classifier_accuracy:.1f} %"
     print("\nclassifier Fréchet distance from the test set (not the FID: the features are\n"
           f"those of a small FashionMNIST classifier, right on {known} of the test images)")  # fmt: skip
@@ -123,10 +123,11 @@ def _print_distances(found: Distances) -> None:
 
 
 def _gaussian(run: LoadedRun) -> LatentGaussian:
-    from tui_vae.core.evaluation.sampling import fit_gaussian
+    from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
+    from tui_vae.core.evaluation.posteriors import encode_posteriors
 
     try:
-        return fit_gaussian(run.model, run.subset)
+        return fit_gaussian(encode_posteriors(run.model, run.subset))
     except RuntimeError:
         raise UserError("no Gaussian fits what the encoder gives: the run has diverged",
                         "take --checkpoint best, or train it with a lower --lr") from None  # fmt: skip
@@ -139,14 +140,14 @@ def _probe(run: LoadedRun) -> dict[str, Any]:
     """What was found, as `--json` gives it."""
     import numpy as np
 
-    from tui_vae.core.evaluation.latent import posterior_means
+    from tui_vae.core.evaluation.posteriors import encode_posteriors
     from tui_vae.core.evaluation.probe import outliers, probe
 
     dataset = run.dataset
     with _progress(f"probe: fitting to μ of {len(run.train):,} training images", None):
-        test = posterior_means(run.model, run.test)
+        test = encode_posteriors(run.model, run.test).mu.cpu()
         verdicts, clusters = probe(
-            posterior_means(run.model, run.train), dataset.train_labels.astype(np.int64),
+            encode_posteriors(run.model, run.train).mu.cpu(), dataset.train_labels.astype(np.int64),
             test, dataset.test_labels.astype(np.int64), dataset.classes, _seed(run, PROBE_STREAM),
         )  # fmt: skip
         least_likely = outliers(test, _gaussian(run), OUTLIERS)

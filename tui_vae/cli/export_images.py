@@ -29,7 +29,7 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     """
     import numpy as np
 
-    from tui_vae.core.evaluation.metrics import reconstruct
+    from tui_vae.core.evaluation.forward import reconstruct
     from tui_vae.trainer.run_setup import load_trained_run
 
     run, _ = load_trained_run(directory, which, note)
@@ -53,7 +53,7 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     import numpy as np
     import torch
 
-    from tui_vae.core.evaluation.metrics import reconstruct
+    from tui_vae.core.evaluation.forward import reconstruct
     from tui_vae.core.pixels import grey_levels
     from tui_vae.trainer.run_setup import load_trained_run
 
@@ -81,7 +81,9 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     """
     import torch
 
-    from tui_vae.core.evaluation.sampling import decode, fit_gaussian
+    from tui_vae.core.evaluation.forward import decode
+    from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
+    from tui_vae.core.evaluation.posteriors import encode_posteriors
     from tui_vae.trainer.run_setup import load_trained_run
 
     run, progress = load_trained_run(directory, which, note)
@@ -90,7 +92,7 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
         z = torch.randn(count, run.model.latent_dim, generator=generator)
     else:
         try:
-            z = fit_gaussian(run.model, run.subset).draw(count, generator)
+            z = fit_gaussian(encode_posteriors(run.model, run.subset)).draw(count, generator)
         except RuntimeError:
             hint = "sample from the prior with --prior, or take --checkpoint best"
             raise UserError(f"no Gaussian fits the latents of {directory.name!r}: it has diverged", hint) from None

@@ -10,7 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from tui_vae.core.evaluation.probe import Clusters, Verdict
+    from tui_vae.core.evaluation.probe import ClassifierScores, Clusters
 
 NAME, CELL, SCORE = 12, 5, 6
 HITS = (236, 238, 240, 243, 246, 250)
@@ -48,7 +48,7 @@ def print_probe(found: dict[str, Any], classes: Sequence[str], run: str) -> None
     say(f"  see them: tui-vae show {run} --index {numbers}")
 
 
-def matrix(verdict: Verdict) -> list[Text]:
+def matrix(verdict: ClassifierScores) -> list[Text]:
     """A row for each true class: how many of its test images were called what, then the class's scores in per cent."""
     heads = "".join(score.name[: CELL - 1].rjust(CELL - 1) + " " for score in verdict.classes)
     scores = "".join(word.rjust(SCORE) for word in ("prec", "rec", "f1"))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.directory import RunDirectory, find_run, runs_directory
 from tui_vae.runs.float_arrays import decode_floats
+
+if TYPE_CHECKING:
+    from tui_vae.trainer.inference import Inference
 
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
@@ -76,7 +79,7 @@ class ImageSource:
         self._directory = directory
         self._which = which
         self._living = which is None and directory.holder() is not None
-        self._inference: object | None = None
+        self._inference: Inference | None = None
         self._facts: protocol.Description | None = None
 
     def describe(self) -> protocol.Description:
@@ -94,16 +97,11 @@ class ImageSource:
             return request(self._directory, message, expected, timeout=120)
         from tui_vae.trainer.inference import Inference
         from tui_vae.trainer.run_setup import load_trained_run
-        from tui_vae.trainer.server import Ticket
 
-        if not isinstance(self._inference, Inference):
+        if self._inference is None:
             run, progress = load_trained_run(self._directory, self._which, note)
             self._inference = Inference(run, lambda: (progress.evaluated, progress.step), lambda: "serving")
-        replies: list[protocol.AnyReply] = []
-        self._inference.take(Ticket(message, replies.append))
-        while not replies:
-            self._inference.advance()
-        reply = replies[0]
+        reply = self._inference.answer(message)
         if isinstance(reply, expected):
             return reply
         raise RequestError(reply.message if isinstance(reply, protocol.Failure) else f"unexpected {reply!r}")

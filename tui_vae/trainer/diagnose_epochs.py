@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 
 from tui_vae.config import RunConfig
-from tui_vae.core.evaluation.metrics import pixel_variance, reconstruct
+from tui_vae.core.evaluation.forward import reconstruct
+from tui_vae.core.evaluation.metrics import pixel_variance
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory

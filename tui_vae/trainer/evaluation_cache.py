@@ -1,4 +1,4 @@
-"""What the model makes of every image of a set, remembered: as an evaluation found it, or looked at anew in pieces."""
+"""The posterior statistics of a set of images, kept from its last evaluation, or computed anew in small batches."""
 
 from __future__ import annotations
 
@@ -10,109 +10,113 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.metrics import Survey, encode, reconstruct, survey_of
+from tui_vae.core.evaluation.forward import encode, reconstruct
+from tui_vae.core.evaluation.posteriors import PosteriorStatistics, posterior_statistics
 from tui_vae.core.models.vae import VAE
 
-PIECE = 250  # images that are looked at at once: some 5 to 10 ms of a CPU core with the default network
-FIRST = 1000  # images that answer where all would take too long and nothing is remembered yet
+BATCH = 250
+"""Images that are computed between two training steps: 5 to 10 ms of a CPU core with the default network."""
 
-OLD = 10.0
-"""Seconds: where an epoch takes longer than that, it is worth to look anew before its end."""
+FIRST_IMAGES = 1000
+"""Images that stand for all where nothing is cached yet and computing all of them would take too long."""
 
-SHARE = 0.1
-"""Of the time that looking anew may take while a run trains."""
+STALE_AFTER = 10.0
+"""Seconds after which an answer from the cache causes a refresh beside training. Shorter epochs need none."""
 
-Look = Generator[None, None, Survey]
+REFRESH_SHARE = 0.1
+"""The share of the time that a refresh may take while a run trains."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A survey, the epoch and step of the weights at its beginning, and when it was made (monotonic seconds)."""
+class CachedStatistics:
+    """Statistics, the epoch and step of the weights that they are of, and when they were ready (monotonic seconds)."""
 
-    survey: Survey
+    statistics: PosteriorStatistics
     epoch: int
     step: int
     at: float
 
 
-class Overview:
-    """One set of images. `where` tells epoch and step of the weights; `errors`: whether those of images are wanted."""
+class EvaluationCache:
+    """The newest statistics of one set of images.
+
+    Args:
+        images: `(N, height, width)` on the model's device.
+        where: gives the epoch and the step of the model's weights.
+        errors: whether a refresh also decodes the images, for their `mse`.
+    """
 
     def __init__(self, model: VAE, images: Tensor, where: Callable[[], tuple[int, int]], errors: bool) -> None:
-        self.seen: Seen | None = None
+        self.newest: CachedStatistics | None = None
         self._model = model
         self._images = images
         self._where = where
         self._errors = errors
-        self._look: Generator[None, None, None] | None = None
-        self._renewing = False
+        self._refresh: Generator[None, None, CachedStatistics] | None = None
+        self._refresh_wanted = False
         self._rest_until = 0.0
 
     @property
     def is_current(self) -> bool:
-        """Whether what is remembered is of the newest weights."""
-        return self.seen is not None and self.seen.step == self._where()[1]
+        """Whether the cached statistics are of the newest weights."""
+        return self.newest is not None and self.newest.step == self._where()[1]
 
     @property
-    def is_due(self) -> bool:
-        """Whether it is time for the next piece of looking anew."""
-        return self._renewing and time.monotonic() >= self._rest_until
+    def is_refresh_due(self) -> bool:
+        """Whether it is time for the next batch of a refresh beside training."""
+        return self._refresh_wanted and time.monotonic() >= self._rest_until
 
-    def remember(self, survey: Survey) -> None:
-        """What an evaluation of the newest weights found."""
-        self.seen = Seen(survey, *self._where(), time.monotonic())
-        self._look, self._renewing = None, False
+    def store(self, statistics: PosteriorStatistics) -> None:
+        """Keep what an evaluation of the newest weights found. It ends a refresh under way."""
+        self.newest = CachedStatistics(statistics, *self._where(), time.monotonic())
+        self._refresh, self._refresh_wanted = None, False
 
-    def renew(self) -> None:
-        """Look anew, beside training, if what is remembered is old."""
-        if self.seen is None or time.monotonic() - self.seen.at > OLD:
-            self._renewing = True
+    def request_refresh(self) -> None:
+        """Begin a refresh beside training, unless the cached statistics are fresh enough."""
+        if self.newest is None or time.monotonic() - self.newest.at > STALE_AFTER:
+            self._refresh_wanted = True
 
-    def renew_a_little(self) -> None:
-        """Look at the next piece, and rest for as long as `SHARE` asks for."""
+    def refresh_beside_training(self) -> None:
+        """Compute the next batch of a refresh; the next one is due after a rest that keeps to `REFRESH_SHARE`."""
         began = time.monotonic()
-        with suppress(RuntimeError):  # whoever asks will be told
-            self.advance()
+        with suppress(RuntimeError):  # the next request for these statistics meets the same error, and answers with it
+            self.advance_refresh()
         now = time.monotonic()
-        self._rest_until = now + (now - began) * (1 / SHARE - 1)
+        self._rest_until = now + (now - began) * (1 / REFRESH_SHARE - 1)
 
-    def advance(self) -> None:
-        """Look at the next piece of all the images; after the last, remember what was seen.
+    def advance_refresh(self) -> None:
+        """Compute the next batch of a refresh, the first one if none is under way; store the statistics at its end.
 
         Raises:
-            RuntimeError: what PyTorch cannot do; the next call begins anew.
+            RuntimeError: PyTorch failed; the next call begins anew.
         """
-        if self._look is None:
-            self._look = self._looking()
+        if self._refresh is None:
+            self._refresh = self._compute(self._images)
         try:
-            next(self._look)
-        except StopIteration:
-            self._look, self._renewing = None, False
+            next(self._refresh)
+        except StopIteration as end:
+            self.newest = end.value
+            self._refresh, self._refresh_wanted = None, False
         except RuntimeError:
-            self._look, self._renewing = None, False
+            self._refresh, self._refresh_wanted = None, False
             raise
 
-    def first(self) -> Generator[None, None, Seen]:
-        """Look at the first images, which is soon done; it is not remembered."""
-        where = self._where()
-        survey = yield from self._survey(self._images[:FIRST])
-        return Seen(survey, *where, time.monotonic())
+    def compute_first_images(self) -> Generator[None, None, CachedStatistics]:
+        """The statistics of the first images alone, which are soon there and are not kept. Yields between batches."""
+        return self._compute(self._images[:FIRST_IMAGES])
 
-    def _looking(self) -> Generator[None, None, None]:
-        where = self._where()
-        survey = yield from self._survey(self._images)
-        self.seen = Seen(survey, *where, time.monotonic())
-
-    def _survey(self, images: Tensor) -> Look:
-        mu, logvar, mse = [], [], []
-        for piece in torch.split(images, PIECE):
+    def _compute(self, images: Tensor) -> Generator[None, None, CachedStatistics]:
+        """Yields after each batch."""
+        epoch, step = self._where()
+        mus, logvars, errors = [], [], []
+        for batch in torch.split(images, BATCH):
             if self._errors:
-                found = reconstruct(self._model, piece)
-                mu.append(found.mu)
-                logvar.append(found.logvar)
-                mse.append(found.mse)
+                result = reconstruct(self._model, batch)
+                mu, logvar = result.mu, result.logvar
+                errors.append(result.mse)
             else:
-                for column, part in zip((mu, logvar), encode(self._model, piece), strict=True):
-                    column.append(part)
+                mu, logvar = encode(self._model, batch)
+            mus.append(mu)
+            logvars.append(logvar)
             yield
-        return survey_of(mu, logvar, mse)
+        return CachedStatistics(posterior_statistics(mus, logvars, errors), epoch, step, time.monotonic())

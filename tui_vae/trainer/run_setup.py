@@ -19,7 +19,8 @@ import tui_vae
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
-from tui_vae.core.evaluation.metrics import Evaluation, Survey, survey
+from tui_vae.core.evaluation.metrics import Evaluation, evaluate
+from tui_vae.core.evaluation.posteriors import PosteriorStatistics
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
@@ -64,14 +65,14 @@ class LoadedRun:
         return beta_share(step, config.kl_warmup * steps, config.kl_cycles, config.epochs * steps)
 
     def evaluate(
-        self, images: Tensor, beta: float, between_pieces: Callable[[], None] = lambda: None
-    ) -> tuple[Evaluation, Survey]:
+        self, images: Tensor, beta: float, after_batch: Callable[[], None] = lambda: None
+    ) -> tuple[Evaluation, PosteriorStatistics]:
         """Evaluate `images`, which are on the device, with the run's own evaluation noise.
 
-        `between_pieces` is called after each batch.
+        `after_batch` is called after each batch. Gives also the statistics that the figures are made of.
         """
         seed = derived_seed(self.config.seed, 0, 2)
-        return survey(self.model, images, make_objective(self.config), beta, seed, between_pieces)
+        return evaluate(self.model, images, make_objective(self.config), beta, seed, after_batch)
 
 
 class TrainingSetup(NamedTuple):

@@ -131,9 +131,9 @@ class Training:
         # Not the warm-up's β: losses of different epochs are to be compared, and the best one is to be the best. It is
         # the same for both evaluations, although somebody may change it between them.
         beta = progress.beta
-        test, of_test = run.evaluate(run.test, beta, self._answer_requests)
-        train, of_train = run.evaluate(run.subset, beta, self._answer_requests)
-        self._inference.remember(of_test, of_train)
+        test, test_statistics = run.evaluate(run.test, beta, self._answer_requests)
+        train, train_statistics = run.evaluate(run.subset, beta, self._answer_requests)
+        self._inference.store(test_statistics, train_statistics)
         progress.evaluated += 1
         if progress.evaluated in accumulate(progress.segments) and run.config.schedule != "constant":
             progress.lr_scale = 1.0  # it scaled the end of a schedule; the next stretch begins a new one

@@ -1,7 +1,7 @@
 """The classifier Fréchet distance: how far apart two sets of images are in the features of the packaged classifier.
 
-The distance has the formula of the FID (Heusel et al. 2017, https://arxiv.org/abs/1706.08500) but not its network: an
-Inception net sees little in 28×28 greys. Figures of one are not comparable with figures of the other.
+The formula is the one of the FID (Heusel et al. 2017, https://arxiv.org/abs/1706.08500), the network is another: an
+Inception network sees little in 28×28 grey levels. The two distances are not comparable.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.evaluation.classifier import extract, packaged
-from tui_vae.core.evaluation.metrics import BATCH, reconstruct
-from tui_vae.core.evaluation.sampling import LatentGaussian, decode
+from tui_vae.core.evaluation.forward import BATCH, decode, reconstruct
+from tui_vae.core.evaluation.latent_gaussian import LatentGaussian, standard_gaussian
 from tui_vae.core.models.vae import VAE
 
 
@@ -28,19 +28,19 @@ class Moments:
 
 
 def moments(features: Tensor) -> Moments:
-    """The moments of features `(N, F)` of at least two images."""
+    """The moments of features `(N, F)`, N at least 2."""
     features = features.cpu().double()
     return Moments(features.mean(dim=0), torch.cov(features.T))
 
 
 def frechet_distance(one: Moments, other: Moments) -> float:
-    """‖μ₁ - μ₂‖² + Tr(Σ₁ + Σ₂ - 2·(Σ₁Σ₂)^½), the squared distance of two Gaussians (Dowson & Landau 1982).
+    """‖μ₁ - μ₂‖² + Tr(Σ₁ + Σ₂ - 2·(Σ₁Σ₂)^½): the squared Fréchet distance of two Gaussians (Dowson & Landau 1982).
 
-    NaN where a moment is not finite.
+    It is NaN where a moment is not finite.
     """
     if not all(bool(value.isfinite().all()) for m in (one, other) for value in (m.mean, m.covariance)):
         return math.nan
-    # Σ₁Σ₂ has the eigenvalues of the symmetric Σ₁^½·Σ₂·Σ₁^½, whose rounding errors are at worst slightly below zero.
+    # Σ₁Σ₂ has the eigenvalues of the symmetric Σ₁^½·Σ₂·Σ₁^½, which rounding makes slightly negative at worst.
     values, vectors = torch.linalg.eigh(one.covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     cross = torch.linalg.eigvalsh(root @ other.covariance @ root).clamp(min=0).sqrt().sum()
@@ -49,12 +49,13 @@ def frechet_distance(one: Moments, other: Moments) -> float:
 
 
 @dataclass(frozen=True)
-class Distances:
-    """Classifier Fréchet distances from the test set, lower is nearer; NaN where a decoder gives no finite images.
+class FrechetDistances:
+    """Classifier Fréchet distances from the test set; lower is nearer. NaN where decoded images are not finite.
 
     fitted, prior: of `samples` images decoded from the Gaussian fitted to the encoder's z, and from N(0, I).
-    reconstructions: of the test images, at z = μ. train: of training images, so what a perfect generator would reach.
-    classifier_accuracy: the share of the `images` test images whose class the classifier knows.
+    reconstructions: of the test images decoded at z = μ.
+    train: of training images: what a perfect generator reaches.
+    classifier_accuracy: the share of the `images` test images that the classifier gives their class, in [0, 1].
     """
 
     fitted: float
@@ -75,15 +76,18 @@ def sample_distances(
     train: Tensor,
     samples: int,
     seed: int,
-    advanced: Callable[[int], None] = lambda _: None,
-) -> Distances:
-    """Compare with images `test` `(N, height, width)`, whose classes are `test_labels` `(N,)` on the CPU.
+    report: Callable[[int], None] = lambda _: None,
+) -> FrechetDistances:
+    """The distances of samples, reconstructions and training images from the test set.
 
     Args:
+        gaussian: fitted to the encoder's z.
+        test: images `(N, height, width)` on the model's device.
+        test_labels: their classes, `(N,)` on the CPU.
         train: images that the network was trained on; as many as in `test` make the distances comparable.
-        samples: how many to draw from each source, at least 2. The fewer, the larger the distance.
-        seed: of the noise; both sources get the same.
-        advanced: called with how many images were looked at, after each batch of them.
+        samples: the number of images from each Gaussian, at least 2. The fewer, the larger the distance.
+        seed: of the noise, which is the same for both Gaussians.
+        report: called after each batch with the number of images that the classifier has seen.
 
     Raises:
         UserError: the images are not 28×28, or the classifier's weights are missing.
@@ -94,27 +98,26 @@ def sample_distances(
         parts = []
         for batch in batches:
             parts.append(extract(network, batch))
-            advanced(len(batch))
+            report(len(batch))
         return torch.cat(parts)
 
-    def drawn(source: LatentGaussian) -> Iterator[Tensor]:
+    def decoded(source: LatentGaussian) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(seed)
         for start in range(0, samples, BATCH):
             yield decode(model, source.draw(min(BATCH, samples - start), generator).to(test.device))
 
-    prior = LatentGaussian(torch.zeros_like(gaussian.mean), torch.eye(len(gaussian.mean), dtype=torch.float64))
-    of_test = features(torch.split(test, BATCH))
-    reference = moments(of_test)
+    test_features = features(torch.split(test, BATCH))
+    reference = moments(test_features)
 
     def distance(batches: Iterable[Tensor]) -> float:
         return frechet_distance(moments(features(batches)), reference)
 
-    return Distances(
-        fitted=distance(drawn(gaussian)),
-        prior=distance(drawn(prior)),
+    return FrechetDistances(
+        fitted=distance(decoded(gaussian)),
+        prior=distance(decoded(standard_gaussian(model.latent_dim))),
         reconstructions=distance(reconstruct(model, batch).images for batch in torch.split(test, BATCH)),
         train=distance(torch.split(train, BATCH)),
         samples=samples,
         images=len(test),
-        classifier_accuracy=float((network.classify(of_test).argmax(dim=1) == test_labels).double().mean()),
+        classifier_accuracy=float((network.classify(test_features).argmax(dim=1) == test_labels).double().mean()),
     )

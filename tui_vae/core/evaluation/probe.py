@@ -1,6 +1,6 @@
-"""What the latent space knows: how well simple classifiers and a mixture of Gaussians read the classes off μ.
+"""The probe: how well simple classifiers and a mixture of Gaussians tell the classes from the posterior means μ.
 
-scikit-learn does the work; it is the optional extra `probe`.
+It needs scikit-learn, the optional extra `probe`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tui_vae.core.evaluation.sampling import LatentGaussian
+from tui_vae.core.evaluation.latent_gaussian import LatentGaussian
 from tui_vae.errors import UserError
 
-NEIGHBOURS, LOGISTIC_STEPS = 10, 1000
-MIXTURE_IMAGES = 10_000  # of the training set; with all 60,000 the mixture takes longer than all else together
-VARIANCE_FLOOR = 1e-3  # of the mixture's Gaussians, so that a dimension that carries nothing has one
+NEIGHBOURS = 10
+"""Neighbours that vote on an image's class."""
+
+LOGISTIC_STEPS = 1000
+"""Iterations of the logistic regression's fit at most."""
+
+MIXTURE_IMAGES = 10_000
+"""Training images that the mixture is fitted to: with all 60,000 it takes longer than all else together."""
+
+VARIANCE_FLOOR = 1e-3
+"""Added to each variance of the mixture's Gaussians, so that a collapsed dimension has one too."""
+
 Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Of one class, shares in [0, 1]: of the images called so, those that are (precision); of those that are, those
-    called so (recall); the harmonic mean of both (f1)."""
+    """Scores of one class, in [0, 1].
+
+    precision: the share of the images given this class that have it. recall: the share of the images of this class that
+    are given it. f1: the harmonic mean of both.
+    """
 
     name: str
     precision: float
@@ -34,8 +46,8 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a classifier does on the test set. `confusion[true][called]` counts images."""
+class ClassifierScores:
+    """A classifier's scores on the test set. `confusion[true][predicted]` counts images."""
 
     name: str
     accuracy: float
@@ -47,8 +59,10 @@ class Verdict:
 class Clusters:
     """A mixture of as many Gaussians as there are classes, fitted to μ of training images without their labels.
 
-    agreement: adjusted Rand index with the classes on the test set, 1 for the same partition, 0 for chance (Hubert &
-    Arabie 1985). information: normalized mutual information in [0, 1]. `counts[cluster][class]`: test images.
+    agreement: adjusted Rand index of clusters and classes on the test set: 1 for the same partition, 0 on average for
+        a random one (Hubert & Arabie 1985).
+    information: normalized mutual information of both, in [0, 1].
+    counts: `counts[cluster][class]` test images.
     """
 
     agreement: float
@@ -58,12 +72,17 @@ class Clusters:
 
 def probe(
     train_mu: Tensor, train_labels: Labels, test_mu: Tensor, test_labels: Labels, names: tuple[str, ...], seed: int
-) -> tuple[tuple[Verdict, ...], Clusters]:
-    """Fit on μ of the training set, `(N, latent_dim)`, and judge on that of the test set.
+) -> tuple[tuple[ClassifierScores, ...], Clusters]:
+    """Fit on μ of the training set, and score on μ of the test set; each `(N, latent_dim)` on the CPU.
 
     The logistic regression (L2 penalty, C = 1) sees each dimension scaled to the training set's mean 0 and variance 1.
-    The neighbours and the mixture see μ as it is: the prior has already put its dimensions on one scale, and one that
-    carries nothing, whose μ hardly varies, must not count as much as the others.
+    The neighbours and the mixture see μ unscaled: the prior has already put the dimensions on one scale, and a
+    collapsed dimension, whose μ hardly varies, must not count as much as the others.
+
+    Args:
+        train_labels, test_labels: classes as indices of `names`, `(N,)` int64.
+        names: of the classes.
+        seed: of the mixture's initial means.
 
     Raises:
         UserError: scikit-learn is not installed, μ is not finite, or the training set has only one class.
@@ -79,38 +98,49 @@ def probe(
         from threadpoolctl import threadpool_limits
     except ImportError:
         raise UserError("the probe needs scikit-learn", "install it: pip install scikit-learn") from None
-    if not bool(train_mu.isfinite().all() and test_mu.isfinite().all()):
-        raise UserError("the encoder gives numbers that are not finite: the run has diverged", "try a lower --lr")
-    if len(np.unique(train_labels)) < 2:
-        raise UserError("the training images are all of one class", "raise --train-limit")
+    _check(train_mu, test_mu, train_labels)
     train, test = train_mu.double().numpy(), test_mu.double().numpy()
     neighbours, groups = min(NEIGHBOURS, len(train)), min(len(names), len(train))
-    regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=LOGISTIC_STEPS))
+    classifiers = {
+        "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=LOGISTIC_STEPS)),
+        f"{neighbours} nearest neighbours": KNeighborsClassifier(neighbours),
+    }
     mixture = GaussianMixture(groups, reg_covar=VARIANCE_FLOOR, random_state=seed % 2**32)
     # Beside a training run, the many small products of a fit take 20 times as long in threads that wait for each other.
     with warnings.catch_warnings(), threadpool_limits(1):
         # A fit that stops before its last digit is as good a probe.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        verdicts = tuple(
-            _verdict(name, test_labels, classifier.fit(train, train_labels).predict(test), names)
-            for name, classifier in (
-                ("logistic regression", regression),
-                (f"{neighbours} nearest neighbours", KNeighborsClassifier(neighbours)),
-            )
+        scores = tuple(
+            _classifier_scores(name, test_labels, classifier.fit(train, train_labels).predict(test), names)
+            for name, classifier in classifiers.items()
         )
-        found = mixture.fit(train[:MIXTURE_IMAGES]).predict(test)
+        cluster_of = mixture.fit(train[:MIXTURE_IMAGES]).predict(test)
     clusters = Clusters(
-        agreement=float(adjusted_rand_score(test_labels, found)),
-        information=float(normalized_mutual_info_score(test_labels, found)),
-        counts=_counts(found, test_labels, groups, len(names)),
+        agreement=float(adjusted_rand_score(test_labels, cluster_of)),
+        information=float(normalized_mutual_info_score(test_labels, cluster_of)),
+        counts=_counts(cluster_of, test_labels, groups, len(names)),
     )
-    return verdicts, clusters
+    return scores, clusters
+
+
+def _check(train_mu: Tensor, test_mu: Tensor, train_labels: Labels) -> None:
+    """
+    Raises:
+        UserError: μ is not finite, or the training set has only one class.
+    """
+    if not bool(train_mu.isfinite().all() and test_mu.isfinite().all()):
+        raise UserError("the encoder gives numbers that are not finite: the run has diverged", "try a lower --lr")
+    if len(np.unique(train_labels)) < 2:
+        raise UserError("the training images are all of one class", "raise --train-limit")
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """An image, by how far its μ is from the Gaussian fitted to the encoder's z: the squared Mahalanobis distance,
-    so the largest ones are the least likely. Of z drawn from that Gaussian it has the mean `latent_dim`."""
+    """An image that is unlikely under the Gaussian fitted to the encoder's z.
+
+    distance: squared Mahalanobis distance of μ; the larger, the less likely. Samples of the Gaussian have the mean
+        distance `latent_dim`.
+    """
 
     index: int
     distance: float
@@ -118,21 +148,21 @@ class Outlier:
 
 def outliers(mu: Tensor, gaussian: LatentGaussian, count: int) -> tuple[Outlier, ...]:
     """The `count` least likely of `mu` `(N, latent_dim)` on the CPU, the least likely one first."""
-    away = (mu.double() - gaussian.mean).T
-    distances = torch.linalg.solve_triangular(gaussian.factor, away, upper=False).square().sum(dim=0)
+    centred = (mu.double() - gaussian.mean).T
+    distances = torch.linalg.solve_triangular(gaussian.factor, centred, upper=False).square().sum(dim=0)
     order = distances.argsort(descending=True)[:count].tolist()
     return tuple(Outlier(index, float(distances[index])) for index in order)
 
 
-def _verdict(name: str, truth: Labels, called: Labels, names: tuple[str, ...]) -> Verdict:
-    confusion = _counts(truth, called, len(names), len(names))
+def _classifier_scores(name: str, truth: Labels, predicted: Labels, names: tuple[str, ...]) -> ClassifierScores:
+    confusion = _counts(truth, predicted, len(names), len(names))
     counts = np.array(confusion)
-    hits, are, said = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    hits, of_class, given_class = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     scores = tuple(
-        ClassScore(label, _share(hit, as_said), _share(hit, there), _share(2 * hit, as_said + there))
-        for label, hit, as_said, there in zip(names, hits, said, are, strict=True)
+        ClassScore(label, _share(hit, given), _share(hit, actual), _share(2 * hit, given + actual))
+        for label, hit, actual, given in zip(names, hits, of_class, given_class, strict=True)
     )
-    return Verdict(name, float(hits.sum() / counts.sum()), scores, confusion)
+    return ClassifierScores(name, float(hits.sum() / counts.sum()), scores, confusion)
 
 
 def _share(part: int, whole: int) -> float:
@@ -140,6 +170,6 @@ def _share(part: int, whole: int) -> float:
 
 
 def _counts(rows: Labels, columns: Labels, height: int, width: int) -> tuple[tuple[int, ...], ...]:
-    """How often each pair of a row and a column occurs, `(height, width)`."""
+    """How often each pair of `rows[i]` and `columns[i]` occurs: a table of `height` rows and `width` columns."""
     table = np.bincount(rows.astype(np.int64) * width + columns.astype(np.int64), minlength=height * width)
     return tuple(tuple(map(int, row)) for row in table.reshape(height, width))

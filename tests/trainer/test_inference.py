@@ -1,4 +1,4 @@
-"""What is asked of all images at once: while a run trains, its last evaluation answers; else the newest weights do."""
+"""Inference requests: about all images the last evaluation answers while a run trains, else the newest weights do."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.training import STEPS, Script, new_run, same, train_here
 from tui_vae.core.data import datasets
 from tui_vae.runs import protocol
 from tui_vae.runs.history import read_history
-from tui_vae.trainer import evaluation_cache as overview
+from tui_vae.trainer import evaluation_cache
 from tui_vae.trainer.server import Ticket
 
 OF_ALL = (protocol.Map(), protocol.TestErrors(), protocol.Sample(count=3))
@@ -42,7 +42,7 @@ def test_what_is_asked_of_all_images_is_answered_at_once_from_the_last_evaluatio
 def test_before_the_first_evaluation_some_images_answer_for_all(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "FIRST", 40)
+    monkeypatch.setattr(evaluation_cache, "FIRST_IMAGES", 40)
     directory, inbox = new_run(own_runs), Noting({1: OF_ALL, 2: OF_ALL})
     assert train_here(directory, inbox) == 0
     assert not any(isinstance(reply, protocol.Failure) for _, reply in inbox.replies) and len(inbox.replies) == 6
@@ -69,8 +69,8 @@ def test_while_nothing_is_trained_all_images_are_looked_at_with_the_newest_weigh
 def test_in_a_long_epoch_all_images_are_looked_at_anew_beside_training(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "OLD", 0.0)
-    monkeypatch.setattr(overview, "SHARE", 1.0)
+    monkeypatch.setattr(evaluation_cache, "STALE_AFTER", 0.0)
+    monkeypatch.setattr(evaluation_cache, "REFRESH_SHARE", 1.0)
     directory = new_run(own_runs, **{"batch-size": 20})  # 25 steps an epoch
     inbox = Noting({look: [protocol.Map()] for look in (30, 34, 38)})
     assert train_here(directory, inbox) == 0

@@ -1,0 +1,54 @@
+"""Statistics of the posteriors q(z|x) of a set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tui_vae.core.evaluation.forward import BATCH, encode
+from tui_vae.core.models.vae import VAE
+from tui_vae.core.objectives import kl_per_dimension
+
+
+@dataclass(frozen=True)
+class PosteriorStatistics:
+    """The posteriors N(μ, σ²) of N images. Per-image tensors are on the model's device, means over images on the CPU.
+
+    mu: `(N, latent_dim)`. mse: `(N,)` as in `Reconstruction`, or `(0,)` where nothing was decoded.
+    mean_variance: mean of σ² over images, `(latent_dim,)` float64.
+    kl_per_dim: KL(q(z|x) ‖ N(0, I)) of each dimension, nats, mean over images, `(latent_dim,)` float64.
+    """
+
+    mu: Tensor
+    mse: Tensor
+    mean_variance: Tensor
+    kl_per_dim: Tensor
+
+
+def posterior_statistics(
+    mu: Sequence[Tensor], logvar: Sequence[Tensor], mse: Sequence[Tensor] = ()
+) -> PosteriorStatistics:
+    """The statistics of a set of images whose posteriors come in batches.
+
+    Args:
+        mu, logvar: of each batch, `(n, latent_dim)`.
+        mse: of each batch, `(n,)`; empty where nothing was decoded.
+    """
+
+    def mean(sums: list[Tensor]) -> Tensor:
+        # Sums over a batch are float32, the sum of batches is float64; on the CPU, as not every device has float64.
+        return torch.stack(sums).cpu().double().sum(dim=0) / sum(map(len, mu))
+
+    kl_per_dim = mean([kl_per_dimension(*batch).sum(dim=0) for batch in zip(mu, logvar, strict=True)])
+    mean_variance = mean([batch.exp().sum(dim=0) for batch in logvar])
+    errors = torch.cat(list(mse)) if mse else mu[0].new_zeros(0)
+    return PosteriorStatistics(torch.cat(list(mu)), errors, mean_variance, kl_per_dim)
+
+
+def encode_posteriors(model: VAE, images: Tensor) -> PosteriorStatistics:
+    """The statistics of images `(N, height, width)` on the model's device; nothing is decoded."""
+    mu, logvar = zip(*(encode(model, batch) for batch in torch.split(images, BATCH)), strict=True)
+    return posterior_statistics(mu, logvar)
