@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -226,14 +227,12 @@ def keys(runs: Path) -> Iterator[Row]:
             time.sleep(dice.uniform(0.15, 0.4))
             if number < 40:
                 key = "left" if number < 20 else "right"
-                before = readout(terminal.text())
-                found["cursor"].append(terminal.key(key, lambda text, was=before: readout(text) not in ("", was)))
+                found["cursor"].append(terminal.key(key, changed(readout, terminal.text())))
             elif number < 80:
                 found["help"].append(terminal.key("?", has("Look closer")))
                 terminal.key("escape", lambda text: "Look closer" not in text)
             else:
-                before = logarithmic(terminal.text())
-                found["log scale"].append(terminal.key("l", lambda text, was=before: logarithmic(text) != was))
+                found["log scale"].append(terminal.key("l", changed(scale, terminal.text())))
         speed = read_history(run.events).steps["images_per_s"][-1]
     for name, took in found.items():
         yield percentile_row(f"key to repaint while training, {name}", took, f"; training at {speed:,.0f} images/s")
@@ -245,8 +244,15 @@ def readout(text: str) -> str:
     return found[0] if found else ""
 
 
-def logarithmic(text: str) -> bool:
-    return " log " in text.splitlines()[3]
+def scale(text: str) -> str:
+    """The scale of the charts' first row, as the frames name it."""
+    return "log" if " log " in text.splitlines()[3] else "linear"
+
+
+def changed(read: Callable[[str], str], before: str) -> Callable[[str], bool]:
+    """Whether a reading of the screen is there and another than it was."""
+    was = read(before)
+    return lambda text: read(text) not in ("", was)
 
 
 def percentile_row(what: str, took: Sequence[float], more: str = "", limit: float = 60) -> Row:
@@ -265,9 +271,8 @@ def latent(runs: Path) -> Iterator[Row]:
         time.sleep(3)
         for number in range(80):
             time.sleep(dice.uniform(0.25, 0.55))
-            before = place_of(terminal.text())
             key = "right" if number // 10 % 2 == 0 else "left"
-            took.append(terminal.key(key, lambda text, was=before: place_of(text) not in ("", was)))
+            took.append(terminal.key(key, changed(place_of, terminal.text())))
     yield percentile_row("Latent cursor to decoded image while training", took, limit=100)
 
 
@@ -422,8 +427,8 @@ async def chart_frames(directory: RunDirectory) -> list[float]:
         pane, steps = app.screen.query_one(TrainPane), session.history.steps
         for more in range(40):
             newest = {name: steps[name][-1] for name in steps.columns}
-            newest |= {"step": int(newest["step"]) + 1, "epoch": int(newest["epoch"]), "images": int(newest["images"])}
-            session.history.apply(StepEvent(**newest | {"loss": newest["loss"] + more % 3}))
+            newest |= {"step": newest["step"] + 1, "loss": newest["loss"] + more % 3}
+            session.history.apply(msgspec.convert(newest, StepEvent, strict=False))
             raster.rasterize.cache_clear()
             began = time.perf_counter()
             pane.refresh_history()

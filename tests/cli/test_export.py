@@ -14,6 +14,7 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 from PIL import Image, PngImagePlugin
+from PIL.GifImagePlugin import GifImageFile
 
 from tests.support.fake_run import make_run
 from tests.support.piloting import in_event_loop, until
@@ -102,7 +103,7 @@ def test_samples_are_the_decoded_draws_of_their_seed(trained: Trained, tmp_path:
     run, _ = load_trained_run(trained.directory)
     z = torch.randn(7, 8, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        decoded = run.model.eval().decoder(z).double().numpy()
+        decoded = run.model.eval().decode(z).double().numpy()
     meant = np.clip((decoded + 1) / 2, 0, 1).reshape(-1, 28, 28) * 255
     assert np.abs(found[:7] - meant).max() <= 0.51  # rounded to whole levels
     with Image.open(tmp_path / "prior.png") as image:
@@ -121,14 +122,15 @@ def test_a_timelapse_shows_each_saved_epoch_below_the_originals(trained: Trained
     export(trained, "timelapse", out)
 
     def row(sheet: Image.Image) -> np.ndarray:
-        return np.minimum(np.asarray(sheet.convert("L")), 254)
+        levels: np.ndarray = np.minimum(np.asarray(sheet.convert("L")), 254)
+        return levels
 
     with Image.open(trained.directory.previews / "originals.png") as sheet:
         originals = row(sheet)
     epochs = sorted(trained.directory.previews.glob("epoch-*.png"))
     captions = set()
     with Image.open(out) as film:
-        assert film.format == "GIF" and film.n_frames == len(epochs) == 3 and film.info["loop"] == 0
+        assert isinstance(film, GifImageFile) and film.n_frames == len(epochs) == 3 and film.info["loop"] == 0
         for number, file in enumerate(epochs):
             film.seek(number)
             picture = np.asarray(film.convert("RGB"))
@@ -171,12 +173,13 @@ def test_a_timelapse_passes_over_damaged_previews(tmp_path: Path, capsys: pytest
     given = ("export", "fashion-1", "--runs-dir", run.path.parent, "--what", "timelapse", "--out", out)
     assert main(list(map(str, given))) == 0, capsys.readouterr().err
     with Image.open(out) as film:
-        assert film.n_frames == 2
+        assert isinstance(film, GifImageFile) and film.n_frames == 2
 
 
 def run_onnx(data: bytes, z: np.ndarray) -> np.ndarray:
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     (image,) = ReferenceEvaluator(data).run(["image"], {"z": z})
+    assert isinstance(image, np.ndarray)
     return image
 
 
@@ -260,4 +263,4 @@ async def test_the_app_offers_every_export_and_writes_it(tmp_path: Path, monkeyp
         await pilot.press(*["down"] * at, "enter")
         await until(pilot, lambda: any("Written:" in each.message for each in app._notifications), seconds=30)
     with Image.open(tmp_path / "fashion-1-timelapse.gif") as film:
-        assert film.n_frames == 3
+        assert isinstance(film, GifImageFile) and film.n_frames == 3

@@ -23,15 +23,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tui_vae.core.data import datasets, published, sources
+from tui_vae.core.data import datasets, sources
 from tui_vae.core.data.datasets import evaluation_subset, load, preview_indices, read_idx
 from tui_vae.core.data.download import download
-from tui_vae.core.data.published import DatasetError
+from tui_vae.core.data.published import DATASETS, DatasetError
 from tui_vae.core.data.sample.make import make, write_idx
 from tui_vae.core.data.sources import available, resolve
 
 REAL = Path("/usr/share/datasets/fashion-mnist")
-FILES = published.DATASETS["fashion-mnist"].files
+FILES = DATASETS["fashion-mnist"].files
 SAMPLE = Path(sources.__file__).with_name("sample")
 
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the whole dataset is not in {REAL}")

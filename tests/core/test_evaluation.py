@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tests.support.processes import Trained
 from tui_vae.cli import main
-from tui_vae.core.data.datasets import Dataset, evaluation_subset, load
+from tui_vae.core.data.datasets import Dataset, Images, evaluation_subset, load
 from tui_vae.core.evaluation.classifier import WEIGHTS, extract, packaged
 from tui_vae.core.evaluation.frechet import Moments, frechet_distance
 from tui_vae.core.evaluation.likelihood import importance_weighted_bound
@@ -59,8 +59,8 @@ class Network:
         silu: Array = a / (1 + np.exp(-a))
         return silu
 
-    def encode(self, images: NDArray[np.uint8]) -> tuple[Array, Array]:
-        x = images.reshape(len(images), -1) / 127.5 - 1
+    def encode(self, images: Images) -> tuple[Array, Array]:
+        x = images.reshape(len(images), -1).astype(np.float64) / 127.5 - 1
         mu, logvar = np.split(self._linear(self._hidden(x, "encoder"), "encoder.3"), 2, axis=1)
         return mu, logvar
 
@@ -87,7 +87,7 @@ class LinearModel(nn.Module):
         super().__init__()
         dice = torch.Generator().manual_seed(1)
         columns, _ = torch.linalg.qr(torch.randn(self.pixels, self.latent_dim, generator=dice))
-        self.weight = columns * torch.tensor([0.5, 1.0, 1.5])
+        self.weight: Tensor = columns * torch.tensor([0.5, 1.0, 1.5])
         self.bias = 0.2 * torch.randn(self.pixels, generator=dice)
         self.precision = 1 + self.weight.square().sum(dim=0) / (4 * variance)
         self.variance, self.wrong_by = variance, wrong_by
@@ -164,7 +164,7 @@ def test_the_bound_of_a_run_follows_from_its_weights(
 # -- The classifier Fréchet distance -----------------------------------------------------------------------------------
 
 
-def features(images: NDArray[np.uint8]) -> Array:
+def features(images: Images) -> Array:
     """The classifier's features, convolution by convolution in float64 from the weights in the package."""
     weights = {name: value.astype(np.float64) for name, value in load_file(WEIGHTS).items()}
     x = images[:, None] / 255
@@ -191,7 +191,7 @@ def distance(one: Array, other: Array) -> float:
 def test_the_packaged_classifier_knows_fashion(dataset: Dataset) -> None:
     known = load()
     found = extract(packaged(), torch.from_numpy(known.test_images))
-    np.testing.assert_allclose(found[:20].numpy(), features(known.test_images[:20]), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found[:20].double().numpy(), features(known.test_images[:20]), rtol=1e-3, atol=1e-3)
     called = packaged().classify(found).argmax(dim=1).numpy()
     assert (called == known.test_labels).mean() > 0.9  # 92.4 % of the whole test set, its README says
 
@@ -268,7 +268,7 @@ def test_the_probes_answers_are_those_of_the_textbook(
         search.zero_grad()
         fit = nn.functional.cross_entropy(x @ w + b, torch.from_numpy(labels), reduction="sum")
         loss: Tensor = (fit + 0.5 * w.square().sum()) / len(x)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
     search.step(penalized)

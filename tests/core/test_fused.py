@@ -68,7 +68,7 @@ def test_figures_and_gradients_are_those_of_autograd(kernels: Kernels, name: str
         exact = copy.deepcopy(vae).double()
         expected = by_autograd(exact, batch, noise.double(), objective)
         torch.testing.assert_close(figures, torch.stack(expected).detach(), rtol=2e-6, atol=1e-5)
-        expected[0].backward()  # type: ignore[no-untyped-call]
+        expected[0].backward()
         for (title, parameter), gradient in zip(exact.named_parameters(), fused.gradients(), strict=True):
             assert parameter.grad is not None
             # The bias before a batch normalization has none but for rounding.
@@ -92,7 +92,7 @@ def test_it_learns_as_autograd_and_torchs_adam_do(kernels: Kernels, weight_decay
         fused.learn(images(count))
         loss, *_ = by_autograd(usual, images(count), torch.empty(count, LATENT).normal_(generator=noise), objective)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     for mine, theirs in zip(fused.model.parameters(), usual.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def test_figures_and_gradients_are_those_of_autograd(
     exact = copy.deepcopy(vae).double().to(DEVICE)
     expected = by_autograd(exact, images().to(DEVICE), noise_of(13), minimized)
     torch.testing.assert_close(figures, torch.stack(expected).detach(), rtol=2e-6, atol=1e-5)
-    expected[0].backward()  # type: ignore[no-untyped-call]
+    expected[0].backward()
     for (title, parameter), gradient in zip(exact.named_parameters(), fused.step.gradients(), strict=True):
         assert parameter.grad is not None
         # The bias before a batch normalization has none but for rounding.
@@ -141,7 +141,7 @@ def test_it_learns_as_autograd_and_torchs_adam_do(weight_decay: float) -> None:
         drawn = torch.empty(count, LATENT, device=DEVICE).normal_(generator=noise)
         loss, *_ = by_autograd(usual, images(count).to(DEVICE), drawn, objective)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     for mine, theirs in zip(fused.model.parameters(), usual.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
@@ -174,7 +174,7 @@ def test_bfloat16_is_float32_to_its_precision() -> None:
         torch.testing.assert_close(low.float(), part.detach(), rtol=0.01, atol=0)
 
 
-def learner(more: dict[str, object], kernels: Kernels, notes: list[str], record: Callable[..., object]) -> Learner:
+def learner(more: Mapping[str, object], kernels: Kernels, notes: list[str], record: Callable[..., object]) -> Learner:
     settings = config(**{"hidden": "9", "latent-dim": 3, "batch-size": 5, **more})
     return Learner(settings, build_model(settings, (28, 28)), DEVICE, warn=into(notes), record=record, kernels=kernels)  # type: ignore[arg-type]
 

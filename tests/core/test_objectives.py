@@ -96,24 +96,29 @@ def stratified(z: Array, mu: Array, logvar: Array, images: int) -> float:
     return total / len(z)
 
 
+def varied(name: str, extra: dict[str, float]) -> Objective:
+    return replace(OBJECTIVES[name], free_bits=extra["free_bits"], tc_weight=extra["tc_weight"])
+
+
 @pytest.mark.parametrize(("name", "extra"), VARIANTS)
 def test_a_loss_is_the_formula_that_it_states(name: str, extra: dict[str, float]) -> None:
     for seed in range(3):
         drawn = numbers(seed)
-        expected = by_hand(name, **extra, **{key: value.numpy() for key, value in drawn.items()})
+        arrays: dict[str, Array] = {key: value.numpy() for key, value in drawn.items()}
+        expected = by_hand(name, extra["free_bits"], extra["tc_weight"], **arrays)
         for has_logits in (False, True):
-            loss = computed(replace(OBJECTIVES[name], **extra), has_logits, **drawn)
+            loss = computed(varied(name, extra), has_logits, **drawn)
             assert float(loss) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("name", "extra"), VARIANTS)
 def test_a_gradient_is_that_of_finite_differences(name: str, extra: dict[str, float]) -> None:
-    objective = replace(OBJECTIVES[name], **extra)
+    objective = varied(name, extra)
     drawn = numbers(7)
     noise, x = drawn.pop("noise"), drawn.pop("x")
 
-    def loss_of(has_logits: bool) -> Callable[..., Tensor]:
-        return lambda *learnt: computed(objective, has_logits, *learnt, noise=noise, x=x)
+    def loss_of(has_logits: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        return lambda matrix, mu, logvar: computed(objective, has_logits, matrix, mu, logvar, noise, x)
 
     for has_logits in (False, True):
         assert torch.autograd.gradcheck(loss_of(has_logits), [value.requires_grad_() for value in drawn.values()])
@@ -144,12 +149,12 @@ def test_the_total_correlation_of_the_whole_set_is_that_of_the_mixture() -> None
     exact = (np.log(densities.prod(axis=2).mean(axis=1)) - np.log(densities.mean(axis=1)).sum(axis=1)).mean()
     assert exact > 0.2
 
-    def estimate(*values: Array, images: int) -> float:
-        return float(total_correlation(*(torch.from_numpy(value) for value in values), images))
+    def estimate(z: Array, mu: Array, logvar: Array) -> float:
+        return float(total_correlation(torch.from_numpy(z), torch.from_numpy(mu), torch.from_numpy(logvar), images=40))
 
-    assert estimate(z, mu, logvar, images=40) == pytest.approx(exact, rel=1e-10)
+    assert estimate(z, mu, logvar) == pytest.approx(exact, rel=1e-10)
     same = np.zeros_like(mu)
-    assert estimate(same + noise, same, same, images=40) == pytest.approx(0, abs=1e-12)
+    assert estimate(same + noise, same, same) == pytest.approx(0, abs=1e-12)
 
 
 def test_total_correlation_from_batches_is_near_that_of_the_whole_set() -> None:
@@ -202,7 +207,7 @@ def test_evaluation_counts_free_bits_and_total_correlation_into_the_loss() -> No
         mu, logvar = model.encode(x)
         noise = torch.empty_like(mu).normal_(generator=torch.Generator().manual_seed(1))
     z = mu + torch.exp(logvar / 2) * noise
-    tc = stratified(*(part.double().numpy() for part in (z, mu, logvar)), 240)
+    tc = stratified(z.double().numpy(), mu.double().numpy(), logvar.double().numpy(), 240)
     paid = sum(max(0.5, kl) for kl in kl_per_dimension(mu, logvar).double().mean(dim=0).tolist())
     assert paid > found.kl + 0.1
     assert found.loss == pytest.approx(found.recon + 3 * paid + 2 * tc, rel=1e-5)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tests.support.steps import IMAGES, assert_same, config, into, refuse
 from tui_vae.core.evaluation.metrics import evaluate
 from tui_vae.core.models.build import build_model
+from tui_vae.core.models.mlp import MLP
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.adam import FlatAdam
@@ -150,6 +151,7 @@ def test_a_model_that_waits_for_the_device_still_learns() -> None:
 
     settings = config()
     model = build_model(settings, (28, 28))
+    assert isinstance(model, MLP)
     model.encoder.append(Waits())
     notes: list[str] = []
     learner = taught(Learner(settings, model, torch.device("cuda"), warn=into(notes)))

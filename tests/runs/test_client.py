@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -22,8 +23,8 @@ def test_questions_share_a_connection_until_their_process_is_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Against the trainer's own server: one connection for many questions, and a new one for the next process."""
-    connect, connected = client._connect, []
-    monkeypatch.setattr(client, "_connect", lambda *given: connected.append(given) or connect(*given))
+    connect = mock.Mock(wraps=client._connect)
+    monkeypatch.setattr(client, "_connect", connect)
     directory, _ = create_run(tmp_path, make_config({}))
     caller = client.Caller(directory)
     for process in (1, 2):
@@ -35,7 +36,7 @@ def test_questions_share_a_connection_until_their_process_is_another(
             answer.start()
             assert caller.ask(protocol.Decode(z=b"1234"), protocol.Images).step == step
             answer.join()
-        assert len(connected) == process
+        assert connect.call_count == process
         server.close()
         lock.release()
     assert not caplog.records  # a process that ends under an open connection has nothing to complain of

@@ -36,7 +36,9 @@ def test_a_new_run_has_its_whole_configuration_and_the_next_free_name(own_runs: 
 
 def test_a_new_run_is_on_the_disk_before_it_has_its_name(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a power cut a run that has its name has its config.toml too."""
-    fsync, rename, synced, missing = os.fsync, os.rename, set(), []
+    fsync, rename = os.fsync, os.rename
+    synced: set[int] = set()
+    missing: list[Path] = []
 
     def note(file: int) -> None:
         synced.add(os.fstat(file).st_ino)
@@ -57,7 +59,8 @@ def test_a_name_that_is_cleared_away_at_the_last_moment_is_free(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process does so between the attempt to put a run there and the look at what was in its way."""
-    rename, refused = os.rename, []
+    rename = os.rename
+    refused: list[Path] = []
 
     def once_in_the_way(source: Path, target: Path) -> None:
         if not refused:

@@ -28,7 +28,7 @@ def test_after_a_crash_and_a_resume_each_step_has_its_last_value() -> None:
 @settings(deadline=None)
 def test_curves_are_in_order_whatever_order_the_log_tells_them_in(steps: list[int]) -> None:
     history = History()
-    last = {}
+    last: dict[int, float] = {}
     for time_, step in enumerate(steps):
         history.apply(step_event(step, float(time_)))
         last = {known: value for known, value in last.items() if known < step} | {step: float(time_)}

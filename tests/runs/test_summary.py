@@ -49,8 +49,10 @@ DAMAGED = {
 
 @pytest.mark.parametrize("line", DAMAGED.values(), ids=DAMAGED)
 def test_a_line_that_no_trainer_has_written_is_as_if_it_were_not_there(own_runs: Path, line: bytes) -> None:
-    told = [run_event(), ev.StateEvent(state="training"), *many_steps(1, 30), epoch_event(1), epoch_event(2, 3.0),
-            ev.StateEvent(state="finished")]  # fmt: skip
+    told: list[ev.AnyEvent] = [
+        run_event(), ev.StateEvent(state="training"), *many_steps(1, 30), epoch_event(1), epoch_event(2, 3.0),
+        ev.StateEvent(state="finished"),
+    ]  # fmt: skip
     whole, odd = logged(own_runs, *told), logged(own_runs)
     odd.events.write_bytes(b"".join(ev.encode_line(event) + line for event in told))
     os.utime(odd.events, ns=(0, whole.events.stat().st_mtime_ns))

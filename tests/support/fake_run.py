@@ -11,7 +11,7 @@ from array import array
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
@@ -127,7 +127,7 @@ class FakeProcess:
         self._socket.listen(16)
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def __enter__(self) -> "FakeProcess":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
@@ -69,6 +70,9 @@ class Follower:
             except OSError:  # nobody has it open any more
                 return
 
+    def wait_for_steps(self) -> None:
+        wait_until(lambda: len(events(self.directory, ev.StepEvent)) > 1)
+
     def ended(self) -> int:
         """The exit code, once everything that the command printed has been read."""
         code = self.process.wait(60)
@@ -86,7 +90,7 @@ def followers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fo
     runs = tmp_path_factory.mktemp("followed")
     started = {name: Follower(runs, name) for name in ("hang-up", "ctrl-c", "terminated")}
     for follower in started.values():
-        wait_until(lambda follower=follower: len(events(follower.directory, ev.StepEvent)) > 1)
+        follower.wait_for_steps()
     yield started
     for follower in started.values():
         follower.process.kill()
@@ -195,10 +199,10 @@ def test_a_signal_to_stop_waits_until_a_swept_away_socket_is_back(
     lock, inbox = RunLock(directory, "train"), Inbox()
     with pytest.raises(RequestError, match="lives and cannot be reached just now; try again"):
         request(directory, protocol.Set(), protocol.Done)
-    tried = []
-    monkeypatch.setattr(train, "request", lambda *given: tried.append(given) or request(*given))
+    asked = mock.Mock(wraps=request)
+    monkeypatch.setattr(train, "request", asked)
     train.ask_to_stop(directory)
-    wait_until(lambda: len(tried) > 1, timeout=10)
+    wait_until(lambda: asked.call_count > 1, timeout=10)
     server = Server(directory, lock, inbox)
     server.start()
     ticket = inbox.wait(10)
@@ -254,7 +258,7 @@ def test_terminals_that_open_a_run_at_once_share_one_process_with_who_goes_on_tr
     async def all_at_once() -> list[protocol.Description]:
         sessions = [RunSession(directory) for _ in range(3)]
         asked = (session.ask(protocol.Describe(), protocol.Description) for session in sessions)
-        *answers, _ = await asyncio.gather(*asked, RunSession(directory).train(1_000_000))
+        answers, _ = await asyncio.gather(asyncio.gather(*asked), RunSession(directory).train(1_000_000))
         return answers
 
     assert {answer.state for answer in asyncio.run(all_at_once())} <= {"serving", "training"}
@@ -418,7 +422,9 @@ def test_on_a_full_disk_the_old_checkpoint_stays_whole_and_training_goes_on(
                 monkeypatch.undo()
             return super().pending()
 
-    refused = {4: [protocol.Checkpoint(), protocol.Resume(epochs=1)], 7: [protocol.Pause(), protocol.Stop()]}
+    refused: dict[int, list[protocol.AnyRequest]] = {
+        4: [protocol.Checkpoint(), protocol.Resume(epochs=1)], 7: [protocol.Pause(), protocol.Stop()],
+    }  # fmt: skip
     inbox = FullLater({1: [protocol.Checkpoint()], **refused})
     assert train_here(directory, inbox) == 0
     assert inbox.replies[0].step == 1

@@ -342,8 +342,8 @@ def test_best_is_the_epoch_with_the_lowest_test_loss(own_runs: Path) -> None:
     ruin = {2 * (STEPS + 2) + 1: [protocol.Set(lr=0.3)]}
     directory, short = new_run(own_runs, epochs=3, schedule="constant"), new_run(own_runs, schedule="constant")
     assert train_here(directory, Script(ruin)) == train_here(short) == 0
-    losses = [event.test.loss for event in read_history(directory.events).epochs]
-    assert min(range(3), key=losses.__getitem__) == 1, losses
+    losses = [event.test.loss for event in read_history(directory.events).epochs if event.test.loss is not None]
+    assert len(losses) == 3 and losses.index(min(losses)) == 1, losses
     progress, weights = load_checkpoint(directory.best)
     assert (progress.evaluated, progress.step) == (2, 2 * STEPS)
     assert same(weights, {k: v for k, v in load_file(short.last).items() if k.startswith("model.")})
@@ -435,9 +435,9 @@ def test_a_paused_run_has_saved_its_step_and_makes_no_more(running: RunDirectory
 
 def test_new_values_show_in_the_next_step_event_and_in_the_log(running: RunDirectory) -> None:
     done = promptly(running, protocol.Set(lr=3e-4, beta=2))
-    assert (done.lr, done.beta) == (pytest.approx(3e-4), 2)
+    assert done.lr == pytest.approx(3e-4) and done.beta == 2
     step: ev.StepEvent = wait_until(lambda: [e for e in events(running, ev.StepEvent) if e.step > done.step])[-1]
-    assert (step.lr, step.beta) == (pytest.approx(3e-4), 2)
+    assert step.lr == pytest.approx(3e-4) and step.beta == 2
     controls = [(event.command, event.value, event.step) for event in events(running, ev.ControlEvent)]
     assert controls[-2:] == [("set lr", 3e-4, done.step), ("set beta", 2, done.step)]
 

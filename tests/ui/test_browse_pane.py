@@ -1,10 +1,11 @@
 """Browse: paging, classes, order, one image large, the time-lapse, and runs whose model is not in memory."""
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.pilot import Pilot
 
 from tests.support.fake_run import CLASSES, FakeProcess, blurred, images, make_run
@@ -143,7 +144,7 @@ async def test_marked_images_are_remembered(run: RunDirectory) -> None:
 
 
 @in_event_loop
-async def test_newer_weights_repaint_no_original(run: RunDirectory) -> None:
+async def test_newer_weights_repaint_no_original(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opening(run)
     with FakeProcess(run, "serve") as process:
         async with app.run_test(size=(120, 36)) as pilot:
@@ -151,8 +152,13 @@ async def test_newer_weights_repaint_no_original(run: RunDirectory) -> None:
             bands = list(pane.grid.query(Band))
             await until(pilot, lambda: len(bands) == 4 and all(band.size.width for band in bands))
             repainted: set[Band] = set()
+
+            def note(band: Band, *regions: Region) -> None:
+                if len(regions) > 2:
+                    repainted.add(band)
+
             for band in bands:
-                band.refresh = lambda *regions, band=band: repainted.add(band) if len(regions) > 2 else None
+                monkeypatch.setattr(band, "refresh", partial(note, band))
             process.step += 3000
             pane._load()
             await until(pilot, lambda: pane.weights is not None and pane.weights[1] == process.step)

@@ -142,10 +142,11 @@ async def test_the_status_line_tells_what_only_the_middle_of_a_long_log_tells(
     run = make_run(tmp_path, "resumed", epochs=1, planned=100)
     first = read_history(run.events).run
     assert first is not None
-    told = [step(number) for number in range(236, STEPS)]
+    told: list[ev.AnyEvent] = [step(number) for number in range(236, STEPS)]
     told.insert(STEPS // 2, msgspec.structs.replace(first, epochs=777, step=STEPS // 2))
+    told.append(ev.StateEvent(state="finished"))
     with run.events.open("ab") as log:
-        log.write(b"".join(map(ev.encode_line, [*told, ev.StateEvent(state="finished")])))
+        log.write(b"".join(map(ev.encode_line, told)))
     app = TuiVae(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
         await seen(app, pilot, "/777 ")

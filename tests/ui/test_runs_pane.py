@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from textual.pilot import Pilot
@@ -251,10 +252,10 @@ async def test_in_a_small_terminal_curves_and_configs_take_turns(runs: list[RunD
         head = text(pane, RunsTable).splitlines()[0]
         assert head.split() == ["run", "state", "epochs", "best", "loss", "mse", "changed"]
         chart, configs = pane.query_one(OverlayChart), pane.query_one(Comparison)
-        assert pane.lower == "none"
+        before = pane.lower
         await pilot.press("m", "down", "m")
         await pilot.pause()
-        assert pane.lower == "curves" and chart.size.height > 8
+        assert (before, pane.lower) == ("none", "curves") and chart.size.height > 8
         await pilot.press("o")
         assert configs.display and not chart.display
         await pilot.press("o")
@@ -346,8 +347,8 @@ async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatc
 
 @in_event_loop
 async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
-    update, looks = Library.update, []
-    monkeypatch.setattr(Library, "update", lambda self, seconds: looks.append(seconds) or update(self, seconds))
+    update = mock.Mock(wraps=Library.update)
+    monkeypatch.setattr(Library, "update", lambda self, seconds: update(self, seconds))
     monkeypatch.setattr("tui_vae.ui.runs.pane.REFRESH_SECONDS", 0.1)
     monkeypatch.setattr("tui_vae.ui.numbers.age", lambda seconds: "now")
     app = TuiVae(runs[0].path.parent, runs[0])
@@ -358,11 +359,11 @@ async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypa
             await until(pilot, lambda: pane.rows[2].state == "training" and "training" in text(pane, RunsTable))
             process.log(ev.EpochEvent(epoch=3, step=705, seconds=1, images_per_s=1, train=metrics(9), test=metrics(9)))
             await until(pilot, lambda: "3/10" in text(pane, RunsTable).splitlines()[3])
-            drawn: list[object] = []
-            monkeypatch.setattr(RunsTable, "refresh", lambda self, *regions, **_: drawn.append(regions) or self)
-            enough = len(looks) + 4
-            await until(pilot, lambda: len(looks) > enough)
-            assert drawn == []  # an idle table sends nothing but its ages
+            drawn = mock.Mock()
+            monkeypatch.setattr(RunsTable, "refresh", drawn)
+            enough = update.call_count + 4
+            await until(pilot, lambda: update.call_count > enough)
+            drawn.assert_not_called()  # an idle table sends nothing but its ages
 
 
 @in_event_loop

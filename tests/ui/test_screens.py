@@ -132,6 +132,11 @@ def look(terminal: Terminal, mode: str, pane: str, wanted: str, size: tuple[int,
         raise AssertionError(f"{pane} at {size} with {mode}: {why}\n{text}") from None
 
 
+def gone(terminal: Terminal, text: str) -> None:
+    """Wait until a text is no longer on the screen."""
+    terminal.until(lambda shown: text.lower() not in shown.lower())
+
+
 def test_every_pane_at_every_size_in_every_terminal(tmp_path: Path) -> None:
     """While training: nothing breaks, nothing leaves its place, and only what the terminal can show is sent."""
     run = make_run(tmp_path, state="training")
@@ -151,7 +156,7 @@ def test_every_pane_at_every_size_in_every_terminal(tmp_path: Path) -> None:
             if pane in DIALOGS:
                 for terminal in terminals.values():
                     terminal.press("escape")
-                    terminal.until(lambda text, gone=wanted: gone.lower() not in text.lower())
+                    gone(terminal, wanted)
         for terminal in terminals.values():
             terminal.until(lambda text: "leave" in text.split("\n")[-1])
             terminal.press("q")

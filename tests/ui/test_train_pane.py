@@ -7,11 +7,12 @@ import os
 import sys
 import types
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from textual.app import App, ComposeResult
 
+import tui_vae.ui
 from tests.support.piloting import in_event_loop, screen, seen, until
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
@@ -33,7 +34,8 @@ from tui_vae.ui.train.run_curves import MEASURES, RunCurves
 
 START = 1_000_000.0
 STEPS_AN_EPOCH = 40
-SHEETS = [Path(__file__).parents[2] / "tui_vae" / "ui" / name for name in ("run_screen.tcss", "train/train.tcss")]
+UI = Path(tui_vae.ui.__file__).parent
+SHEETS: list[str | PurePath] = [UI / "run_screen.tcss", UI / "train" / "train.tcss"]
 
 
 def run_event(epochs: int = 10, step: int = 0) -> ev.RunEvent:
@@ -259,6 +261,12 @@ async def test_charts_hold_still_once_zoomed_until_they_follow_again(run: RunDir
     write(run, trained(3))
     app = Demo(run)
     async with app.run_test(size=(120, 32)) as pilot:
+
+        async def one_more_step() -> None:
+            newest = app.session.history.step
+            write(run, [step_event(newest + 1, (newest + 1) / 10)])
+            await until(pilot, lambda: app.session.history.step > newest)
+
         await seen(app, pilot, "● test")
         pane = app.query_one(TrainPane)
         for unit in ("epochs", "steps", "time"):
@@ -266,9 +274,7 @@ async def test_charts_hold_still_once_zoomed_until_they_follow_again(run: RunDir
             await pilot.press("i", "i", "comma")
             held = pane.window
             assert held is not None and 0 <= held.first < held.last <= 160 and held.last - held.first < 50
-            newest = app.session.history.step
-            write(run, [step_event(newest + 1, (newest + 1) / 10)])
-            await until(pilot, lambda newest=newest: app.session.history.step > newest)
+            await one_more_step()
             assert "held, f follows" in await seen(app, pilot, "reconstruction held") and pane.window == held
             await pilot.press("o", "o", "o")
             assert pane.window is None

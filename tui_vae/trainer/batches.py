@@ -37,9 +37,9 @@ def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device) ->
     shape = (size, *images.shape[1:])
     host = [torch.empty(shape, dtype=images.dtype, pin_memory=True) for _ in range(2)]
     there = [torch.empty(shape, dtype=images.dtype, device=device) for _ in range(2)]
-    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    copied = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
-    used = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
+    copying = torch.cuda.Stream(device)
+    copied = [torch.cuda.Event() for _ in range(2)]
+    used = [torch.cuda.Event() for _ in range(2)]
     parts = torch.split(order, size)
 
     def copy(number: int) -> None:

@@ -104,7 +104,7 @@ def ordinary(config: RunConfig, workers: int) -> Train:
             _, distortion = objective.decode(model, z, x)
             loss = objective.loss(distortion, z, mu, logvar, config.beta, model.pixels, len(run.train))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             total += loss.item()
             images += len(x)
@@ -142,7 +142,7 @@ def products(config: RunConfig) -> Train:
     multiply()
     step: Callable[[], None] = multiply
     if device.type == "cuda":
-        with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(torch.cuda.Stream(device)):
             step = cuda_graph(multiply, torch.Generator(device))
 
     def train(seconds: float) -> float:

@@ -182,7 +182,7 @@ class Learner:
             loss = self._objective.loss(distortion, z, mu, logvar, beta, self._pixels, self._of_images)
         assert self._parameters.grad is not None
         self._parameters.grad.zero_()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         with torch.no_grad():
             recon = squared_error(decoded, x).mean()
             return Result(loss.detach(), recon, kl_per_dimension(mu, logvar).sum(dim=1).mean(), decoded.detach())

@@ -80,7 +80,7 @@ class CapturedStep:
         self._lr, self._beta = torch.zeros((), device=device), torch.zeros((), device=device)
         self._last: tuple[float | None, float | None] = (None, None)
         self._recordings: dict[torch.Size, _Recording] = {}
-        self._side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._side = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __call__(self, images: Tensor, lr: float, beta: float) -> None:
         for place, was, now in zip((self._lr, self._beta), self._last, (lr, beta), strict=True):

@@ -77,7 +77,7 @@ class GPUStep(FusedStep):
         self._rates = torch.zeros(3, device=device)
         self._distances = torch.zeros(batch, 3, device=device)
         self._is_low = self._grains_of_matrices()
-        self._beside = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._beside = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._build(batch)
         self._partials = torch.zeros(self._programs(batch), self._sums, device=device)
         self._place = torch.cat(self._places).to(device)

@@ -45,7 +45,7 @@ def main(data_dir: Path | None = None) -> None:
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
             loss = functional.cross_entropy(network(images), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
         print(f"epoch {epoch}: test accuracy {100 * accuracy(network, test, truth):.2f} %", flush=True)
