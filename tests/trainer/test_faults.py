@@ -27,7 +27,7 @@ from tests.support.fake_run import FakeProcess
 from tests.support.processes import SMALL, Trained, command, end_processes, events, finish, kill_trainer, wait_until
 from tests.support.training import Script, new_run, same, train_here
 from tui_vae.cli import main, train
-from tui_vae.cli.progress import LiveProgress
+from tui_vae.cli.progress import ProgressReporter
 from tui_vae.config import make_config
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
@@ -244,7 +244,7 @@ def test_a_second_signal_leaves_at_once_and_the_terminal_as_it_was(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     with FakeProcess(new_run(own_runs, name="run")) as process:
-        assert train.follow(process.directory, LiveProgress(process.directory), [signal.SIGINT] * 2) == 130
+        assert train.follow(process.directory, ProgressReporter(process.directory), [signal.SIGINT] * 2) == 130
     out, err = capsys.readouterr()
     hidden, shown = "\x1b[?25l", "\x1b[?25h"
     assert (out.count(hidden), out.count(shown)) == (1, 1)

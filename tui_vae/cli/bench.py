@@ -10,8 +10,8 @@ import sys
 from statistics import median
 from typing import Any
 
-from tui_vae.cli.listing import print_table
 from tui_vae.cli.parser import given_options
+from tui_vae.cli.tables import print_table
 from tui_vae.config import make_config, toml_value
 from tui_vae.errors import UserError
 from tui_vae.runs.launch import trainer_environment
@@ -97,7 +97,7 @@ def bench(options: argparse.Namespace) -> int:
     versions += f", kernels {facts['kernels']}"
     print(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, batch {config.batch_size}, {versions}; "
           f"medians of {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
-    print_table(("", "images/s", "range", "ours/this", "MiB", "threads"), rows, left=(0,))
+    print_table([("", "images/s", "range", "ours/this", "MiB", "threads"), *rows], left=(0,))
     gain, share = ratios["ours_over_ordinary"], ratios["ours_over_products"]
     print(f"tui-vae is {gain:.2f} times as fast as the faster ordinary loop{'' if gain >= 1 else ': it loses'}, "
           f"and reaches {share:.0%} of the limit")  # fmt: skip

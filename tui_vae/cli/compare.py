@@ -1,4 +1,4 @@
-"""`tui-vae compare`: runs side by side, their figures and only those settings in which they differ."""
+"""`tui-vae compare`: runs side by side, with their figures and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -8,24 +8,32 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from tui_vae.cli.listing import number
+from tui_vae.cli.tables import GAP, number, padded
 from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
 from tui_vae.errors import UsageError
 from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Contestant, contestant, differences, winners
 from tui_vae.runs.directory import find_run, runs_directory
 
-GAP = 2
 MARK = "*"
+"""Beside the best value of a figure."""
+
+DISPENSABLE = (SECONDS.name, LOSS.name, ACTIVE.name)
+"""Figures that a narrow terminal may leave out where they have no winner, the number of active units last."""
 
 
 def compare(options: argparse.Namespace) -> int:
+    """Compare runs.
+
+    Raises:
+        UsageError: fewer than two runs are named.
+    """
     names = list(dict.fromkeys(options.names))
     if len(names) < 2:
         raise UsageError("there is nothing to compare one run with", "name two runs or more; tui-vae ls lists them")
@@ -57,100 +65,101 @@ def _object(at: int, run: Contestant, different: Sequence[str], wins: dict[str, 
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     text: str
     best: bool = False
 
 
 @dataclass(frozen=True)
-class Line:
-    """What is said of every run under one head."""
+class Property:
+    """A setting or a figure of all runs, a cell a run."""
 
     head: str
     cells: tuple[Cell, ...]
-    numbers: bool
+    is_number: bool
 
     @property
-    def decides(self) -> bool:
+    def has_winner(self) -> bool:
         return any(cell.best for cell in self.cells)
 
 
-def lines_about(runs: Sequence[Contestant]) -> list[Line]:
+def properties_of(runs: Sequence[Contestant]) -> list[Property]:
     """Settings that differ, then how far each run is, then its figures."""
-    lines = [
-        Line(each.name, tuple(Cell(value or "-") for value in each.values), numbers=False)
+    found = [
+        Property(each.name, tuple(Cell(value or "-") for value in each.values), is_number=False)
         for each in differences([run.config for run in runs])
-        if each.name != "epochs"  # how many are planned stands beside those that are done
+        if each.name != "epochs"  # the number planned is shown beside the number done
     ]
-    lines.append(Line("epochs", tuple(Cell(f"{run.epochs}/{run.planned}") for run in runs), numbers=True))
+    found.append(Property("epochs", tuple(Cell(f"{run.epochs}/{run.planned}") for run in runs), is_number=True))
     if any(run.state != "finished" for run in runs):
-        lines.append(Line("state", tuple(Cell(run.state) for run in runs), numbers=False))
+        found.append(Property("state", tuple(Cell(run.state) for run in runs), is_number=False))
     for figure in FIGURES:
         best, values = winners(runs, figure), [figure.value(run) for run in runs]
         marks = [MARK if at in best else " " * bool(best) for at in range(len(runs))]
         cells = (Cell(number(value, figure.form) + marks[at], at in best) for at, value in enumerate(values))
-        lines.append(Line(figure.name, tuple(cells), numbers=True))
-    return lines
+        found.append(Property(figure.name, tuple(cells), is_number=True))
+    return found
 
 
 def print_comparison(runs: Sequence[Contestant]) -> None:
     """A run a row where that fits; else a run a column, in as many blocks as are needed. The best is marked, and bold.
 
-    Figures are those of each run's best epoch. To keep the rows, those that decide nothing may be left out.
+    Figures are those of each run's best epoch. Some without a winner are left out if the rows fit without them.
     """
     width = shutil.get_terminal_size((80, 24)).columns
-    lines = lines_about(runs)
-    names = Line("run", tuple(Cell(run.name) for run in runs), numbers=False)
-    undecided = [line for line in lines if line.head in (SECONDS.name, LOSS.name, ACTIVE.name) and not line.decides]
-    left_out: list[Line] = []
-    for line in (*sorted(undecided, key=lambda line: line.head == ACTIVE.name), None):
-        table = _rows([names, *(each for each in lines if each not in left_out)])
-        if max(map(len, table)) <= width or line is None:
+    found = properties_of(runs)
+    names = Property("run", tuple(Cell(run.name) for run in runs), is_number=False)
+    dispensable = [each for each in found if each.head in DISPENSABLE and not each.has_winner]
+    left_out: list[Property] = []
+    for each in (*sorted(dispensable, key=lambda each: each.head == ACTIVE.name), None):
+        table = _a_run_a_row([names, *(shown for shown in found if shown not in left_out)])
+        if max(map(len, table)) <= width or each is None:
             break
-        left_out.append(line)
+        left_out.append(each)
     if max(map(len, table)) > width:
-        table, left_out = _blocks(names, lines, width), []
+        table, left_out = _a_run_a_column([names, *found], width), []
     console = Console(highlight=False, soft_wrap=True, no_color=not sys.stdout.isatty())
-    for row in table:
-        console.print(row)
-    if any(line.decides for line in lines):
+    for line in table:
+        console.print(line)
+    if any(each.has_winner for each in found):
         console.print(f"{MARK} the best; figures are the test set's at each run's best epoch")
     if left_out:
-        console.print(f"a wider terminal, or --json, also shows: {', '.join(line.head for line in left_out)}")
+        console.print(f"a wider terminal, or --json, also shows: {', '.join(each.head for each in left_out)}")
 
 
-def _rows(columns: Sequence[Line]) -> list[Text]:
-    widths = [max(len(line.head), *(len(cell.text) for cell in line.cells)) for line in columns]
-    rows = [_row([Cell(line.head) for line in columns], widths, columns)]
-    return rows + [_row(cells, widths, columns) for cells in zip(*(line.cells for line in columns), strict=True)]
+def _a_run_a_row(columns: Sequence[Property]) -> list[Text]:
+    rows = [tuple(Cell(each.head) for each in columns), *zip(*(each.cells for each in columns), strict=True)]
+    left = [at for at, each in enumerate(columns) if not each.is_number]
+    lines = [_line(row) for row in _pad_cells(rows, left)]
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
-def _row(cells: Sequence[Cell], widths: Sequence[int], columns: Sequence[Line]) -> Text:
-    text = Text()
-    for cell, width, line in zip(cells, widths, columns, strict=True):
-        padded = cell.text.rjust(width) if line.numbers else cell.text.ljust(width)
-        text.append(padded, "bold" if cell.best else "").append(" " * GAP)
-    text.rstrip()
-    return text
-
-
-def _blocks(names: Line, lines: Sequence[Line], width: int) -> list[Text]:
-    """Heads at the left, runs beside each other: as many as fit in a block."""
-    left = max(len(line.head) for line in lines)
-    columns = [max(len(line.cells[at].text) for line in (names, *lines)) for at in range(len(names.cells))]
+def _a_run_a_column(lines: Sequence[Property], width: int) -> list[Text]:
+    """Heads at the left, runs beside each other: as many as fit in a block. The first line, of names, has no head."""
+    rows = _pad_cells([(Cell(each.head if at else ""), *each.cells) for at, each in enumerate(lines)], left=(0,))
+    head, *columns = (len(cell.text) for cell in rows[0])
     table: list[Text] = []
     first = 0
     while first < len(columns):
         last = first + 1
-        while last < len(columns) and left + sum(GAP + each for each in columns[first : last + 1]) <= width:
+        while last < len(columns) and head + sum(len(GAP) + each for each in columns[first : last + 1]) <= width:
             last += 1
         if table:
             table.append(Text())
-        for line in (names, *lines):
-            head = Text("" if line is names else line.head).append(" " * (left - len(line.head) * (line is not names)))
-            for cell, room in zip(line.cells[first:last], columns[first:last], strict=True):
-                head.append(" " * GAP).append(cell.text.rjust(room), "bold" if cell.best else "")
-            table.append(head)
+        table += [_line((row[0], *row[first + 1 : last + 1])) for row in rows]
         first = last
     return table
+
+
+def _pad_cells(rows: Sequence[Sequence[Cell]], left: Sequence[int]) -> list[list[Cell]]:
+    texts = padded([[cell.text for cell in row] for row in rows], left)
+    return [
+        [Cell(text, cell.best) for text, cell in zip(line, row, strict=True)]
+        for line, row in zip(texts, rows, strict=True)
+    ]
+
+
+def _line(cells: Sequence[Cell]) -> Text:
+    return Text(GAP).join(Text(cell.text, "bold" if cell.best else "") for cell in cells)

@@ -1,4 +1,4 @@
-"""`data` and `doctor`: what this machine has, and what to do about what it lacks."""
+"""`tui-vae doctor`: what this machine has, and what to do about what it lacks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import tui_vae
-from tui_vae.cli.listing import print_table
+from tui_vae.cli.tables import print_table
 from tui_vae.core.data import published, sources
-from tui_vae.core.data.download import download
 from tui_vae.errors import UserError, first_line
 from tui_vae.runs.directory import runs_directory, runtime_directory
 
@@ -26,25 +25,13 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "torchvision", "textual", "rich", "numpy", "pillow", "plotext", "msgspec", "safetensors")
 
-
-def data(options: argparse.Namespace) -> int:
-    """List the places where datasets are found; fetch one with `--download`."""
-    if options.download:
-        found = download(options.download, lambda text: print(text, file=sys.stderr))
-        print(f"{found.dataset}: {found.train:,} + {found.test:,} images, {found.description}")
-        return 0
-    rows = [
-        (place.dataset, place.kind, f"{place.train:,}", f"{place.test:,}", place.problem or str(place.path))
-        for name in published.DATASETS
-        for place in sources.available(name)
-    ]
-    print_table(("dataset", "source", "train", "test", "where"), rows, left=(0, 1, 4))
-    return 0
+ESSENTIAL = {"torch", "runs directory", "sockets"}
+"""The checks without which no training works here."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked. `hint` says what to do where it is not `ok`."""
+    """The result of one check. `hint` says what to do where it is not `ok`."""
 
     name: str
     ok: bool
@@ -59,13 +46,12 @@ def doctor(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"tui-vae": tui_vae.__version__, "findings": [asdict(finding) for finding in findings]}))
     else:
-        width = max(len(finding.name) for finding in findings)
+        rows = []
         for finding in findings:
-            print(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:<{width}}  {finding.found}")
-            if finding.hint:
-                print(f"     {'':<{width}}  {finding.hint}")
-    essential = {"torch", "runs directory", "sockets"}
-    return 1 if any(finding.name in essential and not finding.ok for finding in findings) else 0
+            rows.append(("ok " if finding.ok else "BAD", finding.name, finding.found))
+            rows += [("", "", finding.hint)] if finding.hint else []
+        print_table(rows, left=(0, 1, 2))
+    return 1 if any(finding.name in ESSENTIAL and not finding.ok for finding in findings) else 0
 
 
 def _python() -> Finding:

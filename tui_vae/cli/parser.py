@@ -203,7 +203,7 @@ def _add_machine(add: Add) -> None:
     doctor = add("doctor", "doctor", "check devices, terminal, datasets and folders, and say what to do")
     doctor.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
-    data = add("data", "doctor", "list the datasets that can be found, and where")
+    data = add("data", "data", "list the datasets that can be found, and where")
     data.add_argument("--download", metavar="NAME", choices=("fashion-mnist",), help="fetch a dataset into the cache")
 
 

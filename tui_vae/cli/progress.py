@@ -5,13 +5,13 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from tui_vae.cli.report import PlainLines
+from tui_vae.cli.reporters import LineReporter
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History
 
 
-class LiveProgress(PlainLines):
+class ProgressReporter(LineReporter):
     """A bar over all planned steps, the newest figures behind it."""
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -23,12 +23,12 @@ class LiveProgress(PlainLines):
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None, figures="")
 
-    def begun(self) -> None:
+    def on_start(self) -> None:
         self._bar.start()
-        super().begun()
+        super().on_start()
 
-    def told(self, event: ev.AnyEvent, history: History) -> None:
-        super().told(event, history)
+    def on_event(self, event: ev.AnyEvent, history: History) -> None:
+        super().on_event(event, history)
         match event:
             case ev.StateEvent():
                 self._bar.update(self._task, description=event.reason or event.state)
@@ -37,9 +37,9 @@ class LiveProgress(PlainLines):
                 self._bar.update(self._task, total=history.total_steps, completed=event.step,
                                  description=f"epoch {event.epoch}", figures=figures)  # fmt: skip
 
-    def ended(self, history: History) -> None:
+    def on_end(self, history: History) -> None:
         self._bar.stop()
-        super().ended(history)
+        super().on_end(history)
 
     def say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False)

@@ -18,7 +18,7 @@ from typing import Any
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED
 from tui_vae.cli.compare import as_json, print_comparison
-from tui_vae.cli.report import warning_line
+from tui_vae.cli.reporters import warning_line
 from tui_vae.cli.train import POLL, ask_to_stop, asked_to_stop, last_error
 from tui_vae.config import RunConfig, option_name, text_of
 from tui_vae.errors import UsageError, UserError

@@ -13,7 +13,7 @@ from types import FrameType
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED, complain
 from tui_vae.cli.parser import given_options
-from tui_vae.cli.report import JsonLines, PlainLines, Reporter, Silence
+from tui_vae.cli.reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
@@ -40,7 +40,7 @@ def train(options: argparse.Namespace) -> int:
             return follow(directory, reporter(directory, options.json), asked)
         _wait_until_loaded(directory, asked)
         if asked:
-            return follow(directory, Silence(), asked)
+            return follow(directory, SilentReporter(), asked)
         print(directory.name)
         return 0
 
@@ -66,12 +66,12 @@ def _wait_until_loaded(directory: RunDirectory, asked: Sequence[int]) -> None:
 
 def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
     if as_json:
-        return JsonLines()
+        return JsonReporter()
     if sys.stdout.isatty():
-        from tui_vae.cli.progress import LiveProgress
+        from tui_vae.cli.progress import ProgressReporter
 
-        return LiveProgress(directory)
-    return PlainLines(directory)
+        return ProgressReporter(directory)
+    return LineReporter(directory)
 
 
 def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> int:
@@ -81,24 +81,24 @@ def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> i
     """
     tail, history = ev.LogTail(directory.events), History()
     sent = False
-    report.begun()
+    report.on_start()
     while True:
         alive = directory.is_training()
         for event in tail.read_all():
             history.apply(event)
-            report.told(event, history)
+            report.on_event(event, history)
         if not alive:
             break
         if asked and not sent:
             sent = True
             ask_to_stop(directory)
         if len(asked) > 1:
-            report.ended(history)
+            report.on_end(history)
             print(f"left before {directory.name} had stopped; should it go on: tui-vae stop {directory.name}",
                   file=sys.stderr)  # fmt: skip
             return INTERRUPTED
         time.sleep(POLL)
-    report.ended(history)
+    report.on_end(history)
     state = history.state.state if history.state else "failed"
     if state == "failed":
         raise last_error(directory, history)

@@ -1,27 +1,29 @@
-"""What a command that follows a run tells of it: as lines for a person, or as JSON for a program."""
+"""How `tui-vae train` reports a run: as lines for a person, as JSON for a program, or not at all."""
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Protocol
 
+from tui_vae.cli.tables import table_lines
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History
 
 
 class Reporter(Protocol):
-    """Tells a person, or a program, how a run goes."""
+    """Reports the progress of a run. `history` holds all events up to the one that is reported."""
 
-    def begun(self) -> None: ...
+    def on_start(self) -> None: ...
 
-    def told(self, event: ev.AnyEvent, history: History) -> None: ...
+    def on_event(self, event: ev.AnyEvent, history: History) -> None: ...
 
-    def ended(self, history: History) -> None: ...
+    def on_end(self, history: History) -> None: ...
 
 
 def epoch_line(event: ev.EpochEvent, planned: int) -> str:
-    """One line about an epoch, of test figures."""
+    """One line with the test figures of an epoch."""
     test = event.test
 
     def figure(value: float | None, form: str) -> str:
@@ -37,21 +39,20 @@ def epoch_line(event: ev.EpochEvent, planned: int) -> str:
 
 def legacy_table(history: History) -> list[str]:
     """The original notebook's table, for a run with its recipe."""
-    rows = [event for event in history.epochs if isinstance(event.legacy, ev.Legacy)]
-    if not rows:
+    found = [(event.epoch, event.legacy) for event in history.epochs if isinstance(event.legacy, ev.Legacy)]
+    if not found:
         return []
-    lines = ["", "the original's units (sums over batches of the training set, KL times β; see README):",
-             " epoch  reconstruction        KL  accuracy (%)"]  # fmt: skip
-    for event in rows:
-        assert isinstance(event.legacy, ev.Legacy)
-        recon, kl, accuracy = (value if value is not None else float("nan") for value in
-                               (event.legacy.recon, event.legacy.kl, event.legacy.accuracy))  # fmt: skip
-        lines.append(f"{event.epoch:6}  {recon:14.2f}  {kl:8.2f}  {accuracy:12.2f}")
-    return lines
+    table = [(" epoch", "reconstruction", "      KL", "accuracy (%)")]
+    for epoch, legacy in found:
+        figures = (legacy.recon, legacy.kl, legacy.accuracy)
+        recon, kl, accuracy = (f"{math.nan if value is None else value:.2f}" for value in figures)
+        table.append((str(epoch), recon, kl, accuracy))
+    units = "the original's units (sums over batches of the training set, KL times β; see README):"
+    return ["", units, *table_lines(table)]
 
 
 def introduction(run: ev.RunEvent) -> str:
-    """What is trained on what, in one line."""
+    """One line about the network, the device and the data of a run."""
     return (
         f"{run.name}: {run.parameters:,} parameters on {run.device_name or run.device}, {run.precision}, "
         f"{run.dataset.train:,} + {run.dataset.test:,} images of {run.dataset.name} from the {run.dataset.source}"
@@ -62,23 +63,23 @@ def warning_line(event: ev.WarningEvent) -> str:
     return f"warning: {event.message}" + (f" ({event.hint})" if event.hint else "")
 
 
-class Silence:
-    """Nothing, where only the end is told."""
+class SilentReporter:
+    """Reports nothing, for a command of which only the result is printed."""
 
-    def begun(self) -> None:
+    def on_start(self) -> None:
         pass
 
-    def told(self, event: ev.AnyEvent, history: History) -> None:
+    def on_event(self, event: ev.AnyEvent, history: History) -> None:
         pass
 
-    def ended(self, history: History) -> None:
+    def on_end(self, history: History) -> None:
         pass
 
 
-class JsonLines(Silence):
+class JsonReporter(SilentReporter):
     """The `epoch` events on stdout, everything for people on stderr."""
 
-    def told(self, event: ev.AnyEvent, history: History) -> None:
+    def on_event(self, event: ev.AnyEvent, history: History) -> None:
         if isinstance(event, ev.EpochEvent):
             sys.stdout.write(ev.encode_line(event).decode())
             sys.stdout.flush()
@@ -86,16 +87,16 @@ class JsonLines(Silence):
             print(warning_line(event), file=sys.stderr)
 
 
-class PlainLines:
-    """A line for each thing worth telling; no control characters."""
+class LineReporter:
+    """Prints a line for each event that a person wants to see, without control characters."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
 
-    def begun(self) -> None:
+    def on_start(self) -> None:
         self.say(f"{self._directory.name}: watch it with: tui-vae attach {self._directory.name}")
 
-    def told(self, event: ev.AnyEvent, history: History) -> None:
+    def on_event(self, event: ev.AnyEvent, history: History) -> None:
         match event:
             case ev.RunEvent():
                 self.say(introduction(event))
@@ -107,7 +108,7 @@ class PlainLines:
                 value = "" if event.value is None else f" {event.value:g}"
                 self.say(f"{event.command}{value} at step {event.step}")
 
-    def ended(self, history: History) -> None:
+    def on_end(self, history: History) -> None:
         for line in legacy_table(history):
             self.say(line)
 

@@ -1,0 +1,64 @@
+"""`data`, `doctor`, `bench`, and the app without a terminal."""
+
+import json
+import os
+import pty
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.commands import Run, assert_one_sentence
+from tests.support.processes import Trained, command, finish
+
+
+def test_data_lists_what_is_found(tui_vae: Run) -> None:
+    code, out, err = tui_vae("data")
+    assert (code, err) == (0, "")
+    (row,) = out.splitlines()[1:]
+    assert row.split()[:4] == ["fashion-mnist", "sample", "5,000", "1,000"]
+    assert_one_sentence(tui_vae("data", "--download", "fashion-mnist"), 1, "TUI_VAE_OFFLINE")
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(tui_vae: Run, own_runs: Path, tmp_path: Path) -> None:
+    code, out, err = tui_vae("doctor", "--json")
+    assert (code, err) == (0, "")
+    findings = {finding["name"]: finding for finding in json.loads(out)["findings"]}
+    assert {"torch", "textual", "terminal", "fashion-mnist", "runs directory", "sockets"} <= findings.keys()
+    assert torch.__version__ in findings["torch"]["found"]
+    assert str(own_runs) in findings["runs directory"]["found"]
+    assert not findings["terminal"]["ok"]
+    assert not findings["fashion-mnist"]["ok"]
+    assert all(finding["ok"] or finding["hint"] for finding in findings.values())
+
+    (tmp_path / "file").touch()
+    code, out, _ = tui_vae("doctor", "--runs-dir", tmp_path / "file")
+    assert code == 1
+    assert "BAD  runs directory" in out
+    assert "--runs-dir" in out
+
+
+def test_the_app_says_in_a_sentence_where_it_cannot_run(trained: Trained) -> None:
+    assert_one_sentence(finish(command("attach", "done", "--runs-dir", trained.runs_dir)), 1, "needs a terminal")
+    ours, theirs = pty.openpty()
+    process = command("--runs-dir", trained.runs_dir, stdin=theirs, stdout=theirs, env={**os.environ, "TERM": "dumb"})
+    os.close(theirs)
+    code, _, err = finish(process)
+    os.close(ours)
+    assert_one_sentence((code, "", err), 1, "TERM")
+
+
+def test_bench_compares_in_one_run_and_hides_no_ratio() -> None:
+    options = ("--rounds", 1, "--seconds", 1, "--hidden", 8, "--latent-dim", 2, "--batch-size", 32, "--device", "cpu")
+    code, out, err = finish(command("bench", *options, "--threads", 1, "--json"))
+    assert code == 0, err
+    facts = json.loads(out)
+    by_name = {result["name"]: result for result in facts["results"]}
+    assert list(by_name) == ["ours", "ordinary", "ordinary-2-workers", "products"]
+    assert facts["batch_size"] == 32 and facts["hidden"] == [8] and facts["versions"]["torch"]
+    ours = by_name["ours"]["images_per_s"]
+    for result in facts["results"]:
+        assert result["memory_bytes"] > 2**20 and result["lowest"] <= result["images_per_s"] <= result["highest"]
+        assert result["ours_over_this"] == pytest.approx(ours / result["images_per_s"])
+    assert facts["ours_over_products"] == by_name["products"]["ours_over_this"]
+    assert facts["ours_over_ordinary"] == min(by_name[name]["ours_over_this"] for name in list(by_name)[1:3])
