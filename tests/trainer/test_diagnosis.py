@@ -1,7 +1,9 @@
 """Diagnosis: what goes wrong is told once, with what to try; a healthy run is told nothing; nothing broken is saved."""
 
+import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.processes import events
-from tests.support.training import Script, new_run, train_here
+from tests.support.training import Killed, Script, new_run, train_here
 from tui_vae.config import PRESETS, make_config
 from tui_vae.core.data import datasets
 from tui_vae.core.evaluation.metrics import pixel_variance
@@ -39,9 +41,16 @@ def epoch(number: int, train: float | None, test: float | None, beta: float = 1.
 
 
 def told(epochs: Iterable[ev.EpochEvent], decoded: float | None = 0.08) -> list[tuple[int, str]]:
-    """At which epoch which symptom is told."""
-    diagnosis = Diagnosis(VARIANCE)
-    return [(each.epoch, finding.symptom) for each in epochs for finding in diagnosis.observe(each, lambda: decoded)]
+    """At which epoch which symptom is told; the same where a diagnosis continues from what a checkpoint holds of it."""
+    diagnosis, kept = Diagnosis(VARIANCE), "{}"
+    found = []
+    for each in epochs:
+        findings = diagnosis.observe(each, lambda: decoded)
+        continued = Diagnosis(VARIANCE, json.loads(kept))
+        assert continued.observe(each, lambda: decoded) == findings
+        kept = json.dumps(continued.state())
+        found += [(each.epoch, finding.symptom) for finding in findings]
+    return found
 
 
 # -- Histories ---------------------------------------------------------------------------------------------------------
@@ -80,6 +89,8 @@ def test_a_warm_up_and_a_change_of_beta_are_no_symptoms() -> None:
 def test_divergence_is_told_at_once_and_alone() -> None:
     healthy = [epoch(n, -900 - n, -890 - n) for n in range(1, 6)]
     assert told([*healthy, epoch(6, None, None, recon=None, kl=None, mse=None, active_units=0)]) == [(6, "diverging")]
+    for loss in (math.nan, math.inf):  # as the trainer has it, where the log has None
+        assert told([*healthy, epoch(6, loss, loss)]) == [(6, "diverging")]
     assert told([*healthy, epoch(6, 3e9, 3e9, kl=3e9)]) == [(6, "diverging")]
     assert told([*healthy, epoch(6, -500, -490, recon=140)]) == [(6, "diverging")]
     assert told([*healthy, epoch(6, -850, -840, recon=31), epoch(7, -907, -897)]) == []  # a spike
@@ -150,13 +161,57 @@ def test_every_preset_is_healthy(own_runs: Path, preset: str) -> None:
     assert warnings(directory) == []
 
 
-def test_collapse_under_a_huge_beta_is_told_once_even_after_a_resume(own_runs: Path) -> None:
+def forget_diagnosis(directory: RunDirectory) -> None:
+    """Make the checkpoint one of an older version."""
+    progress, tensors = load_checkpoint(directory.last)
+    save_checkpoint(directory.last, replace(progress, diagnosis=None, log_size=0), tensors)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_collapse_under_a_huge_beta_is_told_once_even_after_a_resume(own_runs: Path, older: bool) -> None:
     directory = new_run(own_runs, **{"beta": 1000, "batch-size": 20, "epochs": 11})
     assert train_here(directory) == 0
     assert warnings(directory) == ["posterior collapse"]
+    if older:
+        forget_diagnosis(directory)
     assert train_here(directory, more_epochs=3) == 0
     assert warnings(directory) == ["posterior collapse"]
     assert events(directory, ev.EpochEvent)[-1].epoch == 14
+
+
+def test_a_warning_that_a_crash_has_not_lost_with_its_epoch_is_not_told_again(own_runs: Path) -> None:
+    """A checkpoint in epoch 9, the warning at its end, and a kill before the next checkpoint."""
+    directory = new_run(own_runs, **{"beta": 1000, "batch-size": 20, "epochs": 11, "checkpoint-every": 1e6})
+    looks = 500 // 20 + 2  # an epoch
+    with pytest.raises(Killed):
+        train_here(directory, Script({8 * looks + 3: [protocol.Checkpoint()]}, kill_at=9 * looks + 1))
+    assert warnings(directory) == ["posterior collapse"]
+    assert train_here(directory) == 0
+    assert warnings(directory) == ["posterior collapse"]
+    assert [event.epoch for event in events(directory, ev.EpochEvent)] == [*range(1, 10), 9, 10, 11]
+
+
+def test_a_resume_reads_only_what_the_log_tells_since_the_checkpoint(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = new_run(own_runs, epochs=1)
+    step = ev.StepEvent(epoch=1, step=1, images=1, loss=1, recon=1, kl=1, lr=1e-3, beta=1, images_per_s=1)
+    directory.events.write_bytes(ev.encode_line(step) * 2000)  # as many as a long run has
+    assert train_here(directory) == 0
+    parse, parsed = ev.parse_lines, 0
+
+    def count(data: bytes) -> list[ev.AnyEvent]:
+        nonlocal parsed
+        parsed += len(data)
+        return parse(data)
+
+    monkeypatch.setattr(ev, "parse_lines", count)
+    whole = directory.events.stat().st_size
+    assert train_here(directory, more_epochs=1) == 0
+    assert 0 < parsed < whole / 50
+    forget_diagnosis(directory)
+    assert train_here(directory, more_epochs=1) == 0
+    assert parsed > whole
 
 
 def test_too_few_images_for_too_long_overfit(own_runs: Path) -> None:

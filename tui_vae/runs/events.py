@@ -195,6 +195,10 @@ class EventLog:
             self._torn = True
             print(f"cannot write the event log: {error}", file=sys.stderr)
 
+    def size(self) -> int:
+        """Bytes written so far: where the next event begins."""
+        return os.fstat(self._file).st_size
+
     def close(self) -> None:
         os.close(self._file)
 

@@ -29,12 +29,14 @@ class CheckpointError(UserError):
 
 @dataclass
 class Progress:
-    """How far a run has come, and what was settled at its start.
+    """How far a run has come, and the configuration with which it began.
 
     step: gradient steps done. evaluated: epochs whose end was evaluated and logged.
     segments: epochs of each stretch of training; every stretch has a schedule of its own.
-    lr_scale, beta: what live changes made of the schedule and of β.
+    lr_scale, beta: the factor by which live changes scale the schedule, and the β that they left.
     epoch_seconds, epoch_means: of the part of the epoch under way that is done.
+    train_images: how many there were. log_size: bytes of the event log when this was written.
+    diagnosis: what `Diagnosis` remembers of the epochs. None in older checkpoints, with a log_size of 0.
     """
 
     config: dict[str, Any]
@@ -47,6 +49,8 @@ class Progress:
     epoch_seconds: float = 0.0
     epoch_means: list[float] = field(default_factory=list)
     train_images: int = 0
+    log_size: int = 0
+    diagnosis: dict[str, Any] | None = None
 
     @property
     def planned_epochs(self) -> int:

@@ -1,8 +1,9 @@
-"""Whether training goes wrong, looked at after every epoch: warnings in the log, each when its cause begins."""
+"""Warnings in the log about what goes wrong in training, epoch by epoch, and the error where the weights diverge."""
 
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from tui_vae.config import RunConfig
 from tui_vae.core.evaluation.forward import reconstruct
@@ -10,23 +11,24 @@ from tui_vae.core.evaluation.metrics import pixel_variance
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.history import read_history
+from tui_vae.runs.history import History
+from tui_vae.trainer.checkpoints import Progress
 from tui_vae.trainer.diagnosis import Diagnosis
 from tui_vae.trainer.run_setup import LoadedRun
 
 LOOKED_AT = 256
-"""Test images whose reconstructions show whether they are all the same."""
+"""Test images whose reconstructions show whether the decoder makes the same picture of all."""
 
 LOWER = 10
-"""A rate that diverged is far too high: a third of it often only diverges later."""
+"""The divisor of the learning rate that is suggested after a divergence. A third of it often only diverges later."""
 
 
 class Diverged(UserError):
-    """The weights are no numbers any more: no step mends them, and there is nothing to write down."""
+    """The weights are not finite any more: no step mends them, and they must not be saved."""
 
 
 def diverged(directory: RunDirectory, config: RunConfig, epoch: int, lr: float) -> Diverged:
-    """What to say in this epoch, in which the learning rate was `lr` when the weights were found broken."""
+    """The error for weights that were found to have diverged in `epoch`, where the learning rate was `lr`."""
     name = shlex.quote(directory.name)
     if directory.last.exists():
         what = f"tui-vae resume {name} && tui-vae set {name} lr={lr / LOWER:.2g} goes on from its last whole checkpoint"
@@ -39,26 +41,41 @@ def diverged(directory: RunDirectory, config: RunConfig, epoch: int, lr: float) 
     )
 
 
-class EpochWatch:
-    """Continues where the log left off: what has been said before `step` and still lasts is not said again."""
+class SymptomReporter:
+    """Logs a warning for each symptom that begins with an epoch. It goes on from where the checkpoint left off.
 
-    def __init__(self, directory: RunDirectory, log: ev.EventLog, run: LoadedRun, step: int) -> None:
+    After a crash, epochs since the checkpoint are trained again, and would bring the same warnings: those that the log
+    already holds are not written again.
+    """
+
+    def __init__(self, directory: RunDirectory, log: ev.EventLog, run: LoadedRun, progress: Progress) -> None:
         self._log = log
         self._run = run
-        self._diagnosis = Diagnosis(pixel_variance(run.test))
-        history = read_history(directory.events)
+        self._diagnosis = Diagnosis(pixel_variance(run.test), progress.diagnosis)
+        newer = ev.LogTail(directory.events, progress.log_size).read_all()
+        self._logged = {event.message for event in newer if isinstance(event, ev.WarningEvent)}
+        if progress.diagnosis is None:
+            self._replay(newer, progress.evaluated)
+
+    def _replay(self, events: list[ev.AnyEvent], evaluated: int) -> None:
+        """Diagnose the epochs of the whole log again: an older checkpoint holds no diagnosis."""
+        history = History()
+        history.extend(events)
         for event in history.epochs:
-            if event.step <= step:
+            if event.epoch <= evaluated:
                 self._diagnosis.observe(event, lambda: None)
-        self._said = {message.message for message in history.messages if isinstance(message, ev.WarningEvent)}
-        for message in self._said:
+        for message in self._logged:
             self._diagnosis.assume_dead_decoder(message)
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return self._diagnosis.state()
+
     def epoch_ended(self, event: ev.EpochEvent) -> None:
-        """Write a warning for everything that has begun with this epoch."""
         for finding in self._diagnosis.observe(event, self._decoded_variance):
-            if finding.message not in self._said:  # a crash may have lost the epoch, not the word about it
+            if finding.message not in self._logged:
                 self._log.write(ev.WarningEvent(message=finding.message, hint=finding.hint))
 
     def _decoded_variance(self) -> float:
+        """The variance of a pixel over reconstructions of some test images."""
         return pixel_variance(reconstruct(self._run.model, self._run.test[:LOOKED_AT]).images)

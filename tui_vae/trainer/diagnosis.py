@@ -1,84 +1,121 @@
-"""What goes wrong in a training run, told from its `epoch` events: diverging, collapse, a dead decoder, overfitting.
+"""Rules that find in `epoch` events what goes wrong in training: divergence, collapse, dead decoders, overfitting.
 
-Every threshold is a constant here, with the reason for it. They are set so that a healthy run is told nothing: a figure
-is only ever compared with the same run's figures under the same β, so that KL warm-up and changes of β are no symptoms.
+Every threshold is a constant here, with its reason. A healthy run must get no warning: figures are only compared with
+those of the same run under the same β, so that KL warm-up and changes of β are no symptoms.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
+
+import msgspec
+from msgspec import UNSET
 
 from tui_vae.runs import events as ev
 
 Symptom = Literal["diverging", "posterior collapse", "inactive dimensions", "dead decoder", "overfitting"]
 
+LASTING: frozenset[Symptom] = frozenset({"posterior collapse", "inactive dimensions", "dead decoder"})
+"""Symptoms that must last for `IN_A_ROW` epochs. Diverging is reported at once; overfitting spans epochs anyway."""
+
 SETTLED = 200
-"""Steps before a network is judged by what it has not learnt. Of all presets none needs 100 to leave the mean image."""
+"""Steps before a network is judged by what it has not learnt. No preset needs 100 to leave the mean image."""
 
 IN_A_ROW = 2
-"""Epochs at whose end a symptom must be seen before it is told: one may be the noise of one moment."""
+"""Epochs in a row that must show a lasting symptom before it is reported: one may be the noise of one moment."""
 
 CURED = 3
-"""Epochs without a symptom before its next appearance is news again."""
+"""Epochs in a row without a symptom after which its next appearance is reported again."""
 
 RECON_FACTOR, KL_FACTOR = 2.0, 5.0
-"""Diverging: the training loss is back above that of the first epoch under this β, and recon twice, or the KL five
-times, what they were at its best. Spikes of Adam that heal within an epoch stay below that."""
+"""Diverging: the training loss is above that of the first epoch under this β, and recon is twice, or the KL five times,
+what it was at the lowest training loss. Spikes of Adam that heal within an epoch stay below that."""
 
 ABSURD_KL = 1e6
 """Nats an image. All information in 64×64 pixels of 8 bits is 22,713 nats, so that no KL near this encodes anything."""
 
 FEW = 1 / 3
-"""Inactive dimensions are told where fewer than this share is active. Some more latents than the data need are common
-and harmless: Burda et al. 2016 (https://arxiv.org/abs/1509.00519) found VAEs to use far fewer than they have."""
+"""Inactive dimensions: reported where less than this share of the latent dimensions is active. Some more latents than
+the data need are common and harmless: Burda et al. 2016 (https://arxiv.org/abs/1509.00519) found that VAEs use far
+fewer than they have."""
 
 SAME_PICTURE = 0.01
-"""A dead decoder: the variance of its pictures over images is below this share of the images' own."""
+"""Dead decoder: the variance of its pictures over images is below this share of the images' own."""
 
 BLURRED = 0.5
-"""Only where the mse is above this share of the images' variance can a decoder be dead; elsewhere it is not asked."""
+"""Dead decoder: looked for only where the mse is above this share of the images' variance, as looking costs time."""
 
 PATIENCE = 5
 """Overfitting: epochs since the lowest test loss, as in the criteria of Prechelt 1998, "Early Stopping - But When?"."""
 
+RECENT = 3
+"""Overfitting: newest epochs that must all be above the limit."""
+
 LOST = 0.02
-"""Overfitting: the share of all that the test loss had gained under this β that the last three epochs have lost."""
+"""Overfitting: the share of all that the test loss had gained under this β that the `RECENT` epochs have lost."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A symptom that has just begun: what is seen, and what to try."""
+    """A symptom that begins: what is seen, and what to try."""
 
     symptom: Symptom
     message: str
     hint: str
 
 
-class Diagnosis:
-    """Looks at one epoch after the other; tells each symptom once, when it begins.
+class EpochFigures(msgspec.Struct, frozen=True):
+    """The figures of an epoch that later ones are compared with. `recon`, `kl`: of the training images."""
 
-    `variance` is that of a pixel over the test images on [0, 1], mean over the pixels: the mse of one average picture,
-    which no decoder that ignores z can beat. None: it is not known, and a dead decoder is not looked for.
+    epoch: int
+    train_loss: float
+    test_loss: float
+    recon: float | None
+    kl: float | None
+
+
+class DiagnosisState(msgspec.Struct):
+    """All that a diagnosis remembers of past epochs, in a form that JSON holds.
+
+    `streaks`: epochs in a row that showed a symptom, or, below zero, that did not. `reported`: symptoms that are not
+    reported again while they last. `first`, `best_train`, `best_test` (lowest loss) and `recent_test_losses` are of the
+    epochs under `beta`, the β of the newest one.
     """
 
-    def __init__(self, variance: float | None = None) -> None:
+    streaks: dict[Symptom, int] = msgspec.field(default_factory=dict)
+    reported: set[Symptom] = msgspec.field(default_factory=set)
+    beta: float | None = None
+    first: EpochFigures | None = None
+    best_train: EpochFigures | None = None
+    best_test: EpochFigures | None = None
+    recent_test_losses: list[float] = msgspec.field(default_factory=list)
+
+
+class Diagnosis:
+    """Takes one epoch after the other and returns each symptom once, when it begins."""
+
+    def __init__(self, variance: float | None = None, state: dict[str, Any] | None = None) -> None:
+        """Args:
+        variance: that of a pixel over the test images on [0, 1], mean over the pixels: the mse of their mean picture,
+            which no decoder that ignores z can beat. None: unknown, and dead decoders are not looked for.
+        state: what `state` returned earlier, to continue from there.
+        """
         self._variance = variance
-        self._rows: dict[Symptom, int] = {}
-        self._told: set[Symptom] = set()
-        self._beta: ev.Number | object = object()
-        self._first: ev.EpochEvent | None = None  # under the β of the newest epoch, as are the next three
-        self._best_train: ev.EpochEvent | None = None
-        self._best_test: ev.EpochEvent | None = None
-        self._recent: deque[float] = deque(maxlen=3)
+        self._state = msgspec.convert(state or {}, DiagnosisState)
+
+    def state(self) -> dict[str, Any]:
+        """What this diagnosis remembers, as JSON holds it."""
+        state: dict[str, Any] = msgspec.to_builtins(self._state, order="deterministic")
+        return state
 
     def observe(self, epoch: ev.EpochEvent, decoded_variance: Callable[[], float | None]) -> list[Finding]:
-        """What has begun with this epoch.
+        """The symptoms that begin with this epoch.
 
-        `decoded_variance` is asked only where something may be wrong: the variance of a pixel over the reconstructions
-        of test images at z = μ, as `variance` is over the images. None: not known, and nothing changes.
+        `decoded_variance` is called only where something may be wrong. It gives the variance of a pixel over the
+        reconstructions of test images at z = μ, as `variance` is over the images; None: unknown, no symptom.
         """
         found = [self._diverging(epoch)]
         self._remember(epoch)
@@ -92,53 +129,58 @@ class Diagnosis:
             findings.pop("overfitting", None)
         for symptom in get_args(Symptom):
             self._count(symptom, symptom in findings)
-        news = [each for each in findings.values() if each.symptom not in self._told and self._lasts(each.symptom)]
-        self._told |= {each.symptom for each in news}
+        reported = self._state.reported
+        news = [each for each in findings.values() if each.symptom not in reported and self._lasts(each.symptom)]
+        reported |= {each.symptom for each in news}
         return news
 
     def assume_dead_decoder(self, message: str) -> None:
-        """If this was said of a dead decoder: it is not news while it lasts. The events alone do not show one."""
+        """Count a dead decoder as reported if `message` is that report: `epoch` events alone do not show one."""
         if message.startswith("dead decoder: "):
-            self._told.add("dead decoder")
+            self._state.reported.add("dead decoder")
 
     def _count(self, symptom: Symptom, present: bool) -> None:
-        """Count epochs in a row with a symptom, or, below zero, without it; a long absence makes it news again."""
-        row = self._rows.get(symptom, 0)
-        self._rows[symptom] = max(row, 0) + 1 if present else min(row, 0) - 1
-        if self._rows[symptom] <= -CURED:
-            self._told.discard(symptom)
+        streaks = self._state.streaks
+        streak = streaks.get(symptom, 0)
+        streaks[symptom] = max(streak, 0) + 1 if present else min(streak, 0) - 1
+        if streaks[symptom] <= -CURED:
+            self._state.reported.discard(symptom)
 
     def _lasts(self, symptom: Symptom) -> bool:
-        return self._rows[symptom] >= (IN_A_ROW if symptom in LASTING else 1)
+        return self._state.streaks[symptom] >= (IN_A_ROW if symptom in LASTING else 1)
 
     def _remember(self, epoch: ev.EpochEvent) -> None:
         """Keep what the next epochs are compared with."""
-        if epoch.train.loss is None or epoch.test.loss is None:
+        train, test, state = epoch.train, epoch.test, self._state
+        if not _is_number(train.loss) or not _is_number(test.loss):
             return
-        if self._first is None or epoch.beta != self._beta:
-            self._beta = epoch.beta
-            self._first = self._best_train = self._best_test = epoch
-            self._recent.clear()
-        if epoch.train.loss < _loss(self._best_train, "train"):
-            self._best_train = epoch
-        if epoch.test.loss < _loss(self._best_test, "test"):
-            self._best_test = epoch
-        self._recent.append(epoch.test.loss)
+        figures = EpochFigures(epoch.epoch, train.loss, test.loss, train.recon, train.kl)
+        if state.first is None or _beta(epoch) != state.beta:
+            state.beta = _beta(epoch)
+            state.first = state.best_train = state.best_test = figures
+            state.recent_test_losses = []
+        if state.best_train is None or figures.train_loss < state.best_train.train_loss:
+            state.best_train = figures
+        if state.best_test is None or figures.test_loss < state.best_test.test_loss:
+            state.best_test = figures
+        state.recent_test_losses = [*state.recent_test_losses, figures.test_loss][-RECENT:]
 
     def _diverging(self, epoch: ev.EpochEvent) -> Finding | None:
-        train, at = epoch.train, f"after epoch {epoch.epoch}"
+        train, at, state = epoch.train, f"after epoch {epoch.epoch}", self._state
         hint = "lower the learning rate"
-        if train.loss is None or epoch.test.loss is None:
+        if not _is_number(train.loss) or not _is_number(epoch.test.loss):
             return Finding("diverging", f"diverging: the loss {at} is not a finite number", hint)
         if train.kl is not None and train.kl > ABSURD_KL:
             return Finding("diverging", f"diverging: the KL {at} is {train.kl:.3g} nats an image", hint)
-        best, first = self._best_train, self._first
-        if best is None or first is None or epoch.beta != self._beta or train.loss <= _loss(first, "train"):
+        best, first = state.best_train, state.first
+        if best is None or first is None or _beta(epoch) != state.beta or train.loss <= first.train_loss:
             return None
-        for name, factor in (("recon", RECON_FACTOR), ("kl", KL_FACTOR)):
-            now, then = getattr(train, name), getattr(best.train, name)
-            if now is not None and then is not None and now > factor * then and now > then + 1:
-                what = f"{'KL' if name == 'kl' else name} is {now:.4g} {at} and was {then:.4g} at epoch {best.epoch}"
+        for name, now, then, limit in (
+            ("recon", train.recon, best.recon, RECON_FACTOR),
+            ("KL", train.kl, best.kl, KL_FACTOR),
+        ):
+            if now is not None and then is not None and now > limit * then and now > then + 1:
+                what = f"{name} is {now:.4g} {at} and was {then:.4g} at epoch {best.epoch}"
                 return Finding("diverging", f"diverging: {what}", hint)
         return None
 
@@ -178,28 +220,30 @@ class Diagnosis:
         )
 
     def _overfitting(self, epoch: ev.EpochEvent) -> Finding | None:
-        first, best = self._first, self._best_test
-        if first is None or best is None or epoch.epoch - best.epoch < PATIENCE or epoch.train.loss is None:
+        train_loss, state = epoch.train.loss, self._state
+        first, best = state.first, state.best_test
+        if first is None or best is None or epoch.epoch - best.epoch < PATIENCE or not _is_number(train_loss):
             return None
-        lowest = _loss(best, "test")
-        if min(self._recent) <= lowest + LOST * (_loss(first, "test") - lowest):
+        lowest = best.test_loss
+        if min(state.recent_test_losses) <= lowest + LOST * (first.test_loss - lowest):
             return None
-        if epoch.train.loss >= _loss(best, "train"):
+        if train_loss >= best.train_loss:
             return None
         return Finding(
             "overfitting",
             f"overfitting: from epoch {best.epoch} to epoch {epoch.epoch} the test loss has risen from {lowest:.4g} to "
-            f"{self._recent[-1]:.4g}, while the training loss fell from {_loss(best, 'train'):.4g} to "
-            f"{epoch.train.loss:.4g}",
+            f"{state.recent_test_losses[-1]:.4g}, while the training loss fell from {best.train_loss:.4g} to "
+            f"{train_loss:.4g}",
             f"best.safetensors keeps the weights of epoch {best.epoch}: stop here; more images, a smaller network or "
             "a higher β would overfit later",
         )
 
 
-LASTING: frozenset[Symptom] = frozenset({"posterior collapse", "inactive dimensions", "dead decoder"})
-"""Those that must be seen `IN_A_ROW`; diverging is told at once, overfitting looks at several epochs anyway."""
+def _is_number(value: ev.Number) -> TypeGuard[float]:
+    """Whether it is finite: what is not is read from the log as None."""
+    return value is not None and math.isfinite(value)
 
 
-def _loss(epoch: ev.EpochEvent | None, side: Literal["train", "test"]) -> float:
-    loss = getattr(epoch, side).loss if epoch is not None else None
-    return float("inf") if loss is None else float(loss)
+def _beta(epoch: ev.EpochEvent) -> float | None:
+    """The β of the epoch's losses; older logs do not have it."""
+    return None if epoch.beta is UNSET else epoch.beta

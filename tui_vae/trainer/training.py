@@ -19,7 +19,7 @@ from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.previews import is_due, write_preview
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
-from tui_vae.trainer.diagnose_epochs import Diverged, EpochWatch, diverged
+from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
 from tui_vae.trainer.hyperparameters import Hyperparameters
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
@@ -60,7 +60,7 @@ class Training:
         self._epoch_began_at, self._epoch_images = 0.0, 0
         self._pending = Means()
         self._epoch_means = Means.from_list(progress.epoch_means)
-        self._watch = EpochWatch(directory, log, run, progress.step)
+        self._symptoms = SymptomReporter(directory, log, run, progress)
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
 
     @property
@@ -150,7 +150,7 @@ class Training:
         self._remember_best(test)
         if not math.isfinite(test.loss) and not self._learner.is_finite():
             self._checkpoint()  # of the best weights, if they are not written yet; then it raises
-        self._watch.epoch_ended(event)
+        self._symptoms.epoch_ended(event)
         self._preview()
         if self._pace.due(at_epoch_end=True):
             self._try_checkpoint()
@@ -170,7 +170,8 @@ class Training:
         if math.isfinite(test.loss) and (best is None or test.loss < best):
             self._progress.best_loss = test.loss
             weights = {name: value.clone() for name, value in self._learner.weights().items()}
-            self._best = replace(self._progress, segments=[*self._progress.segments]), weights
+            progress = replace(self._progress, segments=[*self._progress.segments], diagnosis=None, log_size=0)
+            self._best = progress, weights
 
     def _preview(self) -> None:
         epoch = self._progress.evaluated
@@ -196,6 +197,7 @@ class Training:
         run, progress = self._run, self._progress
         progress.epoch_seconds = self._epoch_time.seconds
         progress.epoch_means = list(astuple(self._epoch_means))
+        progress.diagnosis, progress.log_size = self._symptoms.state(), self._log.size()
         try:
             # First the best weights, so that the best loss a checkpoint speaks of is always that of best.safetensors.
             if self._best is not None:
