@@ -43,7 +43,7 @@ def epoch(number: int, train: float | None, test: float | None, beta: float = 1.
 def told(epochs: Iterable[ev.EpochEvent], decoded: float | None = 0.08) -> list[tuple[int, str]]:
     """At which epoch which symptom is told; the same where a diagnosis continues from what a checkpoint holds of it."""
     diagnosis, kept = Diagnosis(VARIANCE), "{}"
-    found = []
+    found: list[tuple[int, str]] = []
     for each in epochs:
         findings = diagnosis.observe(each, lambda: decoded)
         continued = Diagnosis(VARIANCE, json.loads(kept))
