@@ -1,9 +1,11 @@
-"""The rule between the rooms: who may import whom, and that quick commands stay quick."""
+"""Who may import whom, between the rooms and inside them, and that quick commands stay quick."""
 
 import ast
 import json
 import subprocess
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,17 +28,68 @@ NEVER = {"runs": {"torch", "torchvision", "textual", "numpy"}, "core": {"textual
          "ui": {*HEAVY, "safetensors"}}  # fmt: skip
 
 
-def imports(path: Path) -> set[str]:
+PANES = ("ui.train", "ui.browse", "ui.latent", "ui.runs")
+INSIDE = {
+    "core.step": ("trainer",),
+    "core.data": ("core.step", "core.models", "core.evaluation"),
+    "core.models": ("core.step", "core.data", "core.evaluation"),
+    "core.evaluation": ("core.step",),
+    "core.objectives": ("core.step", "core.data", "core.evaluation"),
+    "ui.charts": (*PANES, "ui.new_run", "ui.images"),
+    "ui.images": (*PANES, "ui.new_run", "ui.charts"),
+    "ui.new_run": PANES,
+    **{pane: tuple(other for other in PANES if other != pane) for pane in PANES},
+}
+"""What a folder inside a room never imports."""
+
+ONLY_THERE = {
+    "safetensors": ("trainer.checkpoints", "core.evaluation.classifier"),
+    "struct": ("runs.protocol", "core.data"),
+    "tomli_w": ("runs.create",),
+    "PIL.PngImagePlugin": (
+        "runs.previews",
+        "cli.export_images",
+    ),  # a preview's facts; an exported picture's description
+    "socket": ("runs.client", "trainer.server"),
+}
+"""Which modules alone import what reads or writes a file's or message's format."""
+
+FILES = {"events.jsonl", "last.safetensors", "best.safetensors", "originals.png"}
+"""Files of a run directory whose names stand in `runs/` alone; messages to people may hold them."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """The package's files by the names that they are imported by."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path} imports relatively"
-            found |= {f"{node.module}.{alias.name}" if node.module == "tui_vae" else str(node.module)
-                      for alias in node.names}  # fmt: skip
-    return found
+            assert not node.level and node.module, f"{path} imports relatively"
+            for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                foreign = node.module.partition(".")[0] != "tui_vae"
+                found.add(name if foreign or name in modules() or node.module == "tui_vae" else node.module)
+    return frozenset(found)
+
+
+def within(module: str, *places: str) -> bool:
+    """Whether a module is one of these, or lies in one of them."""
+    return any(f"{module}.".startswith(f"{place}.") for place in places)
+
+
+def ours(*places: str) -> tuple[str, ...]:
+    return tuple(f"tui_vae.{place}" for place in places)
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
@@ -51,10 +104,46 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
                 assert rest.split(".")[0] in MAY_IMPORT[room], f"{path} imports {module}"
 
 
+@pytest.mark.parametrize("place", INSIDE)
+def test_a_folder_inside_a_room_knows_its_direction(place: str) -> None:
+    inside = [(module, path) for module, path in modules().items() if within(module, *ours(place))]
+    assert inside, f"there is no {place}"
+    for module, path in inside:
+        against = {each for each in imports(path) if within(each, *ours(*INSIDE[place]))}
+        assert not against, f"{module} imports {', '.join(sorted(against))}"
+
+
+def test_only_what_composes_the_app_imports_a_pane() -> None:
+    for module, path in modules().items():
+        if not within(module, *ours("ui.run_screen", *PANES)):
+            assert not {each for each in imports(path) if within(each, *ours(*PANES))}, module
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Neither at their top nor inside a function: `prepare` raises an error that names the circle."""
+    known = modules()
+    arrows = {module: {each for each in imports(path) if each in known} for module, path in known.items()}
+    assert sum(map(len, arrows.values())) > 300
+    TopologicalSorter(arrows).prepare()
+
+
+@pytest.mark.parametrize("library", ONLY_THERE)
+def test_a_format_is_read_and_written_in_its_own_place(library: str) -> None:
+    users = {module for module, path in modules().items() if any(within(each, library) for each in imports(path))}
+    assert users
+    assert all(within(module, *ours(*ONLY_THERE[library])) for module in users), users
+
+
+def test_only_the_meeting_point_names_the_files_of_a_run_directory() -> None:
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and not within(module, *ours("runs")):
+                assert node.value not in FILES, f"{module}:{node.lineno} names {node.value!r}"
+
+
 def test_what_everybody_imports_imports_nobody() -> None:
     for path in (*(PACKAGE / "config").glob("*.py"), PACKAGE / "errors.py", PACKAGE / "__init__.py"):
-        ours = {module for module in imports(path) if module.startswith("tui_vae")}
-        assert ours <= SHARED
+        assert {module for module in imports(path) if within(module, "tui_vae")} <= SHARED
 
 
 def loaded(code: str) -> set[str]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.errors import UserError
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.files import write_atomic
 
 FORMAT = 1
@@ -115,7 +115,7 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
 
 
 def _what_now(path: Path) -> str:
-    other = path.with_name("best.safetensors" if path.name.startswith("last") else "last.safetensors")
+    other = path.with_name(BEST if path.name == LAST else LAST)
     return f"{other.name} beside it may be whole (--checkpoint {other.stem})" if other.exists() else ""
 
 

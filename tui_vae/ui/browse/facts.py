@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from tui_vae.ui.browse.keys import View
-from tui_vae.ui.browse.status import BrowseFacts, Item
+from tui_vae.ui.browse.status import BrowseFacts
 from tui_vae.ui.browse.views import PairGrid
 from tui_vae.ui.film import Film
 from tui_vae.ui.images.canvas import FULL
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.status_item import Item
 from tui_vae.ui.test_set import Catalogue, Measured, Order, Pager
 
 

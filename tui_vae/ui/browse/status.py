@@ -10,16 +10,8 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from tui_vae.ui.status_item import Item
 from tui_vae.ui.terminal import legible
-
-
-@dataclass(frozen=True)
-class Item:
-    """`class Coat c`: a label, its value, and the key that changes it."""
-
-    label: str
-    value: str
-    key: str = ""
 
 
 @dataclass(frozen=True)

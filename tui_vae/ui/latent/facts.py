@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from tui_vae.ui.browse.status import Item
 from tui_vae.ui.latent.keys import VIEWS, View
 from tui_vae.ui.latent.plane import Plane
 from tui_vae.ui.latent.status import LatentFacts
 from tui_vae.ui.latent.views import Scatter
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.status_item import Item
 from tui_vae.ui.test_set import Catalogue
 
 

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui_vae.ui.browse.status import Item
+from tui_vae.ui.status_item import Item
 from tui_vae.ui.terminal import legible
 
 
