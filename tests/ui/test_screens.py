@@ -9,8 +9,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -29,18 +30,65 @@ from tui_vae.ui.run_screen import RunScreen
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 SIZES = ((120, 40), (80, 24), (200, 60))
-WALK = (
-    ("1", "Train", "KL"),
-    ("2", "Browse", "mse 0."),
-    ("3", "Latent", "plane"),
-    ("4", "Runs", "fashion-1"),
-    ("?", "Help", "Show the selected run"),
-    ("x", "Stop", "Stop fashion-1?"),
-    ("n", "New run", "copy command"),
-)
-"""A key, what it opens, and what is seen there at any size."""
 
-DIALOGS = ("Help", "Stop", "New run")
+
+@dataclass(frozen=True)
+class View:
+    """What keys open, and what stands there at any size."""
+
+    keys: tuple[str, ...]
+    pane: str
+    wanted: str
+    gone: str = ""
+    """What stood there before, and must not any more."""
+    back: tuple[str, ...] = ()
+    """Keys that lead back to the pane, where only `gone` or `wanted` tells that they did."""
+    dialog: bool = False
+
+
+PANES = (
+    View(("1",), "Train", "KL"),
+    View(("2",), "Browse", "mse 0."),
+    View(("3",), "Latent", "plane"),
+    View(("4",), "Runs", "fashion-1"),
+)
+HELP = View(("?",), "Help", "Show the selected run", back=("escape",), dialog=True)
+STOP = View(("x",), "Stop", "Stop fashion-1?", back=("escape",), dialog=True)
+NEW_RUN = View(("n",), "New run", "copy command", back=("escape",), dialog=True)
+VIEWS = {
+    "Train": (
+        View(("v",), "Train", "bits a pixel", gone="reconstruction EMA", back=("v",)),
+        View(("z",), "Train", "reconstruction", gone="accuracy", back=("z",)),
+        View(("g",), "Gallery", "original above", gone="accuracy", back=("g", "g")),
+        View(("left",), "Train", "escape leaves the cursor", back=("escape",)),
+        View(("w",), "Train", "back to the curves", back=("escape",)),
+        View(("?",), "Help", "Show the chosen panel alone", back=("escape",), dialog=True),
+    ),
+    "Browse": (
+        View(("enter",), "Browse", "too bright", back=("escape",)),
+        View(("t",), "Browse", "frame ", back=("escape",)),
+        View(("w",), "Browse", "mean squared error", back=("escape",)),
+        View(("g",), "Go to", "Go to a test image", back=("escape",), dialog=True),
+        View(("?",), "Help", "Play how the preview images were learnt", back=("escape",), dialog=True),
+    ),
+    "Latent": (
+        View((), "Latent", "main directions 1 and 2"),
+        View(("v",), "Latent", "nats"),
+        View(("v",), "Latent", "1.00"),
+        View(("v",), "Latent", "from the fitted Gaussian"),
+        View(("g",), "Latent", "from the prior N(0, I)"),
+        View(("v",), "Latent", "deviation of the mean"),
+        View(("?",), "Help", "Dimensions by their number", back=("escape",), dialog=True),
+    ),
+    "Runs": (
+        View(("m", "up", "m"), "Runs", "config, where they differ"),
+        View(("E",), "Export", "metrics", back=("escape",), dialog=True),
+        View(("D",), "Delete", "Delete fashion-", back=("escape",), dialog=True),
+        View(("ctrl+p",), "Palette", "Search for commands", back=("escape",), dialog=True),
+    ),
+}
+"""What each pane shows besides what it opens with, in the order in which it is visited."""
+
 STYLE = re.compile(rb"\x1b\[([\d;]*)m")
 
 
@@ -97,16 +145,18 @@ def learning(process: FakeProcess) -> Iterator[None]:
         thread.join()
 
 
-def complaint(text: str, pane: str, wanted: str, size: tuple[int, int], mode: str) -> str:
+def complaint(text: str, view: View, size: tuple[int, int], mode: str) -> str:
     """What is wrong with a screen; nothing once it has been painted as it should be."""
     lines = text.split("\n")
-    if len(lines) != size[1] or wanted.lower() not in text.lower():
-        return f"{wanted!r} is missing"
+    if len(lines) != size[1] or view.wanted.lower() not in text.lower():
+        return f"{view.wanted!r} is missing"
+    if view.gone and view.gone.lower() in text.lower():
+        return f"{view.gone!r} is still there"
     if "\ufffd" in text or "Traceback" in text:
         return "it is broken"
     if mode == "ascii" and not text.isascii():
         return f"signs that are not ASCII: {sorted({sign for sign in text if not sign.isascii()})}"
-    if pane in DIALOGS:
+    if view.dialog:
         return ""
     if "fashion-1" not in lines[0] or "training" not in lines[0]:
         return "the status line is missing"
@@ -114,7 +164,7 @@ def complaint(text: str, pane: str, wanted: str, size: tuple[int, int], mode: st
         return "the tabs are missing"
     if not lines[-1].rstrip().endswith("leave"):
         return "the key bar is missing"
-    if pane == "Train":
+    if view.pane == "Train":
         left, right = ("+|", "+|") if mode == "ascii" else ("╭│╰", "╮│╯")
         torn = [line for line in lines[3:-1] if len(line) != size[0] or line[0] not in left or line[-1] not in right]
         if torn:
@@ -122,41 +172,51 @@ def complaint(text: str, pane: str, wanted: str, size: tuple[int, int], mode: st
     return ""
 
 
-def look(terminal: Terminal, mode: str, pane: str, wanted: str, size: tuple[int, int]) -> None:
+def look(terminal: Terminal, mode: str, view: View, size: tuple[int, int]) -> None:
     """Wait until the screen is painted as it should be."""
     try:
-        terminal.until(lambda text: not complaint(text, pane, wanted, size, mode), 15)
+        terminal.until(lambda text: not complaint(text, view, size, mode), 30)
     except AssertionError:
         text = terminal.text()
-        why = complaint(text, pane, wanted, size, mode)
-        raise AssertionError(f"{pane} at {size} with {mode}: {why}\n{text}") from None
+        why = complaint(text, view, size, mode)
+        raise AssertionError(f"{view.pane} at {size} with {mode}: {why}\n{text}") from None
 
 
-def gone(terminal: Terminal, text: str) -> None:
-    """Wait until a text is no longer on the screen."""
-    terminal.until(lambda shown: text.lower() not in shown.lower())
+def visit(terminals: dict[str, Recorded], view: View, sizes: Sequence[tuple[int, int]]) -> None:
+    """Open a view, look at it at these sizes in every terminal, and go back."""
+    for terminal in terminals.values():
+        terminal.press(*view.keys)
+    for size in sizes:
+        for terminal in terminals.values():
+            terminal.resize(*size)
+        for mode, terminal in terminals.items():
+            look(terminal, mode, view, size)
+    for terminal in terminals.values() if view.back else ():
+        terminal.press(*view.back)
+        if view.gone:
+            terminal.until(lambda text: view.gone.lower() in text.lower())
+        else:
+            terminal.until(lambda text: view.wanted.lower() not in text.lower())
 
 
-def test_every_pane_at_every_size_in_every_terminal(tmp_path: Path) -> None:
-    """While training: nothing breaks, nothing leaves its place, and only what the terminal can show is sent."""
+def test_every_view_in_every_terminal(tmp_path: Path) -> None:
+    """While training: nothing breaks, nothing leaves its place, and only what the terminal can show is sent.
+
+    What a pane opens with is looked at in every size, its other views in the largest: it shows most.
+    """
     run = make_run(tmp_path, state="training")
+    make_run(tmp_path, "fashion-2", epochs=3, planned=5)
     with ExitStack() as stack:
         stack.enter_context(learning(stack.enter_context(LatentProcess(run))))
         terminals = {mode: stack.enter_context(Recorded(tmp_path, *how)) for mode, how in MODES.items()}
         for terminal in terminals.values():
             terminal.until("2 Browse")
-        for key, pane, wanted in WALK:
-            for terminal in terminals.values():
-                terminal.press(key)
-            for size in SIZES[:2] if pane in DIALOGS else SIZES:
-                for terminal in terminals.values():
-                    terminal.resize(*size)
-                for mode, terminal in terminals.items():
-                    look(terminal, mode, pane, wanted, size)
-            if pane in DIALOGS:
-                for terminal in terminals.values():
-                    terminal.press("escape")
-                    gone(terminal, wanted)
+        for pane in PANES:
+            visit(terminals, pane, SIZES)
+            for view in VIEWS[pane.pane]:
+                visit(terminals, view, SIZES[2:])
+        for dialog in (HELP, STOP, NEW_RUN):
+            visit(terminals, dialog, SIZES[:2])
         for terminal in terminals.values():
             terminal.until(lambda text: "leave" in text.split("\n")[-1])
             terminal.press("q")
@@ -244,13 +304,10 @@ async def test_the_panes_look_as_they_did(tmp_path: Path, still: None, request: 
         app = TuiVae(tmp_path, run)
         async with app.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.pane is not None)
-            for key, pane, wanted in WALK:
-                if pane == "Stop":  # nothing to stop
-                    continue
-                await pilot.press("question_mark" if key == "?" else key)
-                compare(pane.lower().replace(" ", "-"), await settled(pilot, app, wanted))
-                if pane in DIALOGS:
-                    await pilot.press("escape")
+            for view in (*PANES, HELP, NEW_RUN):
+                await pilot.press(*("question_mark" if key == "?" else key for key in view.keys))
+                compare(view.pane.lower().replace(" ", "-"), await settled(pilot, app, view.wanted))
+                await pilot.press(*view.back)
             await pilot.press("1")
             await pilot.resize_terminal(80, 24)
             compare("train-80x24", await settled(pilot, app, "KL"))

@@ -18,6 +18,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome
+from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -28,6 +29,7 @@ from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, runs_directory
 from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import settings, terminal, theme
+from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import Canvas, Depth, Pen
 from tui_vae.ui.messages import OpenRun, StartRun
@@ -61,6 +63,8 @@ class TuiVae(App[str]):
         self.runs_dir = runs_dir
         self.session = RunSession(run, reading) if run else None
         """The run on screen."""
+        self._has_unicode = terminal.has_unicode(os.environ)
+        self._ascii_only = AsciiOnly()
         self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
         self.preferences = settings.read_preferences()
         for each in theme.THEMES:
@@ -74,16 +78,28 @@ class TuiVae(App[str]):
         return type("SparingDriver", (Sparing, super().get_driver_class()), {})
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        filters = super().get_line_filters()
-        if not self.no_color:
-            return filters
-        return [*(each for each in filters if not isinstance(each, Monochrome)), self._no_colour]
+        filters = [*super().get_line_filters()]
+        if self.no_color:
+            filters = [*(each for each in filters if not isinstance(each, Monochrome)), self._no_colour]
+        return filters if self._has_unicode else [*filters, self._ascii_only]
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        message, title = terminal.legible(message), terminal.legible(title)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.DEFAULT_VARIABLES
 
     def on_mount(self) -> None:
-        self.set_class(not terminal.has_unicode(os.environ), "-ascii")
+        self.set_class(not self._has_unicode, "-ascii")
         self.set_class(self.console.color_system == "standard", "-sixteen")
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.push_screen(self._run_screen(self.session) if self.session else self._start_screen())

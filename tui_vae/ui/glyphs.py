@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
-from tui_vae.ui.terminal import has_unicode
+from tui_vae.ui.terminal import ASCII_WORDS, has_unicode
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,8 @@ class Glyphs:
 
     def plain(self, text: str) -> str:
         """The text as this terminal can show it."""
-        return text if self.braille else text.translate(_PLAIN)
+        return text if self.braille else text.translate(ASCII_WORDS)
 
-
-_PLAIN = str.maketrans(
-    {"−": "-", "·": "|", "β": "b", "…": ".", "×": "x", "—": "-", "–": "-", "↑": "^", "↓": "v", "≤": "<=", "°": ""}
-)
 
 UNICODE = Glyphs(
     states={

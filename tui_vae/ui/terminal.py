@@ -9,11 +9,13 @@ from collections.abc import Mapping, MutableMapping
 _TRUE_COLOUR_TERMINALS = ("alacritty", "foot", "ghostty", "xterm-ghostty", "wezterm", "xterm-kitty", "contour")
 
 
-_PLAIN = str.maketrans(
-    {"β": "b", "·": "*", "½": "1/2 ", "¼": "1/4", "±": "+-", "◂": "<", "…": "...", "‹": "<", "›": ">", "×": "x",
-     "Σ": "sum ", "γ": "gamma", "λ": "lambda", "\N{COMBINING CIRCUMFLEX ACCENT}": "^",
-     "←": "<-", "→": "->", "↑": "up", "↓": "down", "−": "-", "–": "-"}
+ASCII_WORDS = str.maketrans(
+    {"α": "alpha", "β": "b", "γ": "gamma", "λ": "lambda", "μ": "mu", "σ": "sigma", "Σ": "sum ", "²": "^2",
+     "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "½": "1/2 ", "¼": "1/4", "±": "+-", "×": "x", "≤": "<=", "≥": ">=",
+     "°": "", "·": "|", "•": "*", "…": "...", "−": "-", "–": "-", "—": "-", "‹": "<", "›": ">", "◂": "<", "▸": ">",
+     "←": "<-", "→": "->", "↑": "up", "↓": "down", "⏎": "enter"}
 )  # fmt: skip
+"""What stands for a sign in a terminal without Unicode."""
 
 
 def why_not(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, str] | None:
@@ -38,7 +40,7 @@ def has_unicode(environ: Mapping[str, str]) -> bool:
 
 def legible(text: str) -> str:
     """The text in what this terminal can show."""
-    return text if text.isascii() or has_unicode(os.environ) else text.translate(_PLAIN)
+    return text if text.isascii() or has_unicode(os.environ) else text.translate(ASCII_WORDS)
 
 
 COLOURS = {"truecolor": "truecolor", "256": "256", "16": "standard"}

@@ -16,6 +16,7 @@ from tui_vae.runs.events import ErrorEvent
 from tui_vae.runs.history import History
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.terminal import legible
 
 TAIL = 64 << 10
 """Bytes of the trainer's output that are shown."""
@@ -56,9 +57,9 @@ def told(history: History, words: str) -> Content:
     for message in history.messages:
         clock = time.strftime("%H:%M:%S", time.localtime(message.t))
         kind, style = ("error  ", "$error") if isinstance(message, ErrorEvent) else ("warning", "$warning")
-        lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), _legible(message.message)))
+        lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), _shown(message.message)))
         if message.hint:
-            lines.append(Content.assemble(" " * 19, (_legible(message.hint), "$note")))
+            lines.append(Content.assemble(" " * 19, (_shown(message.hint), "$note")))
     if not lines:
         lines.append(Content.styled("no warnings, no errors", "$label"))
     lines += [Content(""), Content.styled("trainer.log", "$label")]
@@ -77,8 +78,9 @@ def tail_of(path: Path, size: int = TAIL) -> str:
         return ""
     if end > size:
         data = data.partition(b"\n")[2]
-    return _legible(data.decode(errors="replace"))
+    return _shown(data.decode(errors="replace"))
 
 
-def _legible(text: str) -> str:
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    "))
+def _shown(text: str) -> str:
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    return legible(_CONTROLS.sub("", plain))

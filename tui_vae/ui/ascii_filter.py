@@ -1,0 +1,42 @@
+"""The last guard of a terminal without Unicode: nothing but ASCII is sent to it, whoever wrote the text.
+
+`terminal.legible` puts words for signs into the app's own texts, before these are laid out. Here any other text gets
+ASCII signs of the same width: names and messages from outside, Textual's own borders, arrows and ellipses.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+from tui_vae.ui.terminal import ASCII_WORDS
+
+CELLS = str.maketrans("─━│┃┊┼╭╮╰╯┌┐└┘▲▼▔▁▐▌█…", "--||:" + 9 * "+" + "^v-_||#.")
+"""Borders, arrows, scroll bars and ellipses, as Textual draws them."""
+
+
+class AsciiOnly(LineFilter):
+    """Puts one ASCII sign for each cell that holds another."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        if all(segment.text.isascii() for segment in segments):
+            return segments
+        return [Segment(ascii_cells(text), style, control) for text, style, control in segments]
+
+
+@lru_cache(4096)
+def ascii_cells(text: str) -> str:
+    """The text in ASCII, as wide as it was."""
+    return text if text.isascii() else "".join(map(_sign, text))
+
+
+def _sign(sign: str) -> str:
+    width = cell_len(sign)
+    letters = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()  # é: e
+    candidates = sign.translate(CELLS), sign.translate(ASCII_WORDS), letters
+    return next((each for each in candidates if each.isascii() and len(each) == width), "?" * width)
