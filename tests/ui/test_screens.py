@@ -95,9 +95,9 @@ STYLE = re.compile(rb"\x1b\[([\d;]*)m")
 class Recorded(Terminal):
     """Keeps everything the program sends."""
 
-    def __init__(self, runs_dir: Path, colour: str, env: dict[str, str]) -> None:
+    def __init__(self, runs_dir: Path, colour: str, env: dict[str, str], *command: str) -> None:
         self.raw = b""
-        argv = [sys.executable, "-m", "tui_vae", "attach", "fashion-1", "--runs-dir", str(runs_dir), "--color", colour]
+        argv = [sys.executable, "-m", "tui_vae", *command, "--runs-dir", str(runs_dir), "--color", colour]
         super().__init__(argv, *SIZES[0], env=env)
 
     def heard(self, data: bytes) -> None:
@@ -193,10 +193,13 @@ def visit(terminals: dict[str, Recorded], view: View, sizes: Sequence[tuple[int,
             look(terminal, mode, view, size)
     for terminal in terminals.values() if view.back else ():
         terminal.press(*view.back)
-        if view.gone:
-            terminal.until(lambda text: view.gone.lower() in text.lower())
-        else:
-            terminal.until(lambda text: view.wanted.lower() not in text.lower())
+        terminal.until(lambda text: is_back(text, view))
+
+
+def is_back(text: str, view: View) -> bool:
+    """Whether a view was left, for the pane that it belongs to."""
+    there = view.gone.lower() in text.lower() if view.gone else view.wanted.lower() not in text.lower()
+    return there and "2 Browse" in text
 
 
 def test_every_view_in_every_terminal(tmp_path: Path) -> None:
@@ -208,7 +211,8 @@ def test_every_view_in_every_terminal(tmp_path: Path) -> None:
     make_run(tmp_path, "fashion-2", epochs=3, planned=5)
     with ExitStack() as stack:
         stack.enter_context(learning(stack.enter_context(LatentProcess(run))))
-        terminals = {mode: stack.enter_context(Recorded(tmp_path, *how)) for mode, how in MODES.items()}
+        attach = "attach", "fashion-1"
+        terminals = {mode: stack.enter_context(Recorded(tmp_path, *how, *attach)) for mode, how in MODES.items()}
         for terminal in terminals.values():
             terminal.until("2 Browse")
         for pane in PANES:
@@ -230,6 +234,14 @@ def test_every_view_in_every_terminal(tmp_path: Path) -> None:
     assert not any(colour[1:2] == ("2",) for colour in sent["256"])
     grounds = {int(colour[2]) for colour in sent["256"] if colour[0] == "48"}
     assert grounds <= set(palette()), f"grounds that the theme does not have: {sorted(grounds - set(palette()))}"
+
+
+def test_the_start_screen_in_every_terminal(tmp_path: Path) -> None:
+    make_run(tmp_path, "fashion-1")
+    start = View((), "Start", "describe a run", dialog=True)
+    with ExitStack() as stack:
+        terminals = {mode: stack.enter_context(Recorded(tmp_path, *how)) for mode, how in MODES.items()}
+        visit(terminals, start, SIZES)
 
 
 def palette() -> Iterator[int]:
