@@ -19,6 +19,9 @@ ORIGINALS = "originals.png"
 PREVIEW_NAME = "epoch-{:06d}.png"
 _PREVIEW_FILE = re.compile(r"epoch-(\d+)\.png")
 
+TEXT_KEYS = ("indices", "labels", "width")
+"""Keys of the texts in `originals.png`."""
+
 MOST_KEPT = 60
 """Preview files that are kept of a run, besides the first and the newest: enough for a film of some seconds."""
 
@@ -54,7 +57,8 @@ def write_originals(folder: Path, originals: Originals) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    texts = {"indices": _commas(originals.indices), "labels": _commas(originals.labels), "width": str(originals.width)}
+    values = (_commas(originals.indices), _commas(originals.labels), str(originals.width))
+    texts = dict(zip(TEXT_KEYS, values, strict=True))
     folder.mkdir(exist_ok=True)
     write_atomic(folder / ORIGINALS, _png(originals.images, originals.width, texts))
 
@@ -83,8 +87,8 @@ def preview_files(folder: Path) -> list[tuple[int, Path]]:
 def read_originals(folder: Path) -> Originals:
     """The preview images; none of a file that is missing or damaged."""
     images, texts = _read_png(folder / ORIGINALS, 0)
-    width = (*_numbers(texts.get("width", "")), 0)[0]
-    return Originals(images, _numbers(texts.get("indices", "")), _numbers(texts.get("labels", "")), width)
+    indices, labels, width = (_numbers(texts.get(key, "")) for key in TEXT_KEYS)
+    return Originals(images, indices, labels, (*width, 0)[0])
 
 
 def read_previews(folder: Path, width: int, newest_only: bool = False) -> list[tuple[int, tuple[bytes, ...]]]:
