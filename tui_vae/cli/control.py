@@ -1,4 +1,4 @@
-"""What steers a run from the shell: `pause`, `resume`, `stop`, `checkpoint`, `set`."""
+"""The commands that steer a run: `pause`, `resume`, `stop`, `checkpoint`, `set`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def checkpoint(options: argparse.Namespace) -> int:
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Let a run go on, in the process it has or in a new one."""
+    """Continue a run, in its living process or in a new one."""
     from tui_vae.runs.launch import continue_training
 
     directory = find_run(runs_directory(options.runs_dir), options.name)

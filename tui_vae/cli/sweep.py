@@ -1,4 +1,4 @@
-"""`tui-vae sweep`: a run for every combination of the values given; the same command goes on with it."""
+"""`tui-vae sweep`: a run for every combination of the given values; the same command continues an interrupted one."""
 
 from __future__ import annotations
 
@@ -32,13 +32,19 @@ from tui_vae.runs.launch import continue_training, start_training
 from tui_vae.runs.summary import state_of
 
 LONGEST_NAME = 64
+"""Characters of a run's name."""
+
 MOST = 1000
+"""Combinations in one sweep: a slip of the keyboard must not start more."""
+
 TURNING = 10.0
+"""Seconds to wait until a process that served a run trains it."""
+
 FINISHED, ANEW = "finished already", "failed before its first step, trained anew"
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Train all combinations that are not finished; compare them at the end."""
+    """Train all combinations that are not finished, then compare them all."""
     given = {name.removeprefix("values_"): values for name, values in vars(options).items()
              if name.startswith("values_")}  # fmt: skip
     base = config.read_config(options.config) if options.config else {}
@@ -126,7 +132,7 @@ def check_existing(runs_dir: Path, combinations: Sequence[RunConfig], chosen: se
 
 @dataclass
 class Job:
-    """One combination under way. `slot` is the device that it keeps busy, None where that is the trainer's choice."""
+    """One combination under way. `slot` is the device that it occupies, None where the trainer chooses one."""
 
     number: int
     directory: RunDirectory
@@ -138,7 +144,7 @@ class Job:
 
 
 class Runner:
-    """Keeps so many runs going until all have ended, or somebody asks to stop."""
+    """Keeps up to `jobs` runs going until all have ended or a signal stops them."""
 
     def __init__(
         self, runs_dir: Path, combinations: Sequence[RunConfig], devices: Sequence[str], jobs: int,
@@ -154,9 +160,9 @@ class Runner:
         self._print = say
 
     def run(self) -> int:
-        """Exit code: 0 all are finished, 1 some are not, 130 somebody asked to stop.
+        """Run all and return the exit code: 0 all are finished, 1 some are not, 130 a signal came.
 
-        Ctrl-C and SIGTERM stop what is going on after a checkpoint; a second one leaves it to itself.
+        Ctrl-C and SIGTERM stop the living runs after a checkpoint; a second one leaves them alone.
         """
         with asked_to_stop() as asked:
             while self._going or (self._waiting and not asked):
@@ -178,13 +184,13 @@ class Runner:
         return 1 if self._incomplete else 0
 
     def _begin(self, number: int, wanted: RunConfig) -> None:
-        """Start, continue or follow a combination's run; a finished one is passed by."""
+        """Start, continue or follow a combination's run; skip a finished one."""
         directory = RunDirectory(self._runs_dir / str(wanted.name))
         slot = self._take_slot(directory)
         tail, history, begun = ev.LogTail(directory.events), History(), time.time()
         try:
             history.extend(tail.read_all())
-            what = self._set_going(directory, replace(wanted, device=slot or wanted.device), history)
+            what = self._start_or_continue(directory, replace(wanted, device=slot or wanted.device), history)
         except UserError as error:
             self._slots.append(slot)
             self._fail(number, directory, error)
@@ -198,12 +204,12 @@ class Runner:
             self._going.append(Job(number, directory, slot, tail, history, begun))
 
     def _take_slot(self, directory: RunDirectory) -> str | None:
-        """A free device: that of the run itself where it has been on one, for it will want to go on there."""
+        """A free device: the one that the run was on, if it has been on one, because it continues there."""
         device = directory.read_config().device if directory.config.is_file() else None
         return self._slots.pop(self._slots.index(device) if device in self._slots else 0)
 
-    def _set_going(self, directory: RunDirectory, wanted: RunConfig, history: History) -> str:
-        """What happens to a combination now.
+    def _start_or_continue(self, directory: RunDirectory, wanted: RunConfig, history: History) -> str:
+        """Start or continue a combination's run, unless it is finished or being trained; say which it was.
 
         Raises:
             UserError: it cannot be started.
@@ -224,11 +230,11 @@ class Runner:
         continue_training(directory)
         deadline = time.monotonic() + TURNING
         while (holder := directory.holder()) and holder.mode == "serve" and time.monotonic() < deadline:
-            time.sleep(0.02)  # a process that served somebody who looks turns to training a moment after its answer
+            time.sleep(0.02)  # a process that served the run begins to train it a moment after its answer
         return f"was {state}, goes on"
 
     def _look_at(self, job: Job) -> None:
-        """Read what a run has told since; when its process has gone, say how it ended and free its place."""
+        """Read the new events of a run; when its process has gone, report how it ended and free its slot."""
         alive = job.directory.is_training()
         for event in job.tail.read_all():
             job.history.apply(event)

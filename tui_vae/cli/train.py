@@ -1,4 +1,4 @@
-"""`tui-vae train`: start a run in the background and follow its log; also what Ctrl-C and a hang-up mean there."""
+"""`tui-vae train`: start a run in the background and follow its log; Ctrl-C stops it, a hang-up leaves it training."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ from tui_vae.runs.history import History
 from tui_vae.runs.launch import StartError, signal_trainer, start_training
 
 POLL = 0.1
+"""Seconds between two looks at the log."""
+
 DETACH_LIMIT = 60.0
+"""Seconds that `--detach` waits until the run trains; a long download goes on in the background."""
+
 UNREACHED_LIMIT = 5.0
-"""Seconds: a trainer whose socket has been swept away listens again within two."""
+"""Seconds without a listener until SIGTERM is sent: a trainer whose socket was deleted listens again within two."""
 
 
 def train(options: argparse.Namespace) -> int:
-    """Start a new run; follow it until it ends. From the moment it is made, Ctrl-C and SIGTERM stop it."""
+    """Start a new run and follow it until it ends. Ctrl-C and SIGTERM stop it from the moment it exists."""
     given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
     wanted = config.make_config(given)
     with asked_to_stop() as asked:
@@ -46,12 +50,12 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _wait_until_loaded(directory: RunDirectory, asked: Sequence[int]) -> None:
-    """Wait until a run trains, so that what keeps it from training is said here; a long download is not waited for.
+    """Wait until a run trains, so that this command reports what keeps it from training.
 
-    Nor is anything once somebody has asked to stop.
+    It waits `DETACH_LIMIT` seconds at most, and no longer once a signal to stop is in `asked`.
 
     Raises:
-        UserError: it failed.
+        UserError: the run failed.
     """
     tail, history = ev.LogTail(directory.events), History()
     deadline = time.monotonic() + DETACH_LIMIT
@@ -77,7 +81,10 @@ def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
 def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> int:
     """Follow a run until it has ended and return the exit code.
 
-    The first signal in `asked` stops it after a checkpoint; a second one leaves it to itself, as a hang-up does.
+    The first signal in `asked` stops the run after a checkpoint; a second one leaves it alone, as a hang-up does.
+
+    Raises:
+        UserError: the run failed, or its process died.
     """
     tail, history = ev.LogTail(directory.events), History()
     sent = False
@@ -112,6 +119,7 @@ def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> i
 
 
 def last_error(directory: RunDirectory, history: History) -> UserError:
+    """The newest error in the log of a run that failed."""
     for message in reversed(history.messages):
         if isinstance(message, ev.ErrorEvent):
             return StartError(message.message, message.hint)
@@ -119,7 +127,7 @@ def last_error(directory: RunDirectory, history: History) -> UserError:
 
 
 def ask_to_stop(directory: RunDirectory) -> None:
-    """Ask the run to stop, without waiting for its answer: while PyTorch is being imported that takes a while."""
+    """Ask the run to stop, without waiting for the answer: a process that imports PyTorch answers late."""
     import threading
 
     def ask() -> None:
@@ -132,13 +140,13 @@ def ask_to_stop(directory: RunDirectory) -> None:
 
 
 def _stop(directory: RunDirectory) -> None:
-    """Stop a run, by a signal to its process where nothing else reaches that.
+    """Stop a run: by a request, or by a signal to its process where no request reaches it.
 
     Raises:
-        RequestError: it refuses, or nothing at all reaches it.
+        RequestError: it refuses, or neither reaches it.
     """
     deadline = time.monotonic() + UNREACHED_LIMIT
-    while directory.is_training():  # else it has just ended by itself
+    while directory.is_training():  # it may end by itself
         try:
             request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
             return
@@ -152,7 +160,7 @@ def _stop(directory: RunDirectory) -> None:
 
 @contextmanager
 def asked_to_stop() -> Iterator[list[int]]:
-    """The signals to stop that have come so far."""
+    """Collect SIGINT and SIGTERM instead of ending; gives the list of those that have come so far."""
     came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Asking a run's living process: a short connection for a request, or one that stays open for many."""
+"""Requests to a run's living process, over a connection for one request or over some that stay open for many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 
 LOADING_LIMIT = 120.0
-"""Seconds for an answer that may have to wait until PyTorch, the data and the weights are loaded."""
+"""Seconds to wait for an answer where PyTorch, the data and the weights may have to be loaded first."""
 
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
@@ -25,7 +25,7 @@ class RequestError(UserError):
 
 
 class NoProcess(RequestError):
-    """Nobody listens: no process lives in this run, or its socket has been swept away and is not back yet."""
+    """No process listens: none lives in this run, or its socket's file has been deleted and is not back yet."""
 
 
 def request(
@@ -43,9 +43,9 @@ def request(
 
 class Caller:
     """Asks about a model again and again over connections that stay open: a new one costs a busy trainer several turns
-    of its interpreter. Only for questions, which may be asked twice: a connection that has died meanwhile is replaced.
+    of its interpreter. Only for questions, which may be asked twice: they are repeated where a connection has died.
 
-    May be called from several threads at once.
+    Several threads may use it at once.
     """
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -58,12 +58,12 @@ class Caller:
         with _explaining(self._directory, timeout):
             with suppress(IndexError, EOFError, ConnectionError):
                 return self._ask(self._idle.popleft(), message, expected, timeout)
-            self._hang_up()  # what is left is of the same process
+            self._hang_up()  # the other connections are to the same dead process
             connection = _connect(self._directory, timeout)
             return self._ask(connection, message, expected, timeout)
 
     def close(self) -> None:
-        """Keep no connection from here on: a process that only serves stays as long as somebody is connected."""
+        """Keep no connection from here on: a process that only serves stays as long as a client is connected."""
         self._closed = True
         self._hang_up()
 
@@ -89,7 +89,7 @@ class Caller:
 
 @contextmanager
 def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
-    """Errors of the connection in words."""
+    """Turn errors of the connection into sentences."""
     name = directory.name
     try:
         yield

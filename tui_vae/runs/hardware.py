@@ -1,4 +1,4 @@
-"""How busy the device of a living run is. Where a library or a driver is missing, nothing is known, nothing fails."""
+"""How busy a run's device is. Where a library or a driver is missing, the answer is that nothing is known."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Load:
-    """Of a GPU: its load in percent, its used memory in bytes, its temperature in °C.
+    """Of a GPU: its load in percent, its used memory in bytes, its temperature in °C. None: unknown.
 
-    Of a CPU: the whole machine's load, and the memory of the run's process.
+    Of a CPU: the whole machine's load in percent, and the memory of the run's process in bytes.
     """
 
     percent: float | None = None
@@ -28,7 +28,7 @@ NOTHING = Load()
 
 
 class Sampler:
-    """Watches the device of one process. Asking takes milliseconds, the first time more: do it in a thread."""
+    """Measures the load of one process's device. It takes milliseconds, the first time more: call it in a thread."""
 
     def __init__(self, device: str, pid: int) -> None:
         self.device, self.pid = device, pid
@@ -56,14 +56,14 @@ def _cpu(pid: int) -> Load:
 
 
 class _Gpu:
-    """One NVIDIA GPU, through the driver's own library."""
+    """One NVIDIA GPU, asked through the driver's management library, NVML."""
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml, self._handle = nvml, handle
 
     @classmethod
     def of(cls, device: str, pid: int) -> _Gpu | None:
-        """The GPU that this process calls `cuda:N`; None where that cannot be told."""
+        """The GPU that the process `pid` calls `device`, such as `cuda:0`; None where that cannot be told."""
         try:
             nvml: Any = importlib.import_module("pynvml")
         except ImportError:
@@ -86,13 +86,13 @@ class _Gpu:
             lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
         )
         for at, question in enumerate(questions):
-            with contextlib.suppress(nvml.NVMLError):  # a part of a divided GPU knows its memory alone
+            with contextlib.suppress(nvml.NVMLError):  # a part of a divided GPU (MIG) reports its memory only
                 found[at] = question()
         return Load(*found)
 
 
 def cuda_devices() -> int:
-    """How many CUDA devices a process started from here sees, told by the driver: PyTorch takes seconds to import."""
+    """How many CUDA devices a process started from here sees. The driver is asked: PyTorch takes seconds to import."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
         nvml: Any = importlib.import_module("pynvml")
@@ -112,7 +112,7 @@ def cuda_devices() -> int:
 
 
 def physical(device: str, visible: str | None) -> int | str | None:
-    """The index or the UUID of a GPU where `CUDA_VISIBLE_DEVICES` may reorder them; None where that cannot be told."""
+    """The driver's index or UUID of `device`, which `CUDA_VISIBLE_DEVICES` may renumber; None: it cannot be told."""
     index = int(device.partition(":")[2] or 0)
     if visible is None:
         return index
@@ -123,7 +123,7 @@ def physical(device: str, visible: str | None) -> int | str | None:
 
 
 def _visible_to(pid: int) -> str | None:
-    """What the process sees, which this one need not."""
+    """`CUDA_VISIBLE_DEVICES` of the process `pid`, which may differ from that of this process."""
     with contextlib.suppress(ImportError):
         import psutil
 

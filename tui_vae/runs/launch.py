@@ -1,4 +1,4 @@
-"""Starting a run's process so that no terminal, hang-up or killed app reaches it."""
+"""Starts a run's process so that no terminal, hang-up or killed app ends it, and sends it signals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StartError(UserError):
 
 
 class Forestalled(StartError):
-    """Another process has taken the run's lock meanwhile, such as one started from another terminal."""
+    """Another process took the run's lock first, such as one that was started from another terminal."""
 
 
 def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> subprocess.Popen[bytes]:
@@ -44,7 +44,7 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
     Raises:
         RunError: a process already trains it, or what resuming needs is not there.
         StartError: the process ended at once; the message is its own.
-        Forestalled: another one was quicker.
+        Forestalled: another process was quicker.
     """
     if directory.is_training():
         raise RunError(f"run {directory.name!r} is already being trained", f"watch it: tui-vae attach {directory.name}")
@@ -54,7 +54,7 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
 
 
 def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
-    """Start a process that loads the run's weights and answers requests; None if one lives already, or was quicker.
+    """Start a process that loads the run's weights and answers requests; None if one lives already or was quicker.
 
     Raises:
         RunError: the run has no checkpoint, or has been deleted.
@@ -73,12 +73,12 @@ def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
 
 
 def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> None:
-    """Let a paused, stopped, finished or crashed run go on.
+    """Continue a paused, stopped, finished or crashed run.
 
     `more_epochs` are added to those planned; a finished run needs some. `leave_core`: as for `start_training`.
 
     Raises:
-        RequestError, RunError, StartError: it cannot; the message says why.
+        RequestError, RunError, StartError: it cannot be continued; the message says why.
     """
     if directory.holder() is None:
         newest = summarize(directory)
@@ -90,7 +90,7 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
         except Forestalled:
             if directory.is_training():
                 raise
-    request(directory, Resume(epochs=more_epochs), Done)  # one that only serves goes on training as well
+    request(directory, Resume(epochs=more_epochs), Done)  # a process that only serves then trains
 
 
 def signal_trainer(directory: RunDirectory, number: signal.Signals) -> bool:
@@ -142,12 +142,12 @@ def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[byte
     began = time.monotonic()
     while (waited := time.monotonic() - began) < START_LIMIT:
         holder = directory.holder()
-        # It listens a moment after it lives; where it finds no place to listen, it trains all the same.
+        # It listens a moment after it takes the lock. Where it finds no place to listen, it trains without a socket.
         if holder is not None and holder.pid == process.pid and (holder.socket or waited > LISTEN_LIMIT):
             return process
         if process.poll() is not None:
             if process.returncode == 0:
-                return process  # it was quicker than this look at it
+                return process  # it has finished already
             if holder is not None and holder.pid != process.pid:
                 raise Forestalled(f"run {directory.name!r} already has a living process")
             told = LogTail(directory.events, log_before).read_all()

@@ -1,4 +1,4 @@
-"""What people do with runs that do not live: rename, delete, and a line of text kept with any run."""
+"""Rename and delete runs that no process trains, and keep a note, one line of text, with any run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from tui_vae.runs.protocol import Done, Stop
 
 NOTE = "note.txt"
 MOST_NOTE = 500
+"""Characters of a note; what is longer is cut."""
 
 
 def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
-    """Give a run that does not live another name.
+    """Give a run another name.
 
     Raises:
-        UsageError: it is not a name. RunError: the run lives, or the name is taken.
+        UsageError: it is not a name. RunError: the run is being trained, or the name is taken.
     """
     check_option("name", name)
     target = RunDirectory(directory.path.with_name(name))
-    with _alone(directory):
+    with _locked(directory):
         if target.path.exists():
             raise RunError(f"run {name!r} already exists", "choose another name")
         write_atomic(directory.config, config_toml(make_config({**read_config(directory.config), "name": name})))
@@ -39,19 +40,20 @@ def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
 
 
 def delete_run(directory: RunDirectory) -> None:
-    """Delete a run that does not live, with everything in it.
+    """Delete a run with everything in it.
 
     Raises:
-        RunError: the run lives.
+        RunError: the run is being trained.
     """
-    with _alone(directory):
-        # Out of sight in one step first: nobody ever sees half a run.
+    with _locked(directory):
+        # Moved away in one step first, so that nobody ever sees half a run.
         grave = Path(tempfile.mkdtemp(dir=directory.path.parent, prefix=".deleted-"))
         os.rename(directory.path, grave / directory.name)
         shutil.rmtree(grave)
 
 
 def read_note(directory: RunDirectory) -> str:
+    """The run's note; empty where it has none."""
     try:
         return (directory.path / NOTE).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -68,8 +70,12 @@ def write_note(directory: RunDirectory, text: str) -> None:
 
 
 @contextmanager
-def _alone(directory: RunDirectory) -> Iterator[None]:
-    """Hold the run's lock. A process that only serves its weights is asked to leave."""
+def _locked(directory: RunDirectory) -> Iterator[None]:
+    """Hold the run's lock. A process that only serves its weights is asked to end.
+
+    Raises:
+        RunError: a process trains it, or one that serves it does not end.
+    """
     if directory.is_training():
         raise RunError(f"run {directory.name!r} is being trained", "stop it first")
     if directory.holder() is not None:

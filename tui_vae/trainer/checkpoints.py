@@ -1,6 +1,6 @@
-"""Checkpoints: safetensors files with a checksum, whole or not there, never pickle.
+"""Checkpoints: safetensors files with a checksum, replaced atomically, never pickle.
 
-`last.safetensors` holds all that resuming needs; `best.safetensors` the weights alone.
+`last.safetensors` holds all that resuming needs, `best.safetensors` the weights alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.files import write_atomic
 
 FORMAT = 1
+"""The version in the metadata. A reader refuses others; fields with a default may be added without a new one."""
 
 
 class CheckpointError(UserError):
@@ -77,7 +78,7 @@ def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) 
     Raises:
         OSError: the disk is full or not writable; the old checkpoint is then still there.
     """
-    # Copies, since a file of this format does not hold a tensor that two names share.
+    # Copies, because safetensors refuses tensors that share memory.
     host = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     facts = {"format": FORMAT, **asdict(progress)}
     facts["crc32"] = _checksum(facts, host)
@@ -97,7 +98,7 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", _what_now(path)) from None
+        raise CheckpointError(f"{path} is damaged: {error}", _other_checkpoint(path)) from None
     try:
         facts = json.loads(metadata["tui-vae"])
         version = facts["format"]
@@ -108,18 +109,22 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
         del facts["format"]
         progress = Progress(**facts)
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{path} is not a checkpoint of tui-vae", _what_now(path)) from None
+        raise CheckpointError(f"{path} is not a checkpoint of tui-vae", _other_checkpoint(path)) from None
     if found != expected:
-        raise CheckpointError(f"{path} is damaged: its checksum is {found:08x}, not {expected:08x}", _what_now(path))
+        raise CheckpointError(
+            f"{path} is damaged: its checksum is {found:08x}, not {expected:08x}", _other_checkpoint(path)
+        )
     return progress, tensors
 
 
-def _what_now(path: Path) -> str:
+def _other_checkpoint(path: Path) -> str:
+    """A hint at the run's other checkpoint, where there is one."""
     other = path.with_name(BEST if path.name == LAST else LAST)
     return f"{other.name} beside it may be whole (--checkpoint {other.stem})" if other.exists() else ""
 
 
 def _checksum(facts: dict[str, Any], tensors: dict[str, Tensor]) -> int:
+    """CRC-32 of the metadata, then of each tensor's name, type, shape and bytes, in the order of the names."""
     value = zlib.crc32(json.dumps(facts).encode())
     for name, tensor in sorted(tensors.items()):
         value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)

@@ -1,4 +1,4 @@
-"""The life of a run's process: load, train or serve, and end with a word in the log whatever happens."""
+"""A run's process from its start to its end: load, train or serve, and log how it ended, whatever happens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
 
 IDLE_LIMIT = 300.0
+"""Seconds after its last client has left that a process which only serves ends: long enough for a reconnection."""
+
+FAREWELL = 5.0
+"""Seconds for which a process that cannot serve tells clients why, such as the one that started it."""
 
 
 class RunProcess:
-    """One process in one run's directory, whose lock it holds."""
+    """The process of one run. It holds the run's lock."""
 
     def __init__(self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False) -> None:
         self._directory = directory
@@ -25,7 +29,7 @@ class RunProcess:
         self._leave_core = leave_core
 
     def run(self, serve_first: bool, more_epochs: int) -> int:
-        """Serve until somebody wants to go on training or nobody is left, then train. Returns the exit code."""
+        """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code."""
         if serve_first:
             try:
                 wanted = self._serve()
@@ -42,11 +46,11 @@ class RunProcess:
             return self._fail(log, error)
         except Exception as error:
             traceback.print_exc()
-            return self._fail(log, self._explained(error))
+            return self._fail(log, self._explain(error))
 
-    def _explained(self, error: Exception) -> UserError:
+    def _explain(self, error: Exception) -> UserError:
         kind = type(error).__name__
-        if kind == "OutOfMemoryError":  # PyTorch's own, of which this module knows nothing
+        if kind == "OutOfMemoryError":  # by name: this module must not import PyTorch, whose error it is
             hint = f"free some of it, then go on with: tui-vae resume {self._directory.name}"
             return UserError("the device has no memory left for this run", hint)
         return UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}")
@@ -66,10 +70,10 @@ class RunProcess:
         return Training(self._directory, log, self._inbox, setup).run()
 
     def _serve(self) -> protocol.Resume | None:
-        """Answer from the newest checkpoint until somebody wants to go on training, or has been gone for long (None).
+        """Answer from the newest checkpoint. Return the request to go on training, or None when no client is left.
 
         Raises:
-            UserError: there is nothing whole to serve.
+            UserError: no checkpoint can be loaded.
         """
         from tui_vae.trainer.inference import Inference
         from tui_vae.trainer.run_setup import load_trained_run
@@ -79,7 +83,7 @@ class RunProcess:
         epoch = min(progress.evaluated + 1, progress.planned_epochs)
         here = protocol.Done(epoch=epoch, step=progress.step, lr=run.config.lr, beta=progress.beta)
         inference = Inference(run, where=lambda: (epoch, progress.step), state=lambda: "serving")
-        while self._inbox.deserted_for() < IDLE_LIMIT:
+        while self._inbox.seconds_without_clients() < IDLE_LIMIT:
             ticket = self._inbox.wait(0.0 if inference.busy else 1.0)
             inference.advance()
             if ticket is None:
@@ -112,9 +116,9 @@ class RunProcess:
         return error.exit_code
 
     def _refuse_all(self, error: UserError) -> int:
-        """Tell everybody who asks in the next moments why nothing can be served."""
+        """Answer every request of the next moments with the reason why nothing can be served."""
         print(error, flush=True)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + FAREWELL
         while time.monotonic() < deadline:
             ticket = self._inbox.wait(0.5)
             if ticket:

@@ -1,4 +1,4 @@
-"""The socket: requests come in on a thread of their own and wait in the inbox for the thread that owns the device."""
+"""The socket's server: a thread of its own receives requests and puts them into the inbox of the training thread."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory, RunLock
 
 SLOW_CLIENT = 30.0
+"""Seconds within which a client must read its answer; then it is disconnected."""
+
 REBIND_EVERY = 2.0
+"""Seconds between two looks whether the socket's file is still there."""
+
 UNREACHABLE_FOR = 10.0
+"""Seconds until the next attempt where there is no place to listen."""
 
 
 @dataclass
 class Ticket:
-    """A request that waits for its one answer. Answering never blocks."""
+    """A request and the way to answer it. Only the first answer counts; answering never blocks."""
 
     request: protocol.AnyRequest
     _send: Callable[[protocol.AnyReply], None] = field(repr=False)
@@ -42,7 +47,7 @@ class Ticket:
 
 
 class Inbox:
-    """Requests in the order in which they came, and whether those are still here who may send more."""
+    """Requests in the order of their arrival, and how long no client has been connected."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
@@ -51,7 +56,7 @@ class Inbox:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[None]:
-        """Somebody is connected. Called on one thread only, the server's."""
+        """Count a client as connected. Called on the server's thread only."""
         self._clients += 1
         try:
             yield
@@ -59,15 +64,15 @@ class Inbox:
             self._last_left = time.monotonic()
             self._clients -= 1
 
-    def deserted_for(self) -> float:
-        """Seconds since the last client has gone, or since the start; 0 while one is connected."""
+    def seconds_without_clients(self) -> float:
+        """Seconds since the last client left, or since the start; 0 while one is connected."""
         return 0.0 if self._clients else time.monotonic() - self._last_left
 
     def put(self, ticket: Ticket) -> None:
         self._queue.put(ticket)
 
     def pending(self) -> Iterator[Ticket]:
-        """What has come by now; costs next to nothing when nothing has."""
+        """The requests that have come; takes next to no time where none has."""
         while not self._queue.empty():
             yield self._queue.get_nowait()
 
@@ -99,7 +104,7 @@ class Server:
         self._ready.wait(5)
 
     def close(self, grace: float = 1.0) -> None:
-        """Let answers on their way arrive, then stop listening."""
+        """Give answers on their way `grace` seconds to arrive, then stop listening."""
         with contextlib.suppress(RuntimeError):
             asyncio.run_coroutine_threadsafe(self._finish(grace), self._loop)
         self._thread.join(grace + 1)
@@ -116,7 +121,7 @@ class Server:
         self._loop.run_until_complete(self._hang_up())
 
     async def _hang_up(self) -> None:
-        """Leave those who are still connected and say nothing."""
+        """Disconnect the clients that are still there."""
         talks = asyncio.all_tasks() - {asyncio.current_task()}
         for talk in talks:
             talk.cancel()
@@ -127,13 +132,13 @@ class Server:
         while True:
             try:
                 await self._listen_at(self._directory.socket)
-            except (OSError, UserError) as error:  # nowhere to listen for now, and training goes on
+            except (OSError, UserError) as error:  # no place to listen for now; training goes on
                 print(f"cannot be reached: {error}", file=sys.stderr)
                 await asyncio.sleep(UNREACHABLE_FOR)
 
     async def _listen_at(self, path: Path) -> None:
         """Listen until the socket's file is gone or belongs elsewhere."""
-        path.unlink(missing_ok=True)  # a leftover: whoever holds the lock is the only one to listen
+        path.unlink(missing_ok=True)  # a leftover: only the holder of the lock listens
         server = await asyncio.start_unix_server(self._talk, path)
         inode = None
         try:
@@ -161,9 +166,9 @@ class Server:
                     await asyncio.wait_for(writer.drain(), SLOW_CLIENT)
                     self._connections.discard(task)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError):
-            pass  # it left, or speaks something else
+            pass  # the client left, or does not speak this protocol
         except asyncio.CancelledError:
-            pass  # this process ends; raised further, asyncio would print it
+            pass  # this process ends; asyncio would print the exception
         finally:
             self._connections.discard(task)
             writer.close()

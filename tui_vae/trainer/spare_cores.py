@@ -9,20 +9,20 @@ import time
 import psutil
 
 LEAST_SECONDS = 0.5
-"""Less says nothing."""
+"""Seconds to measure for: the kernel counts idle time in steps of 0.01, and other processes come and go."""
 
 
 class SpareCores:
-    """The mean number of idle cores among those this process may use, since this was made, and of those it kept busy.
+    """Measures how many cores were idle or busy with this process, on average, since this object was made.
 
-    While PyTorch is imported, on one core, that is known without waiting for it.
+    Only cores that this process may use count. Importing PyTorch takes long enough for a measurement.
     """
 
     def __init__(self) -> None:
         self._began, self._idle, self._mine = time.monotonic(), _idle_seconds(), time.process_time()
 
     def count(self) -> float:
-        """Infinite where it has not been looked at for long enough."""
+        """The measurement so far; infinite before `LEAST_SECONDS`."""
         seconds = time.monotonic() - self._began
         if seconds < LEAST_SECONDS:
             return math.inf
@@ -30,7 +30,7 @@ class SpareCores:
 
 
 def _idle_seconds() -> float:
-    """Of all cores that this process may use."""
+    """Seconds that the cores which this process may use have been idle, since the machine started."""
     cores = psutil.cpu_times(percpu=True)
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(cores))
     return float(sum(times.idle + getattr(times, "iowait", 0) for core, times in enumerate(cores) if core in usable))

@@ -1,15 +1,18 @@
-"""Clocks of the training loop: time that pauses do not count in, and how often a checkpoint is worth its time."""
+"""Clocks of the training loop: one that stops during pauses, and one that says when a checkpoint is due."""
 
 from __future__ import annotations
 
 import time
 
-SHARE = 0.01
+WRITING_SHARE = 0.01
+"""The share of the time that writing a checkpoint after every epoch may take: training hardly slows down."""
+
 LONGEST = 30.0
+"""Seconds between two checkpoints at most: a crash loses no more."""
 
 
 class Stopwatch:
-    """Seconds that passed while it ran, from `seconds` on."""
+    """Counts the seconds while it runs, beginning at `seconds`."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
@@ -33,11 +36,11 @@ class Stopwatch:
         return self._seconds + (time.monotonic() - self._since if self._since is not None else 0.0)
 
 
-class CheckpointPace:
-    """When the next checkpoint is due.
+class CheckpointTimer:
+    """Says when the next checkpoint is due.
 
-    Without `every`: at an epoch's end as soon as writing takes under 1% of the time, and after 30 seconds in any case.
-    With it: every so many seconds.
+    Without `every`: at an epoch's end if writing takes less than `WRITING_SHARE` of the time, and after `LONGEST`
+    seconds in any case. With it: every `every` seconds; 0 is after every epoch.
     """
 
     def __init__(self, every: float | None) -> None:
@@ -49,8 +52,9 @@ class CheckpointPace:
         passed = time.monotonic() - self._last
         if self._every is not None:
             return passed >= self._every and (at_epoch_end or self._every > 0)
-        return passed >= LONGEST or (at_epoch_end and self._cost < SHARE * passed)
+        return passed >= LONGEST or (at_epoch_end and self._cost < WRITING_SHARE * passed)
 
     def wrote(self, seconds: float) -> None:
+        """Note that a checkpoint was written, which took so long."""
         self._cost = seconds
         self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, with requests answered in between, and what happens at an epoch's end."""
+"""The training loop: epochs of steps, requests answered between steps, and evaluation and checkpoints after epochs."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
-from tui_vae.trainer.stopwatches import CheckpointPace, Stopwatch
+from tui_vae.trainer.stopwatches import CheckpointTimer, Stopwatch
 
 STEP_EVENTS_A_SECOND = 10
+"""The most `step` events that the log gets a second, whatever the speed: the contract of the log."""
 
 
 class Stopped(Exception):
-    """Somebody asked the training to stop; its checkpoint is written."""
+    """A request has stopped the training. Its checkpoint is written."""
 
 
 class Training:
     """Trains one run from where its `progress` stands to the last planned epoch.
 
-    Everything happens on the calling thread, which owns the device. Requests are looked at after every step and between
+    Everything happens on the calling thread, which owns the device. It answers requests after every step and between
     the batches of an evaluation.
     """
 
@@ -52,11 +53,11 @@ class Training:
         self._hyperparameters = Hyperparameters(run, progress)
         self._inference = Inference(run, where=lambda: (self.epoch, progress.step), state=lambda: self._state)
         self._state: ev.RunState = "training"
-        self._pace = CheckpointPace(run.config.checkpoint_every)
+        self._checkpoint_timer = CheckpointTimer(run.config.checkpoint_every)
         self._epoch_time = Stopwatch(progress.epoch_seconds)
         self._step_time = Stopwatch()
-        self._reported = time.monotonic()
-        self._steps_reported_at = 0.0
+        self._reported_at = time.monotonic()
+        self._step_seconds_reported = 0.0
         self._epoch_began_at, self._epoch_images = 0.0, 0
         self._pending = Means()
         self._epoch_means = Means.from_list(progress.epoch_means)
@@ -69,7 +70,7 @@ class Training:
         return min(self._progress.evaluated + 1, self._progress.planned_epochs)
 
     def run(self) -> ev.RunState:
-        """Train to the end, or until somebody stops it. Returns the state it ends in, already in the log."""
+        """Train to the last planned epoch or until a request stops it. Return the final state, which is logged."""
         self._enter("training")
         try:
             while self._progress.evaluated < self._progress.planned_epochs:
@@ -84,7 +85,7 @@ class Training:
         return "finished"
 
     def _train_epoch(self) -> None:
-        """The steps of the epoch under way that are not done yet."""
+        """Make the steps of the epoch under way that are not done yet."""
         run, progress = self._run, self._progress
         size, count = run.config.batch_size, len(run.train)
         order = epoch_order(run.config.seed, progress.evaluated, count)
@@ -95,25 +96,25 @@ class Training:
             self._learner.step(images, self._hyperparameters.lr, self._hyperparameters.beta)
             progress.step += 1
             self._epoch_images += len(images)
-            if time.monotonic() - self._reported >= 1 / STEP_EVENTS_A_SECOND:
+            if time.monotonic() - self._reported_at >= 1 / STEP_EVENTS_A_SECOND:
                 self._report_steps()
-                if self._pace.due(at_epoch_end=False):
+                if self._checkpoint_timer.due(at_epoch_end=False):
                     self._try_checkpoint()
             self._answer_requests()
-        self._absorb()  # waits for the device, so that the time of the steps is all in
+        self._collect_means()  # waits for the device, so that the time of the steps is all in
         self._step_time.stop()
 
-    def _absorb(self) -> None:
+    def _collect_means(self) -> None:
         means = self._learner.take_means()
         self._pending += means
         self._epoch_means += means
 
     def _report_steps(self) -> None:
-        self._absorb()
+        self._collect_means()
         means, self._pending = self._pending, Means()
-        seconds = self._step_time.seconds - self._steps_reported_at
-        self._steps_reported_at = self._step_time.seconds
-        self._reported = time.monotonic()
+        seconds = self._step_time.seconds - self._step_seconds_reported
+        self._step_seconds_reported = self._step_time.seconds
+        self._reported_at = time.monotonic()
         if means.images:
             progress, run = self._progress, self._run
             in_epoch = progress.step - progress.evaluated * run.steps_per_epoch
@@ -128,15 +129,15 @@ class Training:
 
     def _end_epoch(self) -> None:
         run, progress = self._run, self._progress
-        # Not the warm-up's β: losses of different epochs are to be compared, and the best one is to be the best. It is
-        # the same for both evaluations, although somebody may change it between them.
+        # Full β, not the warm-up's, so that the losses of different epochs can be compared and the lowest is the best.
+        # It is read once, since a request may change it between the two evaluations.
         beta = progress.beta
         test, test_statistics = run.evaluate(run.test, beta, self._answer_requests)
         train, train_statistics = run.evaluate(run.subset, beta, self._answer_requests)
         self._inference.store(test_statistics, train_statistics)
         progress.evaluated += 1
         if progress.evaluated in accumulate(progress.segments) and run.config.schedule != "constant":
-            progress.lr_scale = 1.0  # it scaled the end of a schedule; the next stretch begins a new one
+            progress.lr_scale = 1.0  # it scaled the schedule that ends here; the next stretch begins a new one
         trained = self._step_time.seconds - self._epoch_began_at
         event = ev.EpochEvent(
             epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
@@ -149,10 +150,10 @@ class Training:
         self._epoch_means = Means()
         self._remember_best(test)
         if not math.isfinite(test.loss) and not self._learner.is_finite():
-            self._checkpoint()  # of the best weights, if they are not written yet; then it raises
+            self._checkpoint()  # writes the best weights, if they are not written yet, then raises Diverged
         self._symptoms.epoch_ended(event)
         self._preview()
-        if self._pace.due(at_epoch_end=True):
+        if self._checkpoint_timer.due(at_epoch_end=True):
             self._try_checkpoint()
 
     def _legacy(self) -> ev.Legacy | UnsetType:
@@ -186,20 +187,20 @@ class Training:
                 self._log.write(ev.PreviewEvent(epoch=epoch, file=file))
 
     def _checkpoint(self) -> None:
-        """Write this very step.
+        """Write a checkpoint of this very step.
 
         Raises:
             UserError: it could not be written; the checkpoint before it stays.
             Diverged: its weights are not finite; the checkpoint before it stays.
         """
         started = time.monotonic()
-        self._absorb()
+        self._collect_means()
         run, progress = self._run, self._progress
         progress.epoch_seconds = self._epoch_time.seconds
         progress.epoch_means = list(astuple(self._epoch_means))
         progress.diagnosis, progress.log_size = self._symptoms.state(), self._log.size()
         try:
-            # First the best weights, so that the best loss a checkpoint speaks of is always that of best.safetensors.
+            # The best weights first: the best loss that a checkpoint names is then always that of best.safetensors.
             if self._best is not None:
                 save_checkpoint(self._directory.best, *self._best)
                 self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
@@ -213,10 +214,14 @@ class Training:
         except OSError as error:
             raise UserError(f"cannot write a checkpoint: {error.strerror}", "free some space, then resume") from None
         finally:
-            self._pace.wrote(time.monotonic() - started)
+            self._checkpoint_timer.wrote(time.monotonic() - started)
 
     def _try_checkpoint(self) -> None:
-        """Write a checkpoint; a full disk is a warning, and training goes on."""
+        """Write a checkpoint. A full disk brings a warning, and training goes on.
+
+        Raises:
+            Diverged: the weights are not finite.
+        """
         try:
             self._checkpoint()
         except Diverged:
@@ -232,25 +237,25 @@ class Training:
         self._log.write(ev.StateEvent(state=state))
 
     def _answer_requests(self) -> None:
-        """Answer what has come by now. While paused: stay here, and answer what comes, until somebody resumes or stops.
+        """Answer the requests that have come. While paused, stay here and answer until a request resumes or stops.
 
         Raises:
-            Stopped: somebody asked to stop.
+            Stopped: a request stops the training.
         """
         for ticket in self._inbox.pending():
             self._answer(ticket)
         if self._inference.busy:
             self._inference.advance()
         if self._state == "paused":
-            watches = [watch for watch in (self._epoch_time, self._step_time) if watch.running]
-            for watch in watches:
+            running = [watch for watch in (self._epoch_time, self._step_time) if watch.running]
+            for watch in running:
                 watch.stop()
             while self._state == "paused":
                 waiting = self._inbox.wait(0.0 if self._inference.busy else 1.0)
                 if waiting:
                     self._answer(waiting)
                 self._inference.advance()
-            for watch in watches:
+            for watch in running:
                 watch.start()
 
     def _answer(self, ticket: Ticket) -> None:
@@ -291,7 +296,11 @@ class Training:
             ticket.refuse(error)
 
     def _plan(self, more: int) -> None:
-        """So many epochs more than planned, in the checkpoint too: whoever was told so finds it so after a crash."""
+        """Plan `more` epochs, and write that into the checkpoint before it is confirmed, so that no crash loses it.
+
+        Raises:
+            UserError: the checkpoint could not be written, and nothing has changed.
+        """
         segments = self._progress.segments
         segments.append(more)
         try:
@@ -302,8 +311,8 @@ class Training:
         self._log.write(run_event(self._directory, self._run, self._progress, self._learner.kernels))
 
     def _flush_steps(self) -> None:
-        """Report the steps since the last report, unless that was so short ago that a reader would get too many."""
-        if time.monotonic() - self._reported >= 1 / STEP_EVENTS_A_SECOND:
+        """Report the steps since the last report, unless that would exceed `STEP_EVENTS_A_SECOND`."""
+        if time.monotonic() - self._reported_at >= 1 / STEP_EVENTS_A_SECOND:
             self._report_steps()
 
     def _log_control(self, command: str, value: float | None = None, before: float | UnsetType = UNSET) -> None:
