@@ -2,7 +2,6 @@
 
 import json
 import math
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
 
+from tests.support.idx_data import as_bytes, discs, write_data, write_idx
 from tests.support.processes import command, finish
 from tests.support.training import train_here
 from tui_vae.cli import main
@@ -34,34 +33,6 @@ OPTIONS = {
     "device": "cpu", "threads": 1, "precision": "float32", "hidden": "24", "latent-dim": 4, "batch-size": 16,
     "epochs": 1,
 }  # fmt: skip
-
-
-def write_idx(path: Path, array: NDArray[Any]) -> None:
-    code, kind = (0x08, "u1") if array.dtype == np.uint8 else (0x0D, ">f4")
-    head = struct.pack(f">I{array.ndim}I", code << 8 | array.ndim, *array.shape)
-    path.write_bytes(head + array.astype(kind).tobytes())
-
-
-def discs(count: int, shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
-    """Images `(count, height, width)` in [0, 1]: a bright disc somewhere, some of its pixels exactly white."""
-    dice = np.random.default_rng(seed)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    middle, radius = dice.uniform(0.3, 0.7, (count, 2)) * shape, dice.uniform(5, 12, count)
-    away = np.hypot(y - middle[:, 0, None, None], x - middle[:, 1, None, None])
-    images: NDArray[np.float32] = np.clip(1.5 - away / radius[:, None, None], 0, 1).astype(np.float32)
-    return images
-
-
-def as_bytes(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return (images * 255).round().astype(np.uint8)
-
-
-def write_data(folder: Path, train: NDArray[Any], test: NDArray[Any]) -> Path:
-    folder.mkdir(parents=True)
-    for name, images in (("train", train), ("t10k", test)):
-        write_idx(folder / f"{name}-images-idx3-ubyte", images)
-        write_idx(folder / f"{name}-labels-idx1-ubyte", np.arange(len(images), dtype=np.uint8) % 10)
-    return folder
 
 
 def train_on(place: Path, shape: tuple[int, int], floats: bool, seed: int = 0, **options: Any) -> RunDirectory:

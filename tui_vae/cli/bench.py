@@ -1,4 +1,4 @@
-"""`tui-vae bench`: how fast this machine trains, against the ordinary way and against the bare matrix products."""
+"""`tui-vae bench`: how fast this machine trains, against the ordinary loop and against bare matrix products."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 
 from tui_vae.cli.parser import given_options
 from tui_vae.cli.tables import print_table
-from tui_vae.config import make_config, toml_value
+from tui_vae.config import RunConfig, make_config, toml_value
 from tui_vae.errors import UserError
 from tui_vae.runs.launch import trainer_environment
 
+# By the names that `trainer.bench` knows them by.
 CONTENDERS = {
     "ours": "tui-vae's training step",
     "ordinary": "DataLoader, transforms, Adam, loss.item() each step",
@@ -24,8 +25,11 @@ CONTENDERS = {
 }
 
 
-class Contender:
-    """A process that trains for a while whenever it is told to."""
+class ContenderProcess:
+    """A process of `trainer.bench`, which trains for a while each time it is told to.
+
+    facts: what it says of itself. rates: images a second of each round. memory: its peaks after the last round, bytes.
+    """
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         environment = trainer_environment() if name in ("ours", "products") else dict(os.environ)
@@ -39,7 +43,11 @@ class Contender:
         self.memory: dict[str, int] = {}
 
     def wait(self) -> None:
-        """Until it has warmed up."""
+        """Wait until it has warmed up.
+
+        Raises:
+            UserError: it has ended.
+        """
         self.facts = self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -51,6 +59,11 @@ class Contender:
         return answer
 
     def round(self, seconds: float) -> None:
+        """Let it train for so long.
+
+        Raises:
+            UserError: it has ended.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
@@ -64,53 +77,68 @@ class Contender:
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Let the contenders train in turn, so that a noisy machine is noisy for all, and compare them round by round."""
+    """Run the contenders, and compare their rates.
+
+    Raises:
+        UserError: a contender failed.
+    """
     config = make_config(given_options(options))
-    wanted = {name: toml_value(name, getattr(config, name)) for name in vars(config)}
-    contenders: list[Contender] = []
-    try:
-        contenders.extend(Contender(name, wanted) for name in CONTENDERS)
-        for contender in contenders:
-            contender.wait()
-        for number in range(options.rounds):
-            for contender in contenders:
-                contender.round(options.seconds)
-            print(f"round {number + 1} of {options.rounds} done", file=sys.stderr)
-    finally:
-        for contender in contenders:
-            contender.close()
+    contenders = _run_contenders(config, options.rounds, options.seconds)
     results = [_result(contender, contenders[0]) for contender in contenders]
     ordinary = max((r for r in results if r["name"].startswith("ordinary")), key=lambda r: r["images_per_s"])
     ratios = {"ours_over_ordinary": ordinary["ours_over_this"], "ours_over_products": results[-1]["ours_over_this"]}
     if options.json:
-        facts = {"batch_size": config.batch_size, "hidden": list(config.hidden), "latent_dim": config.latent_dim,
-                 "rounds": options.rounds, "seconds": options.seconds, "versions": _versions()}  # fmt: skip
-        print(json.dumps({**facts, **ratios, "results": results}))
+        settings = {"batch_size": config.batch_size, "hidden": list(config.hidden), "latent_dim": config.latent_dim,
+                    "rounds": options.rounds, "seconds": options.seconds, "versions": _versions()}  # fmt: skip
+        print(json.dumps({**settings, **ratios, "results": results}))
         return 0
-    rows = [
-        (result["what"], f"{result['images_per_s']:,.0f}", f"{result['lowest']:,.0f} - {result['highest']:,.0f}",
-         f"{result['ours_over_this']:.2f}", _mebibytes(result), str(result["threads"]))
-        for result in results
-    ]  # fmt: skip
     facts = contenders[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
     versions += f", kernels {facts['kernels']}"
     print(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, batch {config.batch_size}, {versions}; "
           f"medians of {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
+    _print_results(results, ratios)
+    return 0
+
+
+def _run_contenders(config: RunConfig, rounds: int, seconds: float) -> list[ContenderProcess]:
+    """Let the contenders train in turn, so that other processes on the machine slow all of them alike."""
+    wanted = {name: toml_value(name, getattr(config, name)) for name in vars(config)}
+    contenders: list[ContenderProcess] = []
+    try:
+        contenders.extend(ContenderProcess(name, wanted) for name in CONTENDERS)
+        for contender in contenders:
+            contender.wait()
+        for number in range(rounds):
+            for contender in contenders:
+                contender.round(seconds)
+            print(f"round {number + 1} of {rounds} done", file=sys.stderr)
+    finally:
+        for contender in contenders:
+            contender.close()
+    return contenders
+
+
+def _print_results(results: list[dict[str, Any]], ratios: dict[str, float]) -> None:
+    rows = [
+        (result["what"], f"{result['images_per_s']:,.0f}", f"{result['lowest']:,.0f} - {result['highest']:,.0f}",
+         f"{result['ours_over_this']:.2f}", _mebibytes(result), str(result["threads"]))
+        for result in results
+    ]  # fmt: skip
     print_table([("", "images/s", "range", "ours/this", "MiB", "threads"), *rows], left=(0,))
     gain, share = ratios["ours_over_ordinary"], ratios["ours_over_products"]
     print(f"tui-vae is {gain:.2f} times as fast as the faster ordinary loop{'' if gain >= 1 else ': it loses'}, "
           f"and reaches {share:.0%} of the limit")  # fmt: skip
-    return 0
 
 
 def _mebibytes(result: dict[str, Any]) -> str:
-    """Of the host's memory, and of the device's where that is another."""
+    """Peak memory of the host, and of the device where that has its own."""
     sizes = [result["memory_bytes"], *([result["device_memory_bytes"]] if result["device_memory_bytes"] else [])]
     return " + ".join(f"{size / 2**20:,.0f}" for size in sizes)
 
 
-def _result(contender: Contender, ours: Contender) -> dict[str, Any]:
+def _result(contender: ContenderProcess, ours: ContenderProcess) -> dict[str, Any]:
+    """A contender's row in `--json`. Ratios are taken round by round, as a noisy machine slows a whole round."""
     ratios = [mine / theirs for mine, theirs in zip(ours.rates, contender.rates, strict=True)]
     return {
         "name": contender.name, "what": CONTENDERS[contender.name], **contender.facts,

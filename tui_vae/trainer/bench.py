@@ -1,6 +1,6 @@
-"""The contenders of `tui-vae bench`, each in a process of its own: `python -m tui_vae.trainer.bench CONTENDER …`.
+"""The contenders of `tui-vae bench`, each in a process of its own: `python -m tui_vae.trainer.bench CONTENDER OPTIONS`.
 
-A contender warms up and prints a JSON line about itself; then, for every line on stdin, it trains for so many seconds
+A contender warms up and prints a JSON line about itself. Then, for each line on stdin, it trains for that many seconds
 and prints its images a second. All train the network of one configuration on the same images.
 """
 
@@ -12,12 +12,15 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from tui_vae.config import RunConfig, make_config
+from tui_vae.core.data.datasets import Images, load
 from tui_vae.core.devices import device_name
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import sample_posterior
@@ -29,98 +32,128 @@ from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
 
 REPORT_EVERY = 0.1
+"""Seconds between two readings of the step's figures, as in a training run."""
+
 WARM_UP = 1.0
-Train = Callable[[float], float]
+"""Seconds of training before the first measured round."""
 
 
-def ours(config: RunConfig, facts: dict[str, object]) -> Train:
-    """This trainer's own step, its figures read ten times a second, on its settled threads and precision."""
+@dataclass(frozen=True)
+class Contender:
+    """A way to train.
+
+    step: train on the next batch; gives the number of its images.
+    finish: wait until the device has done all steps.
+    kernels: what the steps are made of, a level of `step.kernels`.
+    """
+
+    step: Callable[[], int]
+    finish: Callable[[], object] = lambda: None
+    kernels: str = "none"
+
+    def train(self, seconds: float) -> float:
+        """Train for so long. Gives images a second."""
+        images, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            images += self.step()
+        self.finish()
+        return images / (time.perf_counter() - start)
+
+
+def ours(config: RunConfig) -> Contender:
+    """This trainer's own step on its own threads and precision; its figures are read every `REPORT_EVERY` seconds."""
     run = load_data_and_model(config)
     learner = Learner(config, run.model, run.device, images=len(run.train), warn=_warn)
-    facts["kernels"] = learner.kernels
-    size = config.batch_size
+    reported = time.perf_counter()
 
     def endless() -> Iterator[Tensor]:
         for epoch in itertools.count():
-            yield from batches(run.train, epoch_order(config.seed, epoch, len(run.train)), size, run.device)
+            order = epoch_order(config.seed, epoch, len(run.train))
+            yield from batches(run.train, order, config.batch_size, run.device)
 
     stream = endless()
 
-    def train(seconds: float) -> float:
-        images, start = 0, time.perf_counter()
-        reported = start
-        while (now := time.perf_counter()) - start < seconds:
-            batch = next(stream)
-            learner.step(batch, config.lr, config.beta)
-            images += len(batch)
-            if now - reported >= REPORT_EVERY:
-                learner.take_means()
-                reported = now
-        learner.take_means()
-        return images / (time.perf_counter() - start)
+    def step() -> int:
+        nonlocal reported
+        batch = next(stream)
+        learner.step(batch, config.lr, config.beta)
+        if time.perf_counter() - reported >= REPORT_EVERY:
+            learner.take_means()
+            reported = time.perf_counter()
+        return len(batch)
 
-    return train
+    return Contender(step, learner.take_means, learner.kernels)
 
 
 def _warn(what: str, why: str) -> None:
     print(f"{what} ({why})", file=sys.stderr)
 
 
-def ordinary(config: RunConfig, workers: int) -> Train:
-    """The usual way: DataLoader, transforms of images, Adam, `loss.item()` each step, PyTorch's default threads."""
-    from PIL import Image
-    from torch.utils.data import DataLoader, Dataset
-    from torchvision import transforms
+class TransformedImages(Dataset[Tensor]):
+    """Images `(N, height, width)` as torchvision's datasets give them: PIL images, transformed one by one.
 
+    An item is float32 `(1, height, width)` in [-1, 1]. PIL takes bytes as mode `L`, which `ToTensor` divides by 255,
+    and floats as mode `F`, which it leaves as they are.
+    """
+
+    def __init__(self, images: Images) -> None:
+        from torchvision import transforms
+
+        self._images = images
+        self._transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        from PIL import Image
+
+        image: Tensor = self._transform(Image.fromarray(self._images[index]))
+        return image
+
+
+def ordinary(config: RunConfig, workers: int) -> Contender:
+    """The usual loop: DataLoader, transforms of single images, Adam, `loss.item()` each step, PyTorch's own threads."""
     threads = torch.get_num_threads()
     run = load_data_and_model(config)
     torch.set_num_threads(threads)
-
-    class Images(Dataset[Tensor]):
-        """As torchvision.datasets.FashionMNIST hands them out."""
-
-        transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
-
-        def __len__(self) -> int:
-            return len(run.dataset.train_images)
-
-        def __getitem__(self, index: int) -> Tensor:
-            image: Tensor = self.transform(Image.fromarray(run.dataset.train_images[index], mode="L"))
-            return image
-
     model = run.model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
-    loader = DataLoader(Images(), batch_size=config.batch_size, shuffle=True, num_workers=workers,
-                        persistent_workers=workers > 0)  # fmt: skip
     objective = make_objective(config)
+    loader = DataLoader(TransformedImages(run.dataset.train_images), batch_size=config.batch_size, shuffle=True,
+                        num_workers=workers, persistent_workers=workers > 0)  # fmt: skip
     stream = itertools.chain.from_iterable(itertools.repeat(loader))
+    total = 0.0
 
-    def train(seconds: float) -> float:
-        images, total, start = 0, 0.0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            x = next(stream).to(run.device).flatten(1)
-            mu, logvar = model.encode(x)
-            z = sample_posterior(mu, logvar)
-            _, distortion = objective.decode(model, z, x)
-            loss = objective.loss(distortion, z, mu, logvar, config.beta, model.pixels, len(run.train))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
-            images += len(x)
-        return images / (time.perf_counter() - start)
+    def step() -> int:
+        nonlocal total
+        x = next(stream).to(run.device).flatten(1)
+        mu, logvar = model.encode(x)
+        z = sample_posterior(mu, logvar)
+        _, distortion = objective.decode(model, z, x)
+        loss = objective.loss(distortion, z, mu, logvar, config.beta, model.pixels, len(run.train))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        return len(x)
 
-    return train
+    return Contender(step)
 
 
-def products(config: RunConfig) -> Train:
-    """The limit: nothing but the matrix products of the same shapes, forward and backward; on CUDA as one graph."""
+@torch.no_grad()
+def products(config: RunConfig) -> Contender:
+    """The limit: nothing but the matrix products of the network's linear layers on batches of the data's own shape.
+
+    Each layer has its product forward and the two of its gradients. On CUDA all are one graph.
+    """
     device = torch.device(config.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.set_num_threads(config.threads or 1)
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    layers = [layer for layer in build_model(config, (28, 28)).modules() if isinstance(layer, nn.Linear)]
+    height, width = load(config.dataset, config.data_dir, train_limit=1, test_limit=1).train_images.shape[1:]
+    layers = [layer for layer in build_model(config, (height, width)).modules() if isinstance(layer, nn.Linear)]
     size = config.batch_size
 
     def random(*shape: int) -> Tensor:
@@ -136,50 +169,52 @@ def products(config: RunConfig) -> Train:
         ):
             torch.mm(x, weight.T, out=forward)
             torch.mm(gradient.T, x, out=for_weight)
-            if index:  # nobody asks for the image's gradient
+            if index:  # training needs no gradient of the images
                 torch.mm(gradient, weight, out=for_input)
 
     multiply()
-    step: Callable[[], None] = multiply
+    run_products: Callable[[], None] = multiply
     if device.type == "cuda":
         with torch.cuda.stream(torch.cuda.Stream(device)):
-            step = cuda_graph(multiply, torch.Generator(device))
+            run_products = cuda_graph(multiply, torch.Generator(device))
 
-    def train(seconds: float) -> float:
-        images, start = 0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            step()
-            images += size
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return images / (time.perf_counter() - start)
+    @torch.no_grad()
+    def step() -> int:
+        run_products()
+        return size
 
-    return train
+    return Contender(step, torch.cuda.synchronize if device.type == "cuda" else lambda: None)
+
+
+CONTENDERS: dict[str, Callable[[RunConfig], Contender]] = {
+    "ours": ours,
+    "ordinary": lambda config: ordinary(config, workers=0),
+    "ordinary-2-workers": lambda config: ordinary(config, workers=2),
+    "products": products,
+}
 
 
 def main() -> int:
     name, options = sys.argv[1], json.loads(sys.argv[2])
     config = resolve_machine_options(replace(make_config(options), name=None))
-    facts: dict[str, object] = {"kernels": "none"}
-    with torch.no_grad() if name == "products" else torch.enable_grad():
-        train = {
-            "ours": lambda: ours(config, facts),
-            "ordinary": lambda: ordinary(config, workers=0),
-            "ordinary-2-workers": lambda: ordinary(config, workers=2),
-            "products": lambda: products(config),
-        }[name]()
-        train(WARM_UP)
-        device = torch.device(config.device)
-        facts |= {"device": config.device, "device_name": device_name(device), "threads": torch.get_num_threads(),
-                  "precision": "float32" if name.startswith("ordinary") else config.precision}  # fmt: skip
-        print(json.dumps(facts), flush=True)
-        for line in sys.stdin:
-            rate = train(float(line))
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            on_device = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-            answer = {"images_per_s": rate, "memory_bytes": peak, "device_memory_bytes": on_device}
-            print(json.dumps(answer), flush=True)
+    contender = CONTENDERS[name](config)
+    contender.train(WARM_UP)
+    device = torch.device(config.device)
+    _print_json({
+        "kernels": contender.kernels, "device": config.device, "device_name": device_name(device),
+        "threads": torch.get_num_threads(),
+        "precision": "float32" if name.startswith("ordinary") else config.precision,
+    })  # fmt: skip
+    for line in sys.stdin:
+        rate = contender.train(float(line))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+        on_device = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+        _print_json({"images_per_s": rate, "memory_bytes": peak, "device_memory_bytes": on_device})
     return 0
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    print(json.dumps(facts), flush=True)
 
 
 if __name__ == "__main__":
