@@ -1,15 +1,19 @@
-"""The README's pictures: `python scripts/pictures.py` trains, looks at what came of it in a terminal, and saves PNGs.
+"""Pictures of the app as a terminal shows it: the README's, in docs/pictures/, or one of any screen.
 
+`python scripts/pictures.py` trains and makes all of the README's; names choose some, of which `browse` and `latent`
+need no training. `python scripts/pictures.py --press 2,o --out browse.png` shows the demo run after these keys.
 Needs the font DejaVu Sans Mono (Debian: fonts-dejavu-core).
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyte
@@ -103,52 +107,102 @@ def frame(screen: Image.Image, title: str) -> Image.Image:
     return image
 
 
-def save(terminal: Terminal, name: str) -> None:
+def save(terminal: Terminal, file: Path) -> None:
     """Once the screen has come to rest, as far as it does."""
     time.sleep(3)
-    file = PICTURES / f"{name}.png"
     frame(draw(terminal.screen), "tui-vae").save(file, optimize=True)
-    print(f"{file.relative_to(ROOT)}: {file.stat().st_size / 1000:.0f} KB")
+    print(f"{file}: {file.stat().st_size / 1000:.0f} KB")
 
 
-def main() -> int:
-    PICTURES.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="tv-"))
-    os.environ |= {"XDG_RUNTIME_DIR": str(folder), "TUI_VAE_STATE": str(folder), "TUI_VAE_RUNS": str(folder / "runs")}
-    os.environ["TUI_VAE_CONFIG"] = str(folder / "none.toml")
-    shutil.copytree(ROOT / "checkpoints" / "demo", folder / "runs" / "demo")
-    with window("train", "--detach", "--name", "fashion-1", "--seed", "1") as first:
-        first.until("fashion-1")
-        first.wait()
+def show_browse(terminal: Terminal) -> None:
+    terminal.press("2")
+    terminal.until("mse 0.")
+    terminal.press("o")
+    terminal.until("worst first")
+
+
+def show_latent(terminal: Terminal) -> None:
+    terminal.press("3")
+    terminal.until(lambda text: "being loaded" not in text and "%" in text)
+
+
+def show_runs(terminal: Terminal) -> None:
+    terminal.press("4")
+    terminal.until("fashion-1")
+    terminal.press("m", "up", "m")
+
+
+OF_DEMO = {"browse": show_browse, "latent": show_latent, "runs": show_runs}
+NAMES = ("train", *OF_DEMO)
+
+
+def train(wanted: Sequence[str]) -> None:
+    """Train `fashion-1` into its sixth epoch, which the picture `train` shows and the picture `runs` compares."""
+    with window("train", "--detach", "--name", "fashion-1", "--seed", "1") as terminal:
+        terminal.until("fashion-1")
+        terminal.wait()
     try:
         with window("attach", "fashion-1") as terminal:
             terminal.until(lambda text: "training" in text and "epoch  6/" in text, 240)
-            save(terminal, "train")
+            if "train" in wanted:
+                save(terminal, PICTURES / "train.png")
     finally:
-        with window("stop", "fashion-1") as last:
-            last.wait(60)
+        with window("stop", "fashion-1") as terminal:
+            terminal.wait(60)
+
+
+def pictures(wanted: Sequence[str]) -> None:
+    """The README's pictures of these names."""
+    if {"train", "runs"} & set(wanted):
+        train(wanted)
+    of_demo = [name for name in OF_DEMO if name in wanted]
     with window("attach", "demo") as terminal:
         terminal.until("finished")
-        terminal.press("2")
-        terminal.until("mse 0.")
-        terminal.press("o")
-        terminal.until("worst first")
-        save(terminal, "browse")
-        terminal.press("3")
-        terminal.until(lambda text: "being loaded" not in text and "%" in text)
-        save(terminal, "latent")
-        terminal.press("4")
-        terminal.until("fashion-1")
-        terminal.press("m", "up", "m")
-        save(terminal, "runs")
-        terminal.press("1", "q")
-        terminal.wait()
-    return 0
+        for name in of_demo:
+            OF_DEMO[name](terminal)
+            save(terminal, PICTURES / f"{name}.png")
+        leave(terminal)
+
+
+def picture_after(keys: Sequence[str], file: Path) -> None:
+    """The demo run's screen once these keys have been pressed."""
+    with window("attach", "demo") as terminal:
+        terminal.until("finished")
+        for key in keys:
+            terminal.press(key)
+            terminal.until(lambda text: "being loaded" not in text)
+        save(terminal, file)
+        terminal.press("escape")  # a dialog or a help would keep the keys to itself
+        leave(terminal)
+
+
+def leave(terminal: Terminal) -> None:
+    terminal.press("1", "q")
+    terminal.wait()
 
 
 def window(*arguments: str) -> Terminal:
     command = [sys.executable, "-m", "tui_vae", *arguments]
     return Terminal(command, columns=150, rows=42, env={"COLORTERM": "truecolor"})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all of them if none is named")
+    parser.add_argument("--press", metavar="KEYS", help="one picture of the demo run after these keys, as in 2,o,enter")
+    parser.add_argument("--out", type=Path, default=Path("screen.png"), help="its file (default: screen.png)")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"there is no picture {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory(prefix="tv-") as folder:
+        os.environ |= {"XDG_RUNTIME_DIR": folder, "TUI_VAE_STATE": folder, "TUI_VAE_RUNS": f"{folder}/runs"}
+        os.environ["TUI_VAE_CONFIG"] = f"{folder}/none.toml"
+        shutil.copytree(ROOT / "checkpoints" / "demo", Path(folder, "runs", "demo"))
+        if options.press is not None:
+            picture_after(options.press.split(","), options.out)
+        else:
+            pictures(options.names or NAMES)
+    return 0
 
 
 if __name__ == "__main__":
