@@ -1,4 +1,4 @@
-"""What is spared on the wire: the terminal's screen is the same without it."""
+"""Styles in fewer bytes: the screen is the same as with all of them."""
 
 import pyte
 from hypothesis import given
@@ -8,7 +8,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui_vae.ui.terminal_driver import spared
+from tui_vae.ui.workarounds.terminal_driver import without_repeated_styles
 
 COLOURS = st.none() | st.sampled_from(["#ffaf5f", "#121212", "#767676", "red"])
 FLAGS = {name: st.sampled_from([None, True]) for name in ("bold", "dim", "italic", "underline", "reverse")}
@@ -37,10 +37,10 @@ def screen(data: str) -> list[list[tuple[object, ...]]]:
 @given(LINES, st.sampled_from(["truecolor", "256", "standard"]))
 def test_the_screen_is_the_same(lines: list[list[Segment]], colours: str) -> None:
     data = sent(lines, colours)
-    less = spared(data)
+    less = without_repeated_styles(data)
     assert screen(less) == screen(data)
     assert len(less) <= len(data)
-    assert spared(less) == less
+    assert without_repeated_styles(less) == less
     assert screen(less + "after") == screen(data + "after"), "no style is left behind"
 
 
@@ -48,11 +48,11 @@ def test_what_is_sent_is_the_difference() -> None:
     grey, other = Style(color="#767676", bgcolor="#121212"), Style(color="#ffaf5f", bgcolor="#121212")
     line = [Segment("▀", grey), Segment("  ", other), Segment("▀", other), Segment("a", other + Style(bold=True))]
     data = sent([line], "256")
-    assert spared(data) == "\x1b[1;3H\x1b[38;5;243;48;5;233m▀  \x1b[38;5;215m▀\x1b[1ma\x1b[1;1H\x1b[m"
+    assert without_repeated_styles(data) == "\x1b[1;3H\x1b[38;5;243;48;5;233m▀  \x1b[38;5;215m▀\x1b[1ma\x1b[1;1H\x1b[m"
 
 
 def test_what_is_no_style_goes_through() -> None:
     for data in ("", "plain", "\x1b[?2026h", "\x1b]52;c;bWFt\a", "\x1b]8;id=1;http://m\x1b\\m\x1b]8;;\x1b\\"):
-        assert spared(data) == data
+        assert without_repeated_styles(data) == data
     erased = "\x1b[41m\x1b[2Jm\x1b[0m"  # in the colour that is set
-    assert spared(erased) == "\x1b[41m\x1b[2Jm\x1b[m"
+    assert without_repeated_styles(erased) == "\x1b[41m\x1b[2Jm\x1b[m"

@@ -1,9 +1,8 @@
-"""The app: opens runs, starts new ones, and leaves while training goes on."""
+"""The app: it opens runs, starts new ones, and leaves while training goes on."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shlex
 import time
@@ -17,7 +16,7 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.filter import LineFilter, Monochrome
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -33,16 +32,18 @@ from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import Canvas, Depth, Pen
 from tui_vae.ui.messages import OpenRun, StartRun
-from tui_vae.ui.no_colour import NoColour
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.terminal_driver import Sparing
+from tui_vae.ui.workarounds import garbage_collection
+from tui_vae.ui.workarounds.no_colour import NoColour
+from tui_vae.ui.workarounds.style_sheets import read_style_sheet
+from tui_vae.ui.workarounds.terminal_driver import style_saving
 
 if TYPE_CHECKING:
     from tui_vae.ui.help import Help
 
 
 class TuiVae(App[str]):
-    """Returns what is to be said on the normal screen after it has gone."""
+    """`run` returns the sentence to print once the app has left the screen."""
 
     TITLE = "tui-vae"
     CSS_PATH = "app.tcss"
@@ -58,7 +59,7 @@ class TuiVae(App[str]):
     pen: reactive[Pen] = reactive(Pen(Depth.CHARACTERS), init=False)
 
     def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None) -> None:
-        """`run`: the first one on screen. `reading`: of its log, where it has begun already."""
+        """`run`: the one on screen first. `reading`: the reading of its log, if that has begun already."""
         super().__init__()
         self.runs_dir = runs_dir
         self.session = RunSession(run, reading) if run else None
@@ -75,12 +76,12 @@ class TuiVae(App[str]):
         self.set_keymap(self._keys)
 
     def get_driver_class(self) -> type[Driver]:
-        return type("SparingDriver", (Sparing, super().get_driver_class()), {})
+        return style_saving(super().get_driver_class())
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = [*super().get_line_filters()]
         if self.no_color:
-            filters = [*(each for each in filters if not isinstance(each, Monochrome)), self._no_colour]
+            filters = self._no_colour.in_place_of_textuals(filters)
         return filters if self._has_unicode else [*filters, self._ascii_only]
 
     def notify(
@@ -110,32 +111,10 @@ class TuiVae(App[str]):
 
     def on_ready(self) -> None:
         self.set_timer(3.0, self._prepare_help)  # by then the first pane is there
-        if not gc.isenabled():
-            self.set_timer(0.5, self._collect_garbage)
-            self.set_timer(4.0, self._set_aside)
-            self.set_interval(1.0, self._sweep)
-
-    def _collect_garbage(self) -> None:
-        """From here on, but hardly ever of its own accord: a whole collection takes 20 ms or more."""
-        self._set_aside()
-        gc.set_threshold(700, 10, 100)
-        gc.enable()
-
-    @staticmethod
-    def _set_aside() -> None:
-        """What there is by now stays, and is not looked through with every collection."""
-        if gc.isenabled():
-            gc.collect()
-        gc.freeze()
-
-    @staticmethod
-    def _sweep() -> None:
-        """Between keys, not in the middle of one: there is much, as Textual's lines refer to themselves."""
-        if gc.isenabled() and gc.get_count()[2] > 4:
-            gc.collect()
+        garbage_collection.resume_between_keys(self)
 
     async def _check_keys(self) -> None:
-        """Give up keys that cannot be. It needs all of the app's modules, so it is done behind the first paint."""
+        """Give up keys that clash or bind nothing. It imports all of the app, and so runs behind the first paint."""
         from tui_vae.ui.keymap import checked, known_commands
 
         good, complaints = checked(self._keys, await asyncio.to_thread(known_commands))
@@ -197,7 +176,7 @@ class TuiVae(App[str]):
         self.on_preferences_changed()
 
     def action_turn_theme(self) -> None:
-        """The light theme where the present one is dark, and the other way round."""
+        """Change from a dark theme to the light one, or from a light theme to the dark one."""
         self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name
 
     def _theme_changed(self, theme: Theme) -> None:
@@ -205,14 +184,14 @@ class TuiVae(App[str]):
         self.on_preferences_changed()
 
     def action_copy(self, what: str) -> None:
-        """Put the run's name, or the command that comes back to it, on the clipboard of whoever sits here (OSC 52)."""
+        """Put the run's name, or the command that comes back to it, on the user's own clipboard (OSC 52)."""
         if self.session is not None:
             text = self.session.name if what == "name" else self._way_back(self.session)
             self.copy_to_clipboard(text)
             self.notify(f"Copied, if your terminal allows it: {text}", timeout=4, markup=False)
 
     def action_picture(self) -> None:
-        """Save what is on the screen. After the next repaint: the palette, from which it is called, is still there."""
+        """Save the screen as SVG, after the next repaint: the palette, from which this is called, is still on it."""
         self.call_after_refresh(self._save_picture)
 
     def _save_picture(self) -> None:
@@ -225,7 +204,7 @@ class TuiVae(App[str]):
             self.notify(f"Written: {file}", markup=False)
 
     def _help(self) -> Help:
-        """The one help there is."""
+        """The help. It is made once and shown again."""
         from tui_vae.ui.help import Help
 
         if not self.is_screen_installed("help"):
@@ -233,10 +212,9 @@ class TuiVae(App[str]):
         return self.get_screen("help", Help)
 
     def _prepare_help(self) -> None:
-        """Read what its first opening needs while nobody waits for it: a style sheet, and all the others with it."""
+        """Read the help's style sheet, and parse all of them, while nobody waits for it."""
         for sheet in self._help().css_path:
-            if not self.stylesheet.has_source(str(sheet), ""):
-                self.stylesheet.read(sheet)
+            read_style_sheet(self.stylesheet, sheet)
         self.stylesheet.parse()
 
     def action_help(self) -> None:

@@ -1,8 +1,8 @@
-"""Small questions over the screen."""
+"""Small questions, each a dialog over the screen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 from rich.text import Text
@@ -37,7 +37,7 @@ class Dialog(ModalScreen[Answer | None]):
             yield Label(self._keys, classes="keys", markup=False)
 
     def body(self) -> ComposeResult:
-        """What stands between the question and the keys."""
+        """The widgets between the question and the line of keys."""
         yield from ()
 
     def action_cancel(self) -> None:
@@ -81,6 +81,36 @@ class AskNumber(Dialog[int]):
             self.dismiss(int(text))
         else:
             self.query_one(".wrong", Label).update(f"Type a whole number from {self._low:,} to {self._high:,}.")
+
+
+class AskMoreEpochs(AskNumber):
+    """How many epochs a finished run is to be trained on."""
+
+    def __init__(self, name: str, planned: int) -> None:
+        super().__init__(f"{name} has finished its {planned} epochs.", "More epochs", default=10, low=1, high=1_000_000)
+
+
+class AskText(Dialog[str]):
+    """A line of text. `complaint` says why a text cannot be accepted; empty where it can."""
+
+    def __init__(
+        self, question: str, explanation: str, text: str, complaint: Callable[[str], str] = lambda text: ""
+    ) -> None:
+        super().__init__(question, "enter keep   esc cancel")
+        self._explanation, self._text, self._complaint = explanation, text, complaint
+
+    def body(self) -> ComposeResult:
+        yield Label(self._explanation, markup=False)
+        yield Input(self._text, compact=True)
+        yield Label("", classes="wrong", markup=False)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.query_one(".wrong", Label).update(self._complaint(event.value.strip()))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        text = event.value.strip()
+        if not self._complaint(text):
+            self.dismiss(text)
 
 
 class Choose(Dialog[str]):

@@ -1,4 +1,4 @@
-"""Writing something of a run to a file, through the command that does it."""
+"""Writing something of a run to a file, by the command `tui-vae export`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,35 @@ import asyncio
 import sys
 from pathlib import Path
 
+from textual.widget import Widget
+
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.exports import Export
+from tui_vae.runs.exports import EXPORTS, Export
+from tui_vae.ui.dialogs import Choose
+from tui_vae.ui.outcome import notify_outcome
 
 
-def file_of(run: RunDirectory, choice: Export) -> Path:
-    """Where it is written: in the working directory, under a name that tells what it is."""
-    return Path.cwd() / f"{run.name}-{choice.what}.{choice.ending}"
+def ask_and_export(node: Widget, run: RunDirectory) -> None:
+    """Ask what to export, write it in the background, and notify the user where the file is."""
+
+    def write(what: str | None) -> None:
+        for choice in EXPORTS:
+            if choice.what == what:
+                node.notify(f"Writing {_file_of(run, choice).name} …", timeout=2, markup=False)
+                node.run_worker(notify_outcome(node, export(run, choice)), group="export")
+
+    choices = [(each.what, each.about) for each in EXPORTS]
+    node.app.push_screen(Choose(f"Export from {run.name}", choices), write)
 
 
 async def export(run: RunDirectory, choice: Export) -> str:
-    """Run the command; the sentence that says where the file is.
+    """Run the command, and return the sentence that says where the file is.
 
     Raises:
-        UserError: it failed; the message is its own.
+        UserError: the command failed; the message is its own.
     """
-    file = file_of(run, choice)
+    file = _file_of(run, choice)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tui_vae", "export", run.name),
         *("--what", choice.what, "--out", str(file), "--runs-dir", str(run.path.parent)),
@@ -33,3 +45,8 @@ async def export(run: RunDirectory, choice: Export) -> str:
         lines = complaint.decode(errors="replace").strip().splitlines()
         raise UserError(lines[-1] if lines else f"the export of {choice.what} failed")
     return f"Written: {file}"
+
+
+def _file_of(run: RunDirectory, choice: Export) -> Path:
+    """In the working directory, under a name that says what it holds."""
+    return Path.cwd() / f"{run.name}-{choice.what}.{choice.ending}"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from textual.binding import Binding
 from textual.dom import DOMNode
-from textual.keys import _character_to_key
 
 import tui_vae.ui
+from tui_vae.ui.workarounds.key_names import key_name
 
 EVERYWHERE = {"app", "run", "pane"}
 MODAL = {"dialog", "help", "form", "choice"}
@@ -64,7 +64,7 @@ def _together(one: str, other: str) -> bool:
 
 def _keys(text: str) -> set[str]:
     names = (key.strip() for key in text.split(","))
-    return {_character_to_key(key) if len(key) == 1 else key for key in names}
+    return {key_name(key) for key in names}
 
 
 def _nearest(name: str, known: Mapping[str, Binding]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -18,17 +17,16 @@ from textual.theme import Theme
 from textual.types import CSSPathType
 from textual.widgets import Static
 
-from tui_vae.errors import UserError
-from tui_vae.runs.exports import EXPORTS
 from tui_vae.ui import steering
 from tui_vae.ui.commands import KeysInContext
-from tui_vae.ui.export import export, file_of
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import HistoryChanged, PreferencesChanged
+from tui_vae.ui.outcome import notify_outcome
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
+from tui_vae.ui.workarounds.style_sheets import read_style_sheet
 
 
 def train_pane(session: RunSession, preferences: Preferences) -> Pane:
@@ -208,7 +206,7 @@ class RunScreen(Screen[None], KeysInContext):
         self.set_reactive(Screen.title, entry.title)  # for the help; assigning it would repaint the whole screen
         if not panes.query(f"#{pane_id}"):
             pane = entry.make(self.session, self.preferences)
-            self._read_sheet(pane.style_sheet())
+            read_style_sheet(self.app.stylesheet, pane.style_sheet())
             pane.id = pane_id
             await panes.mount(pane)
             if self._wanted != pane_id:  # another pane was asked for meanwhile
@@ -219,12 +217,6 @@ class RunScreen(Screen[None], KeysInContext):
             self.post_message(PreferencesChanged())
         self._focus_pane()
         self._refresh_pane()
-
-    def _read_sheet(self, sheet: Path) -> None:
-        """A pane's own style sheet is read with the pane: all of them would cost the first paint 80 ms."""
-        stylesheet = self.app.stylesheet
-        if not stylesheet.has_source(str(sheet), ""):
-            stylesheet.read(sheet)
 
     def _focus_pane(self) -> None:
         self.set_focus(self.pane.focus_target if self.pane else None, scroll_visible=False)
@@ -265,18 +257,11 @@ class RunScreen(Screen[None], KeysInContext):
 
         async def in_turn() -> None:
             async with self._one_at_a_time:
-                await self._say(doing)
+                await notify_outcome(self, doing)
                 await self.session.look_for_process()
             self.on_history_changed()
 
         self.run_worker(in_turn(), group="steer")
-
-    async def _say(self, doing: Coroutine[object, object, str]) -> None:
-        """Do something, and say how it went."""
-        try:
-            self.notify(await doing, timeout=4, markup=False)
-        except (UserError, OSError) as error:
-            self.notify(str(error), severity="warning", markup=False)
 
     def action_pause(self) -> None:
         self._steer(self.steering.pause_or_resume())
@@ -314,19 +299,12 @@ class RunScreen(Screen[None], KeysInContext):
             self.app.push_screen(question, lambda yes: self._steer(self.steering.kill()) if yes else None)
 
     def action_export(self) -> None:
-        from tui_vae.ui.dialogs import Choose
+        from tui_vae.ui.export import ask_and_export
 
-        choices = [(each.what, each.about) for each in EXPORTS]
-        self.app.push_screen(Choose(f"Export from {self.session.name}", choices), self._export)
-
-    def _export(self, what: str | None) -> None:
-        for choice in EXPORTS:
-            if choice.what == what:
-                self.notify(f"Writing {file_of(self.session.directory, choice).name} …", timeout=2, markup=False)
-                self.run_worker(self._say(export(self.session.directory, choice)), group="export")
+        ask_and_export(self, self.session.directory)
 
     def action_go_on(self) -> None:
-        from tui_vae.ui.dialogs import AskNumber
+        from tui_vae.ui.dialogs import AskMoreEpochs
 
         refusal = self.steering.why_not_continue()
         if refusal:
@@ -335,8 +313,7 @@ class RunScreen(Screen[None], KeysInContext):
             self._steer(self.steering.pause_or_resume())
         elif self.session.state == "finished":
             planned = self.session.history.run.epochs if self.session.history.run else 0
-            finished = f"{self.session.name} has finished its {planned} epochs."
-            question = AskNumber(finished, "More epochs", default=10, low=1, high=1_000_000)
+            question = AskMoreEpochs(self.session.name, planned)
             self.app.push_screen(question, lambda more: self._steer(self.steering.go_on(more)) if more else None)
         else:
             self._steer(self.steering.go_on())

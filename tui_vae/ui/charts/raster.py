@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import import_module
 from typing import Any
+
+from tui_vae.ui.workarounds.plotext_import import import_plotext
 
 Point = tuple[float, float]
 Path = tuple[tuple[int, int], ...]
@@ -112,15 +110,7 @@ def rasterize(paths: tuple[Path, ...], width: int, height: int, dots: Dots) -> t
 
 @cache
 def _figure() -> Any:
-    # At its import plotext writes its whole manual, which takes longer than all the rest and is not read here.
-    manual = "plotext._doc.doc"
-    sys.modules[manual] = types.ModuleType(manual)
-    sys.modules[manual].docs = None  # type: ignore[attr-defined]
-    with suppress(AttributeError, ImportError):  # of a version that does more with it
-        import_module("plotext")
-    del sys.modules[manual]
-    import plotext  # 80 ms: not before the first chart has something to show
-
+    plotext = import_plotext()
     plotext.terminal.limit(False, False)
     return plotext.figure
 

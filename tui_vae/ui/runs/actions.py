@@ -1,4 +1,4 @@
-"""What is done with the selected run: continued, made again, noted, renamed, deleted, exported."""
+"""Actions on the selected run: continue it, make another like it, note, rename, delete, export."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from tui_vae.config import RunConfig, check_option
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.exports import EXPORTS
 from tui_vae.runs.ledger import Record
-from tui_vae.ui.dialogs import AskNumber, Choose, Confirm
-from tui_vae.ui.export import export, file_of
+from tui_vae.ui.dialogs import AskMoreEpochs, AskText, Confirm
+from tui_vae.ui.export import ask_and_export
 from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.outcome import notify_outcome
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.runs.library import library
-from tui_vae.ui.runs_dialogs import AskText
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
@@ -55,15 +54,14 @@ class RunActions(Pane):
     def is_open(self, record: Record) -> bool:
         return record.path == self.session.directory.path
 
-    def _do(self, doing: Coroutine[object, object, str]) -> None:
-        async def done() -> None:
-            try:
-                self.notify(await doing, timeout=4, markup=False)
-            except (UserError, OSError) as error:
-                self.notify(str(error), severity="warning", markup=False)
+    def _act(self, action: Coroutine[object, object, str]) -> None:
+        """Do something in the background, notify the user of its outcome, and look at the runs again."""
+
+        async def act() -> None:
+            await notify_outcome(self, action)
             self._wake.set()
 
-        self.run_worker(done(), group="actions")
+        self.run_worker(act(), group="actions")
 
     def action_resume(self) -> None:
         record = self.selected
@@ -74,12 +72,11 @@ class RunActions(Pane):
         elif record.state in ("loading", "training"):
             self.notify(f"{record.name} is {record.state} already.", severity="warning", markup=False)
         elif record.state == "finished":
-            question = f"{record.name} has finished its {record.planned} epochs."
-            ask = AskNumber(question, "More epochs", default=10, low=1, high=1_000_000)
+            ask = AskMoreEpochs(record.name, record.planned)
             run = record.directory
-            self.app.push_screen(ask, lambda more: self._do(self._resume(run, more)) if more else None)
+            self.app.push_screen(ask, lambda more: self._act(self._resume(run, more)) if more else None)
         else:
-            self._do(self._resume(record.directory))
+            self._act(self._resume(record.directory))
 
     @staticmethod
     async def _resume(run: RunDirectory, more_epochs: int = 0) -> str:
@@ -113,7 +110,7 @@ class RunActions(Pane):
             return "Note kept." if text else "Note removed."
 
         if text is not None and text != record.note:
-            self._do(keep(text))
+            self._act(keep(text))
 
     def action_rename(self) -> None:
         record = self.selected
@@ -132,7 +129,7 @@ class RunActions(Pane):
             return f"{record.name} is now called {name}."
 
         if name is not None and name != record.name:
-            self._do(rename(name))
+            self._act(rename(name))
 
     def action_delete(self) -> None:
         record = self.selected
@@ -156,7 +153,7 @@ class RunActions(Pane):
             return f"{record.name} is deleted."
 
         if yes:
-            self._do(delete())
+            self._act(delete())
 
     def _may(self, record: Record, what: str) -> bool:
         """Whether a run can be changed; says why not."""
@@ -169,11 +166,4 @@ class RunActions(Pane):
     def action_export(self) -> None:
         record = self.selected
         if record is not None:
-            choices = [(each.what, each.about) for each in EXPORTS]
-            self.app.push_screen(Choose(f"Export from {record.name}", choices), partial(self._export, record))
-
-    def _export(self, record: Record, what: str | None) -> None:
-        for choice in EXPORTS:
-            if choice.what == what:
-                self.notify(f"Writing {file_of(record.directory, choice).name} …", timeout=2, markup=False)
-                self._do(export(record.directory, choice))
+            ask_and_export(self, record.directory)
