@@ -182,10 +182,10 @@ def test_eval_knows_such_images_and_the_classifier_says_that_it_does_not(
 def test_the_size_of_a_network_for_data_of_ones_own_is_told_by_a_run_on_them(tall: RunDirectory) -> None:
     config = tall.read_config()
     assert forecast.parameters_of(config) is None
-    paces = forecast.read_paces(tall.path.parent)
+    known = forecast.read_throughputs(tall.path.parent)
     run = read_history(tall.events).run
-    assert run is not None and forecast.parameters_of(config, paces) == run.parameters
-    assert forecast.parameters_of(make_config({**config.to_dict(), "data-dir": "auto"}), paces) != run.parameters
+    assert run is not None and forecast.parameters_of(config, known) == run.parameters
+    assert forecast.parameters_of(make_config({**config.to_dict(), "data-dir": "auto"}), known) != run.parameters
 
 
 # -- What is refused ---------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ async def test_the_form_checks_fills_and_starts(tmp_path: Path, trainers: Traine
         assert str(form.query_one("#command", Static).content) == (
             "tui-vae train --preset seed --name my-run --latent-dim 7"
         )
-        assert ("parameters", "408,094") in forecast.prospects(form._config(), form._paces)
+        assert ("parameters", "408,094") in forecast.facts(form._config(), form._throughputs)
         await pilot.press("ctrl+y")
         assert app.clipboard == "tui-vae train --preset seed --name my-run --latent-dim 7"
         await pilot.press("enter")
@@ -483,17 +483,17 @@ async def test_habits_are_kept_from_one_session_to_the_next(run: RunDirectory) -
 def test_forecasts(run: RunDirectory) -> None:
     assert forecast.parameters_of(RunConfig()) == 1_094_992
     assert forecast.parameters_of(make_config({"preset": "seed"})) == 418_104
-    paces = forecast.read_paces(run.path.parent)
-    assert forecast.seconds_of(RunConfig(device="cuda"), paces) is None
-    known = forecast.seconds_of(RunConfig(epochs=10), paces)  # an epoch took 2.6 s
-    assert known is not None and known[0] == pytest.approx(26, rel=0.01) and known[1] == "cpu"
+    known = forecast.read_throughputs(run.path.parent)
+    assert forecast.seconds_of(RunConfig(device="cuda"), known) is None
+    expected = forecast.seconds_of(RunConfig(epochs=10), known)  # an epoch took 2.6 s
+    assert expected is not None and expected[0] == pytest.approx(26, rel=0.01) and expected[1] == "cpu"
     own = replace(RunConfig(), model="own:Net")  # nobody's arithmetic: known from the first run of its kind
-    assert forecast.parameters_of(own, paces) is None and forecast.seconds_of(own, paces) is None
-    assert "when it starts" in forecast.forecast(own, paces)
-    such = [forecast.Pace("cpu", 5_000_000, 1000.0, forecast.shape_of(own.to_dict())), *paces]
+    assert forecast.parameters_of(own, known) is None and forecast.seconds_of(own, known) is None
+    assert "when it starts" in forecast.summary(own, known)
+    such = [forecast.Throughput("cpu", 5_000_000, 1000.0, forecast.shape_of(own.to_dict())), *known]
     assert forecast.parameters_of(own, such) == 5_000_000 and forecast.seconds_of(own, such) == (600.0, "cpu")
     assert (
-        forecast.forecast(RunConfig(), paces)
+        forecast.summary(RunConfig(), known)
         == "1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 0:26 on cpu"
     )
 

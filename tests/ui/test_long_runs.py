@@ -138,7 +138,7 @@ async def test_its_charts_hold_all_of_it(long_run: RunDirectory, monkeypatch: py
 async def test_the_status_line_tells_what_only_the_middle_of_a_long_log_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_vae.ui.status_line.QUIET_SECONDS", 1e9)  # so that only something new is worth a redraw
+    monkeypatch.setattr("tui_vae.ui.status_line.REDRAW_SECONDS", 1e9)  # so that figures alone redraw nothing
     run = make_run(tmp_path, "resumed", epochs=1, planned=100)
     first = read_history(run.events).run
     assert first is not None

@@ -220,7 +220,7 @@ class TuiVae(App[str]):
     def action_help(self) -> None:
         screen = self._help()
         if screen not in self.screen_stack:
-            screen.tell(self.screen.title or self.TITLE, commands(self, self.screen.active_bindings.values()))
+            screen.show_commands(self.screen.title or self.TITLE, commands(self, self.screen.active_bindings.values()))
             self.push_screen(screen)
 
     def action_leave(self) -> None:

@@ -1,4 +1,4 @@
-"""The app's commands, read off the bindings that are active: the key bar, the help and the palette all show these."""
+"""The app's commands, made from the active bindings; the key bar, the help and the palette show them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Command:
     binding: Binding
     node: DOMNode
     keys: list[str]
-    """As they are shown."""
+    """As the user sees them."""
 
     @property
     def everywhere(self) -> bool:
-        """Whether it belongs to the whole screen, not to the pane in front."""
+        """Whether it belongs to the whole screen, and not to the pane."""
         return isinstance(self.node, Screen | App)
 
     @property
     def makes_sense_now(self) -> bool:
-        """Whether it makes sense at the moment. The key bar leaves the others out; their keys say why not."""
+        """Whether it makes sense now. The key bar leaves other commands out; their keys say why they do nothing."""
         return not isinstance(self.node, KeysInContext) or self.node.makes_sense_now(self.action.partition("(")[0])
 
     @property
@@ -51,7 +51,7 @@ class Command:
 
 
 def commands(app: App[Any], active: Iterable[ActiveBinding]) -> list[Command]:
-    """The active bindings by action. Those without an id are Textual's own and left out."""
+    """The active bindings by action, without those that have no id, which are Textual's own."""
     found: dict[tuple[DOMNode, str], Command] = {}
     for node, binding, enabled, _ in active:
         if binding.id is None or not enabled:

@@ -1,4 +1,4 @@
-"""The help, which is made from the bindings themselves."""
+"""The help, made from the bindings."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from tui_vae.ui.commands import Command
-from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.settings import config_file
+from tui_vae.ui.strip_widget import StripWidget
 from tui_vae.ui.terminal import legible
 
 WIDE = 150
-"""Cells of the screen from which the sections stand side by side."""
+"""Cells of the screen's width from which the sections stand side by side."""
 
 SPACE, GUTTER = "  ", "   "
-"""Between the columns of a section, and between two sections."""
+"""What separates the columns of a section, and two sections."""
+
+LEAST_TEXT = 12
+"""Cells of the column that says what a key does, at least."""
 
 Line = list[tuple[str, str]]
-"""Texts and their roles."""
+"""Texts, each with its role."""
 
 
-class HelpText(Drawn):
-    """All of the help as one widget: one each for sections and sentences cost three times as much to open."""
+class HelpText(StripWidget):
+    """The text of the help as one widget; with one for each section and sentence it opens three times as slowly."""
 
     PREFIX = "help"
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"help--{name}" for name in ("title", "key", "text", "name")}
@@ -39,13 +42,13 @@ class HelpText(Drawn):
     def __init__(self) -> None:
         super().__init__()
         self._sections: dict[str, Sequence[Command]] = {}
-        self._told: dict[int, list[Line]] = {}
+        self._lines_by_width: dict[int, list[Line]] = {}
 
-    def tell(self, sections: dict[str, Sequence[Command]]) -> None:
-        """Commands by the title that they stand under."""
+    def show_sections(self, sections: dict[str, Sequence[Command]]) -> None:
+        """Show these commands, each list under its title."""
         if sections != self._sections:
             self._sections = sections
-            self._told.clear()
+            self._lines_by_width.clear()
             self._strips = []
             self.refresh(layout=True)
 
@@ -57,11 +60,11 @@ class HelpText(Drawn):
         return [self.strip(line).adjust_cell_length(width, self.style("ground")) for line in self.lines(width)]
 
     def lines(self, width: int) -> list[Line]:
-        if width not in self._told:  # asked for several times while things find their places
-            self._told[width] = self._lines(width)
-        return self._told[width]
+        if width not in self._lines_by_width:  # the layout asks for them several times
+            self._lines_by_width[width] = self._lay_out(width)
+        return self._lines_by_width[width]
 
-    def _lines(self, width: int) -> list[Line]:
+    def _lay_out(self, width: int) -> list[Line]:
         keys = max((len(" ".join(each.keys)) for these in self._sections.values() for each in these), default=0)
         across = len(self._sections) if self.screen.has_class("-wide") else 1
         room = (width - len(GUTTER) * (across - 1)) // max(1, across)
@@ -80,17 +83,17 @@ class HelpText(Drawn):
 
     @staticmethod
     def _section(title: str, commands: Sequence[Command], keys: int, width: int) -> list[Line]:
-        """Keys, what they do, and the names by which they are bound anew; `keys`: cells of the first column."""
+        """Keys, what they do, and the ids by which users rebind them; `keys`: cells of the first column."""
         rows = [(" ".join(each.keys), legible(each.tooltip), each.binding.id or "") for each in commands]
         names = max(len(name) for _, _, name in rows)
-        room = max(12, width - keys - names - 2 * len(SPACE))
+        room = max(LEAST_TEXT, width - keys - names - 2 * len(SPACE))
         heading = " " * keys + SPACE
         lines: list[Line] = [[(heading, "ground"), (legible(title).ljust(width - len(heading)), "title")]]
         for key, about, name in rows:
             for number, part in enumerate(wrap(about, room) or [""]):
-                told = (key, name) if number == 0 else ("", "")
-                lines.append([(told[0].rjust(keys) + SPACE, "key"), (part.ljust(room), "text"),
-                              (SPACE + told[1].rjust(names), "name")])  # fmt: skip
+                first, last = (key, name) if number == 0 else ("", "")
+                lines.append([(first.rjust(keys) + SPACE, "key"), (part.ljust(room), "text"),
+                              (SPACE + last.rjust(names), "name")])  # fmt: skip
         return lines
 
     @staticmethod
@@ -102,10 +105,10 @@ class HelpText(Drawn):
 
 
 class Help(Screen[None]):
-    """Every key that works now, with what it does, from the bindings themselves.
+    """Every key that works now, with what it does.
 
-    It hides the screen below, and the app keeps it for the next time: to paint what is around it anew, or to make its
-    widgets and find their styles, takes longer than to show it.
+    The help hides the screen below, and the app keeps it for the next time: showing it takes less time than repainting
+    what is around it, or making its widgets and finding their styles.
     """
 
     CSS_PATH = "help.tcss"
@@ -124,13 +127,13 @@ class Help(Screen[None]):
         with VerticalScroll():
             yield self._text
 
-    def tell(self, title: str, commands: Sequence[Command]) -> None:
-        """What to show: the commands of the pane of this title, then those that work everywhere."""
+    def show_commands(self, title: str, commands: Sequence[Command]) -> None:
+        """Show the commands of the pane of this title, then those that work everywhere."""
         sections = {
             title: [command for command in commands if not command.everywhere],
             "everywhere": [command for command in commands if command.everywhere],
         }
-        self._text.tell({title: each for title, each in sections.items() if each})
+        self._text.show_sections({title: each for title, each in sections.items() if each})
         if self.is_mounted:
             self.query_one(VerticalScroll).scroll_home(animate=False)
 

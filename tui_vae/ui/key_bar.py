@@ -1,4 +1,4 @@
-"""The bottom line: the keys that work now, as many as fit, the ones everybody needs at the right."""
+"""The bottom line: as many of the keys that work now as fit; the keys that everybody needs stand at the right."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tui_vae.ui.commands import Command, commands
 from tui_vae.ui.terminal import legible
 
 GAP = 3
+"""Cells between two entries."""
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Hint:
     """One entry of the bar: a command, or a group of them that share a description."""
 
     keys: list[tuple[str, str]]
-    """What is shown, and the key itself."""
+    """For each key its text and its name."""
     description: str
 
     @property
@@ -50,7 +51,7 @@ def fitting(hints: list[Hint], width: int) -> list[Hint]:
 
 
 class KeyBar(Widget, can_focus=False):
-    """One line of keys and what they do; a click does the same."""
+    """One line of keys and what they do; a click on a key acts like the key."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--description"}
@@ -66,7 +67,7 @@ class KeyBar(Widget, can_focus=False):
     """
 
     LAST = ("app.help", "app.palette", "app.leave")
-    """The ids of the bindings that stand at the right, whatever else has to give way."""
+    """The ids of the bindings at the right, which are shown first where there is little room."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class KeyBar(Widget, can_focus=False):
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
 
     def _bindings_changed(self, screen: Screen[object]) -> None:
-        if screen is self.screen and self._line() != self._shown:  # which is seldom: bindings change with the focus
+        if screen is self.screen and self._line() != self._shown:  # seldom: Textual also reports a mere change of focus
             self.refresh()
 
     def render(self) -> Text:

@@ -1,4 +1,4 @@
-"""Keys of the user's own: which commands there are to bind, and which bindings would get in each other's way."""
+"""Keys of the user's own: the commands that they can bind, and the bindings that would clash."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import tui_vae.ui
 from tui_vae.ui.workarounds.key_names import key_name
 
 EVERYWHERE = {"app", "run", "pane"}
+"""First words of the ids of commands that work in every pane."""
+
 MODAL = {"dialog", "help", "form", "choice"}
-"""First words of ids: of commands that work in every pane, and in what stands above them and takes all keys."""
+"""First words of the ids of commands in screens above the panes, which take all keys."""
 
 
 def known_commands() -> dict[str, Binding]:
-    """Every command of the app by its id. Imports all of the app."""
+    """Every command of the app by its id. This imports all modules of the app."""
     for module in pkgutil.walk_packages(tui_vae.ui.__path__, "tui_vae.ui."):
         importlib.import_module(module.name)
     return {binding.id: binding for node in _nodes(DOMNode) for binding in node.__dict__.get("BINDINGS", ())
@@ -33,7 +35,7 @@ def _nodes(kind: type[DOMNode]) -> Iterator[type[DOMNode]]:
 
 
 def checked(wanted: Mapping[str, str], known: Mapping[str, Binding]) -> tuple[dict[str, str], list[str]]:
-    """The bindings that can be made, and a sentence for each that cannot: its command keeps its usual keys."""
+    """The bindings that are possible, and a sentence for each other one, whose command keeps its usual keys."""
     complaints = [f"There is no command {name}{_nearest(name, known)}." for name in wanted if name not in known]
     good = {name: keys for name, keys in wanted.items() if name in known}
     while (clash := _clash(good, known)) is not None:
@@ -44,12 +46,12 @@ def checked(wanted: Mapping[str, str], known: Mapping[str, Binding]) -> tuple[di
 
 
 def _clash(wanted: Mapping[str, str], known: Mapping[str, Binding]) -> tuple[str, str, str] | None:
-    """The first wanted command whose key another one has that works at the same time; that one; the key."""
+    """The first wanted command with a key that another command has at the same time; the other command; the key."""
     keys = {name: _keys(wanted.get(name, binding.key)) for name, binding in known.items()}
     for name in wanted:
         for other in known:
             shared = keys[name] & keys[other] if other != name and _together(name, other) else set()
-            shared -= _keys(known[name].key) & _keys(known[other].key)  # they already live with that
+            shared -= _keys(known[name].key) & _keys(known[other].key)  # both have it by default, and that is meant
             if shared:
                 return name, other, min(shared)
     return None

@@ -1,4 +1,4 @@
-"""What the app's parts tell each other."""
+"""Messages between the parts of the app."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_vae.runs.directory import RunDirectory
 
 @dataclass
 class HistoryChanged(Message, bubble=False):
-    """The run's history, or the life of its process, changed. Whoever shows it pulls what it needs."""
+    """The run's history, or whether its process lives, has changed. Receivers read what they need from the session."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, HistoryChanged)
@@ -20,14 +20,14 @@ class HistoryChanged(Message, bubble=False):
 
 @dataclass
 class OpenRun(Message):
-    """Show this run."""
+    """Asks the app to show this run."""
 
     run: RunDirectory
 
 
 @dataclass
 class StartRun(Message):
-    """Make a run of this description, train it, and show it."""
+    """Asks the app to create a run with this config, train it, and show it."""
 
     config: RunConfig
 

@@ -1,4 +1,4 @@
-"""Numbers as text. Whatever changes while it is looked at keeps its width, so that nothing beside it moves."""
+"""Numbers as text. A number that changes on the screen keeps its width, so that nothing beside it moves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def metric(value: float | None, width: int = 7, digits: int = 4) -> str:
-    """A figure with so many significant digits, right-aligned: `27.12`, ` −1204`, `0.0093`; a dash where there is none.
+    """A figure with this many significant digits, right-aligned: `27.12`, ` −1204`, `0.0093`; a dash for None.
 
-    The decimals follow from the size alone and trailing zeros stay, so that a column of them lines up.
+    The number of decimals depends on the size alone, and trailing zeros stay, so that figures in a column line up.
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN.rjust(width)
@@ -75,7 +75,7 @@ def duration(seconds: float | None, width: int = 7) -> str:
 
 
 def ago(seconds: float | None, width: int = 5) -> str:
-    """How long ago, coarser the longer: ` 0:12`, `14:05`, `  3 h`, ` 12 d`."""
+    """How long ago, in coarser units the longer it is: ` 0:12`, `14:05`, `  3 h`, ` 12 d`."""
     if seconds is None or seconds < 3600:
         return duration(seconds, width)
     hours = seconds / 3600
@@ -109,7 +109,7 @@ def count(value: int) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in one unit that says its name: `12 s`, `3 min`, `2 d`."""
+    """How long ago, in one unit: `12 s`, `3 min`, `2 d`."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"

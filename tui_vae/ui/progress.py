@@ -1,4 +1,4 @@
-"""How far a run is, how fast it goes and what is to be said about it: facts for the status line and the headline."""
+"""A run's progress and speed, and sentences about its state: facts for the status line and the headline."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tui_vae.runs.events import EpochEvent, ErrorEvent
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers
 
-WINDOW = 30.0
-"""Seconds of the past from which the future is told."""
+ETA_WINDOW_SECONDS = 30.0
+"""Seconds of the past from which the time of the end is estimated."""
 
-SETTLED = 2.0
-"""Seconds of training before an end is foretold at all."""
+ETA_MIN_SECONDS = 2.0
+"""Seconds of training before the end is estimated at all."""
 
 
 def epoch_now(history: History) -> int:
-    """The epoch that is trained, or was last: short ones end without a report of their steps."""
+    """The epoch in training, or the last one. Short epochs end before any of their steps is reported."""
     of_steps = int(history.steps["epoch"][-1]) if len(history.steps) else 0
     return max(of_steps, history.epochs[-1].epoch if history.epochs else 0)
 
@@ -34,16 +34,16 @@ def speed(history: History, events: int = 5) -> float | None:
 
 
 def seconds_left(history: History) -> float | None:
-    """Seconds to the end at the pace of the last half minute, evaluations included; None while that cannot be told."""
+    """Seconds to the end at the speed of the last half minute, evaluations included; None while that is not known."""
     times, steps = history.steps["t"], history.steps["step"]
     if history.state is None or history.state.state != "training" or not history.total_steps or not len(times):
         return None
-    since = max(history.state.t, times[-1] - WINDOW)
+    since = max(history.state.t, times[-1] - ETA_WINDOW_SECONDS)
     first = bisect_left(times, since)
     if first >= len(times):
         return None
     elapsed, done = times[-1] - times[first], steps[-1] - steps[first]
-    if elapsed < SETTLED or done <= 0:
+    if elapsed < ETA_MIN_SECONDS or done <= 0:
         return None
     return max(0.0, (history.total_steps - history.step) * elapsed / done)
 
@@ -70,7 +70,7 @@ def device(history: History) -> str:
 
 
 def reached(history: History) -> str:
-    """What a run that trains no more has come to."""
+    """The result of a run that trains no more."""
     newest = history.epochs[-1] if history.epochs else None
     if newest is None:
         return f"step {history.step:,}" if history.step else "before its first step"
@@ -85,7 +85,7 @@ def _figures(epoch: EpochEvent) -> str:
 
 
 def sentence(history: History, state: str) -> str:
-    """What is happening, where that is not plain training; empty where the curves say it."""
+    """A sentence about the run's state; empty while it trains, as the curves show that."""
     reason = history.state.reason if history.state else ""
     error = next((message for message in reversed(history.messages) if isinstance(message, ErrorEvent)), None)
     again = "continues from the last checkpoint" if history.checkpoint else "starts it again"
@@ -107,7 +107,7 @@ def sentence(history: History, state: str) -> str:
 
 
 def fresh_warning(history: History, now: float, seconds: float = 60.0) -> str:
-    """The newest warning, while it is news."""
+    """The newest warning, unless it is older than `seconds`; else empty."""
     newest = history.messages[-1] if history.messages else None
     if newest is None or now - newest.t > seconds:
         return ""

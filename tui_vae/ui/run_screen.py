@@ -1,4 +1,4 @@
-"""One run on screen: its status, its panes behind tabs, and the keys that steer it."""
+"""The screen of one run: its status, its panes behind tabs, and the keys that steer it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def runs_pane(session: RunSession, preferences: Preferences) -> Pane:
 
 @dataclass(frozen=True)
 class PaneEntry:
-    """One tab: adding a pane is adding a row. A pane is imported when it is first shown."""
+    """One tab; a new pane is a new entry. A pane's module is imported when the pane is first shown."""
 
     key: str
     title: str
@@ -76,7 +76,7 @@ PANES = (
 
 
 class PaneTab(Static):
-    """A tab, for the mouse; the keys are the screen's."""
+    """A tab, which a click chooses. The keys belong to the screen."""
 
     ALLOW_SELECT = False
 
@@ -122,20 +122,20 @@ class RunScreen(Screen[None], KeysInContext):
     ]  # fmt: skip
 
     def __init__(self, session: RunSession, preferences: Preferences, start: bool = False) -> None:
-        """`start`: begin training as soon as the screen is there."""
+        """`start`: start training as soon as the screen is there."""
         super().__init__()
         self.session = session
         self.preferences = preferences
         self._start = start
         self.steering = steering.Steering(session)
         self._one_at_a_time = asyncio.Lock()
-        self._told_crash = False
-        self._told_state = "", False
+        self._crash_notified = False
+        self._state_of_bindings = "", False
         self._theme = ""
-        self._behind = False
+        self._outdated = False
         """Whether the history has changed since it was last drawn."""
-        self._wanted = ""
-        """The pane that was asked for last, which perhaps is still being made."""
+        self._requested = ""
+        """The id of the pane that was requested last; it may still be in the making."""
 
     def compose(self) -> ComposeResult:
         yield StatusLine(self.session)
@@ -146,7 +146,7 @@ class RunScreen(Screen[None], KeysInContext):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.set_timer(0.02, self._show_first_pane)  # the frame is painted before its first pane
+        self.set_timer(0.02, self._show_first_pane)  # so that the frame is painted before its first pane
         if self._start:
             self._steer(self.steering.start())
         self._theme = self.app.theme
@@ -157,9 +157,9 @@ class RunScreen(Screen[None], KeysInContext):
         self.session.close()
 
     def on_screen_resume(self) -> None:
-        self._theme_changed()  # perhaps, in a screen above this one
-        if self._behind:
-            self.call_after_refresh(self.on_history_changed)  # what was there before is back at once
+        self._theme_changed()  # it may have changed in a screen above this one
+        if self._outdated:
+            self.call_after_refresh(self.on_history_changed)  # so that what was there before is painted at once
 
     def _theme_changed(self, theme: Theme | None = None) -> None:
         if self.app.theme != self._theme and self.is_current:
@@ -167,7 +167,7 @@ class RunScreen(Screen[None], KeysInContext):
             self.call_after_refresh(self._restyle)
 
     def _restyle(self) -> None:
-        """Let all who keep styles fetch them anew: Textual tells them before the styles of their parts have changed."""
+        """Let widgets that keep styles fetch them again: Textual notifies them before their parts have new ones."""
         for widget in self.query("*"):
             widget.notify_style_update()
         self.on_history_changed()
@@ -176,7 +176,7 @@ class RunScreen(Screen[None], KeysInContext):
         self.post_message(HistoryChanged())
 
     def makes_sense_now(self, action: str) -> bool:
-        """Steering needs a living trainer, and continuing one that is dead or paused."""
+        """Steering needs a living trainer; continuing needs a run that has none, or is paused."""
         if action in ("pause", "save", "scale_lr", "scale_beta", "stop"):
             return self.session.alive
         return action != "go_on" or not self.steering.why_not_continue()
@@ -193,10 +193,10 @@ class RunScreen(Screen[None], KeysInContext):
     async def _show_first_pane(self) -> None:
         last = self.preferences.pane
         first = last if not self._start and last in (entry.id for entry in PANES) else PANES[0].id
-        await self.action_show_pane(self._wanted or first)
+        await self.action_show_pane(self._requested or first)
 
     async def action_show_pane(self, pane_id: str) -> None:
-        self._wanted = pane_id
+        self._requested = pane_id
         panes = self.query_one("#panes")
         for tab in self.query(PaneTab):
             tab.set_class(tab.entry.id == pane_id, "-active")
@@ -209,7 +209,7 @@ class RunScreen(Screen[None], KeysInContext):
             read_style_sheet(self.app.stylesheet, pane.style_sheet())
             pane.id = pane_id
             await panes.mount(pane)
-            if self._wanted != pane_id:  # another pane was asked for meanwhile
+            if self._requested != pane_id:  # another pane has been requested meanwhile
                 pane.display = False
                 return
         if self.preferences.pane != pane_id:
@@ -223,41 +223,41 @@ class RunScreen(Screen[None], KeysInContext):
 
     @property
     def is_current(self) -> bool:
-        """Whether anybody can see it. (To Textual also a screen below one that hides it, such as the help, is seen.)"""
+        """Whether anybody can see the screen. Textual also counts one that the help hides."""
         return super().is_current and (self.app.screen is self or self.app.screen.is_modal)
 
     def on_history_changed(self) -> None:
-        self._behind = not self.is_current
-        if not self._behind:
+        self._outdated = not self.is_current
+        if not self._outdated:
             self.query_one(StatusLine).refresh_history()
             self._refresh_pane()
         state = self.session.state
-        if (state, self.session.alive) != self._told_state:
-            self._told_state = state, self.session.alive
+        if (state, self.session.alive) != self._state_of_bindings:
+            self._state_of_bindings = state, self.session.alive
             self.refresh_bindings()
         crashed = state == "crashed"
-        if crashed and not self._told_crash and not self.steering.killed:
+        if crashed and not self._crash_notified and not self.steering.killed:
             way_out = "r continues from the last checkpoint."
-            words = self.session.last_words()
+            output = self.session.log_tail()
             self.notify(
-                f"{words}\n\n{way_out}" if words else way_out,
+                f"{output}\n\n{way_out}" if output else way_out,
                 title=f"The trainer of {self.session.name} has died",
                 severity="error",
                 timeout=30,
                 markup=False,
             )
-        self._told_crash = crashed
+        self._crash_notified = crashed
 
     def _refresh_pane(self) -> None:
         if self.pane is not None:
             self.pane.refresh_history()
 
-    def _steer(self, doing: Coroutine[object, object, str]) -> None:
-        """Do one thing after the other, so that each sees what the one before it did."""
+    def _steer(self, action: Coroutine[object, object, str]) -> None:
+        """Run actions one after the other, so that each sees what the one before it has changed."""
 
         async def in_turn() -> None:
             async with self._one_at_a_time:
-                await notify_outcome(self, doing)
+                await notify_outcome(self, action)
                 await self.session.look_for_process()
             self.on_history_changed()
 
@@ -277,7 +277,7 @@ class RunScreen(Screen[None], KeysInContext):
 
     def action_stop(self) -> None:
         if not self.session.alive:
-            self._steer(self.steering.stop())  # which refuses, and says why
+            self._steer(self.steering.stop())  # it refuses, and says why
             return
         from tui_vae.ui.dialogs import Choose
 

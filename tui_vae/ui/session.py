@@ -1,4 +1,4 @@
-"""One run on screen: its history, kept up to date from its log, and a way to ask its process."""
+"""One run on screen: its history, which is kept up to date from its log, and requests to its process."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.log_loader import LogLoader, load_if_long
 
 POLL_SECONDS = 0.25
-TELL_SECONDS = 0.45
-"""Between two repaints of what a trainer reports: twice a second is as smooth as curves get, and half the bytes."""
+"""Seconds between two looks for new events in the log."""
+
+CHANGED_SECONDS = 0.45
+"""Seconds between two reports of a change: more than two a second make curves no smoother, and cost bytes."""
 
 HOLDER_SECONDS = 1.0
+"""Seconds between two looks for the run's process."""
 
-FIRST_LINES_SECONDS = 2.0
+RUN_EVENT_SECONDS = 2.0
+"""Seconds to wait for a log's first event, at most."""
 
 SLICE_SECONDS = 0.1
-"""Of reading a long log in one go: so long does leaving it wait at most."""
+"""Seconds of reading a long log in one go; whoever leaves the app meanwhile waits so long, at most."""
 
-HEAD_START = 1.0
+FIRST_DRAWING_SECONDS = 1.0
 """Seconds that the panes have to draw the newest figures before the reading of a long log takes the interpreter."""
 
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
@@ -35,26 +39,26 @@ ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 class RunSession:
     """What the app knows of the run on screen.
 
-    The log is read in chunks in a thread and applied on the event loop, so that whoever draws needs no lock. A long one
-    is first known by its ends, and exchanged for the whole when that has been read aside.
+    A thread reads the log in chunks, and the event loop applies them to the history, so that drawing needs no lock. Of
+    a long log the history first holds the two ends; another history replaces it once the whole log has been read.
     """
 
     def __init__(self, directory: RunDirectory, reading: LogLoader | None = None) -> None:
-        """`reading`: of the run's log, where it has begun already."""
+        """`reading`: the reading of the run's log, if that has begun already."""
         self.directory = directory
         self.history = History()
         self.holder: Holder | None = directory.holder()
         self.caught_up = False
         """Whether the log has been read to its end once."""
         self.partial = False
-        """Whether the history is only the two ends of a long log, which tell the newest state and figures."""
+        """Whether the history holds only the two ends of a long log: run event, newest state and figures."""
         self.drawn = asyncio.Event()
-        """Set by the pane that has drawn the newest figures."""
+        """Set by the pane once it has drawn the newest figures; then the rest of a long log is read."""
         self._caller = Caller(directory)
         self._tail = LogTail(directory.events)
         self._reading = reading
         self._gone = False
-        """Whether no process trained it when it was last looked for, and the log has been read since."""
+        """Whether no process trained the run when it was last looked for, and the log has been read since."""
         self._starting = False
         self._serving: asyncio.Task[object] | None = None
 
@@ -64,12 +68,12 @@ class RunSession:
 
     @property
     def alive(self) -> bool:
-        """Whether a process trains this run (or is paused in it); known to within a second."""
+        """Whether a process trains this run, or is paused in it, as of a second ago at most."""
         return self.holder is not None and self.holder.mode == "train"
 
     @property
     def state(self) -> str:
-        """The state in the log; `crashed` where it speaks of a living trainer and there is none."""
+        """The newest state in the log; `crashed` where that needs a living trainer and there is none."""
         newest = self.history.state.state if self.history.state else "loading"
         if self._starting:
             return "loading"
@@ -80,30 +84,30 @@ class RunSession:
 
     @property
     def share_read(self) -> float:
-        """How much of the log has been read, from 0 to 1."""
+        """The share of the log that has been read, from 0 to 1."""
         return 1.0 if self.caught_up else self._tail.share()
 
     async def wait_for_run_event(self) -> None:
-        """Wait a moment for the log's first lines, which name the run's classes: a process may answer sooner."""
-        deadline = time.monotonic() + FIRST_LINES_SECONDS
+        """Wait a moment for the log's run event, which names the classes: a process may answer sooner."""
+        deadline = time.monotonic() + RUN_EVENT_SECONDS
         while self.history.run is None and not self.caught_up and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Keep up with the run for ever, calling `changed` when there is something new, at most twice a second."""
+        """Keep up with the run for ever, and call `changed` when there is something new, at most twice a second."""
         try:
             await self._catch_up(changed)
         finally:
             if self._reading is not None:
                 self._reading.close()
                 self._reading = None
-        told_at, looked_at, news = 0.0, 0.0, False
+        reported_at, looked_at, news = 0.0, 0.0, False
         while True:
             now = time.monotonic()
             events = await self._read()
             look = now - looked_at >= HOLDER_SECONDS
-            # The process first, the log after it: a trainer writes its last words before it frees its lock, and takes
-            # the lock before its first ones. So "no process, and the log says training" can only mean a crash.
+            # First the process, then the log: a trainer takes its lock before it writes its first event, and frees it
+            # after its last one. So "no process, and the log says training" can only mean a crash.
             holder, before, fresh = self.holder, self.holder, events
             while look or any(isinstance(event, StateEvent) for event in fresh):
                 holder = await asyncio.to_thread(self.directory.holder)
@@ -111,31 +115,31 @@ class RunSession:
                 fresh = await self._read()
                 events = events + fresh
             self.history.extend(events)
-            if self.holder == before:  # else somebody has looked later than this
+            if self.holder == before:  # else `look_for_process` has looked later than this
                 self.holder = holder
                 self._gone = not self.alive
             news |= bool(events) or self.holder != before
             behind = not self._tail.at_end()
             if not behind and not self.caught_up:
                 self.caught_up = news = True
-            if news and now - told_at >= TELL_SECONDS:
-                told_at, news = now, False
+            if news and now - reported_at >= CHANGED_SECONDS:
+                reported_at, news = now, False
                 changed()
             await asyncio.sleep(0 if behind else POLL_SECONDS)
 
     async def _catch_up(self, changed: Callable[[], None]) -> None:
-        """Read a long log: its ends at once, then all of it, aside from what is drawn meanwhile."""
+        """Read a long log: its two ends at once, then all of it, while the panes draw what the ends tell."""
         self._reading = self._reading or load_if_long(self.directory.events)
         newest = await asyncio.to_thread(read_newest, self.directory.events)
         if newest is None:
             return
-        if not self.alive:  # or has it begun since?
+        if not self.alive:  # unless it has begun since
             self._gone = True
             await self.look_for_process()
         self.history, self.partial = newest, True
         changed()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.drawn.wait(), HEAD_START)
+            await asyncio.wait_for(self.drawn.wait(), FIRST_DRAWING_SECONDS)
         whole = History()
         if self._reading is not None:
             while batches := await asyncio.to_thread(self._reading.next_batches):
@@ -143,7 +147,7 @@ class RunSession:
                     whole.apply_batch(batch)
                 self._tail = LogTail(self.directory.events, self._reading.end)
                 changed()
-        while not self._tail.at_end():  # what has come since, or all of it
+        while not self._tail.at_end():  # events that have come since; all of them if nothing was read ahead
             await asyncio.to_thread(self._read_slice, whole)
             changed()
         self.history, self.partial = whole, False
@@ -157,15 +161,15 @@ class RunSession:
         return await asyncio.to_thread(self._tail.read)
 
     async def look_for_process(self) -> bool:
-        """Look again who holds the run; whether that changed."""
+        """Look which process holds the run, and return whether that has changed."""
         before, self.holder = self.holder, await asyncio.to_thread(self.directory.holder)
-        self._gone &= not self.alive  # whether it left without a word is known when the log has been read again
+        self._gone &= not self.alive  # a crash is certain only after the log has been read again
         return before != self.holder
 
     async def request(
         self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0
     ) -> ReplyType:
-        """Ask the run's process.
+        """Send a request to the run's process.
 
         Raises:
             RequestError: there is no process, or it refuses, or does not answer in time.
@@ -173,7 +177,7 @@ class RunSession:
         return await asyncio.to_thread(request, self.directory, message, expected, timeout)
 
     async def ask(self, message: protocol.AnyRequest, expected: type[ReplyType], patience: float = 60.0) -> ReplyType:
-        """Ask about the model, starting a process that only serves where none lives, and waiting until it listens.
+        """Send a request about the model. Where no process lives, start one that only serves, and wait for it.
 
         Raises:
             UserError: no process can be started, or it refuses, or does not answer in time.
@@ -188,7 +192,7 @@ class RunSession:
                 if time.monotonic() > deadline or (started and self.holder is None):
                     raise
             if self.holder is None:
-                # Shielded: who asks may lose interest, but two processes must not be started at once.
+                # Shielded: the caller may be cancelled, but two processes must not be started at once.
                 if self._serving is None or self._serving.done():
                     self._serving = asyncio.create_task(asyncio.to_thread(launch.start_serving, self.directory))
                 await asyncio.shield(self._serving)
@@ -196,7 +200,7 @@ class RunSession:
             await asyncio.sleep(0.1)
 
     async def train(self, more_epochs: int = 0) -> None:
-        """Go on training: tell the living process, or start one.
+        """Continue training: tell the living process to, or start one.
 
         Raises:
             UserError: it cannot be done.
@@ -209,11 +213,11 @@ class RunSession:
             self._starting = False
 
     def close(self) -> None:
-        """Nobody looks at it any more."""
+        """Close the connection to the run's process."""
         self._caller.close()
 
-    def last_words(self, lines: int = 4) -> str:
-        """The end of the trainer's output: what is known of a crash."""
+    def log_tail(self, lines: int = 4) -> str:
+        """The last lines of the trainer's output, which say why it crashed."""
         try:
             with self.directory.log.open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - 4096))

@@ -13,18 +13,18 @@ import msgspec
 from tui_vae.runs.files import write_atomic
 
 MOST_RUNS = 200
-"""Marked images are remembered for so many runs."""
+"""Runs whose marked images are remembered: the ones marked last, so that the file stays small."""
 
 
 class Preferences(msgspec.Struct):
-    """How the app was left. What is unknown or damaged in the file is as if it had never been there."""
+    """How the user left the app. A file that cannot be read counts as none."""
 
     pane: str = "train"
     theme: str = ""
     toning: str = ""
-    """What the levels of an image become; empty: what suits the terminal."""
+    """The name of the images' toning; empty: the one that suits the terminal."""
     image_size: str = ""
-    """`full` or `half`, where there is room; empty: what fills the screen best."""
+    """`full` (where there is room) or `half`; empty: whichever fills the screen best."""
     worst_first: bool = False
     smoothing: float = 0.9
     log_scale: bool = False
@@ -32,10 +32,10 @@ class Preferences(msgspec.Struct):
     runs_sort: str = ""
     runs_reversed: bool = False
     marks: dict[str, list[int]] = msgspec.field(default_factory=dict)
-    """Test images that were marked, by the path of the run."""
+    """The indices of marked test images, by the path of the run."""
 
     def mark(self, run: Path, indices: list[int]) -> None:
-        """Remember the marked images of a run; none forgets it."""
+        """Remember the marked images of a run; an empty list forgets the run."""
         self.marks.pop(str(run), None)
         if indices:
             self.marks[str(run)] = indices
@@ -44,7 +44,7 @@ class Preferences(msgspec.Struct):
 
 
 def config_file() -> Path:
-    """Where the user's settings are: `TUI_VAE_CONFIG`, else in the user's configuration directory."""
+    """The file of the user's settings: `TUI_VAE_CONFIG`, else one in the user's configuration directory."""
     given = os.environ.get("TUI_VAE_CONFIG")
     if given:
         return Path(given).expanduser()
@@ -54,7 +54,7 @@ def config_file() -> Path:
 
 
 def preferences_file() -> Path:
-    """Where preferences are kept: in the folder `TUI_VAE_STATE`, else in the user's state directory."""
+    """The file of preferences, in the folder `TUI_VAE_STATE`, else in the user's state directory."""
     given = os.environ.get("TUI_VAE_STATE")
     if given:
         return Path(given).expanduser() / "habits.json"
@@ -79,7 +79,7 @@ def write_preferences(data: bytes) -> None:
 
 
 def read_keys() -> tuple[dict[str, str], str]:
-    """The `keys` table of the user's file, by ids of commands; and what is wrong with the file, empty if nothing."""
+    """The keys in the user's file by ids of commands, and a sentence about what is wrong with it, empty if nothing."""
     try:
         file = config_file()
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("keys", {})
@@ -98,7 +98,7 @@ def read_keys() -> tuple[dict[str, str], str]:
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`run.stop = "x"` without quotes around the id is a table in a table to TOML."""
+    """Join nested tables: to TOML `run.stop = "x"`, without quotes around the id, is a table in a table."""
     flat: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The first screen without a run: start a recipe with one key, or open a run that is there."""
+"""The first screen without a run: one key starts a preset, another opens a run."""
 
 from __future__ import annotations
 
@@ -29,42 +29,44 @@ from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.terminal import legible
 
 TRAIN, DESCRIBE, RUN = "train:", "describe", "run:"
-"""What the ids of the options begin with."""
+"""Beginnings of the ids of options."""
 
 REST_SECONDS = 0.15
-"""How long the cursor rests on a run before its images are sent."""
+"""Seconds that the cursor rests on a run before its images are sent."""
 
-COLOURS = {
+STATE_COLOURS = {
     "training": "success",
     "paused": "warning",
     "finished": "success",
     "failed": "error",
     "crashed": "error",
 }
-"""The theme's colour of a state; quiet ones are not named."""
-
+"""The theme's colour of a state; states that are not named here have the colour `note`."""
 
 FIGURES = {"epochs": 9, "test loss": 10, "mse": 9, "bits/px": 9}
-"""Columns of a run's figures, and how wide they are."""
-GIVE_WAY = ("test loss", "mse", "epochs")
-"""Those that make room for long names, the first one first."""
-STATE, AGE = 11, 12
+"""Columns of a run's figures, and their widths in cells."""
+
+DROPPED_FOR_NAMES = ("test loss", "mse", "epochs")
+"""Columns that are left out where names are long, the first one first."""
+
+STATE_WIDTH, AGE_WIDTH = 11, 12
 
 
 @dataclass(frozen=True)
 class Row:
-    """A run, or the heading of all, in one line of columns, of which it shows what there is room for."""
+    """A run, or the heading above all runs, in one line of columns; it shows those that there is room for."""
 
-    name: tuple[str, str]  # and its style, here and below
+    name: tuple[str, str]
+    """Text and style, as in `state` and `age`."""
     name_width: int
     state: tuple[str, str]
     figures: Mapping[str, str]
-    style: str  # of the figures
+    figures_style: str
     age: tuple[str, str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = list(FIGURES)
-        for column in GIVE_WAY:
+        for column in DROPPED_FOR_NAMES:
             if self._room(options, shown) >= self.name_width:
                 break
             shown.remove(column)
@@ -74,17 +76,17 @@ class Row:
         figures = "".join(f"{self.figures[column]:>{FIGURES[column]}}" for column in shown)
         yield Text.assemble(
             (f"{name:<{room}}  ", style),
-            (f"{self.state[0]:<{STATE}}", self.state[1]),
-            (glyphs().plain(figures), self.style),
-            (f"{self.age[0]:>{AGE}}", self.age[1]),
+            (f"{self.state[0]:<{STATE_WIDTH}}", self.state[1]),
+            (glyphs().plain(figures), self.figures_style),
+            (f"{self.age[0]:>{AGE_WIDTH}}", self.age[1]),
             no_wrap=True,
             overflow="crop",
         )
 
     @staticmethod
     def _room(options: ConsoleOptions, shown: Sequence[str]) -> int:
-        """For the name, beside these figures."""
-        return options.max_width - 2 - STATE - AGE - sum(FIGURES[column] for column in shown)
+        """Cells for the name beside these figures."""
+        return options.max_width - 2 - STATE_WIDTH - AGE_WIDTH - sum(FIGURES[column] for column in shown)
 
 
 def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) -> Row:
@@ -95,7 +97,7 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
         "mse": numbers.metric(summary.mse, FIGURES["mse"]),
         "bits/px": glyphs().dash if summary.elbo_bpd is None else f"{summary.elbo_bpd:.3f}",
     }
-    state = f"{glyph} {summary.state}", colours[COLOURS.get(summary.state, "note")]
+    state = f"{glyph} {summary.state}", colours[STATE_COLOURS.get(summary.state, "note")]
     age = f"{numbers.age(summary.age)} ago", colours["note"]
     return Row((summary.name, colours["emphasis"]), name_width, state, figures, colours["foreground"], age)
 
@@ -105,8 +107,8 @@ def heading(name_width: int, colours: Mapping[str, str]) -> Row:
     return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, label, ("", label))
 
 
-def recipe_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
-    """A recipe in one line: its network, what it minimizes, how long it trains."""
+def preset_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
+    """A preset in one line: its network, objective and epochs."""
     config = make_config({"preset": preset})
     network = "-".join(map(str, (*config.hidden, config.latent_dim))) if config.model == "mlp" else config.model
     epochs = f"{config.epochs} epochs"
@@ -120,7 +122,7 @@ def recipe_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
 
 
 class RunList(OptionList):
-    """The runs, and above them a new one."""
+    """The presets and the form of a new run, and below them the runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "open", id="start.open", tooltip="Start or open what is selected"),
@@ -128,7 +130,7 @@ class RunList(OptionList):
 
 
 class StartScreen(Screen[None]):
-    """Lists the runs, newest first, below the one thing a newcomer wants."""
+    """Lists the presets, for newcomers, and below them the runs, the newest first."""
 
     CSS_PATH = "start_screen.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall"), (56, "-huge")]  # noqa: RUF012
@@ -146,7 +148,7 @@ class StartScreen(Screen[None]):
         with Vertical(id="start"):
             yield Static("tui-vae", id="start-name")
             yield Static("train a variational autoencoder on FashionMNIST, in this terminal", id="start-what")
-            yield RunList(*self._recipes(), id="start-list", compact=True)
+            yield RunList(*self._presets(), id="start-list", compact=True)
             yield ImagePairs(id="start-images")
         yield KeyBar()
 
@@ -156,13 +158,13 @@ class StartScreen(Screen[None]):
         options.focus()
         self._list_runs()
 
-    def _recipes(self) -> list[Option]:
+    def _presets(self) -> list[Option]:
         colours = self.app.theme_variables
         presets = options()["preset"].choices
         width = max(map(len, presets))
         describe = Text.assemble(("describe a run ", colours["foreground"]), (legible("…"), colours["note"]))
         return [
-            *(Option(recipe_line(preset, width, colours), id=f"{TRAIN}{preset}") for preset in presets),
+            *(Option(preset_line(preset, width, colours), id=f"{TRAIN}{preset}") for preset in presets),
             Option(describe, id=DESCRIBE),
         ]
 
@@ -186,7 +188,7 @@ class StartScreen(Screen[None]):
 
     @work(exclusive=True, group="images")
     async def _show_images(self, run: RunDirectory | None) -> None:
-        """What the highlighted run makes of its preview images, as it saved them last."""
+        """Show the newest previews that the highlighted run has saved."""
         strip = self.query_one(ImagePairs)
         if run is None:
             strip.show_pairs([])

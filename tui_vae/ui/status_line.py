@@ -1,4 +1,4 @@
-"""The top line: which run, what it does, how far it is, how fast, on what, and when it was last saved."""
+"""The top line: a run's name, state, progress, speed and device, and the age of its last checkpoint."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui_vae.runs.hardware import NOTHING, Load, Sampler
 from tui_vae.runs.history import History
-from tui_vae.ui import numbers, progress, strips
+from tui_vae.ui import numbers, progress
 from tui_vae.ui.glyphs import Glyphs, glyphs
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.strip_widget import StripWidget
 
 LOAD_SECONDS = 2.0
-"""Between two looks at the device."""
+"""Seconds between two samples of the device's load."""
 
 GAP = 3
-QUIET_SECONDS = 0.4
-"""Between two redraws: a line is sent whole, whatever changed in it."""
+"""Cells between two parts of the line."""
+
+REDRAW_SECONDS = 0.4
+"""Seconds between two redraws that only change figures: Textual sends a line whole, whatever has changed in it."""
 
 SHORTEST_BAR, LONGEST_BAR = 8, 60
+"""Cells of the epoch bar, which takes the room that is left."""
+
 STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the line; the higher its rank, the earlier it gives way to the others."""
+    """A piece of the line. Where there is no room for all, those of the highest rank are left out first."""
 
     rank: int
     words: tuple[tuple[str, str], ...]
@@ -44,7 +46,7 @@ class Part:
 
 
 def parts(history: History, name: str, state: str, now: float, signs: Glyphs, load: Load = NOTHING) -> list[Part]:
-    """Everything that may stand in the line, from the left; the bar is made later, from the room that is left."""
+    """Everything that may stand in the line, from the left. `line` makes the bar later, from the room that is left."""
     planned = history.run.epochs if history.run else 0
     digits = len(str(planned))
     running = state in ("loading", "training", "paused")
@@ -80,7 +82,7 @@ def _load(load: Load) -> str:
 
 
 def line(found: Iterable[Part], width: int, share: float, signs: Glyphs) -> list[tuple[str, str]]:
-    """The parts that fit into the width, with gaps between them and the bar as long as there is room."""
+    """The parts that fit into the width, with gaps between them, and a bar that takes the room left."""
     kept = list(found)
     while kept and _needed(kept) > width:
         kept.remove(max(kept, key=lambda part: part.rank))
@@ -107,10 +109,10 @@ def _bar(length: int, share: float, signs: Glyphs) -> list[tuple[str, str]]:
     return [(done * full + tip * half, "done"), (rest * (length - full - half), "rest")]
 
 
-class StatusLine(Widget):
-    """Redrawn when the history changes, and every second while a process lives."""
+class StatusLine(StripWidget):
+    """The line is redrawn when the history changes, and every second while a process lives."""
 
-    ALLOW_SELECT = False
+    PREFIX = "status"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *("status--label", "status--note", "status--number", "status--name", "status--done", "status--rest"),
         *(f"status--{state}" for state in STATES),
@@ -123,8 +125,6 @@ class StatusLine(Widget):
         self._sampler: Sampler | None = None
         self._shown: tuple[str, History | None] = "", None
         self._drawn_at = 0.0
-        self._strip = Strip([])
-        self._styles: dict[str, Style] = {}
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._tick)
@@ -150,36 +150,16 @@ class StatusLine(Widget):
         self._load = await asyncio.to_thread(self._sampler.sample)
 
     def refresh_history(self) -> None:
-        """Take over what changed."""
-        history, name, state = self.session.history, self.session.name, self.session.state
-        now = time.monotonic()
-        # The history is another one where the whole of a long log has been read, after its ends.
-        if self._shown[0] == state and self._shown[1] is history and now - self._drawn_at < QUIET_SECONDS:
-            return
-        self._shown, self._drawn_at = (state, history), now
-        found = parts(history, name, state, time.time(), glyphs(), self._load)
+        """Draw what the history tells now, unless the line has just been drawn and only its figures have changed."""
+        # The history is another one once the whole of a long log has been read, after its two ends.
+        shown, now = (self.session.state, self.session.history), time.monotonic()
+        unchanged = self._shown[0] == shown[0] and self._shown[1] is shown[1]
+        if not unchanged or now - self._drawn_at >= REDRAW_SECONDS:
+            self._shown, self._drawn_at = shown, now
+            self.redraw()
+
+    def draw(self) -> list[Strip]:
+        history = self.session.history
+        found = parts(history, self.session.name, self.session.state, time.time(), glyphs(), self._load)
         words = line(found, self.size.width, progress.share_done(history), glyphs())
-        segments = [Segment(text, self._style(role)) for text, role in words if text]
-        before, self._strip = self._strip, Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
-        regions = strips.changed([before], [self._strip])
-        if regions:
-            self.refresh(*regions)
-
-    def on_resize(self) -> None:
-        self._drawn_at = 0.0
-        self.refresh_history()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
-        if self.is_attached:
-            self._drawn_at = 0.0
-            self.refresh_history()
-
-    def render_line(self, y: int) -> Strip:
-        return self._strip if y == 0 else Strip.blank(self.size.width, self.rich_style)
-
-    def _style(self, role: str) -> Style:
-        if role not in self._styles:
-            self._styles[role] = self.get_component_rich_style(f"status--{role}")
-        return self._styles[role]
+        return [self.strip(part for part in words if part[0]).adjust_cell_length(self.size.width, self.rich_style)]

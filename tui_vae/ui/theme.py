@@ -1,4 +1,4 @@
-"""The app's colours, named once; style sheets use the names (`$frame`, `$label`, ...).
+"""The app's colours, each named once; style sheets use the names (`$frame`, `$label`, ...).
 
 Every grey lies on the 24-step ramp of 256 colours and every accent on its colour cube: over SSH, where COLORTERM is
 not forwarded, the app looks the same as in true colour.
@@ -133,48 +133,47 @@ LIGHT = Theme(
 
 THEMES = (DARK, LIGHT)
 
-_SIXTEEN = (0x00, 0x55, 0xAA, 0xFF)
-"""The greys that 16 colours have, as Rich believes they look."""
+_GREYS_16 = (0x00, 0x55, 0xAA, 0xFF)
+"""The greys of a terminal with 16 colours, as Rich takes them to look."""
 
-_OF_SIXTEEN = {
+_ACCENTS_16 = {
     **{"#ffaf5f": "#ffff55", "#5fafd7": "#55ffff", "#87d787": "#55ff55", "#ffd75f": "#ffff55", "#ff5f5f": "#ff5555"},
     **{"#af5f00": "#aa5500", "#005f87": "#0000aa", "#008700": "#00aa00", "#875f00": "#aa5500", "#d70000": "#aa0000"},
     **{"#af87ff": "#ff55ff", "#5f00af": "#aa00aa"},
     **{"#87afff": "#5555ff", "#afffff": "#55ffff", "#af5f87": "#ff55ff"},
     **{"#0087d7": "#0000aa", "#000087": "#aa00aa", "#5f0000": "#aa0000"},
 }
-"""What the accents become in 16 colours; left to Rich, most of them turn grey."""
+"""The accents in 16 colours; Rich by itself turns most of them grey."""
 
 
 def for_terminal(theme: Theme, color_system: str | None) -> Theme:
-    """The theme in colours that arrive as they are meant where the terminal has few of them."""
+    """The theme in colours that a terminal with few of them shows as they are meant."""
     if color_system == "256":
-        return _moved(theme, _ramp, {})
-    return _moved(theme, _few, _OF_SIXTEEN) if color_system == "standard" else theme
+        return _with_colours(theme, _grey_256, {})
+    return _with_colours(theme, _grey_16, _ACCENTS_16) if color_system == "standard" else theme
 
 
-def _moved(theme: Theme, move: Callable[[int], int], accents: Mapping[str, str]) -> Theme:
-    def moved(colour: str) -> str:
+def _with_colours(theme: Theme, grey_level: Callable[[int], int], accents: Mapping[str, str]) -> Theme:
+    def converted(colour: str) -> str:
         grey = re.fullmatch(r"#(..)\1\1", colour)
-        return "#" + f"{move(int(grey[1], 16)):02x}" * 3 if grey else accents.get(colour, colour)
+        return "#" + f"{grey_level(int(grey[1], 16)):02x}" * 3 if grey else accents.get(colour, colour)
 
     plain: dict[str, Any] = {
-        field.name: moved(value) for field in fields(theme) if isinstance(value := getattr(theme, field.name), str)
+        field.name: converted(value) for field in fields(theme) if isinstance(value := getattr(theme, field.name), str)
     }
-    return replace(theme, **plain, variables={name: moved(colour) for name, colour in theme.variables.items()})
+    return replace(theme, **plain, variables={name: converted(colour) for name, colour in theme.variables.items()})
 
 
-def _ramp(level: int) -> int:
-    """What Rich sends to the step of the ramp that has this level: rounding, it misses the bright ones by a step."""
+def _grey_256(level: int) -> int:
+    """The level that Rich sends to the step of the ramp with this level: its rounding misses bright steps by one."""
     return round((level + 2) / 10 * 255 / 25)
 
 
-def _few(level: int) -> int:
-    """Frames and labels must be seen: nothing but the grounds of the dark theme becomes black."""
-    return _SIXTEEN[0 if level < 0x30 else 1 if level < 0x80 else 2 if level < 0xDA else 3]
+def _grey_16(level: int) -> int:
+    """Only backgrounds of the dark theme become black: frames and labels must be seen."""
+    return _GREYS_16[0 if level < 0x30 else 1 if level < 0x80 else 2 if level < 0xDA else 3]
 
 
-# What the style sheets use and Textual's own themes lack; a theme of ours replaces them.
 DEFAULT_VARIABLES = {
     name: DARK.variables[name]
     for name in (
@@ -183,3 +182,4 @@ DEFAULT_VARIABLES = {
         *("series-0", "series-1", "series-2", "series-3"),
     )
 }
+"""Variables that the style sheets use and Textual's own themes lack; a theme of this app replaces them."""

@@ -12,8 +12,8 @@ from textual.strip import Strip
 
 from tui_vae.ui.charts.axis import Axis
 from tui_vae.ui.charts.draw import GUTTER, Control, Sources, Span, View, clipped_label, draw_chart, place_labels
-from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.strip_widget import StripWidget
 
 NOT_LOG = "linear, as some ≤ 0"
 
@@ -54,7 +54,7 @@ class Sheet:
     """What stands in the middle while there is nothing to draw."""
 
 
-class ChartWidget(Drawn, can_focus=True):
+class ChartWidget(StripWidget, can_focus=True):
     """Draws a `Sheet`. Only the cells that changed are sent to the terminal."""
 
     PREFIX = "chart"

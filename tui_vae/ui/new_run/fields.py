@@ -1,4 +1,4 @@
-"""What the form of a new run is made of: a line for each option, checked as one types."""
+"""The parts of the form of a new run: a line for each option, checked while the user types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tui_vae.ui.terminal import legible
 
 
 class Choice(Widget, can_focus=True):
-    """One of a few words, turned with the arrow keys, or chosen by its first letter."""
+    """One of a few words, chosen by the arrow keys or by its first letter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "turn(-1)", "previous", id="choice.left", show=False, tooltip="The choice before"),
@@ -60,7 +60,7 @@ class Choice(Widget, can_focus=True):
 
 
 class Field(Horizontal):
-    """One option: a sign if it is not as the preset has it, its name, its value, and what it means or why it won't do.
+    """One option: a sign where it differs from the preset, its name, its value, and its meaning or what is wrong.
 
     `complaint` says what is wrong with a value that the table of options allows.
     """
@@ -80,9 +80,9 @@ class Field(Horizontal):
         text = text_of(name, value)
         self._editor = Choice(self.option.choices, text) if self.option.choices else Input(text, compact=True)
         self.reason = ""
-        """Why the value will not do, as it was last checked."""
+        """What is wrong with the value, as of the last check."""
         self._known = text
-        """The last value that was not typed, or has been told: an Input also reports what it is given."""
+        """The last value that was set by `put` or reported as edited: an Input reports both alike."""
 
     def compose(self) -> ComposeResult:
         yield Label("", classes="sign", markup=False)
@@ -95,7 +95,7 @@ class Field(Horizontal):
         return self._editor.value
 
     def put(self, value: Any) -> None:
-        """Set the value without counting it as the user's."""
+        """Set the value; it does not count as the user's."""
         self._known = text_of(self.option_name, value)
         if isinstance(self._editor, Choice):
             self._editor.choose(self._known)
@@ -104,7 +104,7 @@ class Field(Horizontal):
         self.check()
 
     def mark(self, preset: Any) -> None:
-        """Tell whether the value is another than the preset's."""
+        """Mark the field where its value differs from the preset's, or is wrong."""
         self.set_class(self.text != text_of(self.option_name, preset), "-changed")
         sign = "!" if self.reason else glyphs().dot_mark if self.has_class("-changed") else ""
         label = self.query_one(".sign", Label)
@@ -112,7 +112,7 @@ class Field(Horizontal):
             label.update(sign)
 
     def check(self) -> str:
-        """Why the value will not do; empty where it does. Shown beside it."""
+        """Check the value, show what is wrong beside it, and return that; empty where the value is right."""
         try:
             self.reason = self._complaint(self.option_name, check_option(self.option_name, self.text))
         except UserError as error:
@@ -138,7 +138,7 @@ class Field(Horizontal):
 
 
 class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """The fields in a frame that says how many lines are out of sight. The arrow keys belong to the form."""
+    """The fields, in a frame that says how many lines are out of sight. Arrow keys are left to the form."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pagedown", "page_down", "down", id="form.page-down", show=False, tooltip="Scroll down"),
@@ -147,21 +147,21 @@ class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        self._say_what_is_hidden()
+        self._update_subtitle()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._say_what_is_hidden)
+        self.call_after_refresh(self._update_subtitle)
 
     def keep_in_sight(self, field: Field) -> None:
-        """Scroll as far as a field needs; the first of a group is seen together with the group's name."""
+        """Scroll a field into sight; the first of a group together with the group's name."""
         before = self.children[self.children.index(field) - 1]
         region = field.virtual_region
         if before.has_class("group"):
             region = region.union(before.virtual_region)
         self.scroll_to_region(region, animate=False, force=True)
 
-    def _say_what_is_hidden(self) -> None:
+    def _update_subtitle(self) -> None:
         above, below = round(self.scroll_y), round(self.max_scroll_y - self.scroll_y)
         signs = glyphs()
-        told = [f"{signs.above} {above}" if above else "", f"{signs.below} {below} more" if below else ""]
-        self.border_subtitle = "  ".join(part for part in told if part)
+        hidden = [f"{signs.above} {above}" if above else "", f"{signs.below} {below} more" if below else ""]
+        self.border_subtitle = "  ".join(part for part in hidden if part)

@@ -1,4 +1,4 @@
-"""What a run will cost, told before it starts: its size from arithmetic, its time from runs that are there."""
+"""The forecast of a run: its size by arithmetic, its time from earlier runs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from tui_vae.ui.numbers import duration
 from tui_vae.ui.terminal import legible
 
 PIXELS = 784
+"""Pixels of an image of FashionMNIST, which has 28 × 28."""
+
 TRAIN_IMAGES = 60_000
-"""Images of the whole training set."""
+"""Images of FashionMNIST's training set."""
 
 CHECKPOINT_NUMBERS = 3
-"""A parameter is kept with the optimizer's two moments of it; each number takes 4 bytes."""
+"""Numbers of 4 bytes in a checkpoint for each parameter: itself and the optimizer's two moments."""
 
-FIXED = 100_000
-"""What an image costs however small the network is, in parameters: its gathering, converting and noise (measured on a
-CPU: networks of 0.01, 0.1, 0.4 and 1.1 million parameters took 0.81, 0.97, 2.5 and 5.8 s an epoch)."""
+FIXED_COST = 100_000
+"""The cost of an image that no network avoids (gathering, converting, noise), as a number of parameters. Measured on a
+CPU: networks of 0.01, 0.1, 0.4 and 1.1 million parameters took 0.81, 0.97, 2.5 and 5.8 s an epoch."""
 
 MOST_RUNS = 8
-"""Among so many of the newest runs one on the same device is looked for."""
+"""Newest runs among which one on the same device is looked for."""
 
 
 def count_parameters(hidden: Sequence[int], latent_dim: int, norm: str, pixels: int = PIXELS) -> int:
@@ -46,7 +48,7 @@ def _hidden_parameters(widths: Sequence[int], norm: str, kernel: int = 1) -> int
 
 
 def _count_convolutional(config: RunConfig) -> int:
-    """As `count_parameters`, between two convolutions of 4 × 4 that end with 32 images of 7 × 7, and their mirror."""
+    """As `count_parameters`, between two 4 × 4 convolutions that end in 32 channels of 7 × 7, and their mirror."""
     convolutions = _hidden_parameters([1, 16, 32], config.norm, 16) + _hidden_parameters([32, 16], config.norm, 16)
     inwards, outwards = [32 * 7 * 7, *config.hidden], [config.latent_dim, *reversed(config.hidden), 32 * 7 * 7]
     dense = _hidden_parameters(inwards, config.norm) + _hidden_parameters(outwards, config.norm)
@@ -54,8 +56,8 @@ def _count_convolutional(config: RunConfig) -> int:
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How fast a run went: training images a second, each epoch's evaluation counted in."""
+class Throughput:
+    """How fast a run was: training images a second, with the time of each epoch's evaluation."""
 
     device: str
     parameters: int
@@ -64,56 +66,56 @@ class Pace:
 
 
 def shape_of(written: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the size of a network follows from, its kind first; `written` is a description as files hold it.
+    """The options that determine the size of a network, its kind first; `written`: a config as files hold it.
 
-    Images in a folder of the user's own may have any size.
+    The data folder is one of them: images of the user's own may have any size.
     """
     return tuple(str(written.get(name)) for name in ("model", "hidden", "latent-dim", "norm", "data-dir"))
 
 
-def parameters_of(config: RunConfig, paces: Iterable[Pace] = ()) -> int | None:
-    """From arithmetic, or, for a network or data of another kind, from a run that had the same; None without one."""
+def parameters_of(config: RunConfig, known: Iterable[Throughput] = ()) -> int | None:
+    """The number of parameters by arithmetic; for other networks or data from a run that had the same, None without."""
     shape = shape_of(config.to_dict())
     if shape[0] == "mlp" and config.data_dir is None:
         return count_parameters(config.hidden, config.latent_dim, config.norm)
     if shape[0] == "conv" and config.data_dir is None:
         return _count_convolutional(config)
-    return next((pace.parameters for pace in paces if pace.shape == shape), None)
+    return next((each.parameters for each in known if each.shape == shape), None)
 
 
-def pace_of(run: RunDirectory) -> Pace | None:
-    """The pace of a run's newest epochs, if it got so far."""
+def throughput_of(run: RunDirectory) -> Throughput | None:
+    """The throughput of a run's newest epochs; None before its first."""
     history = read_newest(run.events) or read_history(run.events)
-    facts, epochs = history.run, history.epochs[-3:]
+    event, epochs = history.run, history.epochs[-3:]
     seconds = sum(epoch.seconds for epoch in epochs)
-    if not isinstance(facts, RunEvent) or not seconds > 0:
+    if not isinstance(event, RunEvent) or not seconds > 0:
         return None
-    rate = facts.dataset.train * len(epochs) / seconds
-    return Pace(facts.device, facts.parameters, rate, shape_of(facts.config))
+    rate = event.dataset.train * len(epochs) / seconds
+    return Throughput(event.device, event.parameters, rate, shape_of(event.config))
 
 
-def read_paces(runs_dir: Path) -> list[Pace]:
-    """Those of the newest runs, the newest first."""
-    return [pace for run in list_runs(runs_dir)[:MOST_RUNS] if (pace := pace_of(run)) is not None]
+def read_throughputs(runs_dir: Path) -> list[Throughput]:
+    """The throughputs of the newest runs, the newest first."""
+    return [found for run in list_runs(runs_dir)[:MOST_RUNS] if (found := throughput_of(run)) is not None]
 
 
-def seconds_of(config: RunConfig, paces: Sequence[Pace]) -> tuple[float, str] | None:
-    """About how long a run will take, and on which device; None where no run of this kind on that device is known.
+def seconds_of(config: RunConfig, known: Sequence[Throughput]) -> tuple[float, str] | None:
+    """About how many seconds a run will take, and on which device; None where no run of this kind on it is known.
 
-    Which device `auto` will be is not known here: the newest run's, most likely.
+    For the device `auto` the newest run's is taken, which is the most likely one.
     """
-    count, kind = parameters_of(config, paces), shape_of(config.to_dict())[0]
-    for pace in paces:
-        same = config.device in ("auto", pace.device, pace.device.partition(":")[0]) and pace.shape[:1] == (kind,)
+    count, kind = parameters_of(config, known), shape_of(config.to_dict())[0]
+    for each in known:
+        same = config.device in ("auto", each.device, each.device.partition(":")[0]) and each.shape[:1] == (kind,)
         if same and count is not None:
-            share = (count + FIXED) / (pace.parameters + FIXED)
-            return _images(config) * config.epochs / pace.images_per_s * share, pace.device
+            share = (count + FIXED_COST) / (each.parameters + FIXED_COST)
+            return _images(config) * config.epochs / each.images_per_s * share, each.device
     return None
 
 
-def prospects(config: RunConfig, paces: Sequence[Pace]) -> list[tuple[str, str]]:
-    """What is known before the start, a name and a value each."""
-    count, known = parameters_of(config, paces), seconds_of(config, paces)
+def facts(config: RunConfig, known: Sequence[Throughput]) -> list[tuple[str, str]]:
+    """What is known of a run before its start: names and values."""
+    count, time = parameters_of(config, known), seconds_of(config, known)
     steps = -(-_images(config) // config.batch_size)
     later = "told when it starts"
     return [
@@ -121,17 +123,17 @@ def prospects(config: RunConfig, paces: Sequence[Pace]) -> list[tuple[str, str]]
         ("weights", _bytes(4 * count) if count is not None else later),
         ("a checkpoint", _bytes(4 * count * CHECKPOINT_NUMBERS) if count is not None else later),
         ("steps", f"{steps * config.epochs:,}, {steps:,} an epoch"),
-        ("time", f"about {duration(known[0], 0)} on {known[1]}" if known else "the first such run will tell"),
+        ("time", f"about {duration(time[0], 0)} on {time[1]}" if time else "the first such run will tell"),
     ]
 
 
-def forecast(config: RunConfig, paces: Sequence[Pace]) -> str:
+def summary(config: RunConfig, known: Sequence[Throughput]) -> str:
     """One line: `1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 1:12 on cpu`."""
-    told = dict(prospects(config, paces))
-    if parameters_of(config, paces) is None:
+    told = dict(facts(config, known))
+    if parameters_of(config, known) is None:
         return legible(f"steps: {told['steps']} · its size is told when it starts")
     parts = [f"{told['parameters']} parameters", f"{told['weights']}, a checkpoint {told['a checkpoint']}"]
-    return legible(" · ".join([*parts, *([told["time"]] if seconds_of(config, paces) else [])]))
+    return legible(" · ".join([*parts, *([told["time"]] if seconds_of(config, known) else [])]))
 
 
 def _images(config: RunConfig) -> int:

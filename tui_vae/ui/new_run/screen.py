@@ -1,4 +1,4 @@
-"""The form that describes a new run: every option of the one table, and beside it what the run will be."""
+"""The form of a new run: every option of the table of options, and beside them a forecast of the run."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tui_vae.config import RunConfig, allowed, command_line, make_config, option
 from tui_vae.errors import UserError
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.new_run.fields import Field, Fields
-from tui_vae.ui.new_run.forecast import Pace, forecast, prospects, read_paces
+from tui_vae.ui.new_run.forecast import Throughput, facts, read_throughputs, summary
 from tui_vae.ui.terminal import legible
 
 WIDE = 110
-"""Cells from which what the run will be stands beside the fields, not below them."""
+"""Cells of width from which the forecast stands beside the fields, not below them."""
 
 
 class NewRun(ModalScreen[RunConfig | None]):
-    """Answers with the description of the run, or None."""
+    """Answers with the config of the run, or None."""
 
     CSS_PATH = "new_run.tcss"
     TITLE = "New run"
@@ -48,16 +48,16 @@ class NewRun(ModalScreen[RunConfig | None]):
     ]  # fmt: skip
 
     def __init__(self, runs_dir: Path, like: RunConfig | None = None) -> None:
-        """`runs_dir`: where the run will be. `like`: what the form is filled with; the name is left to be chosen."""
+        """`runs_dir`: where the run will be. `like`: the config that fills the form, but for its name."""
         super().__init__()
         self._runs_dir = runs_dir
-        self._paces: list[Pace] = []
+        self._throughputs: list[Throughput] = []
         self._title = f"new run, like {like.name}" if like and like.name else "new run"
         self._initial = replace(like or RunConfig(), name=None)
         recipe = self._recipe(self._initial.preset)
         same = {name for name in options() if getattr(self._initial, name) == getattr(recipe, name)}
         self._touched = set(options()) - same - {"preset"}
-        """The options that the user set; a preset leaves them alone."""
+        """The options that the user has set; another preset leaves them alone."""
 
     def compose(self) -> ComposeResult:
         with Container(id="form"):
@@ -80,7 +80,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         self.query_one("#command").border_title = "the same from a shell"
         self.query_one("#field-name Input").focus(scroll_visible=False)
         self._show()
-        self.run_worker(self._look_at_paces())
+        self.run_worker(self._read_throughputs())
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
@@ -88,13 +88,13 @@ class NewRun(ModalScreen[RunConfig | None]):
         self._show()
         self.call_after_refresh(self._keep_in_sight)
 
-    async def _look_at_paces(self) -> None:
-        """How fast earlier runs went, behind the first paint."""
-        self._paces = await asyncio.to_thread(read_paces, self._runs_dir)
+    async def _read_throughputs(self) -> None:
+        """Read how fast earlier runs were, behind the first paint."""
+        self._throughputs = await asyncio.to_thread(read_throughputs, self._runs_dir)
         self._show()
 
     def _complaint(self, name: str, value: Any) -> str:
-        """What is wrong with a value here and now, which the table of options cannot know."""
+        """What is wrong with a value on this machine and in this directory, which the table of options cannot know."""
         if name == "name" and value is not None and (self._runs_dir / value).exists():
             return "there is a run of this name already"
         if name == "data_dir" and value is not None and not Path(value).is_dir():
@@ -111,11 +111,11 @@ class NewRun(ModalScreen[RunConfig | None]):
 
     @property
     def _field(self) -> Field | None:
-        """The one with the focus."""
+        """The field with the focus."""
         return next((field for field in self.query(Field) if field.has_focus_within), None)
 
     def _explain(self) -> None:
-        """In full what the focused field's line has to cut short, and which values it takes."""
+        """Show the focused field's meaning in full, which its line cuts short, and the values that it takes."""
         field = self._field
         if field is None:
             return
@@ -169,7 +169,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         return make_config({field.option_name: field.text for field in self.query(Field)})
 
     def _show(self) -> None:
-        """The signs of what is not the preset's, what the run will be, and the command that would do the same."""
+        """Show which fields differ from the preset, the forecast, and the command that would do the same."""
         recipe = self._recipe(self._preset)
         for field in self.query(Field):
             if field.option_name != "preset":
@@ -180,7 +180,7 @@ class NewRun(ModalScreen[RunConfig | None]):
             config = self._config()
             command = command_line(config)
             self.query_one("#forecast", Static).update(self._forecast(config))
-        except UserError as error:  # perhaps two values that make no sense together
+        except UserError as error:  # for example, two values that make no sense together
             reason = reason or str(error)
         line = self.query_one("#command", Static)
         line.set_class(bool(reason), "-wrong")
@@ -188,10 +188,10 @@ class NewRun(ModalScreen[RunConfig | None]):
 
     def _forecast(self, config: RunConfig) -> str | Table:
         if not self.has_class("-wide"):
-            return forecast(config, self._paces)
+            return summary(config, self._throughputs)
         colours = self.app.theme_variables
         table = Table.grid(padding=(0, 2, 0, 0))
-        for name, value in prospects(config, self._paces):
+        for name, value in facts(config, self._throughputs):
             table.add_row(Text(name, colours["label"]), Text(legible(value), colours["emphasis"]))
         return table
 

@@ -36,7 +36,7 @@ def name_complaint(run: RunDirectory, name: str) -> str:
 
 
 class RunActions(Pane):
-    """The half of the pane that changes runs; the other half shows them."""
+    """The part of the Runs pane that changes runs; `RunsPane` adds the part that shows them."""
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
@@ -45,7 +45,7 @@ class RunActions(Pane):
         self.rows: list[Record] = []
         self.cursor: Path | None = session.directory.path
         self._wake = asyncio.Event()
-        """Set when the runs are to be looked at again at once."""
+        """Set to have the runs looked at again at once."""
 
     @property
     def selected(self) -> Record | None:
@@ -156,7 +156,7 @@ class RunActions(Pane):
             self._act(delete())
 
     def _may(self, record: Record, what: str) -> bool:
-        """Whether a run can be changed; says why not."""
+        """Whether a run can be changed; where it cannot, the user is told why."""
         if not record.directory.is_training():
             return True
         said = f"{record.name} is being trained; stop it before you {what} it."

@@ -1,4 +1,4 @@
-"""The overlaid curves on screen: a frame with the figure's name, a legend in the curves' colours, and the epochs."""
+"""The chart of overlaid curves, in a frame with the figure's name, a legend in the curves' colours, and the epochs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from textual.strip import Strip
 
 from tui_vae.ui import numbers
 from tui_vae.ui.charts.draw import GUTTER, clipped_label, place_labels
-from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
 from tui_vae.ui.runs.overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
+from tui_vae.ui.strip_widget import StripWidget
 
 LEAST_NAME = 4
 """Cells of a run's name in the legend, at least."""
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """What the chart shows at one moment; `shortest`: no more epochs than the shortest run has.
+class OverlayState:
+    """Everything that the chart shows at one moment. `shortest`: no more epochs than the shortest run has.
 
-    `note` is what to beware of; `waiting` stands in the middle while there is nothing to draw.
+    `note`: a warning about the comparison. `waiting`: the text in the middle while there is nothing to draw.
     """
 
     series: Sequence[Series]
@@ -34,8 +34,8 @@ class Sheet:
     waiting: str = ""
 
 
-class OverlayChart(Drawn):
-    """Draws a `Sheet`; only the cells that changed are sent to the terminal."""
+class OverlayChart(StripWidget):
+    """Draws an `OverlayState`; only cells that have changed are sent to the terminal."""
 
     PREFIX = "runs"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -45,10 +45,10 @@ class OverlayChart(Drawn):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._sheet: Sheet | None = None
+        self._state: OverlayState | None = None
 
-    def show(self, sheet: Sheet) -> None:
-        self._sheet = sheet
+    def show(self, state: OverlayState) -> None:
+        self._state = state
         self.redraw()
 
     @property
@@ -56,40 +56,40 @@ class OverlayChart(Drawn):
         return self.display and self.size.width >= GUTTER + 12 and self.size.height >= 4
 
     def draw(self) -> list[Strip] | None:
-        return None if self._sheet is None or not self._drawable else self._draw(self._sheet)
+        return None if self._state is None or not self._drawable else self._draw(self._state)
 
-    def _draw(self, sheet: Sheet) -> list[Strip]:
+    def _draw(self, state: OverlayState) -> list[Strip]:
         width, height = self.size.width - 2, self.size.height - 2
         side = (glyphs().vertical, "frame")
-        if sheet.waiting:
-            text = glyphs().plain(sheet.waiting)[:width].center(width)
+        if state.waiting:
+            text = glyphs().plain(state.waiting)[:width].center(width)
             empty = [(" " * width if y != height // 2 else text, "label") for y in range(height)]
             body = [self.strip([side, line, side]) for line in empty]
-            return [self._top(sheet, width, ""), *body, self._bottom(width, None)]
-        if sheet.shortest:
-            sheet = replace(sheet, series=cut_to_shortest(sheet.series))
-        overlay = draw_overlay(sheet.series, width, height, glyphs(), sheet.log, sheet.shortest)
-        note = "linear, as some ≤ 0" if overlay.log_refused else "log" if sheet.log else ""
+            return [self._top(state, width, ""), *body, self._bottom(width, None)]
+        if state.shortest:
+            state = replace(state, series=cut_to_shortest(state.series))
+        overlay = draw_overlay(state.series, width, height, glyphs(), state.log, state.shortest)
+        note = "linear, as some ≤ 0" if overlay.log_refused else "log" if state.log else ""
         if not note and overlay.scale.clipped is not None:
             note = f"{glyphs().above}{clipped_label(overlay.scale.clipped)}"
-        if sheet.shortest and not note:
+        if state.shortest and not note:
             note = "as far as the shortest"
         body = [self.strip([side, *row, side]) for row in overlay.rows]
-        if sheet.note and len(sheet.note) < width // 2:  # where curves that fall leave room
-            warning = self.strip([(f" {glyphs().plain(sheet.note)} ", "warning"), side])
+        if state.note and len(state.note) < width // 2:  # at the top right, where falling curves leave room
+            warning = self.strip([(f" {glyphs().plain(state.note)} ", "warning"), side])
             body[0] = Strip.join([body[0].crop(0, width + 2 - warning.cell_length), warning])
-        return [self._top(sheet, width, note), *body, self._bottom(width, overlay)]
+        return [self._top(state, width, note), *body, self._bottom(width, overlay)]
 
-    def _top(self, sheet: Sheet, width: int, note: str) -> Strip:
+    def _top(self, state: OverlayState, width: int, note: str) -> Strip:
         """`╭─ title note ──── ● run −1204  ■ other −1100 ─╮`."""
         signs = glyphs()
-        title, unit = sheet.measure.title, sheet.measure.unit
+        title, unit = state.measure.title, state.measure.unit
         left = [(f" {title} ", "title")]
         left += [(f"{unit} ", "note")] if unit else []
         left += [(f"{signs.plain(note)} ", "note")] if note else []
         while True:
-            right = legend(sheet.series, sheet.measure, width - 5 - sum(len(text) for text, _ in left))
-            if right or len(left) == 1 or not sheet.series:
+            right = legend(state.series, state.measure, width - 5 - sum(len(text) for text, _ in left))
+            if right or len(left) == 1 or not state.series:
                 break
             left.pop()
         if right:
@@ -114,7 +114,7 @@ class OverlayChart(Drawn):
 
 
 def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tuple[str, str]]:
-    """Each curve's sign and name, with its newest value where there is room; nothing where there is none for names."""
+    """Each curve's sign and name, with its newest value where there is room; nothing where names do not fit."""
     signs = glyphs()
     for with_values in (True, False):
         values = [f" {numbers.metric(each.newest, 0, measure.digits)}" if with_values else "" for each in all_series]

@@ -1,4 +1,4 @@
-"""The columns of the table of runs: what each says, how it sorts, and which of them fit."""
+"""The columns of the table of runs: their texts, their order, and which of them fit."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from tui_vae.ui.glyphs import Glyphs
 
 SortKey = float | str | None
 GAP = 2
-"""Blank cells after a column whose text begins at its left."""
+"""Blank cells after a left-aligned column."""
 
 LEAST_NAME, FAIR_NAME, MOST_NAME = 16, 22, 64
+"""Cells for names: at least; before less important columns are added; at most."""
+
 LEAST_TREND, MOST_TREND = 10, 24
+"""Cells of the curve of test losses."""
+
 _LEVELS, _PLAIN_LEVELS = "▁▂▃▄▅▆▇█", "_.-~^"
 
 
 @dataclass(frozen=True)
 class Column:
-    """`rank`: the higher, the more room there must be for it. `down`: the greatest first, unless that is reversed.
+    """`rank`: where there is no room for all columns, those of the highest rank are left out first.
 
-    `lead`: blank cells before it, where a number ends just there.
+    `down`: the greatest value first, unless the order is reversed. `lead`: blank cells before the column, where it
+    would touch a number.
     """
 
     name: str
@@ -45,7 +50,7 @@ def _best(name: str) -> Callable[[Record], float | None]:
 
 
 def _fixed(name: str, decimals: int) -> Callable[[Record], str]:
-    """A figure with so many decimals in every row, so that the column lines up; one too large for it is shortened."""
+    """A figure with this many decimals in every row, so that the column lines up; one too large is shortened."""
     value_of = _best(name)
 
     def text(record: Record) -> str:
@@ -89,7 +94,7 @@ MOST_FIGURE = 7
 
 NAMED = {column.name: column for column in COLUMNS}
 COMPARABLE = ("mse", "bits")
-"""Figures whose lowest is the best of all runs, whatever they minimized."""
+"""Figures whose lowest value is the best of all runs, whatever they minimize."""
 
 
 def moment(t: float | None) -> str:
@@ -98,9 +103,9 @@ def moment(t: float | None) -> str:
 
 
 def columns_for(width: int, longest_name: int) -> list[tuple[Column, int]]:
-    """The most important columns that fit, in their order, and how wide each is. Names and trends take what is left.
+    """The most important columns that fit, in their order, with their widths. Names and trends take the room left.
 
-    Names are shortened sooner than a figure is left out, and later than what is good to know besides.
+    Names are shortened before a figure is left out, but after other columns are.
     """
     kept: list[Column] = []
     for column in sorted(COLUMNS, key=lambda column: column.rank):
@@ -123,7 +128,7 @@ def _width(columns: Sequence[Column]) -> int:
 
 
 def sort(records: Iterable[Record], column: Column, reverse: bool) -> list[Record]:
-    """In the order of a column; runs that have no value there stand at the end either way."""
+    """The runs in the order of a column; runs without a value in it stand at the end in both directions."""
     by_name = sorted(records, key=lambda record: record.name)
     values = {record.path: column.key(record) if column.key else None for record in by_name}
     known = [record for record in by_name if values[record.path] is not None]
@@ -132,13 +137,13 @@ def sort(records: Iterable[Record], column: Column, reverse: bool) -> list[Recor
 
 
 def best_of(records: Sequence[Record], column: Column) -> SortKey:
-    """The lowest figure where several runs have one; None where there is nothing to compare."""
+    """The lowest figure of several runs; None where fewer than two have one."""
     values = [value for record in records if column.key and isinstance(value := column.key(record), float)]
     return min(values) if len(values) > 1 else None
 
 
 def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:
-    """The column to sort by after a key, among those on screen."""
+    """The column to sort by after a key has been pressed, among those on screen."""
     choices = [column for column in shown if column.key is not None]
     if current not in choices:
         return choices[0 if by > 0 else -1]
@@ -146,7 +151,7 @@ def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:
 
 
 def matches(record: Record, text: str) -> bool:
-    """Whether a run has every word typed in its name, state, dataset, device or note, or, as `latent-dim=8`, config."""
+    """Whether a run has all typed words in its name, state, dataset, device or note; `latent-dim=8`: in its config."""
     plain = " ".join((record.name, record.state, record.dataset, record.device, record.note)).lower()
     for word in text.lower().split():
         name, given, value = word.partition("=")
@@ -160,9 +165,9 @@ def matches(record: Record, text: str) -> bool:
 
 
 def sparkline(values: Sequence[float | None], width: int, signs: Glyphs) -> str:
-    """A series in so many cells at most, each as high as the mean of its part, between the lowest and the highest.
+    """A series in `width` cells at most; the height of each is the mean of its part, on a scale from lowest to highest.
 
-    Heights go by the square root: a loss falls so steeply at first that nothing would be seen of the rest.
+    The scale is a square root: a loss falls so steeply at first that the rest would look flat.
     """
     finite = [value for value in values if value is not None]
     if not finite or width < 1:

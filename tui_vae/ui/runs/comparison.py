@@ -1,4 +1,4 @@
-"""The options in which runs differ, as a table: an option a row, a run a column."""
+"""The options in which runs differ, as a table with a row for each option and a column for each run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LEAST_VALUE = 8
 
 @dataclass(frozen=True)
 class Head:
-    """A column's run: its sign and colour, or none for the preset."""
+    """The head of a column: a run's name and its slot, which gives sign and colour; a preset has no slot."""
 
     name: str
     slot: int | None = None
 
 
 class Comparison(Widget):
-    """Where more options differ than fit, the wheel and two keys of the pane move through them."""
+    """Where more options differ than fit, the mouse wheel and two keys of the pane scroll through them."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -40,11 +40,11 @@ class Comparison(Widget):
         super().__init__(id=id)
         self._heads: tuple[Head, ...] = ()
         self._differences: list[Difference] = []
-        self._said = ""
+        self._message = ""
         self._first = 0
 
     def show(self, records: Sequence[Record], slots: Sequence[int]) -> None:
-        """Compare these runs; one alone is shown in whole, beside its preset."""
+        """Compare these runs; the whole config of a single one is shown beside its preset."""
         configs = [record.config for record in records]
         heads = tuple(Head(record.name, slot) for record, slot in zip(records, slots, strict=True))
         known = next((config for config in configs if config is not None), None)
@@ -54,19 +54,19 @@ class Comparison(Widget):
         else:
             found = differences(configs)
         if known is None:
-            said = "config.toml cannot be read" if records and records[0].state else ""
+            message = "config.toml cannot be read" if records and records[0].state else ""
         else:
-            said = "" if found else "they were asked for the same"
-        if (heads, found, said) != (self._heads, self._differences, self._said):
-            self._heads, self._differences, self._said = heads, found, said
+            message = "" if found else "they were asked for the same"
+        if (heads, found, message) != (self._heads, self._differences, self._message):
+            self._heads, self._differences, self._message = heads, found, message
             self._first = 0
             self.border_title = "config" if len(records) < 2 else "config, where they differ"
-            self._tell_rest()
+            self._update_subtitle()
             self.refresh()
 
     @property
     def wanted_width(self) -> int:
-        """Cells that show everything, the frame included."""
+        """Cells that everything needs, the frame included."""
         return self._names + 18 * max(2, len(self._heads)) + 4
 
     @property
@@ -79,7 +79,7 @@ class Comparison(Widget):
 
     def scroll_rows(self, by: int) -> None:
         self._first = max(0, min(self._first + by, len(self._differences) - self._room))
-        self._tell_rest()
+        self._update_subtitle()
         self.refresh()
 
     def on_mouse_scroll_up(self) -> None:
@@ -89,9 +89,9 @@ class Comparison(Widget):
         self.scroll_rows(1)
 
     def render(self) -> Text:
-        label, value, other = self._ink("label"), self._ink("value"), self._ink("other")
-        if self._said or not self._heads:
-            return Text(self._said, self._ink("note"), no_wrap=True)
+        label, value, other = self._text_style("label"), self._text_style("value"), self._text_style("other")
+        if self._message or not self._heads:
+            return Text(self._message, self._text_style("note"), no_wrap=True)
         signs, width = glyphs(), self.size.width
         names, alone = self._names, self._heads[-1].slot is None
         fits = max(1, min(len(self._heads), (width - names) // LEAST_VALUE))
@@ -101,7 +101,7 @@ class Comparison(Widget):
         text.append((f"+{more} more" if more else "").ljust(names), label)
         for head in self._heads[:fits]:
             sign = "" if head.slot is None else f"{series_sign(head.slot, signs)} "
-            style = label if head.slot is None else self._ink(series_role(head.slot))
+            style = label if head.slot is None else self._text_style(series_role(head.slot))
             text.append(_cut(sign + head.name, each_width), style)
         for difference in self._differences[self._first : self._first + self._room]:
             text.append("\n" + signs.plain(difference.name).ljust(names), label)
@@ -112,18 +112,18 @@ class Comparison(Widget):
                 text.append(_cut(shown or signs.dash, each_width), label if dim else bright)
         return text
 
-    def _tell_rest(self) -> None:
-        """What is below. Not while rendering: the frame would be painted before it changed."""
-        below = 0 if self._said else len(self._differences) - self._first - self._room
+    def _update_subtitle(self) -> None:
+        """Say how many rows are below. Not while rendering: the frame is painted before that."""
+        below = 0 if self._message else len(self._differences) - self._first - self._room
         self.border_subtitle = f"{below} more" if below > 0 else ""
 
     def on_resize(self) -> None:
-        self._tell_rest()
+        self._update_subtitle()
 
-    def _ink(self, name: str) -> Style:
+    def _text_style(self, name: str) -> Style:
         return self.get_component_rich_style(f"runs--{name}", partial=True)
 
 
 def _cut(text: str, width: int) -> str:
-    """The text in a column of this width, a cell free at its end."""
+    """The text in a column of this width, with a free cell at its end."""
     return shortened(text, width - 1).ljust(width)

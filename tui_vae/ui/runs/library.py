@@ -1,4 +1,4 @@
-"""What the Runs pane knows of every run of a directory, and which of them are marked."""
+"""All runs of a directory as the Runs pane knows them: their records, and which of them are marked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_vae.ui.runs.marks import Marks
 
 
 class Library:
-    """All runs of a directory, and which of them are marked. Updated in a thread, by one at a time."""
+    """All runs of a directory, and which of them are marked. One thread at a time updates it."""
 
     def __init__(self, runs_dir: Path) -> None:
         self.runs_dir = runs_dir
@@ -26,16 +26,16 @@ class Library:
         self._one_at_a_time = threading.Lock()
 
     def update(self, seconds: float) -> bool:
-        """Look at all runs, and read what is new in their logs, the newest first, for so long at most.
+        """Look at all runs and read what is new in their logs, the newest first, for `seconds` at most.
 
-        Whether everything has been read.
+        Returns whether everything has been read.
         """
         with self._one_at_a_time:
             deadline = time.monotonic() + seconds
             try:
                 runs = list_runs(self.runs_dir)
             except OSError:
-                return False  # the folder cannot be read at this moment: look again
+                return False  # the folder cannot be read at the moment: the caller looks again
             found = [self._look(run, deadline) for run in runs]
             records = [record for record, _ in found if record is not None]
             known = {record.path for record in records}
@@ -45,7 +45,7 @@ class Library:
             return all(whole for _, whole in found)
 
     def _look(self, run: RunDirectory, deadline: float) -> tuple[Record | None, bool]:
-        """A run's record, and whether its log has been read to the end."""
+        """A run's record, and whether its log has been read to the end; None for a run that has just been deleted."""
         try:
             facts = _facts(run)
             ledger = self._ledgers.get(run.path)
@@ -60,11 +60,11 @@ class Library:
                 self._unread[run.path] = Record(run, started=started(run), changed=facts.st_mtime)
             return self._unread[run.path], False
         except OSError:
-            return None, True  # deleted this moment
+            return None, True
 
 
 def _facts(run: RunDirectory) -> os.stat_result:
-    """Those of the log, or of the directory of a run that has not said a word yet."""
+    """The status of the log file, or of the directory of a run that has none yet."""
     try:
         return os.stat(run.events)
     except FileNotFoundError:
@@ -73,5 +73,5 @@ def _facts(run: RunDirectory) -> os.stat_result:
 
 @cache
 def library(runs_dir: Path) -> Library:
-    """The one library of a directory: what was read and marked stays when another run is opened."""
+    """The one library of a directory. It outlives the panes: marks and records stay when another run is opened."""
     return Library(runs_dir)

@@ -1,4 +1,4 @@
-"""Which runs are marked, and the colour and sign that each keeps."""
+"""The marked runs, and the colour and sign of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNS, _PLAIN_SIGNS = "●■▲◆○□△◇", "ox+#@=%&"
 
 
 def series_sign(slot: int, glyphs: Glyphs) -> str:
-    """The sign of a series; no two that are marked at once share it."""
+    """The sign of a series; no two marked runs share one."""
     return (_SIGNS if glyphs.braille else _PLAIN_SIGNS)[slot % MOST]
 
 
@@ -24,7 +24,7 @@ def series_role(slot: int) -> str:
 
 
 class Marks:
-    """Marked runs, in the order of marking. A run that was marked once keeps its place in the colours."""
+    """Marked runs, in the order of marking. Each has a slot, which gives its colour and sign, and which it keeps."""
 
     def __init__(self) -> None:
         self.marked: list[Path] = []
@@ -34,7 +34,7 @@ class Marks:
         return path in self.marked
 
     def toggle(self, path: Path) -> bool:
-        """Mark a run or take its mark away; False where there are too many marks already."""
+        """Mark a run or take its mark away, and return whether that was possible: not where `MOST` are marked."""
         if path in self.marked:
             self.marked.remove(path)
             return True
@@ -49,7 +49,7 @@ class Marks:
         return True
 
     def slot(self, path: Path) -> int:
-        """Its place in the colours; the first one for a run that was never marked."""
+        """The slot of a run; the first one for a run that was never marked."""
         return self._slots.get(path, 0)
 
     def clear(self) -> None:

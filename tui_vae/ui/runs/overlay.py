@@ -1,4 +1,4 @@
-"""The curves of several runs in one chart, over their epochs: figures go in, rows of characters come out."""
+"""The curves of several runs over their epochs, from figures to rows of characters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARKER_SPACING = 12
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure that can be overlaid: its name among a run's figures, and on the screen."""
+    """A figure that can be overlaid: its name among a run's figures, and its title."""
 
     name: str
     title: str
@@ -42,7 +42,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Series:
-    """One run's curve: values by epoch, NaN where there is none."""
+    """One run's curve: its name, its slot among the marks, and (epoch, value) points, with NaN where there is none."""
 
     name: str
     slot: int
@@ -72,13 +72,13 @@ def series(record: Record, measure: Measure, slot: int) -> Series:
 
 
 def cut_to_shortest(all_series: Sequence[Series]) -> list[Series]:
-    """Only as many epochs as all of them have."""
+    """The curves up to the last epoch that all of them have."""
     end = min((each.points[-1][0] for each in all_series if each.points), default=0.0)
     return [replace(each, points=tuple(point for point in each.points if point[0] <= end)) for each in all_series]
 
 
 def comparable(records: Sequence[Record], measure: Measure) -> bool:
-    """Whether the figure means the same in all runs: a loss does so only where the same is minimized."""
+    """Whether the figure means the same in all runs: a loss does only where the objectives are the same."""
     configs = [each.config for each in records if each.config is not None]
     kinds = {(each.objective, each.beta, each.free_bits, each.tc_weight) for each in configs}
     return measure.name != "loss" or len(kinds) < 2
@@ -128,7 +128,7 @@ def _dots(slot: int, signs: Glyphs) -> raster.Dots:
 
 
 def _runs(points: Sequence[Point], end: float, width: int) -> list[list[Point]]:
-    """A series on `width` columns of dots: the lowest and the highest of each column, a new list after every gap."""
+    """A series on `width` columns of dots: the lowest and the highest value of each, and a new list after every gap."""
     found: list[list[Point]] = [[]]
     for column, group in groupby(points, lambda point: min(width - 1, int(point[0] / end * width))):
         values = [y for _, y in group]
@@ -149,13 +149,13 @@ def _scale(runs: Sequence[Sequence[Point]], height: int, log: bool) -> tuple[Sca
 
 
 def _row(place: float, height: int, down: int) -> int:
-    """The row, from the top, in which a line of so many dots a cell passes this place."""
+    """The row, from the top, of a place from 0 to 1 on the y axis; `down`: dots of a cell's height."""
     dot = min(height * down - 1, max(0, raster.dot_row(place, height * down)))
     return height - 1 - dot // down
 
 
 def _signed(each: Series, end: float, plot: int, number: int, count: int) -> list[tuple[int, float]]:
-    """Where a curve carries its sign: at its newest value, and now and then, beside where the others carry theirs."""
+    """Where a curve has its sign: at its newest value, and at intervals, at other places than the other curves."""
     known = [(min(plot - 1, int(x / end * plot)), y) for x, y in each.points if math.isfinite(y)]
     found: list[tuple[int, float]] = []
     spacing = max(MARKER_SPACING, 3 * count)
@@ -168,7 +168,7 @@ def _signed(each: Series, end: float, plot: int, number: int, count: int) -> lis
 
 
 def _spans(cells: Sequence[tuple[str, str]]) -> list[Span]:
-    """Neighbours of the same role as one span."""
+    """Neighbouring cells of one role joined to a span."""
     spans: list[Span] = []
     start = 0
     for x in range(1, len(cells) + 1):

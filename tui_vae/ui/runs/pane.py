@@ -1,4 +1,4 @@
-"""Runs: all runs in a table, the curves of the marked ones above each other, and what was asked of each."""
+"""The Runs pane: all runs in a table, the curves of the marked ones in one chart, and how their configs differ."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui_vae.ui.charts import raster
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
-from tui_vae.ui.runs.chart import OverlayChart, Sheet
+from tui_vae.ui.runs.chart import OverlayChart, OverlayState
 from tui_vae.ui.runs.columns import NAMED, Column, matches, next_column, sort
 from tui_vae.ui.runs.comparison import Comparison
 from tui_vae.ui.runs.overlay import MEASURES, comparable, series
@@ -27,20 +27,22 @@ from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
 REFRESH_SECONDS = 2.0
+"""Seconds between two looks at all runs."""
+
 READ_SECONDS = 0.3
-"""How long logs are read at a stretch before the table shows what has come of it."""
+"""Seconds of reading logs before the table shows what has been read."""
 
 WIDE = 110
-"""Cells from which curves and configs stand side by side."""
+"""Cells of width from which curves and configs stand side by side."""
 
 TALL = 26
-"""Rows from which there is room below the table even when nothing is marked."""
+"""Rows from which curves and configs stand below the table even when nothing is marked."""
 
 Lower = Literal["none", "curves", "configs"]
 
 
 class RunsPane(RunActions, can_focus=True):
-    """Acts on the selected run; the keys of the screen act on the one that is open."""
+    """The pane's own keys act on the selected run; those of the screen act on the run on screen."""
 
     SORT = Binding.Group("sort")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -89,10 +91,10 @@ class RunsPane(RunActions, can_focus=True):
         self.logarithmic = False
         self.shortest = False
         self.lower_chosen: Lower | None = None
-        """What the user wants below the table; None while that follows from the room and the marks."""
+        """What the user has chosen to see below the table; None while that depends on the room and the marks."""
         self._ready = False
-        self._told: set[str] = set()
-        """The actions that the key bar was told make sense."""
+        self._sensible: set[str] = set()
+        """The actions that made sense when the key bar was last drawn."""
 
     def compose(self) -> ComposeResult:
         yield RunsTable(self.marks)
@@ -121,7 +123,7 @@ class RunsPane(RunActions, can_focus=True):
         self._show_lower()
 
     async def _keep_up(self) -> None:
-        """Bring the table up to date for as long as anybody sees it."""
+        """Keep the table up to date while anybody sees it."""
         seconds = 0.0
         while True:
             whole = True
@@ -134,7 +136,7 @@ class RunsPane(RunActions, can_focus=True):
                 await asyncio.wait_for(self._wake.wait(), REFRESH_SECONDS if whole else 0.01)
 
     def refresh_history(self) -> None:
-        """Nothing: `_keep_up` looks at all runs in its own time."""
+        """Do nothing: `_keep_up` reads the logs of all runs, this one's included."""
 
     def on_show(self) -> None:
         self._wake.set()
@@ -146,7 +148,7 @@ class RunsPane(RunActions, can_focus=True):
 
     @property
     def filtering(self) -> bool:
-        """Whether words are being typed."""
+        """Whether the user is typing words to filter by."""
         return any(field.has_focus for field in self.query(Input))
 
     @property
@@ -155,14 +157,14 @@ class RunsPane(RunActions, can_focus=True):
 
     @property
     def lower(self) -> Lower:
-        """What stands below the table; in a wide pane curves and configs do so together."""
+        """What stands below the table; in a wide pane 'curves' means curves and configs."""
         if self.lower_chosen is not None:
             return "curves" if self.wide and self.lower_chosen != "none" else self.lower_chosen
         return "curves" if self.size.height >= TALL or len(self.marks.marked) > 1 else "none"
 
     @property
     def compared(self) -> list[Record]:
-        """The marked runs, or the selected one where none is marked."""
+        """The marked runs; the selected one where none is marked."""
         known = {record.path: record for record in self.library.records}
         marked = [known[path] for path in self.marks.marked if path in known]
         return marked or [record for record in (self.selected,) if record is not None]
@@ -181,8 +183,8 @@ class RunsPane(RunActions, can_focus=True):
         self._show_lower()
         actions = {binding.action for binding in self.BINDINGS if isinstance(binding, Binding)}
         sensible = {action for action in actions if self.makes_sense_now(action.partition("(")[0])}
-        if sensible != self._told:
-            self._told = sensible
+        if sensible != self._sensible:
+            self._sensible = sensible
             self.refresh_bindings()
 
     def _lay_out(self) -> None:
@@ -203,9 +205,9 @@ class RunsPane(RunActions, can_focus=True):
             at = next((at for at, record in enumerate(self.rows, 1) if record.path == self.cursor), 1)
             count = f"{at} in {count}"
         marked = f" · {len(self.marks.marked)} marked" if self.marks.marked else ""
-        told = glyphs().plain(f"{count}{marked} · by {self.sorted_by.title} {arrow_of(down)}")
-        if table.border_subtitle != told:  # Textual draws the whole table anew even where a title stays the same
-            table.border_subtitle = told
+        subtitle = glyphs().plain(f"{count}{marked} · by {self.sorted_by.title} {arrow_of(down)}")
+        if table.border_subtitle != subtitle:  # Textual repaints the whole table even for an equal title
+            table.border_subtitle = subtitle
         longest = max((len(record.name) for record in self.library.records), default=0) + 2
         table.show(Rows(self.rows, self.cursor, self.session.directory.path, self.sorted_by.name, down, longest, empty))
 
@@ -238,7 +240,8 @@ class RunsPane(RunActions, can_focus=True):
         unread = not records or any(not record.state for record in records)
         waiting = "" if found and self._ready else "…" if unread or not self._ready else "no epoch is finished yet"
         apart = "" if comparable(records, self.measure) else "objectives differ"
-        chart.show(Sheet(found if self._ready else (), self.measure, self.logarithmic, self.shortest, apart, waiting))
+        curves = found if self._ready else ()
+        chart.show(OverlayState(curves, self.measure, self.logarithmic, self.shortest, apart, waiting))
 
     # What the keys do
 

@@ -1,4 +1,4 @@
-"""The table of runs: a row each, a cursor, marks in the colours of the curves."""
+"""The table of runs: a row for each, a cursor, and marks in the colours of the curves."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui_vae.runs.ledger import Record
-from tui_vae.ui.drawn import Drawn
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_role, series_sign
+from tui_vae.ui.strip_widget import StripWidget
 
 STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed")
 GUTTER = 4
-"""Cells left of the columns: the cursor, and the mark."""
+"""Cells to the left of the columns, for the cursor and the mark."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Rows:
     sorted_by: str = ""
     down: bool = False
     longest_name: int = 0
-    """Of all runs, whatever is filtered out, so that no column moves."""
+    """Cells of the longest name of all runs, filtered out or not, so that no column moves."""
 
     empty: str = ""
 
@@ -47,8 +47,8 @@ def arrow_of(down: bool) -> str:
     return ("↓" if down else "↑") if glyphs().braille else ("v" if down else "^")
 
 
-class RunsTable(Drawn):
-    """Draws `Rows`; only the cells that changed are sent to the terminal."""
+class RunsTable(StripWidget):
+    """Draws `Rows`; only cells that have changed are sent to the terminal."""
 
     PREFIX = "runs"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -76,13 +76,13 @@ class RunsTable(Drawn):
         self._first = 0
         self._followed: tuple[object, ...] = ()
         self._best: dict[str, SortKey] = {}
-        """The best figure of all rows, by the names of the columns that tell it."""
+        """The best figure of all rows, by the name of its column."""
         self._follow = True
-        """Whether the selected row is to be brought into sight."""
+        """Whether drawing scrolls to the selected row."""
 
     @property
     def room(self) -> int:
-        """Rows of runs that are seen at once."""
+        """Rows of runs that fit."""
         return max(1, self.size.height - 1)
 
     @property
@@ -99,7 +99,7 @@ class RunsTable(Drawn):
         super().on_resize()
 
     def scroll_rows(self, by: int) -> None:
-        """Move what is seen, not the cursor."""
+        """Scroll; the cursor stays where it is."""
         self._first = max(0, min(self._first + by, len(self._rows.records) - self.room))
         self._follow = False
         self.redraw()
@@ -177,8 +177,8 @@ class RunsTable(Drawn):
         text = text[:width]
         return " " * column.lead + (text.ljust(width) + " " * GAP if column.left else text.rjust(width))
 
-    def _row_of(self, parts: Sequence[tuple[str, str]], ground: str = "") -> Strip:
-        """Where there is no colour, a ground is reverse, which would turn a curve of blocks upside down."""
-        grounds = {"trend": ""} if self.app.no_color else {}
-        cells = [Segment(text, self.style(role, grounds.get(role, ground))) for text, role in parts]
-        return Strip(cells).adjust_cell_length(self.size.width, self.style("row", ground))
+    def _row_of(self, parts: Sequence[tuple[str, str]], background: str = "") -> Strip:
+        """A line. Without colours a background is shown as reverse, which would turn a curve of blocks upside down."""
+        backgrounds = {"trend": ""} if self.app.no_color else {}
+        cells = [Segment(text, self.style(role, backgrounds.get(role, background))) for text, role in parts]
+        return Strip(cells).adjust_cell_length(self.size.width, self.style("row", background))

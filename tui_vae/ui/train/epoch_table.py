@@ -1,4 +1,4 @@
-"""The figures of every epoch: the newest in sight, the others a key away."""
+"""The table of epochs: the newest in sight, the others reached by keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui_vae.ui.glyphs import glyphs
 
 @dataclass(frozen=True)
 class Column:
-    """`rank`: the higher, the more room there must be for it."""
+    """`rank`: where there is no room for all columns, those of the highest rank are left out first."""
 
     title: str
     width: int
@@ -46,7 +46,7 @@ COLUMNS = (
 
 @lru_cache(maxsize=8)
 def columns_for(width: int, digits: int) -> list[Column]:
-    """The most important columns that fit side by side, in their order; the first has room for so many digits."""
+    """The most important columns that fit side by side, in their order. `digits`: of the highest number of an epoch."""
     number, *figures = COLUMNS
     columns = [replace(number, width=max(number.width, digits)), *figures]
     kept: list[Column] = []
@@ -58,7 +58,7 @@ def columns_for(width: int, digits: int) -> list[Column]:
 
 
 class EpochTable(Widget, can_focus=True):
-    """Right-aligned columns of fixed width; follows the newest epoch until it is scrolled."""
+    """Right-aligned columns of fixed width. The table follows the newest epoch until it is scrolled."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"epochs--head", "epochs--row", "epochs--newest", "epochs--best"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,11 +76,12 @@ class EpochTable(Widget, can_focus=True):
         self._shown: tuple[int, EpochEvent | None] = (0, None)
         self._waiting = ""
         self._best = 0
-        self._back = 0  # epochs between the lowest row and the newest one
+        self._back = 0
+        """Epochs between the lowest row and the newest one."""
         self.border_title = "epochs, on the test set"
 
     def show(self, epochs: Sequence[EpochEvent], best: int, waiting: str = "") -> None:
-        """Show these epochs, or what is waited for; `best` is the number of the one with the lowest test loss."""
+        """Show these epochs, or the text `waiting`; `best`: the number of the epoch with the lowest test loss."""
         newest = epochs[-1] if epochs else None
         self._epochs = epochs
         if not epochs and waiting != self._waiting:
@@ -116,7 +117,7 @@ class EpochTable(Widget, can_focus=True):
         event = self._epochs[first + y - 1]
         text = "".join(column.text(event).rjust(column.width) for column in columns)
         role = "best" if event.epoch == self._best else "newest" if event is self._epochs[-1] else "row"
-        if role == "best" and columns:  # none fits while the table is being hidden
+        if role == "best" and columns:  # while the table is being hidden, none fits
             text = text[: columns[0].width] + "*" + text[columns[0].width + 1 :]
         return self._strip(text, role)
 

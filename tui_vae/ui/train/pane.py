@@ -37,23 +37,23 @@ Arrangement = Literal["columns", "stacked", "beside", "compact"]
 ARRANGEMENTS: tuple[Arrangement, ...] = ("columns", "stacked", "beside", "compact")
 
 BARS = Size(0, 3)
-"""What the status line, the tabs and the keys take of the screen."""
+"""Rows of the screen that the status line, the tabs and the key bar take."""
 
 ANSWER_SECONDS = 5.0
-"""How long the settings stand in the headline after a key has changed one of them."""
+"""Seconds that the settings stand in the headline after a key has changed one of them."""
 
 MOST_STEPS = 50_000
-"""Steps that are read in one go, so that keys are answered while the curves of a long run are made."""
+"""Steps that are read in one go: keys are answered between two goes, while the curves of a long run are made."""
 
 TABLE_WIDTH = 34
-"""Cells that the table of epochs has at least, beside images of half size."""
+"""Cells of the table of epochs beside images of half size, at least."""
 
 
 def arrangement(width: int, height: int) -> Arrangement:
-    """What is shown in so much room. An image is 28×14 cells, or 14×7 at half size, and is drawn twice.
+    """The arrangement for a pane of this size. An image is 28×14 cells, or 14×7 at half size, and is drawn twice.
 
     columns: charts left; large images and the table right. stacked: charts above; small images and the table below.
-    beside: charts and the table. compact: charts alone. The zoom reaches everything in all of them.
+    beside: charts and the table. compact: charts alone. In all of them the zoom reaches every panel.
     """
     if width >= 148 and height >= 40:
         return "columns"
@@ -63,11 +63,11 @@ def arrangement(width: int, height: int) -> Arrangement:
 
 
 class Headline(Static):
-    """One line that says what is happening, or what the signs in the charts mean and which settings hold."""
+    """One line about the run's state, or about the settings of the charts."""
 
 
 class TrainPane(Pane):
-    """Reads the session's history when told that it changed."""
+    """Draws the session's history whenever it has changed."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
     STYLE_SHEET = "train.tcss"
@@ -80,7 +80,7 @@ class TrainPane(Pane):
         self.logarithmic = self.preferences.log_scale
         self.unit: UnitName = next((unit for unit in UNITS if unit == self.preferences.x_axis), UNITS[0])
         self.window: Window | None = None
-        """The part of the run that the charts hold still on; None while they follow it."""
+        """The part of the run that the charts show; None while they show all of it and follow its newest step."""
         self.cursor: float | None = None
         self.zoomed: Widget | None = None
         self._whole = self._axis = axis.whole(session.history, self.unit)
@@ -103,12 +103,12 @@ class TrainPane(Pane):
 
     @property
     def _leading_chart(self) -> ChartWidget:
-        """The chart whose width decides on ticks and steps of the cursor."""
+        """The chart whose width determines the ticks and the cursor's steps."""
         return self.zoomed if isinstance(self.zoomed, ChartWidget) else self.query(ChartWidget).first()
 
     def on_mount(self) -> None:
         self.set_class(not glyphs().braille, "-ascii")
-        self._arrange(self.app.size - BARS)  # before the first layout, so that it is the right one
+        self._arrange(self.app.size - BARS)  # before the first layout, so that there is only one
         self.run_worker(self._prepare())
 
     async def _prepare(self) -> None:
@@ -134,11 +134,11 @@ class TrainPane(Pane):
         self.call_after_refresh(self.refresh_history)
 
     def refresh_history(self) -> None:
-        """Show what the history tells now. What did not change on the screen is not sent to the terminal."""
+        """Show what the history tells now. Only cells that have changed are sent to the terminal."""
         if not self._ready or not self.is_attached or not self.size:
             return
         history = self.session.history
-        if self.session.partial and history is self._drawn:  # the ends of a long log, while all of it is read
+        if self.session.partial and history is self._drawn:  # the two ends of a long log, while the rest is read
             self._show_headline()
             return
         self._drawn = history
@@ -156,7 +156,7 @@ class TrainPane(Pane):
         self.query_one(PreviewStrip).refresh_history()
 
     def _measure(self) -> None:
-        """Lay out the x axis anew."""
+        """Lay out the x axis."""
         history, label = self.session.history, 10 if self.unit == "time" else 7
         ticks = max(2, self._leading_chart.plot_width // label)
         self._whole = self._axis = axis.whole(history, self.unit, ticks)
@@ -164,7 +164,7 @@ class TrainPane(Pane):
             self._axis = axis.part(history, self.unit, self.window, ticks)
 
     def _show_charts(self) -> None:
-        if not self._ready:  # a key may come before the curves have been read
+        if not self._ready:  # a key may come before the curves are read
             return
         controls = run_curves.control_marks(self.session.history)
         for measure, chart in zip(self.curves.measures, self.query(ChartWidget), strict=True):
@@ -182,12 +182,12 @@ class TrainPane(Pane):
 
     def _notes(self, measure: Measure) -> tuple[str, ...]:
         notes = ["held"] if self.window is not None else []
-        if measure.by_step and measure.smoothed and self.cursor is None:  # which reads the raw value besides
+        if measure.by_step and measure.smoothed and self.cursor is None:  # the cursor shows the raw value as well
             notes.append(f"EMA {self.curves.smoothing:g}" if self.curves.smoothing else "raw")
         return tuple(notes)
 
     def _values(self, measure: Measure) -> list[Value]:
-        """The newest values for a chart's frame, or those under the cursor, there also as they were reported."""
+        """The values in a chart's frame: the newest, or those under the cursor, there also without smoothing."""
         sources, signs, reading = self.curves[measure], glyphs(), self.cursor is not None
         at = self._newest if self.cursor is None else self.cursor
         values = [Value(self._axis.text(at), "", "", "title")] if reading else []
@@ -218,7 +218,7 @@ class TrainPane(Pane):
             headline.update(content, layout=False)
 
     def _headline(self) -> tuple[str, str]:
-        """The role and the text of what is to be said first."""
+        """The role and the text of the most important thing to say."""
         history, state = self.session.history, self.session.state
         if not self.session.caught_up:
             return "loading", f"reading the log… {self.session.share_read:.0%}"
@@ -254,7 +254,7 @@ class TrainPane(Pane):
         return " · ".join(words)
 
     def _answer(self) -> None:
-        """Show what a key has changed, keep it, and show for a while the settings, whatever else there is to say."""
+        """Draw and remember what a key has changed, and show the settings for a while before anything else."""
         self.preferences.smoothing, self.preferences.log_scale = self.curves.smoothing, self.logarithmic
         self.preferences.x_axis = self.unit
         self.post_message(PreferencesChanged())
@@ -282,14 +282,14 @@ class TrainPane(Pane):
         self.refresh_history()
 
     def action_cursor(self, columns: int) -> None:
-        """Move the cursor; the first time it appears at the newest step."""
+        """Move the cursor, which first appears at the newest step."""
         if self.cursor is None:
             self._point(self._newest)
         else:
             self._point(self._axis.step(self._axis.place(self.cursor) + columns / self._leading_chart.plot_width))
 
     def _point(self, step: float | None) -> None:
-        """Read the curves at this step, or at the nearest one that they have and the window shows."""
+        """Put the cursor at this step, or at the nearest one in the run and the window; None takes it away."""
         if step is not None:
             first, last = self._axis.window
             step = max(0.0, first, min(step, last, self._newest))
@@ -301,9 +301,9 @@ class TrainPane(Pane):
         self._magnify(factor, self.cursor)
 
     def _magnify(self, factor: float, around: float | None) -> None:
-        """Show more or less of the x axis; a place that is given stays where it is, else the newest step or the middle.
+        """Show more or less of the x axis around a step; else around the newest one, or the middle if that is hidden.
 
-        Showing all there is means following again.
+        Once all of it is shown, the charts follow the run again.
         """
         if around is None:
             around = self._newest if self._axis.place(self._newest) <= 1 else self._axis.step(0.5)
@@ -334,7 +334,7 @@ class TrainPane(Pane):
         self.call_after_refresh(self.refresh_history)
 
     def action_next_panel(self, direction: int) -> None:
-        """Choose another panel: the zoom goes with it, and reaches those that have no place here otherwise."""
+        """Choose another panel. The zoom goes with it, and reaches panels that this arrangement leaves out."""
         panels = self.panels if self.zoomed else [panel for panel in self.panels if panel.focusable]
         focused = self.screen.focused
         at = panels.index(focused) if focused in panels else -1

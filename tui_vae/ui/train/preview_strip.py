@@ -1,6 +1,7 @@
-"""A few test images as the newest weights see them: asked of the living process, else the ones that were saved.
+"""The strip of previews: a few test images above their reconstructions by the newest weights.
 
-They are the images that were marked while browsing, where a process can be asked, else the run's fixed previews.
+The run's process reconstructs them: the images that the user has marked in Browse, else the run's fixed previews.
+Without a process the strip shows the previews that were saved last.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from tui_vae.ui.images.pairs import ImagePairs, Pairs
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
-SECONDS = 4.0
-"""Between two questions to a trainer, which answers them between its steps; images are most of what a link carries."""
+REQUEST_SECONDS = 4.0
+"""Seconds between two requests to a trainer: it answers between its steps, and images are most of a link's bytes."""
 
 TITLE = "original above, reconstruction below"
 
 MOST_MARKED = 64
-"""Marked images that are asked for."""
+"""Marked images that are requested, at most."""
 
 
 class PreviewStrip(ImagePairs):
-    """Originals above, reconstructions below: as many as fit, the others a key away."""
+    """Originals above, reconstructions below: as many as fit; keys show the others."""
 
     can_focus = True
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,21 +46,21 @@ class PreviewStrip(ImagePairs):
         self.session = session
         self._preferences = preferences
         self.border_title = TITLE
-        self._told = ""
+        self._epoch = ""
         self._waiting_for = ""
-        """What stands in the middle once it is known that there are no images."""
+        """The text in the middle once it is known that there are no images."""
         self._known: tuple[object, ...] = ()
         self._asked_at = 0.0
         self._waiting = False
         self._step = -1
-        """Of the weights that made what is shown; −1 while nothing is."""
+        """The step of the weights that made the images; −1 while there are none."""
 
     @property
     def marked(self) -> list[int]:
         return self._preferences.marks.get(str(self.session.directory.path), [])[:MOST_MARKED]
 
     def refresh_history(self) -> None:
-        """Get newer images if there are any and the strip is seen."""
+        """Get newer images if there are any and the strip is on the screen."""
         if not self.is_on_screen or not self.size or not self.session.caught_up:
             return
         history = self.session.history
@@ -67,9 +68,9 @@ class PreviewStrip(ImagePairs):
         wanted = (self.session.alive, history.step, len(history.previews), newest, *self.marked)
         if wanted == self._known:
             return
-        rest = self._asked_at + SECONDS - time.monotonic()
+        rest = self._asked_at + REQUEST_SECONDS - time.monotonic()
         if rest > 0:
-            if not self._waiting:  # the last news of a run are followed by none that would bring the images up to date
+            if not self._waiting:  # no later change of the history may come to bring the images up to date
                 self._waiting = True
                 self.set_timer(rest, self._waited)
             return
@@ -99,7 +100,7 @@ class PreviewStrip(ImagePairs):
         return film.epoch * run.steps_per_epoch if run else 0
 
     async def _ask(self, indices: list[int], start: bool) -> protocol.Reconstructions | None:
-        """The images under the newest weights; `start`: where no process lives, one that serves is worth its start."""
+        """Request the images; `start`: start a process that serves them where none lives."""
         question = protocol.Reconstruct(indices=indices)
         directory = self.session.directory
         serve = start and not self.session.alive and (directory.last.exists() or directory.best.exists())
@@ -110,21 +111,21 @@ class PreviewStrip(ImagePairs):
                 return await self.session.ask(question, protocol.Reconstructions)
             return await self.session.request(question, protocol.Reconstructions, 5.0)
         except UserError:
-            return None  # it is loading, or has just gone: what was saved is shown instead
+            return None  # the process is loading, or has just gone: the saved previews are shown instead
 
-    def _show(self, title: str, pairs: Pairs, width: int, told: str, step: int) -> None:
-        """The frame tells the epoch, not the step: when it changes, everything in it is repainted."""
+    def _show(self, title: str, pairs: Pairs, width: int, epoch: str, step: int) -> None:
+        """The frame names the epoch and not the step: a change of its text repaints everything in it."""
         if self.border_title != title:
             self.border_title = title
             self._first = 0
-        self._told, self._step = told, step
+        self._epoch, self._step = epoch, step
         self._waiting_for = ""
         self.show_pairs(pairs, width)
-        self._say()
+        self._update_subtitle()
 
-    def _say(self) -> None:
+    def _update_subtitle(self) -> None:
         shown, count = self.layout_of_pairs.capacity, len(self._pairs)
-        text = self._told
+        text = self._epoch
         if count > shown:
             last = min(self._first + shown, count)
             text = glyphs().plain(f"{self._first + 1}–{last} of {count}, ↑ ↓ others · {text}")
@@ -132,19 +133,19 @@ class PreviewStrip(ImagePairs):
             self.border_subtitle = text
 
     def action_turn(self, direction: int) -> None:
-        """Show the images that have no room beside these."""
+        """Show the images that there is no room for beside these."""
         shown = self.layout_of_pairs.capacity
         at = self._first + direction * shown
         if 0 <= at < len(self._pairs):
             self._first = at
             self.redraw()
-            self._say()
+            self._update_subtitle()
 
     def on_resize(self) -> None:
         shown = self.layout_of_pairs.capacity
         self._first = self._first // shown * shown if shown < len(self._pairs) else 0
         super().on_resize()
-        self._say()
+        self._update_subtitle()
 
     def tiles(self, size: Size) -> Iterable[Tile]:
         if self._waiting_for:

@@ -1,4 +1,4 @@
-"""What the charts of a run show: its history as curves, kept up to date by reading only what is new."""
+"""The history of a run as curves, for the charts; an update reads only what is new."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tui_vae.ui.charts.curves import Curve
 from tui_vae.ui.charts.draw import Control, Sources
 
 SMOOTHINGS = (0.9, 0.97, 0.0, 0.6)
-"""Weights of the past in the smoothed curve, in the order of the key that changes them."""
+"""Weights of the past in the exponential moving average, in the order in which a key takes them; 0 is the raw curve."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One chart: the name of its figure in the events and on the screen, where it is told, and how it is written."""
+    """One chart: its figure's name in the events, its title, which events have it, and how it is written."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class Measure:
     written: Literal["metric", "setting", "rate"] = "metric"
 
     def text(self, value: float | None) -> str:
-        """A value (already multiplied by the factor) in as many cells whatever it is."""
+        """A value, already multiplied by `factor`, in a fixed number of cells."""
         match self.written:
             case "setting":
                 text = numbers.setting(value).rjust(self.width)
@@ -52,7 +52,7 @@ MEASURES = (
     Measure("loss", "loss", width=6),
     Measure("accuracy", "accuracy", "%", by_step=False, factor=100.0, digits=3, width=4),
 )
-"""What the model does."""
+"""Figures of the model."""
 
 CONDITIONS = (
     Measure("elbo_bpd", "−ELBO, bits a pixel", by_step=False),
@@ -60,13 +60,13 @@ CONDITIONS = (
     Measure("beta", "β", by_epoch=False, smoothed=False, width=8, written="setting"),
     Measure("images_per_s", "images/s", by_epoch=False, written="rate"),
 )
-"""How the whole compares, and under which conditions it is trained."""
+"""Figures that compare runs, and the conditions of training."""
 
 VIEWS = (MEASURES, CONDITIONS)
 
 
 class RunCurves:
-    """The sources of each chart. A history that was rewritten (a resume tells its past anew) is read from its start."""
+    """The sources of each chart. A history whose past has changed, as after a resume, is read from its start."""
 
     def __init__(self, measures: Sequence[Measure] = MEASURES, smoothing: float = SMOOTHINGS[0]) -> None:
         self.measures = measures
@@ -80,7 +80,7 @@ class RunCurves:
         return self._sources[measure.name]
 
     def read(self, history: History, limit: int = sys.maxsize) -> bool:
-        """Take over what the history has gained since the last time, so many steps at most; whether that was all."""
+        """Read what the history has gained, `limit` steps at most, and return whether that was all of it."""
         times, epochs = history.steps["t"], history.epochs
         known, read = self._steps_read, len(self._epochs_read)
         if (
@@ -147,7 +147,7 @@ class RunCurves:
 
 
 def control_marks(history: History) -> list[Control]:
-    """What was changed by hand, as the charts name it. A pause and its end are at the same step, and one mark."""
+    """The changes made by hand, as the charts name them. A pause and its end are at the same step, and share a mark."""
     marks: list[Control] = []
     paused: ControlEvent | None = None
     for event in history.controls:
