@@ -11,9 +11,11 @@ from unittest import mock
 from textual.app import App
 from textual.pilot import Pilot
 
+from tui_vae.ui.app import TuiVae
+
 
 def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """A coroutine as a test that pytest runs without plugins, far from the user's own settings and habits."""
+    """A coroutine as a test that pytest runs without plugins, far from the user's own settings and preferences."""
 
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -43,3 +45,13 @@ async def seen(app: App[Any], pilot: Pilot[Any], text: str) -> str:
     """The screen's text, once this stands on it."""
     await until(pilot, lambda: text in screen(app))
     return screen(app)
+
+
+async def opened(app: TuiVae, pilot: Pilot[Any]) -> None:
+    """Wait until the run's log has been read."""
+    await until(pilot, lambda: app.session is not None and app.session.caught_up)
+
+
+def notifications(app: TuiVae) -> list[str]:
+    """The messages of all notifications so far."""
+    return [notification.message for notification in app._notifications]

@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.support.fake_run import FakeProcess, make_run, metrics
-from tests.support.piloting import in_event_loop, until
-from tui_vae.config import make_config, option_name, options, text_of
+from tests.support.piloting import in_event_loop, notifications, until
+from tui_vae.config import make_config, option_name, options
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
 from tui_vae.runs.comparison import differences, whole
@@ -23,7 +23,6 @@ from tui_vae.ui.app import TuiVae
 from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Confirm
 from tui_vae.ui.glyphs import ASCII, UNICODE
-from tui_vae.ui.new_run.fields import Choice, Field
 from tui_vae.ui.new_run.screen import NewRun
 from tui_vae.ui.runs.chart import OverlayChart, legend
 from tui_vae.ui.runs.columns import COLUMNS, NAMED, best_of, columns_for, matches, next_column, sort, sparkline
@@ -187,10 +186,6 @@ def runs(tmp_path: Path) -> list[RunDirectory]:
     return made
 
 
-def told(app: TuiVae) -> list[str]:
-    return [notification.message for notification in app._notifications]
-
-
 async def shown(app: TuiVae, pilot: Pilot[str]) -> RunsPane:
     """Open the pane and wait until it has read everything."""
     await pilot.press("4")
@@ -286,7 +281,7 @@ async def test_delete_asks_and_refuses_a_living_run(runs: list[RunDirectory]) ->
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await shown(app, pilot)
         await pilot.press("end", "D")
-        await until(pilot, lambda: any("is being trained" in message for message in told(app)))
+        await until(pilot, lambda: any("is being trained" in message for message in notifications(app)))
         assert runs[2].path.exists() and app.screen.query(RunsPane)
         await pilot.press("up", "D")
         await until(pilot, lambda: isinstance(app.screen, Confirm))
@@ -364,22 +359,3 @@ async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypa
             enough = update.call_count + 4
             await until(pilot, lambda: update.call_count > enough)
             drawn.assert_not_called()  # an idle table sends nothing but its ages
-
-
-@in_event_loop
-async def test_the_form_keeps_what_was_asked_for_when_the_preset_changes(tmp_path: Path) -> None:
-    app = TuiVae(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        form = NewRun(tmp_path, make_config({"preset": "seed", "latent-dim": 5, "name": "before"}))
-        await app.push_screen(form)
-        fields = {field.option_name: field for field in form.query(Field)}
-        given = {name: field.text for name, field in fields.items()}
-        assert (given["preset"], given["latent_dim"], given["hidden"]) == ("seed", "5", "256")
-        assert given["name"] in ("", "auto")
-        fields["preset"].query_one(Choice).focus()
-        await pilot.press("left")
-        await until(pilot, lambda: fields["preset"].text == "default")
-        await pilot.pause()
-        wanted = make_config({"latent-dim": 5})
-        assert {name: field.text for name, field in fields.items()} == {**given, **{
-            name: text_of(name, getattr(wanted, name)) for name in fields if name != "name"}}  # fmt: skip

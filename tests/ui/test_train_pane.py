@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 import pytest
 from textual.app import App, ComposeResult
 
 import tui_vae.ui
+from tests.support.logs import START, run_event, step_event, trained, write
 from tests.support.piloting import in_event_loop, screen, seen, until
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
@@ -32,67 +31,14 @@ from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.pane import TrainPane, arrangement
 from tui_vae.ui.train.run_curves import MEASURES, RunCurves
 
-START = 1_000_000.0
-STEPS_AN_EPOCH = 40
 UI = Path(tui_vae.ui.__file__).parent
 SHEETS: list[str | PurePath] = [UI / "run_screen.tcss", UI / "train" / "train.tcss"]
-
-
-def run_event(epochs: int = 10, step: int = 0) -> ev.RunEvent:
-    return ev.RunEvent(
-        t=START, name="demo", config={}, device="cpu", threads=2, precision="float32", parameters=1, versions={},
-        dataset=ev.DatasetFacts("fashion-mnist", "sample", 60_000, 10_000), epochs=epochs,
-        steps_per_epoch=STEPS_AN_EPOCH, step=step,
-    )  # fmt: skip
-
-
-def step_event(step: int, seconds: float, value: float | None = None) -> ev.StepEvent:
-    recon = 20 + 80 * math.exp(-step / 60) if value is None else value
-    return ev.StepEvent(
-        t=START + seconds, epoch=(step - 1) // STEPS_AN_EPOCH + 1, step=step, images=step * 256, loss=recon - 100,
-        recon=recon, kl=30.0 + step / 100, lr=2e-3, beta=1.0, images_per_s=26_400.0,
-    )  # fmt: skip
-
-
-def metrics(loss: float) -> ev.Metrics:
-    return ev.Metrics(
-        loss=loss, recon=loss + 127.1, kl=61.2, mse=0.0091, accuracy=0.953, elbo_bpd=6.74, active_units=28
-    )  # fmt: skip
-
-
-def epoch_event(epoch: int) -> ev.EpochEvent:
-    return ev.EpochEvent(
-        t=START + epoch * 4, epoch=epoch, step=epoch * STEPS_AN_EPOCH, seconds=4.0, images_per_s=26_400.0,
-        train=metrics(-101.0), test=metrics(-100.0 + 1 / epoch),
-    )  # fmt: skip
-
-
-def trained(epochs: int, state: ev.RunState | None = None) -> Iterator[ev.AnyEvent]:
-    """What a run tells that has trained so many epochs of ten, and then came to this state."""
-    yield run_event()
-    yield ev.StateEvent(t=START, state="loading", reason="importing PyTorch")
-    yield ev.StateEvent(t=START, state="training")
-    for step in range(1, epochs * STEPS_AN_EPOCH + 1):
-        yield step_event(step, step / 10)
-        if step == 60:
-            yield ev.ControlEvent(t=START + 6, command="set beta", value=2.0, epoch=2, step=60)
-        if step % STEPS_AN_EPOCH == 0:
-            yield epoch_event(step // STEPS_AN_EPOCH)
-    if state is not None:
-        yield ev.StateEvent(t=START + epochs * 4, state=state)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     directory, _ = create_run(tmp_path, make_config({"name": "demo"}))
     return directory
-
-
-def write(run: RunDirectory, events: Iterator[ev.AnyEvent] | list[ev.AnyEvent]) -> None:
-    log = ev.EventLog(run.events)
-    for event in events:
-        log.write(event)
-    log.close()
 
 
 class Demo(App[None]):

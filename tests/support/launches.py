@@ -1,0 +1,19 @@
+"""Starting a trainer without one: a stand-in for `runs.launch`."""
+
+from tests.support.fake_run import FakeProcess
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import StateEvent
+
+
+class FakeLauncher:
+    """Every start makes a fake process in the run."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[RunDirectory, int]] = []
+        """The runs, each with its number of additional epochs."""
+        self.processes: list[FakeProcess] = []
+
+    def start(self, directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> None:
+        self.started.append((directory, more_epochs))
+        self.processes.append(FakeProcess(directory, "train"))
+        self.processes[-1].log(StateEvent(state="training"))

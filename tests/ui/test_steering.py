@@ -1,0 +1,148 @@
+"""Steering a run by keys, noticing its crash, and continuing it."""
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.support.fake_run import FakeProcess
+from tests.support.launches import FakeLauncher
+from tests.support.piloting import in_event_loop, notifications, opened, until
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import EventLog, StateEvent, StepEvent
+from tui_vae.ui import steering
+from tui_vae.ui.app import TuiVae
+from tui_vae.ui.dialogs import Choose, Confirm
+from tui_vae.ui.session import RunSession
+
+
+@in_event_loop
+async def test_steering_a_living_run(run: RunDirectory, live: FakeProcess) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("space")
+        await until(pilot, lambda: app.session is not None and app.session.state == "paused")
+        await pilot.press("space")
+        await until(pilot, lambda: app.session is not None and app.session.state == "training")
+        await pilot.press("+", "+", "]", "s")
+        await until(pilot, lambda: protocol.Checkpoint() in live.asked)
+        assert live.lr == pytest.approx(2e-3 * 1.25**2) and live.beta == pytest.approx(1.25)
+        assert live.asked.count(protocol.Set(lr_factor=1.25)) == 2
+        assert live.asked.count(protocol.Set(beta_factor=1.25)) == 1
+        await until(pilot, lambda: "Learning rate 0.00313" in notifications(app))
+        live.beta = 0
+        await pilot.press("[")
+        await until(pilot, lambda: "β is 0 and stays 0; ] raises it." in notifications(app))
+        await pilot.press("r")
+        await until(pilot, lambda: any("already" in message for message in notifications(app)))
+        await pilot.press("x")
+        assert isinstance(app.screen, Choose)
+        await pilot.press("escape", "x", "enter")
+        await until(pilot, lambda: protocol.Stop() in live.asked)
+        assert sum(request == protocol.Stop() for request in live.asked) == 1
+
+
+@in_event_loop
+async def test_a_kill_says_what_it_loses_and_hits_nothing_but_a_trainer(
+    run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[tuple[RunDirectory, int]] = []
+
+    def kill(directory: RunDirectory, number: int) -> bool:
+        killed.append((directory, number))
+        live.die()
+        monkeypatch.setattr(live, "die", lambda: None)
+        return True
+
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        live.log(StepEvent(epoch=4, step=800, images=0, loss=1, recon=1, kl=1, lr=1e-3, beta=1, images_per_s=1))
+        await until(pilot, lambda: app.session is not None and app.session.history.step == 800)
+        await pilot.press("x", "down", "enter")
+        assert isinstance(app.screen, Confirm)
+        assert "The 95 steps since the checkpoint at step 705 are lost" in app.screen._explanation
+        await pilot.press("enter")  # the lock is this test's own
+        await until(pilot, lambda: any("not one that can be killed" in message for message in notifications(app)))
+        monkeypatch.setattr(steering, "signal_trainer", kill)
+        await pilot.press("x", "down", "enter", "enter")
+        await until(pilot, lambda: app.session is not None and app.session.state == "crashed")
+        await pilot.pause(0.3)
+        assert killed == [(run, signal.SIGKILL)] and not any(
+            "continues from" in message for message in notifications(app)
+        )
+
+
+@in_event_loop
+async def test_keys_that_make_no_sense_say_why(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+
+        async def press(key: str) -> None:
+            before = len(notifications(app))
+            await pilot.press(key)
+            await until(pilot, lambda: len(notifications(app)) > before)
+
+        await opened(app, pilot)
+        for key in ("space", "s", "+", "[", "x"):
+            await press(key)
+            assert "fashion-1 is finished; r trains more epochs" in notifications(app)[-1]
+
+
+@in_event_loop
+async def test_a_finished_run_asks_for_more_epochs(run: RunDirectory, launcher: FakeLauncher) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("r", *"5", "enter")
+        await until(pilot, lambda: bool(launcher.started))
+        assert launcher.started == [(run, 5)]
+        await until(pilot, lambda: app.session is not None and app.session.state == "training")
+
+
+@in_event_loop
+async def test_a_crash_is_noticed_and_can_be_resumed(run: RunDirectory, launcher: FakeLauncher) -> None:
+    run.log.write_text("Traceback (most recent call last):\nMemoryError: no more\n")
+    process = FakeProcess(run, "train")
+    process.log(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        assert app.session is not None and app.session.state == "training"
+        process.die()
+        await until(pilot, lambda: any("MemoryError: no more" in message for message in notifications(app)), seconds=3)
+        assert app.session.state == "crashed"
+        await pilot.press("r")
+        await until(pilot, lambda: app.session is not None and app.session.state == "training")
+        assert launcher.started == [(run, 0)]
+
+
+@in_event_loop
+async def test_a_stop_is_no_crash(run: RunDirectory) -> None:
+    process = FakeProcess(run, "train")
+    process.log(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        EventLog(run.events).write(StateEvent(state="stopped"))
+        process.die()
+        await until(pilot, lambda: app.session is not None and not app.session.alive)
+        assert app.session is not None and app.session.state == "stopped" and notifications(app) == []
+
+
+@in_event_loop
+async def test_a_process_that_is_gone_has_not_crashed_before_its_last_words_are_read(run: RunDirectory) -> None:
+    process = FakeProcess(run, "train")
+    process.log(StateEvent(state="training"))
+    session = RunSession(run)
+    following = asyncio.create_task(session.follow(lambda: None))
+    await until(None, lambda: session.caught_up)
+    process.log(StateEvent(state="stopped"))
+    process.die()
+    await session.look_for_process()  # as after a key, sooner than the log is read
+    assert not session.alive and session.state == "training"
+    await until(None, lambda: session.state != "training")
+    assert session.state == "stopped"
+    following.cancel()
