@@ -47,7 +47,7 @@ async def strip_of(app: TuiVae, pilot: Pilot[str]) -> PreviewStrip:
 async def test_the_strip_is_of_the_newest_weights_and_ends_on_the_last(
     run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preview_strip, "SECONDS", 0.5)
+    monkeypatch.setattr(preview_strip, "REQUEST_SECONDS", 0.5)
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
