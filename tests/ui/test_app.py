@@ -79,13 +79,13 @@ async def test_preferences_are_kept_from_one_session_to_the_next(run: RunDirecto
         async with app.run_test(size=(120, 32)) as pilot:
             await opened(app, pilot)
             app.action_turn_theme()
-            app.action_turn_pen()
+            app.action_turn_toning()
             await pilot.press("2")
             await until(pilot, lambda: settings.read_preferences().pane == "browse")
         app = TuiVae(run.path.parent, run)
         async with app.run_test(size=(120, 32)) as pilot:
             await until(pilot, lambda: bool(app.screen.query("#browse")))
-            assert app.theme == theme.LIGHT.name and app.pen.toning is Toning.INVERTED
+            assert app.theme == theme.LIGHT.name and app.renderer.toning is Toning.INVERTED
     settings.preferences_file().write_text("{")
     assert settings.read_preferences() == settings.Preferences()
     settings.preferences_file().unlink()

@@ -18,9 +18,9 @@ from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.facts import facts_of
 from tui_vae.ui.browse.pane import BrowsePane
-from tui_vae.ui.browse.views import STRIP, OneImage, PairGrid, grid_for, portrait_for
-from tui_vae.ui.images.canvas import Band, Depth, Pen, cells
-from tui_vae.ui.test_set import Catalogue, Pager
+from tui_vae.ui.browse.views import STRIP, OneImage, PairGrid, grid_for, large_layout
+from tui_vae.ui.images.canvas import CanvasColumn, Depth, ImageRenderer, cells
+from tui_vae.ui.test_set import Pager, TestSet
 
 
 def opening(run: RunDirectory) -> TuiVae:
@@ -57,10 +57,10 @@ def test_layouts_stay_inside(width: int, height: int) -> None:
             x, y = grid.place(grid.capacity - 1)
             assert x + grid.pair_width <= width and y + grid.pair_height <= height
             assert grid.at(x, y) == grid.capacity - 1 and grid.at(width + 5, 0) is None
-    portrait = portrait_for(size)
+    layout = large_layout(size)
     if width >= 60 and height >= 10:
-        assert 2 * cells(portrait.scale).width + 1 <= width and cells(portrait.scale).height <= height
-        assert portrait.difference_at[0] + cells(portrait.difference_scale).width <= width
+        assert 2 * cells(layout.scale).width + 1 <= width and cells(layout.scale).height <= height
+        assert layout.difference_at[0] + cells(layout.difference_scale).width <= width
 
 
 def test_pager_keeps_its_place_when_the_page_changes_size() -> None:
@@ -74,11 +74,11 @@ def test_pager_keeps_its_place_when_the_page_changes_size() -> None:
 
 
 def test_catalogue_orders_the_worst_first() -> None:
-    catalogue = Catalogue(("a", "b"), bytes([0, 1, 0, 1]))
+    test_set = TestSet(("a", "b"), bytes([0, 1, 0, 1]))
     errors = [0.1, 0.2, 0.3, 0.4]
-    assert catalogue.chosen(None, errors) == [3, 2, 1, 0]
-    assert catalogue.chosen(0, errors) == [2, 0]
-    assert catalogue.chosen(1, None) == [1, 3]
+    assert test_set.chosen(None, errors) == [3, 2, 1, 0]
+    assert test_set.chosen(0, errors) == [2, 0]
+    assert test_set.chosen(1, None) == [1, 3]
 
 
 @in_event_loop
@@ -97,7 +97,7 @@ async def test_paging_class_and_order(run: RunDirectory) -> None:
             await until(pilot, lambda: shown(pane) == [2, 12, 22, 32])
             assert {pair.label for pair in pane.grid.pairs} == {CLASSES[2]}
             await pilot.press("o")
-            await until(pilot, lambda: pane.measured is not None and shown(pane) == pane.pager.shown)
+            await until(pilot, lambda: pane.errors is not None and shown(pane) == pane.pager.shown)
             errors = [pair.mse or 0 for pair in pane.grid.pairs]
             assert errors == sorted(errors, reverse=True)
 
@@ -122,7 +122,7 @@ async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -
             asked = process.asked.count(protocol.TestErrors())
             process.step += 500
             await pilot.press("u")
-            await until(pilot, lambda: pane.measured is not None and pane.measured.step == process.step)
+            await until(pilot, lambda: pane.errors is not None and pane.errors.step == process.step)
             assert process.asked.count(protocol.TestErrors()) == asked + 1
 
 
@@ -149,20 +149,20 @@ async def test_newer_weights_repaint_no_original(run: RunDirectory, monkeypatch:
     with FakeProcess(run, "serve") as process:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
-            bands = list(pane.grid.query(Band))
-            await until(pilot, lambda: len(bands) == 4 and all(band.size.width for band in bands))
-            repainted: set[Band] = set()
+            columns = list(pane.grid.query(CanvasColumn))
+            await until(pilot, lambda: len(columns) == 4 and all(column.size.width for column in columns))
+            repainted: set[CanvasColumn] = set()
 
-            def note(band: Band, *regions: Region) -> None:
+            def note(column: CanvasColumn, *regions: Region) -> None:
                 if len(regions) > 2:
-                    repainted.add(band)
+                    repainted.add(column)
 
-            for band in bands:
-                monkeypatch.setattr(band, "refresh", partial(note, band))
+            for column in columns:
+                monkeypatch.setattr(column, "refresh", partial(note, column))
             process.step += 3000
             pane._load()
             await until(pilot, lambda: pane.weights is not None and pane.weights[1] == process.step)
-            assert repainted == set(bands[1::2])
+            assert repainted == set(columns[1::2])
 
 
 @in_event_loop
@@ -178,7 +178,7 @@ async def test_size_and_palette_are_remembered(run: RunDirectory) -> None:
         app = opening(run)
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
-            assert pane.grid.capacity > full and app.pen.toning.value == settings.read_preferences().toning != ""
+            assert pane.grid.capacity > full and app.renderer.toning.value == settings.read_preferences().toning != ""
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ async def test_size_and_palette_are_remembered(run: RunDirectory) -> None:
 )
 def test_tonings_go_round(depth: Depth, names: list[str]) -> None:
     """bone_r is what true colour begins with, and each toning draws an image of its own."""
-    pen, seen, drawn = Pen(depth).wishing("unheard of"), [], set()
+    renderer, seen, drawn = ImageRenderer(depth).wishing("unheard of"), [], set()
     for _ in names:
-        seen.append(pen.toning.value)
-        drawn.add(pen.image(images()[0], 2))
-        pen = pen.turned()
-    assert seen == names and pen.toning.value == names[0] and len(drawn) == len(names)
+        seen.append(renderer.toning.value)
+        drawn.add(renderer.image(images()[0], 2))
+        renderer = renderer.turned()
+    assert seen == names and renderer.toning.value == names[0] and len(drawn) == len(names)
     if depth is not Depth.TRUE_COLOUR:
-        assert pen.wishing("bone_r").toning.value == "grey"  # remembered from another terminal
+        assert renderer.wishing("bone_r").toning.value == "grey"  # remembered from another terminal
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (32, 32), (8, 8), (40, 30)])
@@ -208,8 +208,8 @@ def test_images_of_other_sizes_are_drawn_in_the_same_cells(width: int, height: i
     for depth in Depth:
         for scale in (1, 2, 3, 5):
             for lines in (
-                Pen(depth).image(left, scale, width),
-                Pen(depth).difference(left, bytes(len(left)), scale, width),
+                ImageRenderer(depth).image(left, scale, width),
+                ImageRenderer(depth).difference(left, bytes(len(left)), scale, width),
             ):
                 assert len(lines) == cells(scale).height
                 assert {sum(len(segment.text) for segment in line) for line in lines} == {cells(scale).width}

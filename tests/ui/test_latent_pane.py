@@ -41,19 +41,19 @@ from tui_vae.ui.latent.pane import LatentPane
 from tui_vae.ui.latent.plane import Extent, Plane, between, extent_of, plane_of
 from tui_vae.ui.latent.scatter import gather
 from tui_vae.ui.latent.status import LatentStatus
-from tui_vae.ui.latent.views import Look, Scatter
+from tui_vae.ui.latent.views import CursorImage, Scatter
 
 
 async def latent(app: TuiVae, pilot: Pilot[str]) -> LatentPane:
     """Open the pane and wait for its plane and the image at the cursor."""
     await pilot.press("3")
     pane = app.screen.query_one(LatentPane)
-    await until(pilot, lambda: pane.query_one(Look).image is not None)
+    await until(pilot, lambda: pane.query_one(CursorImage).image is not None)
     return pane
 
 
 def shown(pane: LatentPane) -> bytes | None:
-    return pane.query_one(Look).image
+    return pane.query_one(CursorImage).image
 
 
 def here(pane: LatentPane) -> bytes:
@@ -242,7 +242,7 @@ async def test_marks_and_classes(run: RunDirectory) -> None:
             text = "".join(segment.text for line in pane.scatter._lines for segment in line)
             await pilot.press("shift+right", "a", "c", "c")
             assert pane.plane is not None and pane.ends["a"] == pane.plane.nearest(*pane.scatter.cursor)
-            assert pane.scatter.label == 1 and pane.query_one(Look).names == CLASSES
+            assert pane.scatter.label == 1 and pane.query_one(CursorImage).names == CLASSES
             assert any("a" in segment.text for line in pane.scatter._tiles[0, 0].lines for segment in line)
             await pilot.press("m")
             assert "".join(segment.text for line in pane.scatter._lines for segment in line) != text

@@ -111,7 +111,7 @@ async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: Run
         strip = app.screen.query_one(PreviewStrip)
         await pilot.press("down")
         await until(pilot, lambda: "6–10 of 10" in screen(app))
-        assert next(iter(strip.tiles(strip.size))).lines == strip.pen.image(images()[5], 1)
+        assert next(iter(strip.tiles(strip.size))).lines == strip.renderer.image(images()[5], 1)
         await pilot.press("down")
         assert strip._first == 5
         await pilot.press("g")

@@ -30,7 +30,7 @@ from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
-from tui_vae.ui.images.canvas import Canvas, Depth, Pen
+from tui_vae.ui.images.canvas import Canvas, Depth, ImageRenderer
 from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.workarounds import garbage_collection
@@ -56,7 +56,7 @@ class TuiVae(App[str]):
     ]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
 
-    pen: reactive[Pen] = reactive(Pen(Depth.CHARACTERS), init=False)
+    renderer: reactive[ImageRenderer] = reactive(ImageRenderer(Depth.CHARACTERS), init=False)
 
     def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None) -> None:
         """`run`: the one on screen first. `reading`: the reading of its log, if that has begun already."""
@@ -71,7 +71,7 @@ class TuiVae(App[str]):
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
         self.theme = self.preferences.theme if self.preferences.theme in self.available_themes else theme.DARK.name
-        self.set_reactive(TuiVae.pen, Pen.for_terminal(self).wishing(self.preferences.toning))
+        self.set_reactive(TuiVae.renderer, ImageRenderer.for_terminal(self).wishing(self.preferences.toning))
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
 
@@ -132,7 +132,7 @@ class TuiVae(App[str]):
     async def _write_preferences(self) -> None:
         await asyncio.to_thread(settings.write_preferences, msgspec.json.encode(self.preferences))
 
-    def watch_pen(self) -> None:
+    def watch_renderer(self) -> None:
         for canvas in self.screen.query(Canvas):
             canvas.redraw()
 
@@ -170,9 +170,9 @@ class TuiVae(App[str]):
         if config is not None:
             self.post_message(StartRun(config))
 
-    def action_turn_pen(self) -> None:
-        self.pen = self.pen.turned()
-        self.preferences.toning = self.pen.toning.value
+    def action_turn_toning(self) -> None:
+        self.renderer = self.renderer.turned()
+        self.preferences.toning = self.renderer.toning.value
         self.on_preferences_changed()
 
     def action_turn_theme(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
 from tui_vae.runs import protocol
 from tui_vae.runs.float_arrays import decode_floats
@@ -47,7 +48,7 @@ class ClassError:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ImageErrors:
     """The error of every test image, under the weights of one step."""
 
     errors: Sequence[float]
@@ -56,8 +57,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class TestSet:
     """The test set's classes and labels."""
+
+    __test__: ClassVar[bool] = False
+    """Its name makes it no test for pytest."""
 
     classes: tuple[str, ...]
     labels: bytes
@@ -92,12 +96,12 @@ class Catalogue:
         return sorted(table, key=lambda row: -row.mean)
 
 
-def pairs_of(reply: protocol.Reconstructions, catalogue: Catalogue) -> list[Pair]:
+def pairs_of(reply: protocol.Reconstructions, test_set: TestSet) -> list[Pair]:
     """The images of a reply, one by one."""
     count = len(reply.indices)
     images = zip(split(reply.originals, count), split(reply.reconstructions, count), strict=True)
     return [
-        Pair(original, reconstruction, catalogue.name(label), index, mse, reply.width)
+        Pair(original, reconstruction, test_set.name(label), index, mse, reply.width)
         for (original, reconstruction), label, index, mse in zip(
             images, reply.labels, reply.indices, reply.mse, strict=True
         )
@@ -110,9 +114,9 @@ def split(images: bytes, count: int) -> list[bytes]:
     return [images[number * size : (number + 1) * size] for number in range(count)]
 
 
-def measured(reply: protocol.Errors) -> Measured:
+def image_errors(reply: protocol.Errors) -> ImageErrors:
     """The mean squared errors of a reply."""
-    return Measured(decode_floats(reply.mse), reply.epoch, reply.step)
+    return ImageErrors(decode_floats(reply.mse), reply.epoch, reply.step)
 
 
 @dataclass

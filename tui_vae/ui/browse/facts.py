@@ -11,7 +11,7 @@ from tui_vae.ui.film import Film
 from tui_vae.ui.images.canvas import FULL
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.status_item import Item
-from tui_vae.ui.test_set import Catalogue, Measured, Order, Pager
+from tui_vae.ui.test_set import ImageErrors, Order, Pager, TestSet
 
 
 class Browsing(Protocol):
@@ -20,8 +20,8 @@ class Browsing(Protocol):
     session: RunSession
     view: View
     pager: Pager
-    catalogue: Catalogue | None
-    measured: Measured | None
+    test_set: TestSet | None
+    errors: ImageErrors | None
     label: int | None
     order: Order
     frozen: bool
@@ -50,7 +50,7 @@ def facts_of(pane: Browsing) -> BrowseFacts:
         return BrowseFacts((), note=saved + pane.note if pane.note else "")
     if pane.view is View.CLASSES:
         return BrowseFacts((Item("classes", "worst first", "w"), *_age(pane)), note=pane.note)
-    label = "all" if pane.label is None or pane.catalogue is None else pane.catalogue.name(pane.label)
+    label = "all" if pane.label is None or pane.test_set is None else pane.test_set.name(pane.label)
     pager, (epoch, step) = pane.pager, pane.weights
     place = (
         Item("image", f"{pager.place + 1:,}/{len(pager.order):,}", "← →")
@@ -71,7 +71,7 @@ def facts_of(pane: Browsing) -> BrowseFacts:
 
 def _age(pane: Browsing) -> tuple[Item, ...]:
     """How old the errors are."""
-    if pane.measured is None:
+    if pane.errors is None:
         return ()
-    behind = max(pane.session.history.step, pane.weights[1] if pane.weights else 0) - pane.measured.step
+    behind = max(pane.session.history.step, pane.weights[1] if pane.weights else 0) - pane.errors.step
     return (Item("measured", f"{behind:,} steps ago" if behind > 0 else "now", "u"),)

@@ -14,7 +14,7 @@ from tui_vae.ui.session import RunSession
 FRAME_SECONDS = 0.25
 
 
-class Reel:
+class FilmPlayer:
     """Turns a film's frames. `show` brings the present one on screen; none is turned while the pane is not seen."""
 
     def __init__(self, pane: Widget, session: RunSession, show: Callable[[], None]) -> None:

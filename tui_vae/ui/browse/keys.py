@@ -41,7 +41,7 @@ BINDINGS: list[BindingType] = [
     Binding("d", "difference", "difference", id="browse.difference",
             tooltip="Beside the originals: reconstructions, or how they differ from them"),
     Binding("f", "freeze", "freeze", id="browse.freeze", tooltip="Freeze the images, or follow the newest weights"),
-    Binding("p", "app.turn_pen", "colours", id="browse.palette",
+    Binding("p", "app.turn_toning", "colours", id="browse.palette",
             tooltip="The images' tones: bone_r (in true colour), grey, inverted"),
     Binding("z", "size", "size", id="browse.size", tooltip="Images at full or half size"),
 ]  # fmt: skip

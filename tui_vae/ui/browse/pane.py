@@ -14,7 +14,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.facts import facts_of
-from tui_vae.ui.browse.film_player import Reel
+from tui_vae.ui.browse.film_player import FilmPlayer
 from tui_vae.ui.browse.keys import ACTIONS, BINDINGS, View
 from tui_vae.ui.browse.status import BrowseStatus
 from tui_vae.ui.browse.views import OneImage, PairGrid
@@ -25,7 +25,7 @@ from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
-from tui_vae.ui.test_set import MARKED, Catalogue, Measured, Order, Pager, Pair, measured, pairs_of
+from tui_vae.ui.test_set import MARKED, ImageErrors, Order, Pager, Pair, TestSet, image_errors, pairs_of
 
 LIVE_SECONDS = 2.0
 MEASURE_SECONDS = 10.0
@@ -44,9 +44,9 @@ class BrowsePane(Pane, can_focus=True):
         super().__init__(session, preferences)
         self.view = View.PAGE
         self.pager = Pager()
-        self.reel = Reel(self, session, self._show_frame)
-        self.catalogue: Catalogue | None = None
-        self.measured: Measured | None = None
+        self.player = FilmPlayer(self, session, self._show_frame)
+        self.test_set: TestSet | None = None
+        self.errors: ImageErrors | None = None
         self.label: int | None = None
         self.order = Order.WORST if self.preferences.worst_first else Order.INDEX
         self.marked = self.preferences.marks.get(str(session.directory.path), [])
@@ -87,7 +87,7 @@ class BrowsePane(Pane, can_focus=True):
 
     @property
     def film(self) -> Film:
-        return self.reel.film
+        return self.player.film
 
     @property
     def live(self) -> bool:
@@ -98,7 +98,7 @@ class BrowsePane(Pane, can_focus=True):
         self._refresh_status()
 
     def on_pair_grid_resized(self) -> None:
-        if self.view is View.PAGE and self.catalogue and self.grid.capacity != self.pager.capacity:
+        if self.view is View.PAGE and self.test_set and self.grid.capacity != self.pager.capacity:
             self._load()
 
     def _load(self) -> None:
@@ -107,11 +107,11 @@ class BrowsePane(Pane, can_focus=True):
 
     async def _loading(self) -> None:
         try:
-            catalogue = self.catalogue or await self._open_catalogue()
-            if self.measured is None and (self.order is Order.WORST or self.view is View.CLASSES):
+            test_set = self.test_set or await self._load_test_set()
+            if self.errors is None and (self.order is Order.WORST or self.view is View.CLASSES):
                 await self._measure()
             if self.view is View.CLASSES:
-                self._show_classes(catalogue)
+                self._show_classes(test_set)
                 return
             wanted = self._wanted()
             if not wanted:
@@ -125,7 +125,7 @@ class BrowsePane(Pane, can_focus=True):
             return
         self.note = ""
         self.weights = reply.epoch, reply.step
-        self._show(pairs_of(reply, catalogue))
+        self._show(pairs_of(reply, test_set))
 
     def _fail(self, error: UserError) -> None:
         """Say once, in full, what is wrong; the line above the images only that something is."""
@@ -135,24 +135,24 @@ class BrowsePane(Pane, can_focus=True):
 
     async def _measure(self) -> None:
         self._say("measuring the error of every test image …")
-        self.measured = measured(await self.session.ask(protocol.TestErrors(), protocol.Errors))
+        self.errors = image_errors(await self.session.ask(protocol.TestErrors(), protocol.Errors))
         self._measured_at = time.monotonic()
         if self.order is Order.WORST:
             self._reorder(keep=self.view is View.IMAGE)
 
-    def _show_classes(self, catalogue: Catalogue) -> None:
-        if self.measured is not None:
+    def _show_classes(self, test_set: TestSet) -> None:
+        if self.errors is not None:
             self.note = ""
-            self.weights = self.weights or (self.measured.epoch, self.measured.step)
-            self.query_one(ClassTable).show(catalogue.by_class(self.measured.errors))
+            self.weights = self.weights or (self.errors.epoch, self.errors.step)
+            self.query_one(ClassTable).show(test_set.by_class(self.errors.errors))
             self._refresh_status()
 
-    async def _open_catalogue(self) -> Catalogue:
+    async def _load_test_set(self) -> TestSet:
         self._say("the model is being loaded …")
         description = await self.session.ask(protocol.Describe(), protocol.Description)
-        self.catalogue = Catalogue(description.classes, description.labels)
+        self.test_set = TestSet(description.classes, description.labels)
         self._reorder()
-        return self.catalogue
+        return self.test_set
 
     def _wanted(self) -> list[int]:
         """The test images that belong on the screen now."""
@@ -163,11 +163,11 @@ class BrowsePane(Pane, can_focus=True):
 
     def _reorder(self, keep: bool = False) -> None:
         """Make the list of images anew, from its start or at the image that was selected."""
-        if self.catalogue is None:
+        if self.test_set is None:
             return
         current = self.pager.current
-        errors = self.measured.errors if self.measured and self.order is Order.WORST else None
-        self.pager.order = self.catalogue.chosen(self.label, errors, self.marked)
+        errors = self.errors.errors if self.errors and self.order is Order.WORST else None
+        self.pager.order = self.test_set.chosen(self.label, errors, self.marked)
         if not (keep and current is not None and self.pager.find(current)):
             self.pager.place = 0
 
@@ -177,9 +177,9 @@ class BrowsePane(Pane, can_focus=True):
             await asyncio.sleep(PATIENCE)
         await self.session.wait_for_run_event()
         if self.weights is None:
-            film = await self.reel.read(newest_only=True)
+            film = await self.player.read(newest_only=True)
             if self.weights is None and self.view is View.PAGE:
-                self.reel.film = film
+                self.player.film = film
                 self.grid.show(film.pairs, None)
                 self._refresh_status()
 
@@ -200,7 +200,7 @@ class BrowsePane(Pane, can_focus=True):
         of_classes = self.view is View.CLASSES
         if of_classes and self.session.alive and time.monotonic() - self._measured_at < MEASURE_SECONDS:
             return
-        shown = self.measured.step if of_classes and self.measured else self.weights[1]
+        shown = self.errors.step if of_classes and self.errors else self.weights[1]
         if not self._freshness.outdated(shown):
             return
         if self.session.holder is None:
@@ -214,7 +214,7 @@ class BrowsePane(Pane, can_focus=True):
 
     def action_step(self, by: int) -> None:
         if self.view is View.FILM:
-            self.reel.step(by)
+            self.player.step(by)
         elif self.pager.step(by):
             self._moved()
 
@@ -276,14 +276,14 @@ class BrowsePane(Pane, can_focus=True):
             self.action_open()
 
     def action_close(self) -> None:
-        self.reel.play(False)
+        self.player.play(False)
         self._change_view(View.PAGE)
         self._load()
 
     def action_choose_class(self, by: int) -> None:
-        if self.catalogue is None:
+        if self.test_set is None:
             return
-        choices = [None, *range(len(self.catalogue.classes)), *([MARKED] if self.marked else [])]
+        choices = [None, *range(len(self.test_set.classes)), *([MARKED] if self.marked else [])]
         self.label = choices[(choices.index(self.label) + by) % len(choices)]
         self._begin_anew()
 
@@ -294,7 +294,7 @@ class BrowsePane(Pane, can_focus=True):
     def _put_in(self, order: Order) -> None:
         self.order = order
         if self.session.alive:
-            self.measured = None  # the weights have changed since
+            self.errors = None  # the weights have changed since
         self.preferences.worst_first = order is Order.WORST
         self.post_message(PreferencesChanged())
 
@@ -305,7 +305,7 @@ class BrowsePane(Pane, can_focus=True):
         self._load()
 
     def action_measure(self) -> None:
-        self.measured = None
+        self.errors = None
         if self.order is Order.INDEX and self.view is not View.CLASSES:
             self._put_in(Order.WORST)
         self._load()
@@ -313,7 +313,7 @@ class BrowsePane(Pane, can_focus=True):
     def action_classes(self) -> None:
         if self.view is View.CLASSES:
             self.action_close()
-        elif self.catalogue is not None:
+        elif self.test_set is not None:
             self._change_view(View.CLASSES)
             self._load()
 
@@ -339,9 +339,9 @@ class BrowsePane(Pane, can_focus=True):
         self._refresh_status()
 
     def action_go_to(self) -> None:
-        if self.catalogue is None:
+        if self.test_set is None:
             return
-        last = len(self.catalogue) - 1
+        last = len(self.test_set) - 1
         self.app.push_screen(AskNumber("Go to a test image", "Index", self.pager.current, 0, last), self._go_to)
 
     def _go_to(self, index: int | None) -> None:
@@ -381,10 +381,10 @@ class BrowsePane(Pane, can_focus=True):
 
     async def action_film(self) -> None:
         if self.view is View.FILM:
-            self.reel.turn()
-        elif len((film := await self.reel.read()).frames) > 1:
+            self.player.turn()
+        elif len((film := await self.player.read()).frames) > 1:
             self._change_view(View.FILM)
-            self.reel.begin(film)
+            self.player.begin(film)
         else:
             self.app.notify("No previews to play yet: an epoch saves one.", severity="warning")
             return

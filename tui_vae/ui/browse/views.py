@@ -142,7 +142,7 @@ class PairGrid(Canvas):
         for number, pair in enumerate(self.pairs[: grid.capacity]):
             x, y = grid.place(number)
             if pair.original is not None:
-                yield Tile(x, y, image.width, self.pen.image(pair.original, grid.scale, pair.width))
+                yield Tile(x, y, image.width, self.renderer.image(pair.original, grid.scale, pair.width))
             yield Tile(x + image.width + 1, y, image.width, self._answer(pair, grid.scale))
             if grid.words:
                 yield from self._beside(pair, grid, x, y, number == self.selected)
@@ -152,8 +152,8 @@ class PairGrid(Canvas):
     def _answer(self, pair: Pair, scale: int) -> Lines:
         """What stands beside the original."""
         if self.differences and pair.original is not None:
-            return self.pen.difference(pair.original, pair.reconstruction, scale, pair.width)
-        return self.pen.image(pair.reconstruction, scale, pair.width)
+            return self.renderer.difference(pair.original, pair.reconstruction, scale, pair.width)
+        return self.renderer.image(pair.reconstruction, scale, pair.width)
 
     def edges(self, size: Size) -> list[int]:
         """Originals apart from reconstructions: while a run is watched, only these change."""
@@ -190,7 +190,7 @@ class PairGrid(Canvas):
         yield Tile(left, y, width, tuple(texts))
         small = cells(SMALL)
         if pair.original is not None and not self.differences:
-            difference = self.pen.difference(pair.original, pair.reconstruction, SMALL, pair.width)
+            difference = self.renderer.difference(pair.original, pair.reconstruction, SMALL, pair.width)
             yield Tile(left, y + cells(grid.scale).height - small.height, small.width, difference)
 
     def _mark(self, pair: Pair) -> str:
@@ -203,7 +203,7 @@ class PairGrid(Canvas):
 
 
 @dataclass(frozen=True)
-class Portrait:
+class LargeLayout:
     """Where one image, its reconstruction, their difference and the words about them stand."""
 
     scale: int
@@ -227,23 +227,23 @@ STRIP = 2 * cells(SMALL).height + 1
 """Lines of a strip of images above their reconstructions, with their numbers."""
 
 
-def portrait_for(size: Size) -> Portrait:
+def large_layout(size: Size) -> LargeLayout:
     """The largest images that leave room for the difference and the words."""
     for scale in range(max(SMALL, size.width // cells(SMALL).width), 0, -1):
         image = cells(scale)
         pair_width = 2 * image.width + 1
         side = size.width - pair_width - GAP
         if image.height + BELOW.height <= size.height and side >= image.width:
-            return Portrait(scale, scale, (pair_width + 1, 0), (0, image.height), beside=False)
+            return LargeLayout(scale, scale, (pair_width + 1, 0), (0, image.height), beside=False)
         if image.height > size.height:
             continue
         low = image.height if image.height + STRIP <= size.height else size.height  # rather than to go without a strip
         for smaller in range(scale, (scale - 1) // 2, -1):
             other = cells(smaller)
             if max(other.width, BESIDE.width) <= side and other.height + BESIDE.height <= low:
-                return Portrait(scale, smaller, (pair_width + GAP, 0), (pair_width + GAP, other.height), beside=True)
+                return LargeLayout(scale, smaller, (pair_width + GAP, 0), (pair_width + GAP, other.height), beside=True)
     image = cells(SMALL)
-    return Portrait(SMALL, SMALL, (2 * image.width + 2, 0), (0, image.height), beside=False)
+    return LargeLayout(SMALL, SMALL, (2 * image.width + 2, 0), (0, image.height), beside=False)
 
 
 class OneImage(Canvas):
@@ -275,7 +275,7 @@ class OneImage(Canvas):
     def neighbours(self) -> int:
         """How many images the strip has room for, the large one among them; 0 where there is none for it."""
         image, size = cells(SMALL), self.size
-        return size.width // (image.width + 1) if size.height - portrait_for(size).height >= STRIP else 0
+        return size.width // (image.width + 1) if size.height - large_layout(size).height >= STRIP else 0
 
     def strip_is(self, indices: list[int]) -> bool:
         """Whether just these images are there."""
@@ -290,16 +290,18 @@ class OneImage(Canvas):
         pair = self.pair
         if pair is None or pair.original is None:
             return
-        portrait = portrait_for(size)
-        image = cells(portrait.scale)
+        layout = large_layout(size)
+        image = cells(layout.scale)
         top = self._top(size)
-        yield Tile(0, top, image.width, self.pen.image(pair.original, portrait.scale, pair.width))
-        yield Tile(image.width + 1, top, image.width, self.pen.image(pair.reconstruction, portrait.scale, pair.width))
-        difference = self.pen.difference(pair.original, pair.reconstruction, portrait.difference_scale, pair.width)
-        x, y = portrait.difference_at
-        yield Tile(x, y + top, cells(portrait.difference_scale).width, difference)
-        x, y = portrait.words_at
-        lines = self._beside(pair) if portrait.beside else self._below(pair, image.width)
+        yield Tile(0, top, image.width, self.renderer.image(pair.original, layout.scale, pair.width))
+        yield Tile(
+            image.width + 1, top, image.width, self.renderer.image(pair.reconstruction, layout.scale, pair.width)
+        )
+        difference = self.renderer.difference(pair.original, pair.reconstruction, layout.difference_scale, pair.width)
+        x, y = layout.difference_at
+        yield Tile(x, y + top, cells(layout.difference_scale).width, difference)
+        x, y = layout.words_at
+        lines = self._beside(pair) if layout.beside else self._below(pair, image.width)
         for number, line in enumerate(lines):
             if y + top + number < size.height:
                 yield self.text(x, y + top + number, size.width - x, *line)
@@ -307,7 +309,7 @@ class OneImage(Canvas):
 
     def _top(self, size: Size) -> int:
         """Where the large images begin: in the middle of what the strip leaves."""
-        return max(0, size.height - portrait_for(size).height - (STRIP if self.neighbours else 0)) // 2
+        return max(0, size.height - large_layout(size).height - (STRIP if self.neighbours else 0)) // 2
 
     def _strip_corner(self, size: Size) -> tuple[int, int]:
         image = cells(SMALL)
@@ -325,8 +327,10 @@ class OneImage(Canvas):
             here = pair.index == (self.pair and self.pair.index)
             number_of = f"#{pair.index} ◂" if here else f"#{pair.index}"
             yield self.text(x, top, image.width, (number_of, "accent" if here else "label"))
-            yield Tile(x, top + 1, image.width, self.pen.image(pair.original, SMALL, pair.width))
-            yield Tile(x, top + 1 + image.height, image.width, self.pen.image(pair.reconstruction, SMALL, pair.width))
+            yield Tile(x, top + 1, image.width, self.renderer.image(pair.original, SMALL, pair.width))
+            yield Tile(
+                x, top + 1 + image.height, image.width, self.renderer.image(pair.reconstruction, SMALL, pair.width)
+            )
 
     def on_click(self, event: Click) -> None:
         left, top = self._strip_corner(self.size)
@@ -339,7 +343,7 @@ class OneImage(Canvas):
     def _signs(self) -> tuple[str, str]:
         """How the difference map shows too dark and too bright."""
         signs = {Depth.CHARACTERS: ("- =", "+ #"), Depth.COLOURS_16: ("cyan", "yellow")}
-        return signs.get(self.pen.depth, ("blue", "amber"))
+        return signs.get(self.renderer.depth, ("blue", "amber"))
 
     def _beside(self, pair: Pair) -> list[Line]:
         dark, bright = self._signs

@@ -58,20 +58,20 @@ class Toning(Enum):
 
 
 @dataclass(frozen=True)
-class Pen:
+class ImageRenderer:
     """How pictures are drawn on this terminal. The toning asked for is used where the terminal has it."""
 
     depth: Depth
     wish: Toning | None = None
 
     @classmethod
-    def of(cls, app: App[Any]) -> Pen:
-        """The pen of an app: its own `pen` if it has one, else what its terminal suggests."""
-        pen = getattr(app, "pen", None)
-        return pen if isinstance(pen, Pen) else cls.for_terminal(app)
+    def of(cls, app: App[Any]) -> ImageRenderer:
+        """The renderer of an app: its own `renderer` if it has one, else what its terminal suggests."""
+        renderer = getattr(app, "renderer", None)
+        return renderer if isinstance(renderer, ImageRenderer) else cls.for_terminal(app)
 
     @classmethod
-    def for_terminal(cls, app: App[Any]) -> Pen:
+    def for_terminal(cls, app: App[Any]) -> ImageRenderer:
         if app.no_color or not has_unicode(os.environ) or app.console.color_system is None:
             return cls(Depth.CHARACTERS)
         return cls(_DEPTHS.get(app.console.color_system, Depth.COLOURS_16))
@@ -90,11 +90,11 @@ class Pen:
     def palette(self) -> Palette:
         return _PALETTES[self.depth, self.toning]
 
-    def wishing(self, name: str) -> Pen:
-        """The pen that draws in the toning of this name; as the terminal likes where there is none."""
+    def wishing(self, name: str) -> ImageRenderer:
+        """The renderer that draws in the toning of this name; as the terminal likes where there is none."""
         return replace(self, wish=next((each for each in Toning if each.value == name), None))
 
-    def turned(self) -> Pen:
+    def turned(self) -> ImageRenderer:
         """The next toning."""
         each = self.tonings
         return replace(self, wish=each[(each.index(self.toning) + 1) % len(each)])
@@ -185,7 +185,7 @@ Tiles = dict[tuple[int, int], Tile]
 """By their upper left corners."""
 
 
-class Band(Widget):
+class CanvasColumn(Widget):
     """A vertical part of a canvas. Textual sends a changed line from its widget's left edge on, so a column that
     changes while its neighbours stand still has to be a widget of its own."""
 
@@ -215,7 +215,7 @@ class Canvas(Widget):
     DEFAULT_CSS = """
     Canvas {
         layout: horizontal;
-        & > Band { height: 100%; }
+        & > CanvasColumn { height: 100%; }
         & > .canvas--label { color: $label; }
         & > .canvas--note { color: $note; }
         & > .canvas--text { color: $foreground; }
@@ -236,12 +236,12 @@ class Canvas(Widget):
         return ()
 
     def edges(self, size: Size) -> Sequence[int]:
-        """Where the canvas is cut into bands that are sent on their own: the right edge of each, or none at all."""
+        """Where the canvas is cut into columns that are sent on their own: the right edge of each, or none at all."""
         return ()
 
     @property
-    def pen(self) -> Pen:
-        return Pen.of(self.app)
+    def renderer(self) -> ImageRenderer:
+        return ImageRenderer.of(self.app)
 
     def ink(self, name: str) -> Style:
         """The style of text on the canvas: label, note, text, accent or blue."""
@@ -264,30 +264,30 @@ class Canvas(Widget):
                 self._rows.setdefault(row, []).append(tile)
         self._cut()
         if {at: tile.size for at, tile in before.items()} != {at: tile.size for at, tile in after.items()}:
-            for piece in (self, *self.query_children(Band)):
+            for piece in (self, *self.query_children(CanvasColumn)):
                 piece.refresh()
         else:
             self._refresh_changed_lines(before, after)
 
     def _cut(self) -> None:
-        """Give the bands their places, and make or remove some where their number changed."""
+        """Give the columns their places, and make or remove some where their number changed."""
         edges = tuple(self.edges(self.size))
         if edges == self._edges:
             return
         self._edges = edges
-        bands = list(self.query_children(Band))
-        fresh = [Band(self) for _ in edges[len(bands) :]]
-        for band, left, right in zip([*bands, *fresh], (0, *edges), edges, strict=False):
-            band.place(left, right)
-        for band in bands[len(edges) :]:
-            band.remove()
+        columns = list(self.query_children(CanvasColumn))
+        fresh = [CanvasColumn(self) for _ in edges[len(columns) :]]
+        for column, left, right in zip([*columns, *fresh], (0, *edges), edges, strict=False):
+            column.place(left, right)
+        for column in columns[len(edges) :]:
+            column.remove()
         if fresh:
             self.mount_all(fresh)
 
     def _refresh_changed_lines(self, before: Tiles, after: Tiles) -> None:
-        """One region a line and band: Textual sends a line from its widget's left edge to each region's end."""
-        bands = [(band, band.left, band.right) for band in self.query_children(Band)]
-        pieces: list[tuple[Widget, int, int]] = [*bands] or [(self, 0, self.size.width)]
+        """One region a line and column: Textual sends a line from its widget's left edge to each region's end."""
+        columns = [(column, column.left, column.right) for column in self.query_children(CanvasColumn)]
+        pieces: list[tuple[Widget, int, int]] = [*columns] or [(self, 0, self.size.width)]
         ends: dict[tuple[Widget, int], int] = {}
         for at, tile in after.items():
             changed = [

@@ -71,6 +71,6 @@ class ImagePairs(Canvas):
             row, column = divmod(at, layout.columns)
             x, y = column * (image.width + 1), row * (2 * image.height + layout.gap)
             if size.height >= 2 * image.height:
-                yield Tile(x, y, image.width, self.pen.image(original, layout.scale, self._width))
+                yield Tile(x, y, image.width, self.renderer.image(original, layout.scale, self._width))
                 y += image.height
-            yield Tile(x, y, image.width, self.pen.image(reconstruction, layout.scale, self._width))
+            yield Tile(x, y, image.width, self.renderer.image(reconstruction, layout.scale, self._width))

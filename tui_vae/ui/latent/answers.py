@@ -14,7 +14,7 @@ from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.latent.board import Captioned, ImageBoard, Line
 from tui_vae.ui.latent.plane import Latent, Plane, between
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.test_set import Catalogue, split
+from tui_vae.ui.test_set import TestSet, split
 
 REACH = 3.0
 """A traversal goes so many standard deviations to either side."""
@@ -62,7 +62,7 @@ def _head(plane: Plane, dimension: int, chosen: int) -> Line:
 
 
 async def interpolate(
-    session: RunSession, board: ImageBoard, room: Size, ends: list[int], catalogue: Catalogue
+    session: RunSession, board: ImageBoard, room: Size, ends: list[int], test_set: TestSet
 ) -> protocol.Images | None:
     """Two test images, and between them the decoded way from the one's mean to the other's; None without room.
 
@@ -82,7 +82,7 @@ async def interpolate(
     ]
     first, last = (
         Captioned(
-            image, ((f"{letter} ", "accent"), (catalogue.name(label), "text"), (f"  #{index}", "label")), pair.width
+            image, ((f"{letter} ", "accent"), (test_set.name(label), "text"), (f"  #{index}", "label")), pair.width
         )
         for letter, image, label, index in zip("ab", split(pair.originals, 2), pair.labels, ends, strict=True)
     )

@@ -96,6 +96,6 @@ class ImageBoard(Canvas):
         for number, picture in enumerate(self.pictures[: board.capacity]):
             x, y = board.place(number)
             if picture.image is not None:
-                yield Tile(x, y, image.width, self.pen.image(picture.image, board.scale, picture.width))
+                yield Tile(x, y, image.width, self.renderer.image(picture.image, board.scale, picture.width))
             if board.foot and y + image.height < size.height:
                 yield self.text(x, y + image.height, image.width, *picture.caption)

@@ -10,7 +10,7 @@ from tui_vae.ui.latent.status import LatentFacts
 from tui_vae.ui.latent.views import Scatter
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.status_item import Item
-from tui_vae.ui.test_set import Catalogue
+from tui_vae.ui.test_set import TestSet
 
 
 class Choices(Protocol):
@@ -32,7 +32,7 @@ class Choices(Protocol):
     def live(self) -> bool: ...
 
     @property
-    def catalogue(self) -> Catalogue: ...
+    def test_set(self) -> TestSet: ...
 
     @property
     def scatter(self) -> Scatter: ...
@@ -56,7 +56,7 @@ def _items(pane: Choices) -> tuple[Item, ...]:
     order = Item("order", "by KL" if pane.by_kl else "by number", "o")
     match pane.view:
         case View.PLANE:
-            label = "all" if pane.label is None else pane.catalogue.name(pane.label)
+            label = "all" if pane.label is None else pane.test_set.name(pane.label)
             marks = [Item(letter, f"#{index}") for letter, index in sorted(pane.ends.items())]
             return Item("class", label, "c"), *marks, *_measured(pane, plane)
         case View.TRAVERSE:

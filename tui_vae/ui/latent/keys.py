@@ -59,7 +59,7 @@ BINDINGS: list[BindingType] = [
             tooltip="Samples from the Gaussian fitted to the encoder's z, or from the prior N(0, I)"),
     Binding("z", "size", "size", id="latent.size", tooltip="Images at full or half size"),
     Binding("f", "freeze", "freeze", id="latent.freeze", tooltip="Freeze the view, or follow the newest weights"),
-    Binding("p", "app.turn_pen", "colours", id="latent.palette",
+    Binding("p", "app.turn_toning", "colours", id="latent.palette",
             tooltip="The images' tones: bone_r (in true colour), grey, inverted"),
 ]  # fmt: skip
 

@@ -25,13 +25,13 @@ from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, VIEWS, View
 from tui_vae.ui.latent.kl_bars import KlBars
 from tui_vae.ui.latent.plane import Plane, plane_of
 from tui_vae.ui.latent.status import LatentStatus
-from tui_vae.ui.latent.views import Look, Scatter, coordinates
+from tui_vae.ui.latent.views import CursorImage, Scatter, coordinates
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.terminal import legible
-from tui_vae.ui.test_set import Catalogue
+from tui_vae.ui.test_set import TestSet
 
 LOOK_SECONDS = 0.5
 MAP_SECONDS = 5.0
@@ -72,7 +72,7 @@ class LatentPane(Pane, can_focus=True):
         with Vertical(id="latent-views"):
             with Horizontal(id="latent-plane"):
                 yield Scatter()
-                yield Look()
+                yield CursorImage()
             yield ImageBoard(head=1, odd=True, id="latent-traverse")
             yield ImageBoard(foot=1, id="latent-interpolate")
             yield ImageBoard(foot=1, id="latent-samples")
@@ -110,9 +110,9 @@ class LatentPane(Pane, can_focus=True):
         return self.plane.by_kl() if self.by_kl else list(range(self.plane.latent_dim))
 
     @property
-    def catalogue(self) -> Catalogue:
+    def test_set(self) -> TestSet:
         run, labels = self.session.history.run, self.plane.labels if self.plane else b""
-        return Catalogue(run.dataset.classes if run else (), labels)
+        return TestSet(run.dataset.classes if run else (), labels)
 
     @property
     def room(self) -> Size:
@@ -125,8 +125,8 @@ class LatentPane(Pane, can_focus=True):
         self._refresh_status()
 
     def on_resize(self, event: Resize) -> None:
-        look = self.query_one(Look)
-        look.styles.width = cells(look.scale_for(event.size)).width
+        image = self.query_one(CursorImage)
+        image.styles.width = cells(image.scale_for(event.size)).width
         self.call_after_refresh(self._refresh_images)
 
     # Asking the model
@@ -217,7 +217,7 @@ class LatentPane(Pane, can_focus=True):
                 return await traverse(self.session, board, self.room, plane, self.order, self.dimension, base)
             case View.INTERPOLATE:
                 board = self.query_one("#latent-interpolate", ImageBoard)
-                return await interpolate(self.session, board, self.room, plane.ends(self.ends), self.catalogue)
+                return await interpolate(self.session, board, self.room, plane.ends(self.ends), self.test_set)
             case View.SAMPLES:
                 board = self.query_one("#latent-samples", ImageBoard)
                 return await sample(self.session, board, self.room, self.source, self.seed)
@@ -227,8 +227,8 @@ class LatentPane(Pane, can_focus=True):
         cursor = self.scatter.cursor
         reply = await decode(self.session, [plane.latent(*cursor)])
         nearest = plane.nearest(*cursor)
-        near = "" if nearest is None else f"near #{nearest} {self.catalogue.name(plane.labels[nearest])}"
-        self.query_one(Look).show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
+        near = "" if nearest is None else f"near #{nearest} {self.test_set.name(plane.labels[nearest])}"
+        self.query_one(CursorImage).show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
         return reply
 
     # What is on screen
@@ -252,8 +252,8 @@ class LatentPane(Pane, can_focus=True):
         views = self.query_one("#latent-views")
         if not views.display:
             self._change_view(self.view)
-        look = self.query_one(Look)
-        look.names = self.catalogue.classes or tuple(map(self.catalogue.name, sorted(set(plane.labels))))
+        image = self.query_one(CursorImage)
+        image.names = self.test_set.classes or tuple(map(self.test_set.name, sorted(set(plane.labels))))
         self.scatter.show(plane)
         self._show_bars(plane)
 
@@ -354,12 +354,12 @@ class LatentPane(Pane, can_focus=True):
         self._refresh_images()
 
     def action_choose_class(self, by: int) -> None:
-        count = len(self.query_one(Look).names)
+        count = len(self.query_one(CursorImage).names)
         number = ((-1 if self.label is None else self.label) + 1 + by) % (count + 1) - 1
         self.label = None if number < 0 else number
-        self.scatter.label = self.query_one(Look).label = self.label
+        self.scatter.label = self.query_one(CursorImage).label = self.label
         self.scatter.redraw()
-        self.query_one(Look).redraw()
+        self.query_one(CursorImage).redraw()
         self._refresh_status()
 
     def action_signs(self) -> None:

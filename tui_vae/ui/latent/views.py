@@ -153,7 +153,7 @@ def _with(line: tuple[Segment, ...], column: int, sign: str, style: Style) -> tu
     return tuple(found)
 
 
-class Look(LatentCanvas):
+class CursorImage(LatentCanvas):
     """The decoded image at the cursor, where that is, and the classes' signs."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -187,7 +187,7 @@ class Look(LatentCanvas):
         picture = cells(self.scale)
         width = size.width
         image = self.image if self.image is not None else bytes(1)
-        yield Tile(0, 0, picture.width, self.pen.image(image, self.scale, self.pixels))
+        yield Tile(0, 0, picture.width, self.renderer.image(image, self.scale, self.pixels))
         y = picture.height
         rest = size.height - y
         single = rest >= len(self.names) + 4
