@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something a user can understand and mend. Shown as `message`, then `hint`; exit code 1."""
+    """An error that a user can understand and mend. Shown as `message`, then `hint`; exit code 1."""
 
     exit_code = 1
 
@@ -24,6 +24,6 @@ class UsageError(UserError):
 
 
 def first_line(error: Exception) -> str:
-    """What an error of somebody else's code says, without the pages that may follow; its type, if it says nothing."""
+    """The first line of an error from a library, whose message may have pages; its type if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

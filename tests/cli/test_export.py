@@ -42,9 +42,9 @@ def test_exported_metrics_are_a_row_an_epoch(trained: Trained, tmp_path: Path) -
     out = tmp_path / "metrics.csv"
     export(trained, "metrics", out)
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
-    told = [json.loads(line) for line in trained.stdout.splitlines()]
+    printed = [json.loads(line) for line in trained.stdout.splitlines()]
     assert len(rows) == 3
-    for row, event in zip(rows, told, strict=True):
+    for row, event in zip(rows, printed, strict=True):
         for name in ("epoch", "step", "seconds", "images_per_s"):
             assert float(row[name]) == event[name]
         for side in ("train", "test"):

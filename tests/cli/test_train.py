@@ -52,8 +52,8 @@ def test_a_run_leaves_what_the_design_says(trained: Trained) -> None:
     directory = trained.directory
     files = "best.safetensors config.toml events.jsonl last.safetensors lock previews trainer.log"
     assert sorted(path.name for path in directory.path.iterdir()) == files.split()
-    told = events(directory)
-    assert [event.state for event in told if isinstance(event, ev.StateEvent) and not event.reason] == [
+    written = events(directory)
+    assert [event.state for event in written if isinstance(event, ev.StateEvent) and not event.reason] == [
         "training", "finished"]  # fmt: skip
     (run,) = events(directory, ev.RunEvent)
     assert (run.name, run.device, run.epochs, run.steps_per_epoch, run.step) == ("done", "cpu", 3, 21, 0)

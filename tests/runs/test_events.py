@@ -35,14 +35,14 @@ noise = st.sampled_from([
 ])  # fmt: skip
 
 
-@given(told=st.lists(st.tuples(some_event, noise), max_size=8), cuts=st.lists(st.integers(0, 4000), max_size=30))
+@given(written=st.lists(st.tuples(some_event, noise), max_size=8), cuts=st.lists(st.integers(0, 4000), max_size=30))
 @settings(max_examples=80, deadline=None)
 def test_a_follower_gets_every_event_once_however_the_log_is_torn(
-    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[Any, bytes]], cuts: list[int]
+    tmp_path_factory: pytest.TempPathFactory, written: list[tuple[Any, bytes]], cuts: list[int]
 ) -> None:
     """Written in arbitrary pieces, with lines of other versions and of crashes in between; nothing raises."""
     data = b"".join(
-        ev.encode_line(event) + (junk if junk.endswith(b"\n") or not junk else junk + b"\n") for event, junk in told
+        ev.encode_line(event) + (junk if junk.endswith(b"\n") or not junk else junk + b"\n") for event, junk in written
     )
     path = tmp_path_factory.getbasetemp() / "pieces.jsonl"
     path.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def test_a_follower_gets_every_event_once_however_the_log_is_torn(
         with path.open("ab") as log:
             log.write(data[start:end])
         seen += tail.read_all()
-    assert seen == [event for event, _ in told]
+    assert seen == [event for event, _ in written]
     assert tail.read_all() == []
 
 
@@ -100,10 +100,10 @@ def test_unknown_fields_are_skipped_and_each_event_has_kind_and_time(tmp_path: P
     before = time.time()
     log = ev.EventLog(path)
     log.write(ev.CheckpointEvent(epoch=1, step=2, file="last.safetensors", best=False))
-    told = json.loads(path.read_text())
-    assert told.pop("t") >= before
-    assert told == {"kind": "checkpoint", "epoch": 1, "step": 2, "file": "last.safetensors", "best": False}
-    path.write_text(json.dumps({**told, "t": 3.5, "mood": {"good": [1]}}) + "\n")
+    written = json.loads(path.read_text())
+    assert written.pop("t") >= before
+    assert written == {"kind": "checkpoint", "epoch": 1, "step": 2, "file": "last.safetensors", "best": False}
+    path.write_text(json.dumps({**written, "t": 3.5, "mood": {"good": [1]}}) + "\n")
     assert ev.LogTail(path).read_all() == [
         ev.CheckpointEvent(t=3.5, epoch=1, step=2, file="last.safetensors", best=False)
     ]

@@ -37,19 +37,19 @@ def test_curves_are_in_order_whatever_order_the_log_tells_them_in(steps: list[in
     assert len({len(history.steps[name]) for name in ("t", "epoch", "lr")}) == 1
 
 
-told_events = st.one_of(
+history_events = st.one_of(
     st.builds(step_event, st.integers(1, 60), st.sampled_from([None, 1.0, 2.0])),
     st.builds(epoch_event, st.integers(1, 6), st.sampled_from([None, 1.0, 2.0, 3.0])),
     st.builds(run_event, st.integers(0, 60) | st.just(msgspec.UNSET)),
 )
 
 
-@given(told=st.lists(told_events, max_size=40))
+@given(events=st.lists(history_events, max_size=40))
 @settings(deadline=None)
-def test_many_events_at_once_add_up_to_what_they_do_one_by_one(told: list[ev.AnyEvent]) -> None:
+def test_many_events_at_once_add_up_to_what_they_do_one_by_one(events: list[ev.AnyEvent]) -> None:
     at_once, one_by_one = History(), History()
-    at_once.extend(told)
-    for event in told:
+    at_once.extend(events)
+    for event in events:
         one_by_one.apply(event)
     assert at_once.epochs == one_by_one.epochs and at_once.breaks == one_by_one.breaks
     assert list(at_once.steps["step"]) == list(one_by_one.steps["step"])
@@ -59,18 +59,18 @@ def test_many_events_at_once_add_up_to_what_they_do_one_by_one(told: list[ev.Any
 
 
 logged_events = st.one_of(
-    told_events,
+    history_events,
     st.builds(ev.StateEvent, state=st.sampled_from(["training", "paused", "stopped", "finished", "failed"])),
 )
 
 
-@given(told=st.lists(logged_events, max_size=40))
+@given(events=st.lists(logged_events, max_size=40))
 @settings(deadline=None)
 def test_all_readers_of_a_log_agree_on_what_a_resume_cuts(
-    tmp_path_factory: pytest.TempPathFactory, told: list[ev.AnyEvent]
+    tmp_path_factory: pytest.TempPathFactory, events: list[ev.AnyEvent]
 ) -> None:
     """The history of one run, the figures of the Runs pane and the line of `ls`, after any number of resumes."""
-    directory = logged(tmp_path_factory.mktemp("runs"), *told)
+    directory = logged(tmp_path_factory.mktemp("runs"), *events)
     history, summary = read_history(directory.events), summarize(directory)
     facts = directory.events.stat()
     ledger = Ledger(directory, facts)

@@ -49,14 +49,14 @@ DAMAGED = {
 
 @pytest.mark.parametrize("line", DAMAGED.values(), ids=DAMAGED)
 def test_a_line_that_no_trainer_has_written_is_as_if_it_were_not_there(own_runs: Path, line: bytes) -> None:
-    told: list[ev.AnyEvent] = [
+    normal: list[ev.AnyEvent] = [
         run_event(), ev.StateEvent(state="training"), *many_steps(1, 30), epoch_event(1), epoch_event(2, 3.0),
         ev.StateEvent(state="finished"),
     ]  # fmt: skip
-    whole, odd = logged(own_runs, *told), logged(own_runs)
-    odd.events.write_bytes(b"".join(ev.encode_line(event) + line for event in told))
+    whole, odd = logged(own_runs, *normal), logged(own_runs)
+    odd.events.write_bytes(b"".join(ev.encode_line(event) + line for event in normal))
     os.utime(odd.events, ns=(0, whole.events.stat().st_mtime_ns))
-    assert [event for event in events(odd) if event not in told] == []
+    assert [event for event in events(odd) if event not in normal] == []
     one, other = read_history(whole.events), read_history(odd.events)
     assert other.epochs == one.epochs and other.steps.columns == one.steps.columns
     assert (other.run, other.state, other.best) == (one.run, one.state, one.best)

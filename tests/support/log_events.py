@@ -26,7 +26,7 @@ def run_event(step: int | msgspec.UnsetType = 0, epochs: int = 10) -> ev.RunEven
                        epochs=epochs, steps_per_epoch=10)  # fmt: skip
 
 
-def logged(runs: Path, *told: ev.AnyEvent) -> RunDirectory:
+def logged(runs: Path, *events: ev.AnyEvent) -> RunDirectory:
     directory, _ = create_run(runs, make_config({}))
-    directory.events.write_bytes(b"".join(map(ev.encode_line, told)))
+    directory.events.write_bytes(b"".join(map(ev.encode_line, events)))
     return directory

@@ -1,4 +1,4 @@
-"""The command `tui-vae`. Each command's own module is imported only when it runs, so that quick ones stay quick."""
+"""The command `tui-vae`. A command's module is imported only when that command runs, so that quick ones stay quick."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from tui_vae.errors import UserError
 
 INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as of shells."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # what is done by then, Ctrl-C does not undo
+    atexit.register(
+        signal.signal, signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C at exit would turn a finished command's code into 130
     try:
-        from tui_vae.cli.parser import parse  # not above, where Ctrl-C would be a traceback
+        from tui_vae.cli.parser import parse  # here, so that Ctrl-C during the import is no traceback
 
         options = parse(arguments)
         code: int = options.run(options)
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone, as `| head` does
+        sys.stderr.close()  # the reader of our output has gone, as in `| head`
         return 1
     except Exception as error:
         if debug:
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(error: UserError) -> None:
-    """One sentence on stderr. What would steer the terminal, in a name for instance, is written as Python writes it."""
+    """Print one sentence on stderr. Control characters, in a name for instance, are escaped as Python escapes them."""
     sentence = " ".join(str(error).split())
     plain = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in sentence)
     print(f"tui-vae: {plain}", file=sys.stderr)

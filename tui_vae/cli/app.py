@@ -8,7 +8,7 @@ from tui_vae.runs.directory import find_run, list_runs, runs_directory
 
 
 def open_app(options: argparse.Namespace) -> int:
-    """The app, on the living run if there is exactly one, else on its start screen."""
+    """Open the app on the living run if there is exactly one, else on its start screen."""
     from tui_vae.ui.open import run
 
     runs_dir = runs_directory(options.runs_dir)
@@ -17,7 +17,11 @@ def open_app(options: argparse.Namespace) -> int:
 
 
 def attach(options: argparse.Namespace) -> int:
-    """The app on one run."""
+    """Open the app on one run.
+
+    Raises:
+        RunError: there is no such run.
+    """
     from tui_vae.ui.open import run
 
     runs_dir = runs_directory(options.runs_dir)

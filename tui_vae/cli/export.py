@@ -1,4 +1,4 @@
-"""`export`: something of a run as a file that other programs read. Each kind is made in a module of its own."""
+"""`tui-vae export`: figures, images or the decoder of a run in a file for other programs, each from its own module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
 
 SAMPLES = 64
+"""Images on a sheet of samples, by default."""
+
 WITHOUT_WEIGHTS = ("metrics", "timelapse")
+"""What is exported from the log and the previews, without a checkpoint."""
 
 
 def export(options: argparse.Namespace) -> int:
@@ -39,7 +42,7 @@ def export(options: argparse.Namespace) -> int:
 def _check_together(options: argparse.Namespace) -> None:
     """
     Raises:
-        UsageError: an option has nothing to do with what is to be exported.
+        UsageError: an option does not apply to what is to be exported.
     """
     of_samples = {"images": options.images is not None, "prior": options.prior, "seed": options.seed is not None}
     for name, given in of_samples.items():
@@ -51,7 +54,7 @@ def _check_together(options: argparse.Namespace) -> None:
 
 
 def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], bytes]:
-    """What turns a run, and the checkpoint asked for, into the file."""
+    """The function that makes the file's bytes from a run and the name of a checkpoint."""
     from tui_vae.cli import export_decoder, export_images, export_timelapse
 
     def samples(directory: RunDirectory, which: str | None) -> bytes:

@@ -1,4 +1,4 @@
-"""What a run's network makes of images and of latents: arrays of the whole test set, and sheets to look at."""
+"""Exports of reconstructions and samples: arrays of the whole test set, and sheets of images."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
 
 
 def _png(sheet: Image8, words: str) -> bytes:
-    """Enlarged without smoothing; the file says in words what it shows."""
+    """A PNG file of the sheet, enlarged without smoothing, with a description in words."""
     from PIL import Image, PngImagePlugin
 
     facts = PngImagePlugin.PngInfo()

@@ -1,4 +1,4 @@
-"""How a run's preview images were learnt, as an animated GIF: from the saved previews, so it needs no network."""
+"""Export of the saved previews as an animated GIF that shows how they were learnt; it needs no network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SCALE, LARGE_SCALE, LARGE = 3, 2, 42
-"""How often an image is enlarged, and one with more than `LARGE` pixels a side."""
+"""The factor by which an image is enlarged, and that for one with more than `LARGE` pixels a side."""
 
 GAP, MARGIN, CAPTION = 6, 12, 34
 """Pixels between images, around them, and of the line below them."""

@@ -1,4 +1,4 @@
-"""The words of the command line, made from one table of commands and from the options of `config`."""
+"""The command line: one table of commands, each with the module that runs it, and the options of `config`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ BENCH_OPTIONS = ("preset", "data_dir", "hidden", "latent_dim", "batch_size", "de
                  "precision")  # fmt: skip
 
 Add = Callable[..., argparse.ArgumentParser]
-"""Adds a command: its name, the module of `cli` that it is in, what it does, and parsers of options it takes."""
+"""Adds a command: its name, its module in `cli`, what it does, and parsers whose options it takes too."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence instead of printing its whole usage."""
+    """Reports an error in one sentence instead of printing the whole usage."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"see {self.prog} --help")
 
 
-def _common() -> Parser:
+def _common_options() -> Parser:
     common = Parser(add_help=False)
     common.add_argument("--runs-dir", metavar="DIR", default=argparse.SUPPRESS,
                         help="where runs are kept (TUI_VAE_RUNS, else ./checkpoints)")  # fmt: skip
@@ -39,15 +39,15 @@ def _common() -> Parser:
     return common
 
 
-def _looks() -> Parser:
-    looks = Parser(add_help=False)
-    looks.add_argument("--color", choices=("auto", "truecolor", "256", "16", "none"), default=argparse.SUPPRESS,
+def _color_option() -> Parser:
+    colors = Parser(add_help=False)
+    colors.add_argument("--color", choices=("auto", "truecolor", "256", "16", "none"), default=argparse.SUPPRESS,
                        help="the app's colours, where the terminal's own are guessed wrongly")  # fmt: skip
-    return looks
+    return colors
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The words of a command; where none says in which directory the runs are, its `--config FILE` may.
+    """The arguments of a command. Without `--runs-dir`, the runs directory is that of `--config FILE`, if it gives one.
 
     Raises:
         UsageError: wrong usage, or a file that cannot be read.
@@ -60,10 +60,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    common, looks = _common(), _looks()
-    parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common(), _looks()])
+    common, colors = _common_options(), _color_option()
+    parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common_options(), _color_option()])
     parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
-    # In its actions too: commands that shared those would put these back over what stood before their name.
+    # The parser has its own copies of the shared options: a command that shared them would overwrite with defaults what
+    # stands before its name.
     parser.set_defaults(run=_lazily("app", "open_app"), runs_dir=None, debug=False, color="auto")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
 
@@ -73,7 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_lazily(module, name.replace("-", "_")))
         return command
 
-    attach = add("attach", "app", "open the app on a run, living or not; the newest by default", looks)
+    attach = add("attach", "app", "open the app on a run, living or not; the newest by default", colors)
     attach.add_argument("name", metavar="RUN", nargs="?")
     _add_training(add)
     _add_lists(add)
@@ -221,7 +222,7 @@ def _add_run_and_checkpoint(command: argparse.ArgumentParser) -> None:
 
 
 def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], several: bool = False) -> None:
-    """With `several`, each option gathers the values of every time it is given, as a list of tuples."""
+    """With `several`, an option may be given repeatedly; its values are gathered in a list of tuples."""
     defaults = config.RunConfig()
     groups: dict[str, Any] = {}
     for name in names:
@@ -237,7 +238,7 @@ def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], sever
 
 
 def given_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The training options that stood on the command line, by their names in `config`."""
+    """The training options given on the command line, by their names in `config`."""
     return {name.removeprefix("option_"): value for name, value in vars(options).items() if name.startswith("option_")}
 
 
@@ -252,7 +253,7 @@ def _checked(name: str) -> Callable[[str], Any]:
 
 
 def _several(name: str) -> Callable[[str], tuple[Any, ...]]:
-    """One value where the whole text is one, else those between its commas."""
+    """A parser of one value if the whole text is one, else of the values between its commas."""
     check = _checked(name)
 
     def check_all(text: str) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The progress bar of `tui-vae train` in a terminal, above it a line an epoch."""
+"""The progress bar of `tui-vae train` in a terminal, below a line an epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_vae.runs.history import History
 
 
 class ProgressReporter(LineReporter):
-    """A bar over all planned steps, the newest figures behind it."""
+    """Lines as `LineReporter` prints them, and a bar over all planned steps with the newest figures."""
 
     def __init__(self, directory: RunDirectory) -> None:
         super().__init__(directory)

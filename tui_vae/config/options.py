@@ -1,4 +1,4 @@
-"""An option: what it means, which values it takes, and how a value is checked, whoever wrote it."""
+"""An option: what it means, which values it takes, and how a value from a shell, a form or a file is checked."""
 
 from __future__ import annotations
 

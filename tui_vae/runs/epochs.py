@@ -16,7 +16,7 @@ Kept = TypeVar("Kept")
 def last_valid_step(event: ev.AnyEvent) -> float:
     """Of all epochs logged before `event`, those up to this step are valid after it; infinity: all of them.
 
-    A process that resumes a run begins at its checkpoint's step: it trains anew what the crashed process did after it.
+    A process that resumes a run begins at its checkpoint's step, and repeats what a crashed process did after it.
     An epoch at or before another one replaces it.
     """
     match event:

@@ -31,7 +31,7 @@ LONGEST_NUMBER = 9
 
 @dataclass(frozen=True)
 class Originals:
-    """The preview images themselves; what a damaged file does not tell is empty, and a `width` of 0 means square."""
+    """The preview images themselves. What a damaged file lacks is empty; a `width` of 0 means square."""
 
     images: tuple[bytes, ...] = ()
     indices: tuple[int, ...] = ()
