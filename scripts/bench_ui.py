@@ -18,9 +18,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,23 +30,22 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # Python puts the folder of a script there, not the one above it
 
-from tests.support.fake_run import make_run, metrics  # noqa: E402
-from tests.support.terminal import KEYS, Terminal  # noqa: E402
+from long_runs import EPOCHS, STEPS, make_epochs, make_long  # noqa: E402
+from watched_terminal import Watched  # noqa: E402
+
+from tests.support.fake_run import make_run  # noqa: E402
 from tui_vae.config import make_config  # noqa: E402
 from tui_vae.runs import launch  # noqa: E402
 from tui_vae.runs.create import create_run  # noqa: E402
 from tui_vae.runs.directory import RunDirectory  # noqa: E402
-from tui_vae.runs.events import CheckpointEvent, EpochEvent, EventLog, LogTail, StepEvent, encode_line  # noqa: E402
+from tui_vae.runs.events import LogTail, StepEvent  # noqa: E402
 from tui_vae.runs.history import read_history  # noqa: E402
 
 TUI_VAE = (sys.executable, "-m", "tui_vae")
 EMPTY_APP = (sys.executable, "-c", "from textual.app import App; App().run()")
 IMPORT_TORCH = (sys.executable, "-c", "import torch")
-SEQUENCE = re.compile(rb"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b[()=>P][^\x1b]*")
 BRAILLE = re.compile(r"[\u2801-\u28ff]")
 ROUNDS = 9
-STEPS = 1_000_000
-EPOCHS, STEPS_AN_EPOCH = 10_000, 10
 
 
 @dataclass(frozen=True)
@@ -68,52 +66,6 @@ class Row:
         verdict = "holds" if self.holds else "MISSED"
         figure, target = f"{self.value:.4g} {self.unit}".strip(), f"< {self.target:g} {self.unit}".strip()
         return f"{self.what:<46}{figure:>12}   {target:<12}{verdict:<8}{self.note}"
-
-
-class Watched(Terminal):
-    """Notes when something that is waited for has arrived: at its bytes, not when somebody looks."""
-
-    def __init__(self, argv: Sequence[str], size: tuple[int, int] = (120, 40), env: Mapping[str, str] | None = None,
-                 like: Callable[[str], bool] | None = None) -> None:  # fmt: skip
-        self.cells = 0
-        """Characters that the program has put on the screen."""
-        self._like = like or (lambda _: self.cells > 300)
-        self._arrived, self._at = threading.Event(), 0.0
-        self._began = time.perf_counter()
-        super().__init__(argv, *size, env=env)
-
-    def heard(self, data: bytes) -> None:
-        now = time.perf_counter()
-        super().heard(data)
-        self.cells += len(SEQUENCE.sub(b"", data))
-        if not self._arrived.is_set() and self._like(self.text()):
-            self._at = now
-            self._arrived.set()
-
-    def seconds(self, limit: float = 90) -> float:
-        """From the start, or the key, to what was waited for."""
-        assert self._arrived.wait(limit), f"it never came; the screen shows:\n{self.text()}"
-        return self._at - self._began
-
-    def then(self, like: Callable[[str], bool]) -> None:
-        """What to wait for next."""
-        self._like = like
-        self._arrived.clear()
-
-    def key(self, key: str, like: Callable[[str], bool], limit: float = 20) -> float:
-        """Press a key; the seconds until the screen is as wanted."""
-        self.then(like)
-        self._began = time.perf_counter()
-        os.write(self._fd, KEYS.get(key, key).encode())
-        return self.seconds(limit)
-
-    def settle(self, quiet: float = 0.7) -> int:
-        """Wait until nothing has come for a while; all the bytes so far."""
-        before = -1
-        while before != self.sent:
-            before = self.sent
-            time.sleep(quiet)
-        return before
 
 
 def has(*wanted: str) -> Callable[[str], bool]:
@@ -334,27 +286,6 @@ def page(runs: Path) -> Iterator[Row]:
     end_processes(runs)
 
 
-def make_long(runs: Path) -> RunDirectory:
-    """A finished run with a million step events, whose curves fall noisily."""
-    directory = make_run(runs, "long", epochs=1, planned=STEPS // 235 + 1)
-    whole = directory.events.read_bytes().splitlines(keepends=True)
-    template = encode_line(StepEvent(t=1e9, epoch=1, step=1, images=256, loss=0.5, recon=1.5, kl=2.5, lr=1e-3, beta=1.0,
-                                     images_per_s=26000.0)).decode()  # fmt: skip
-    row = re.sub(r'"(\w+)":[\d.e+-]+', r'"\1":%(\1)s', template)
-    dice, start = random.Random(0), time.time() - STEPS / 90
-    with directory.events.open("wb") as log:
-        log.writelines(line for line in whole if b'"step"' not in line or b'"kind":"epoch"' in line)
-        for step in range(1000, STEPS + 1000):
-            noise = dice.random()
-            log.write((row % {
-                "t": start + step / 90, "epoch": step // 235 + 1, "step": step, "images": 256 * step,
-                "loss": -1100 + noise + 1e6 / step, "recon": 27 + noise + 1e4 / step, "kl": 60 - 1e4 / step + noise,
-                "lr": 1e-3, "beta": 1.0, "images_per_s": 26000 + 100 * noise,
-            }).encode())  # fmt: skip
-        log.write(whole[-1])
-    return directory
-
-
 def million(runs: Path) -> Iterator[Row]:
     """A run of a million steps: newest state, full curves, memory, a frame of a chart."""
     directory = make_long(runs)
@@ -362,29 +293,6 @@ def million(runs: Path) -> Iterator[Row]:
     yield from attach(directory, "1,000,000 steps", last, (1, 3, 200))
     frames = asyncio.run(chart_frames(directory))
     yield Row("1,000,000 steps: a frame of a chart", ms(frames), "ms", 15, spread(frames))
-
-
-def make_epochs(runs: Path) -> RunDirectory:
-    """A finished run of very many short epochs."""
-    directory = make_run(runs, "epochs", epochs=0, planned=EPOCHS)
-    whole = directory.events.read_bytes().splitlines(keepends=True)
-    directory.events.write_bytes(b"".join(whole[:-1]))
-    log, start, dice = EventLog(directory.events), time.time() - EPOCHS, random.Random(0)
-    for epoch in range(1, EPOCHS + 1):
-        found = metrics(epoch / 1000)
-        for part in range(1, STEPS_AN_EPOCH + 1):
-            step = (epoch - 1) * 235 + part * 23 + 5
-            log.write(StepEvent(
-                t=start + epoch + part / STEPS_AN_EPOCH, epoch=epoch, step=step, images=256 * step, kl=found.kl,
-                loss=(found.loss or 0) + dice.random(), recon=found.recon, lr=1e-3, beta=1.0, images_per_s=26000.0,
-            ))  # fmt: skip
-        at, last = start + epoch + 1, epoch * 235
-        log.write(EpochEvent(t=at, epoch=epoch, step=last, seconds=1.0, images_per_s=26000.0, train=found, test=found))
-        log.write(CheckpointEvent(t=at, epoch=epoch, step=last, file="last.safetensors", best=True))
-    log.close()
-    with directory.events.open("ab") as file:
-        file.write(whole[-1])
-    return directory
 
 
 def epochs(runs: Path) -> Iterator[Row]:
