@@ -38,7 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runs directory and habits for each test; its processes end with it."""
+    """A runs directory and preferences for each test; its processes end with it."""
     runs = tmp_path / "checkpoints"
     settings = tmp_path.with_name(f"{tmp_path.name}-settings")
     settings.mkdir()

@@ -87,15 +87,15 @@ def test_every_sign_is_in_common_fonts_and_one_cell_wide() -> None:
 def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a terminal"):
         run(tmp_path)
-    assert terminal.why_not({"TERM": "dumb"}, is_terminal=True) is not None
-    assert terminal.why_not({"TERM": "xterm-256color"}, is_terminal=True) is None
+    assert terminal.why_unsuitable({"TERM": "dumb"}, is_terminal=True) is not None
+    assert terminal.why_unsuitable({"TERM": "xterm-256color"}, is_terminal=True) is None
     assert terminal.has_unicode({}) and terminal.has_unicode({"LANG": "de_DE.UTF-8"})
     assert not terminal.has_unicode({"LANG": "C", "LC_CTYPE": "C.UTF-8"}) and not terminal.has_unicode({"LC_ALL": "C"})
     environ = {"TERM": "xterm", "NO_COLOR": "1"}
-    terminal.settle(environ, "256")
+    terminal.prepare_environment(environ, "256")
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "256" and "NO_COLOR" not in environ
     environ = {"TERM": "foot"}
-    terminal.settle(environ)
+    terminal.prepare_environment(environ)
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "truecolor" and environ["TEXTUAL_ANIMATIONS"] == "none"
 
 
@@ -107,12 +107,12 @@ def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_terminals_that_ssh_makes_look_poor_are_recognized(term: str, expected: str | None) -> None:
     environ = {"TERM": term}
-    terminal.settle(environ)
+    terminal.prepare_environment(environ)
     assert environ.get("TEXTUAL_COLOR_SYSTEM") == expected
     for asked, system in (("truecolor", "truecolor"), ("256", "256"), ("16", "standard")):
         environ = {"TERM": term}
-        terminal.settle(environ, asked)
+        terminal.prepare_environment(environ, asked)
         assert environ["TEXTUAL_COLOR_SYSTEM"] == system and "NO_COLOR" not in environ
     environ = {"TERM": term}
-    terminal.settle(environ, "none")
+    terminal.prepare_environment(environ, "none")
     assert environ["NO_COLOR"] == "1"

@@ -120,10 +120,10 @@ def _packages() -> list[Finding]:
 def _terminal() -> Finding:
     from rich.console import Console
 
-    from tui_vae.ui.terminal import has_unicode, why_not
+    from tui_vae.ui.terminal import has_unicode, why_unsuitable
 
     columns, rows = shutil.get_terminal_size()
-    problem = why_not(os.environ, sys.stdout.isatty())
+    problem = why_unsuitable(os.environ, sys.stdout.isatty())
     if problem:
         return Finding("terminal", False, *problem)
     colours = {"standard": "16", "256": "256", "truecolor": "16 million"}.get(Console().color_system or "", "no")

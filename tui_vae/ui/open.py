@@ -17,10 +17,10 @@ def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
     Raises:
         UserError: this terminal cannot show the app, or there is no such run.
     """
-    refusal = terminal.why_not(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
+    refusal = terminal.why_unsuitable(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
     if refusal is not None:
         raise UserError(*refusal)
-    terminal.settle(os.environ, colour)
+    terminal.prepare_environment(os.environ, colour)
     garbage_collection.pause()
     from tui_vae.runs.directory import find_run
     from tui_vae.runs.log_loader import load_if_long

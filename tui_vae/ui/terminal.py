@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, MutableMapping
 
-# They do true colour, but neither COLORTERM survives SSH nor do their names say so: they would fall to 16 colours.
 _TRUE_COLOUR_TERMINALS = ("alacritty", "foot", "ghostty", "xterm-ghostty", "wezterm", "xterm-kitty", "contour")
+"""Values of TERM that mean true colour without saying so; SSH drops COLORTERM, and Textual takes 16 colours."""
 
 
 ASCII_WORDS = str.maketrans(
@@ -15,10 +15,10 @@ ASCII_WORDS = str.maketrans(
      "°": "", "·": "|", "•": "*", "…": "...", "−": "-", "–": "-", "—": "-", "‹": "<", "›": ">", "◂": "<", "▸": ">",
      "←": "<-", "→": "->", "↑": "up", "↓": "down", "⏎": "enter"}
 )  # fmt: skip
-"""What stands for a sign in a terminal without Unicode."""
+"""What replaces a sign in a terminal without Unicode."""
 
 
-def why_not(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, str] | None:
+def why_unsuitable(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, str] | None:
     """Why the app cannot run here and what to do about it; None where it can."""
     term = environ.get("TERM", "")
     if not is_terminal:
@@ -30,7 +30,7 @@ def why_not(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, str] | 
 
 
 def has_unicode(environ: Mapping[str, str]) -> bool:
-    """Whether a locale speaks against UTF-8. None set at all, as in most containers, does not."""
+    """Whether the locale allows UTF-8. So does having none, as in most containers."""
     category = environ.get("LC_CTYPE", "")
     if category == "C.UTF-8" and environ.get("LANG", "") in ("C", "POSIX"):
         category = ""  # Python itself puts this there when it starts under LANG=C (PEP 538).
@@ -39,16 +39,16 @@ def has_unicode(environ: Mapping[str, str]) -> bool:
 
 
 def legible(text: str) -> str:
-    """The text in what this terminal can show."""
+    """The text in characters that this terminal can show."""
     return text if text.isascii() or has_unicode(os.environ) else text.translate(ASCII_WORDS)
 
 
 COLOURS = {"truecolor": "truecolor", "256": "256", "16": "standard"}
-"""What `--color` may ask for, in Textual's words; besides `auto` and `none`."""
+"""Textual's names of the values of `--color`, which are these, `auto` and `none`."""
 
 
-def settle(environ: MutableMapping[str, str], colour: str = "auto") -> None:
-    """Textual reads these at import: no animations, and the colours asked for, or those that it has."""
+def prepare_environment(environ: MutableMapping[str, str], colour: str = "auto") -> None:
+    """Set what Textual reads at its import: no animations, and the colours asked for, or those of the terminal."""
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     if colour == "none":
         environ["NO_COLOR"] = "1"

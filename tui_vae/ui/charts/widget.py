@@ -37,7 +37,7 @@ class Value(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ChartState:
     """Everything that a chart shows at one moment."""
 
     title: str
@@ -55,7 +55,7 @@ class Sheet:
 
 
 class ChartWidget(StripWidget, can_focus=True):
-    """Draws a `Sheet`. Only the cells that changed are sent to the terminal."""
+    """Draws a `ChartState`; only cells that have changed are sent to the terminal."""
 
     PREFIX = "chart"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -85,7 +85,7 @@ class ChartWidget(StripWidget, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._sheet: Sheet | None = None
+        self._state: ChartState | None = None
 
     @property
     def plot_width(self) -> int:
@@ -96,12 +96,12 @@ class ChartWidget(StripWidget, can_focus=True):
     def _drawable(self) -> bool:
         return self.display and self.size.width >= GUTTER + 6 and self.size.height >= 3
 
-    def show(self, sheet: Sheet) -> None:
-        self._sheet = sheet
+    def show(self, state: ChartState) -> None:
+        self._state = state
         self.redraw()
 
     def draw(self) -> list[Strip] | None:
-        return self._draw(self._sheet) if self._sheet is not None and self._drawable else None
+        return self._draw(self._state) if self._state is not None and self._drawable else None
 
     def watch_has_focus(self, has_focus: bool) -> None:
         super().watch_has_focus(has_focus)
@@ -131,33 +131,33 @@ class ChartWidget(StripWidget, can_focus=True):
         if event.chain == 2:
             self.post_message(self.Chosen(self))
 
-    def _draw(self, sheet: Sheet) -> list[Strip]:
+    def _draw(self, state: ChartState) -> list[Strip]:
         width, height = self.size.width - 2, self.size.height - 2
-        view = View(width, height, sheet.axis, sheet.log, not self.app.no_color, sheet.cursor)
-        chart = draw_chart(sheet.sources, () if sheet.waiting else sheet.controls, view, glyphs())
-        notes = [*sheet.notes]
+        view = View(width, height, state.axis, state.log, not self.app.no_color, state.cursor)
+        chart = draw_chart(state.sources, () if state.waiting else state.controls, view, glyphs())
+        notes = [*state.notes]
         if chart.log_refused:
             notes.insert(0, NOT_LOG)
-        elif sheet.log:
+        elif state.log:
             notes.insert(0, "log")
         elif chart.scale.clipped is not None:
             signs, clipped = glyphs(), chart.scale.clipped
             notes.insert(0, f"{signs.above if clipped > chart.scale.high else signs.below}{clipped_label(clipped)}")
-        notes = [] if sheet.waiting else notes
+        notes = [] if state.waiting else notes
         rows = chart.rows
-        if sheet.waiting:
+        if state.waiting:
             rows = [[Span(" " * width, "ground")] for _ in range(height)]
-            rows[height // 2] = [Span(sheet.waiting[:width].center(width), "label")]
+            rows[height // 2] = [Span(state.waiting[:width].center(width), "label")]
         side = (glyphs().vertical, "frame")
         body = [self.strip([side, *row, side]) for row in rows]
-        return [self._top(width, notes, sheet), *body, self._bottom(width, None if sheet.waiting else sheet.axis)]
+        return [self._top(width, notes, state), *body, self._bottom(width, None if state.waiting else state.axis)]
 
-    def _top(self, width: int, notes: Sequence[str], sheet: Sheet) -> Strip:
+    def _top(self, width: int, notes: Sequence[str], state: ChartState) -> Strip:
         """`╭ title notes ──── values ╮`; where there is no room, words, notes and values give way."""
         signs = glyphs()
-        left = [(f" {signs.plain(sheet.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
-        pinned = 2 if sheet.log and sheet.cursor is None else 1  # which scale it is must be said
-        values, words = list(sheet.values), True
+        left = [(f" {signs.plain(state.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
+        pinned = 2 if state.log and state.cursor is None else 1  # which scale it is must be said
+        values, words = list(state.values), True
         while True:
             gaps = ["  "] * (len(values) - 1) + [" "]
             right = [(signs.plain(each.text(words)) + gap, each.role) for each, gap in zip(values, gaps, strict=False)]
@@ -165,7 +165,7 @@ class ChartWidget(StripWidget, can_focus=True):
             line = width - sum(len(text) for text, _ in [*left, *right])
             if line >= 0 or not values:
                 break
-            if sheet.cursor is not None and values[0].role == "title":
+            if state.cursor is not None and values[0].role == "title":
                 del values[0]
             elif words and (width >= NARROW or len(left) <= pinned):
                 words = False

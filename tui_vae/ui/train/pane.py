@@ -20,7 +20,7 @@ from tui_vae.ui import numbers, progress
 from tui_vae.ui.charts import axis, raster
 from tui_vae.ui.charts.axis import UNITS, UnitName, Window
 from tui_vae.ui.charts.draw import nearest_point
-from tui_vae.ui.charts.widget import ChartWidget, Sheet, Value
+from tui_vae.ui.charts.widget import ChartState, ChartWidget, Value
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.pane import Pane
@@ -174,7 +174,7 @@ class TrainPane(Pane):
             waiting = self._waiting_for("step" if measure.by_step else "epoch") if sources.empty() else ""
             values = self._values(measure)
             notes = self._notes(measure)
-            chart.show(Sheet(measure.title, sources, controls, self._axis, values, self.logarithmic, self.cursor,
+            chart.show(ChartState(measure.title, sources, controls, self._axis, values, self.logarithmic, self.cursor,
                              notes, waiting))  # fmt: skip
 
     def _waiting_for(self, unit: str) -> str:
