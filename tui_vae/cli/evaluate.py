@@ -1,4 +1,4 @@
-"""`eval`: a run's test metrics; on request a tighter bound, the distance of its samples, what its latents know."""
+"""`tui-vae eval`: a run's test metrics; on request the importance-weighted bound, the Fréchet distance, the probe."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from tui_vae.trainer.run_setup import LoadedRun
 
 OUTLIERS = 8
-# Each figure's noise is its own: streams of the run's seed beside those of training (1) and evaluation (2).
+"""Least likely test images that the probe lists."""
+
+# Each figure has noise of its own: streams of the run's seed beside those of training (1) and evaluation (2).
 IWAE_STREAM, SAMPLES_STREAM, PROBE_STREAM = 10, 11, 12
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """The figures of a checkpoint, over the whole test set."""
+    """Print the figures of a checkpoint over the whole test set.
+
+    Raises:
+        UserError: the run or its data cannot be loaded, or a figure cannot be computed.
+    """
     from tui_vae.trainer.checkpoints import checkpoint_path
     from tui_vae.trainer.run_setup import load_trained_run, logged_metrics
 
@@ -137,7 +143,7 @@ def _gaussian(run: LoadedRun) -> LatentGaussian:
 
 
 def _probe(run: LoadedRun) -> dict[str, Any]:
-    """What was found, as `--json` gives it."""
+    """The probe's results in the form of `--json`."""
     import numpy as np
 
     from tui_vae.core.evaluation.posteriors import encode_posteriors
@@ -159,7 +165,7 @@ def _probe(run: LoadedRun) -> dict[str, Any]:
     }  # fmt: skip
 
 
-# -- Both --------------------------------------------------------------------------------------------------------------
+# -- All of them -------------------------------------------------------------------------------------------------------
 
 
 def _seed(run: LoadedRun, stream: int) -> int:
@@ -170,7 +176,10 @@ def _seed(run: LoadedRun, stream: int) -> int:
 
 @contextmanager
 def _progress(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """On stderr: a bar that goes away again where that is a terminal, else one line. Gives what moves it on."""
+    """A progress bar on stderr, which disappears at the end; one line where stderr is no terminal.
+
+    Gives a function that advances it by a number of images.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

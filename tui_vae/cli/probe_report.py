@@ -1,4 +1,4 @@
-"""What `eval --probe` found, drawn for a terminal of 80 columns: confusion matrices, clusters, outliers."""
+"""The results of `eval --probe`, printed for a terminal of 80 columns: confusion matrices, clusters, outliers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ if TYPE_CHECKING:
     from tui_vae.core.evaluation.probe import ClassifierScores, Clusters
 
 NAME, CELL, SCORE = 12, 5, 6
+"""Widths in characters: of a class's name, of a cell of the matrix, of a score."""
+
 HITS = (236, 238, 240, 243, 246, 250)
-"""Steps of the 256 colours' grey ramp: what the classifier gets right, the more the brighter."""
+"""Colours of the 256-colour grey ramp for images that get their class; the larger the share, the brighter."""
 
 MISSES = (52, 88, 130, 166, 172, 208)
-"""Steps of their colour cube, from dark red to orange: what it takes for something else."""
+"""Colours of the 256-colour cube, from dark red to orange, for images that get another class."""
 
 STEPS = (0.02, 0.05, 0.1, 0.2, 0.5)
-"""The shares of a row at which the next step begins."""
+"""The shares of a row at which the next colour begins; below the first there is none."""
 
-DARK_TEXT_FROM = 3  # the step
+DARK_TEXT_FROM = 3
+"""The number of steps reached from which the text is black."""
 
 
 def print_probe(found: dict[str, Any], classes: Sequence[str], run: str) -> None:
-    """Print a matrix a classifier, then clusters and outliers. Numbers say everything: the shades only help the eye."""
+    """Print a matrix for each classifier, then clusters and outliers. Colours repeat what the numbers say."""
     console = Console(highlight=False)
 
     def say(line: str | Text = "") -> None:
@@ -49,7 +52,7 @@ def print_probe(found: dict[str, Any], classes: Sequence[str], run: str) -> None
 
 
 def matrix(verdict: ClassifierScores) -> list[Text]:
-    """A row for each true class: how many of its test images were called what, then the class's scores in per cent."""
+    """A row for each true class: its test images by predicted class, then the class's scores in per cent."""
     heads = "".join(score.name[: CELL - 1].rjust(CELL - 1) + " " for score in verdict.classes)
     scores = "".join(word.rjust(SCORE) for word in ("prec", "rec", "f1"))
     lines = [Text("is \\ called".ljust(NAME) + heads + scores)]
@@ -64,7 +67,7 @@ def matrix(verdict: ClassifierScores) -> list[Text]:
 
 
 def shade(share: float, hit: bool) -> Style:
-    """The colours of a cell with this share of its row; where there are no colours, hits are bold."""
+    """The colours of a cell with this share of its row; hits are bold, also where there are no colours."""
     if share < STEPS[0]:
         return Style(bold=hit)
     step = sum(share >= start for start in STEPS)
@@ -73,7 +76,7 @@ def shade(share: float, hit: bool) -> Style:
 
 
 def cluster_lines(clusters: Clusters, classes: Sequence[str]) -> list[str]:
-    """How well the clusters are the classes, and which classes most of each one's test images have."""
+    """How well the clusters match the classes, and the three most frequent classes of each cluster."""
     lines = [
         f"{len(clusters.counts)} clusters: a mixture of Gaussians fitted to μ without labels",
         f"  against the classes: adjusted Rand index {clusters.agreement:.3f}, "

@@ -1,4 +1,4 @@
-"""`show`: a run's images, as half blocks on stdout."""
+"""`tui-vae show`: a run's images, as half blocks on stdout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print images as half blocks."""
+    """Print images as half blocks.
+
+    Raises:
+        UsageError: options exclude each other, or no image fits them.
+        UserError: the run cannot be found or loaded, or refuses the request.
+    """
     if options.indices and (options.samples or options.worst or options.label is not None):
         raise UsageError("--index names its images itself", "leave out --class, --worst and --samples")
     if options.samples and (options.worst or options.label is not None):
@@ -50,7 +55,11 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
-    """The test images that `show` was asked for."""
+    """The indices of the test images that the options ask for.
+
+    Raises:
+        UsageError: there is no such class, or no image of it.
+    """
     if options.indices:
         return list(options.indices)
     facts = source.describe()
@@ -73,7 +82,7 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
 
 
 class ImageSource:
-    """Answers from a run's living process; where none lives, or a checkpoint is named, from the checkpoint itself."""
+    """Replies from a run's living process, or from a checkpoint where none lives or the checkpoint is named."""
 
     def __init__(self, directory: RunDirectory, which: str | None) -> None:
         self._directory = directory
@@ -91,7 +100,8 @@ class ImageSource:
         """The reply to an inference request.
 
         Raises:
-            RequestError: it was refused.
+            RequestError: it was refused, or the process did not answer.
+            UserError: the checkpoint cannot be loaded.
         """
         if self._living:
             return request(self._directory, message, expected, timeout=120)
@@ -108,9 +118,12 @@ class ImageSource:
 
 
 def print_images(rows: Sequence[tuple[bytes, ...]], captions: Sequence[str], pixels: int) -> None:
-    """Print images, `rows` of one or two each, as many rows side by side as the terminal is wide.
+    """Print images, each row of one or two with its caption below, as many rows side by side as fit the terminal.
 
-    An image is `pixels` wide, 0 for a square one; where a row of them is wider than the terminal, they are reduced.
+    Args:
+        rows: grey levels of images, one byte a pixel.
+        captions: one for each row; none is printed where all are empty.
+        pixels: the width of an image; 0 for a square one. Images are reduced where one row is wider than the terminal.
     """
     import os
 
@@ -153,5 +166,5 @@ def _style(foreground: tuple[int, int, int] | None, background: tuple[int, int, 
 
 
 def note(text: str) -> None:
-    """Something worth knowing, on stderr."""
+    """Print a note for the user, on stderr."""
     print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Which device, how many threads, what precision: settled once, at a run's start."""
+"""The choice of device, thread count and precision, made once at a run's start."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ import torch
 
 from tui_vae.errors import UserError
 
-TAKEN = 0.25  # of a core that others leave: what they may use of it
-MOST_THREADS = 8
+BUSY_SHARE = 0.25
+"""The share of a core that other processes may use while the core still counts as free."""
+
+MAX_THREADS = 8
+"""Threads beyond which small layers gain nothing."""
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto`: the CUDA device with the most free memory, else MPS, else the CPU; anything else must be there.
+    """The device called `wanted`; for `auto` the CUDA device with the most free memory, else MPS, else the CPU.
 
     Raises:
-        UserError: the device asked for is not there.
+        UserError: this machine lacks the device.
     """
     cuda_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
@@ -44,9 +47,9 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def _free_memory(index: int) -> int:
-    """Free bytes of a CUDA device, from the driver's management library where it can be asked.
+    """Free bytes of a CUDA device, from the driver's management library (NVML) where it is installed.
 
-    CUDA itself would open a context on every device only to ask, half a gigabyte of somebody else's memory each.
+    CUDA itself opens a context on each device that it is asked about: half a gigabyte of somebody else's memory each.
     """
     try:
         return torch.cuda.get_device_properties(index).total_memory - torch.cuda.device_memory_used(index)
@@ -68,7 +71,7 @@ def device_name(device: torch.device) -> str:
 
 
 def usable_cores() -> int:
-    """Cores this process may use: its affinity, and the quota of its control group where there is one."""
+    """The number of cores that this process may use, by its affinity and by its control group's quota, if any."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -81,7 +84,10 @@ def usable_cores() -> int:
 
 @dataclass(frozen=True)
 class Cores:
-    """Of those this process may use: whether one is for the app, and how many are idle but for this process."""
+    """Which of the usable cores a run may take.
+
+    leave_one: whether one is left to the app. spare: how many no other process keeps busy.
+    """
 
     leave_one: bool = False
     spare: float = math.inf
@@ -91,17 +97,17 @@ ALL_CORES = Cores()
 
 
 def choose_threads(wanted: int | None, cores: Cores = ALL_CORES) -> int:
-    """CPU threads for the matrix products: all cores, or all but one; small layers gain nothing beyond eight.
+    """CPU threads for the matrix products: `wanted`, else one for each core or for all but one, at most `MAX_THREADS`.
 
-    Where other processes keep cores busy there are fewer: a thread without a core of its own keeps all the others
-    waiting, dozens of times a step. With one of two cores taken, one thread is 2 to 6 times as fast as two (measured).
+    Where other processes keep cores busy there are fewer: a thread without a core of its own keeps all other threads
+    waiting, dozens of times a step. With one of two cores busy, one thread is 2 to 6 times as fast as two (measured).
     """
-    most = max(1, min(MOST_THREADS, usable_cores() - cores.leave_one))
-    return wanted or (most if cores.spare >= most else max(1, math.ceil(cores.spare - TAKEN)))
+    most = max(1, min(MAX_THREADS, usable_cores() - cores.leave_one))
+    return wanted or (most if cores.spare >= most else max(1, math.ceil(cores.spare - BUSY_SHARE)))
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """`auto`: bfloat16 matrix products where the hardware has units for them, else float32."""
+    """The precision of matrix products; `auto` gives bfloat16 where the hardware has units for it, else float32."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":

@@ -1,9 +1,9 @@
-"""What is minimized: a distortion of the images, the KL weighted by β, and what is made of the two.
+"""Objectives: formulas of a distortion of the images and of the KL weighted by β, which training minimizes.
 
     recon  Σ over the D pixels of (x̂ - x)² on the [-1, 1] scale, z sampled from q(z|x)
     KL     KL(q(z|x) ‖ N(0, I)) in nats an image (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, appendix B)
 
-`mse` and `sigma` are formulas in recon, KL and β; `bce` has its own distortion. All are means over images.
+`mse` and `sigma` are formulas of recon, KL and β; `bce` has another distortion. All figures are means over images.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch.nn import functional
 from tui_vae.config import RunConfig
 from tui_vae.core.models.vae import VAE
 
-SMALLEST = 1e-6
-"""A probability that no logit is known of counts as so far from 0 and from 1 at least."""
+SMALLEST_PROBABILITY = 1e-6
+"""Distance of p̂ from 0 and from 1 at least, where the decoder gives p̂ and no logits: so the logits stay finite."""
 
 
 def squared_error(decoded: Tensor, x: Tensor) -> Tensor:
@@ -31,15 +31,16 @@ def squared_error(decoded: Tensor, x: Tensor) -> Tensor:
 def cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
     """Σ over pixels of -p·ln p̂ - (1-p)·ln(1-p̂), p = (x+1)/2, p̂ = sigmoid(logit): `(N, D)`, `(N, D)` → `(N,)`.
 
-    As ln(1 + eˡ) - p·l, which neither overflows nor takes the logarithm of zero. A Bernoulli's likelihood for pixels
-    that are black or white; for grey ones a convention (Kingma & Welling 2014, appendix C.1; pytorch/examples' VAE).
+    It is computed as ln(1 + eˡ) - p·l, which neither overflows nor takes the logarithm of zero. It is the negative log
+    likelihood of a Bernoulli decoder for pixels that are black or white (Kingma & Welling 2014, appendix C.1), and a
+    convention for grey ones (as in pytorch/examples' VAE).
     """
     return (functional.softplus(logits) - 0.5 * (x + 1) * logits).sum(dim=1)
 
 
 def logits_of(decoded: Tensor) -> Tensor:
-    """The logits of p̂ = (x̂+1)/2, for decoders that tell no logits; x̂ in [-1, 1], its ends kept off by `SMALLEST`."""
-    return torch.logit(0.5 * (decoded + 1), eps=SMALLEST)
+    """x̂ in [-1, 1] → the logits of p̂ = (x̂+1)/2, same shape, for decoders without logits of their own."""
+    return torch.logit(0.5 * (decoded + 1), eps=SMALLEST_PROBABILITY)
 
 
 def kl_per_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -50,18 +51,18 @@ def kl_per_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
 def with_free_bits(kl_dims: Tensor, free: float) -> Tensor:
     """The KL that is minimized: Σ over dimensions of max(λ, mean KL of the dimension), λ = `free` nats.
 
-    `kl_dims` is `(N, latent_dim)`. Kingma et al. 2016, https://arxiv.org/abs/1606.04934, equation 15.
+    `kl_dims` is `(N, latent_dim)`. Kingma et al. 2016, https://arxiv.org/abs/1606.04934, "objective with free bits".
     """
     means = kl_dims.mean(dim=0)
     return means.clamp(min=free).sum() if free > 0 else means.sum()
 
 
 def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: int) -> Tensor:
-    """TC = KL(q(z) ‖ Π q(z_j)), nats, of q(z) = mean of q(z|x_n) over N = `images` images, from a batch of M of them.
+    """TC = KL(q(z) ‖ Π q(z_j)), nats, estimated from M of N = `images` images; q(z) = mean of q(z|x_n) over the N.
 
     Stratified sampling: q(z_i) ≈ q(z_i|x_i)/N + (1 - 1/N)·mean of q(z_i|x_k) over the batch's other images, and the
     same for each dimension; then the mean of ln q(z_i) - Σ_j ln q(z_ij). Chen et al. 2018, https://arxiv.org/abs/1802.04942,
-    section 3 and appendix C.2, whose one lighter weight is spread over all other images. Exact in x_n where M = N.
+    section 3 and appendix C.2; here its one lighter weight is spread over all other images. M = N gives q(z) exactly.
 
     Args:
         z: samples of the posteriors `mu` and `logvar`, all `(M, latent_dim)`, M > 1.
@@ -102,12 +103,13 @@ def sigma_slope(recon: Tensor, pixels: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimized: formula(distortion, KL, β, D) + γ·TC, means over images.
+    """The loss formula(distortion, KL, β, D) + γ·TC, of means over images.
 
-    formula: of tensors without dimensions; calling an objective calls it. Its derivative by KL is β.
-    slope: of distortion and D, its derivative by the distortion.
+    formula: takes tensors without dimensions; calling an objective calls it. Its derivative by KL is β.
+    slope: the derivative of `formula` by the distortion, as a function of distortion and D.
     bernoulli: whether the distortion is `cross_entropy`; else it is recon.
-    free_bits: see `with_free_bits`. tc_weight: γ; KL + γ·TC is the regularizer of β-TCVAE with its β = γ + 1.
+    free_bits: λ of `with_free_bits`, nats.
+    tc_weight: γ; KL + γ·TC is the regularizer of β-TCVAE with its β = γ + 1.
     """
 
     formula: Callable[[Tensor, Tensor, float | Tensor, int], Tensor]
@@ -125,7 +127,10 @@ class Objective:
         return self.formula(distortion, kl, beta, pixels)
 
     def decode(self, model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x̂ `(N, D)` on the [-1, 1] scale, and each image's distortion `(N,)`; both float32 under autocast too."""
+        """z `(N, latent_dim)`, x `(N, D)` → x̂ `(N, D)` on the [-1, 1] scale, and the distortion of each image, `(N,)`.
+
+        Both are float32 also under autocast (float64 stays float64).
+        """
         if self.bernoulli and model.has_logits:
             logits = _at_least_float32(model.decode_logits(z))
             return logits.sigmoid() * 2 - 1, cross_entropy(logits, x)
@@ -137,7 +142,10 @@ class Objective:
     def loss(
         self, distortion: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, beta: float | Tensor, pixels: int, images: int
     ) -> Tensor:
-        """The loss of a batch out of `images` images: `distortion` is `(N,)`, the others `(N, latent_dim)`."""
+        """The loss of a batch of N out of `images` images, without dimensions.
+
+        distortion: `(N,)`. z, mu, logvar: `(N, latent_dim)`. pixels: D.
+        """
         kl = with_free_bits(kl_per_dimension(mu, logvar), self.free_bits)
         loss = self.formula(distortion.mean(), kl, beta, pixels)
         if self.tc_weight:
@@ -157,5 +165,5 @@ OBJECTIVES = {
 
 
 def make_objective(config: RunConfig) -> Objective:
-    """The objective that a run was asked to minimize."""
+    """The objective of a run's configuration."""
     return replace(OBJECTIVES[config.objective], free_bits=config.free_bits, tc_weight=config.tc_weight)

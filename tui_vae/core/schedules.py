@@ -1,14 +1,18 @@
-"""The course of the learning rate, and that of β: factors of their highest values."""
+"""Schedules of the learning rate and of β: factors of their highest values, as functions of the step."""
 
 from __future__ import annotations
 
 import math
 
-WARM_SHARE, START_DIVISOR, END_DIVISOR = 0.1, 25.0, 25e4
+WARM_SHARE = 0.1
+"""The share of the steps in which `one-cycle` rises."""
+
+START_DIVISOR, END_DIVISOR = 25.0, 25e4
+"""`one-cycle` starts and ends at the highest learning rate divided by these: the defaults of PyTorch's OneCycleLR."""
 
 
 def factor(schedule: str, progress: float) -> float:
-    """The factor at `progress`, the share of the planned steps already done.
+    """The learning rate's factor at `progress`, the share of the planned steps that are done, in [0, 1].
 
     `constant`: 1. `cosine`: from 1 to 0 (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
     `one-cycle`: from 1/25 up to 1 over the first tenth, down to 1/250,000 at the end, along cosines
@@ -25,12 +29,12 @@ def factor(schedule: str, progress: float) -> float:
 
 
 def beta_share(step: int, warmup: float, cycles: int, planned: int) -> float:
-    """The share of β that is in force after `step` steps.
+    """The share of β that is in force after `step` steps, in [0, 1].
 
-    It rises linearly from 0 to 1 over the first `warmup` steps (Bowman et al. 2016, https://arxiv.org/abs/1511.06349).
-    With more than one cycle it does so `cycles` times in the course of the `planned` steps, each time over `warmup`
-    steps, or over half a cycle where that is 0, and then stays at 1 (cyclical annealing: Fu et al. 2019,
-    https://arxiv.org/abs/1903.10145, with R = ½). Beyond the planned steps it is 1.
+    It rises linearly from 0 to 1 over the first `warmup` steps (KL annealing: Bowman et al. 2016,
+    https://arxiv.org/abs/1511.06349). With more than one cycle it does so `cycles` times in the `planned` steps: each
+    time it rises over `warmup` steps, or over half a cycle where that is 0, and then stays at 1 (cyclical annealing: Fu
+    et al. 2019, https://arxiv.org/abs/1903.10145, with R = ½). Beyond the planned steps it is 1.
     """
     if cycles > 1:
         if step >= planned:
@@ -41,4 +45,5 @@ def beta_share(step: int, warmup: float, cycles: int, planned: int) -> float:
 
 
 def _anneal(start: float, end: float, share: float) -> float:
+    """From `start` at share 0 to `end` at share 1, along half a cosine wave."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))

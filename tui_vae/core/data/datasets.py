@@ -1,4 +1,4 @@
-"""A dataset in memory, as numpy arrays, and the fixed choices of images that every run makes alike."""
+"""A dataset in memory, as numpy arrays, and the fixed subsets of its images that every run uses alike."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ Indices = NDArray[np.int64]
 class Dataset:
     """Images as their files hold them; labels index `classes`.
 
-    uint8 from 0, black, to 255, white, or float32 from 0 to 1; height and width are those of `dataset_files.SIDES`.
+    Pixels are uint8 from 0 (black) to 255 (white), or float32 from 0 to 1. Height and width are within `files.SIDES`.
     """
 
     name: str
@@ -39,15 +39,15 @@ def load(
     test_limit: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Finds a dataset (see `sources.resolve`) and reads it.
+    """Find a dataset (see `sources.resolve`) and read it.
 
     Args:
         dataset: a key of `published.DATASETS`.
         data_dir: the only directory to look in; None or "" for the usual places.
-        train_limit: take the first so many training images, in their published order, whatever their classes; all of
-            them if there are fewer.
+        train_limit: the number of training images to take, from the first on, whatever their classes; all of them if
+            there are fewer.
         test_limit: the same for test images.
-        progress: called with short texts for people while the data are looked for and downloaded.
+        progress: called with short texts for the user while the data are searched for and downloaded.
 
     Raises:
         DatasetError: a limit is below 1, or the dataset was not found, is damaged, or has floats outside [0, 1].
@@ -96,7 +96,7 @@ def read_idx(path: Path) -> Images:
 
 
 def evaluation_subset(train_count: int, test_count: int, seed: int = 0) -> Indices:
-    """The training images that are evaluated in the same way as the test set: as many of them, or all if fewer.
+    """The training images that are evaluated beside the test set: as many as it has, or all if there are fewer.
 
     Returns:
         (min(train_count, test_count),) sorted indices, the same for every run with these counts.
@@ -107,11 +107,11 @@ def evaluation_subset(train_count: int, test_count: int, seed: int = 0) -> Indic
 
 
 def preview_indices(labels: Bytes, count: int = 8) -> Indices:
-    """The images to preview: the first one of each class, then the second ones, and so on.
+    """The images to preview: the first image of each class, then the second of each, and so on.
 
     Args:
         labels: (N,) classes of the images to choose from.
-        count: how many to choose; all N if there are fewer.
+        count: the number of images to choose; all N if there are fewer.
 
     Returns:
         (min(count, N),) distinct indices.

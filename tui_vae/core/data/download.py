@@ -1,4 +1,4 @@
-"""Downloads of a dataset into the user's cache, with torchvision's own downloader: verified, and whole or not there."""
+"""Downloading a dataset into the user's cache, with torchvision's downloader: all files verified, or none there."""
 
 import fcntl
 import os
@@ -17,12 +17,17 @@ from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
 
 Progress = Callable[[str], None]
 
-PROBE_SECONDS = 3.0  # for the first byte from the mirror; with the rest, the sample comes within 5 s of no network
-STALL_SECONDS = 10.0  # without a byte, after which a download is given up
-REPORT_SECONDS = 0.25  # between two progress texts
+PROBE_SECONDS = 3.0
+"""Seconds to wait for the mirror's first byte. With all else, a machine without network gets the sample within 5 s."""
 
-# Runs in a process of its own: torchvision prints to the terminal, has no timeouts but the process's default ones, and
-# takes seconds to import; here it can also be killed at any moment.
+STALL_SECONDS = 10.0
+"""Seconds without a byte after which a download fails."""
+
+REPORT_SECONDS = 0.25
+"""Seconds between two progress texts."""
+
+# It runs in a process of its own, which can be killed at any moment: torchvision prints to the terminal, knows no
+# timeouts but the process's default ones, and takes seconds to import.
 _DOWNLOADER = """\
 import socket, sys
 name, mirror, root, timeout = sys.argv[1:]
@@ -41,10 +46,10 @@ except Exception as error:
 
 
 def download(dataset: str = "fashion-mnist", progress: Progress | None = None) -> Source:
-    """Downloads the dataset into the cache, unless it is there already; a damaged copy there is replaced.
+    """Download the dataset into the cache, unless it is there already. A damaged copy there is replaced.
 
-    Files get their final names only once all of them are verified. Of several processes that download at once, one
-    does and the others wait for it.
+    Files get their final names once all of them are verified. Where several processes download at once, one does the
+    work and the others wait for it.
 
     Raises:
         DatasetError: it could not be downloaded; the message says why, the hint what to do.
@@ -92,11 +97,14 @@ def _cached(info: DatasetInfo) -> Source | None:
 
 
 def _probe(info: DatasetInfo, mirror: str) -> None:
-    """Raises DatasetError unless the mirror answers in time.
+    """Ask the mirror for one byte, in a daemon thread, since a name lookup cannot be interrupted.
 
-    In a daemon thread, since a name lookup cannot be interrupted; with urllib, as torchvision, so that proxies count.
+    It uses urllib, as torchvision does, so that the same proxies apply.
+
+    Raises:
+        DatasetError: no answer came in time, or an error.
     """
-    import http.client  # these two take 40 ms, which only a download is worth
+    import http.client  # these two imports take 40 ms, which only a download needs
     import urllib.request
 
     url = mirror + min(info.files.values(), key=lambda file: file.gz_size).name + ".gz"
@@ -121,7 +129,11 @@ def _probe(info: DatasetInfo, mirror: str) -> None:
 
 
 def _fetch(info: DatasetInfo, mirror: str, root: Path, arriving: Path, report: Progress) -> None:
-    """Runs torchvision's downloader and reports how many of the compressed bytes have arrived."""
+    """Run torchvision's downloader, and report how many of the compressed bytes have arrived.
+
+    Raises:
+        DatasetError: it failed.
+    """
     total = sum(file.gz_size for file in info.files.values())
     arguments = [info.title, mirror, str(root), str(STALL_SECONDS)]
     last = ""
@@ -155,7 +167,7 @@ def _fetch(info: DatasetInfo, mirror: str, root: Path, arriving: Path, report: P
 
 @contextmanager
 def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Holds an exclusive flock on a file, calling `on_wait` if another process has it."""
+    """Hold an exclusive flock on a file; `on_wait` is called if another process holds it."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,10 +182,10 @@ def _not_downloaded(info: DatasetInfo, mirror: str, why: str) -> DatasetError:
 
 
 def _why(error: Exception) -> str:
-    """What an exception says, without urllib's and errno's wrapping."""
+    """An exception's message, without what urllib and errno put around it."""
     cause = getattr(error, "reason", error)
     return getattr(cause, "strerror", None) or str(cause)
 
 
 def silent(text: str) -> None:
-    """Progress that nobody wants to see."""
+    """Drop a progress text."""

@@ -1,4 +1,4 @@
-"""The four files of a dataset in a directory: where they are, whether they are whole, what is in them."""
+"""The four idx files of a dataset in a directory: finding them, verifying them, parsing them."""
 
 import gzip
 import hashlib
@@ -23,13 +23,13 @@ HINTS = {
 }
 
 BYTES, FLOATS = "u1", ">f4"
-"""What the elements of an idx file are, in numpy's words: unsigned bytes, or floats of 4 bytes, big-endian."""
+"""The element types of idx files, as numpy names them: unsigned bytes, and big-endian floats of 4 bytes."""
 
 ELEMENTS = {0x08: (BYTES, 1), 0x0D: (FLOATS, 4)}
-"""By the type code in the file's head; and the bytes that each takes."""
+"""The type code in an idx header → the element type and its size in bytes."""
 
 SIDES = range(28, 65)
-"""Pixels that height and width of an image may have."""
+"""The heights and widths that an image may have, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Source:
     dataset: str
     kind: str  # "data-dir", "cache", "system", "download" or "sample"
     path: Path  # the directory of the four files
-    train: int  # images in it
-    test: int
-    reason: str = ""  # why the sample: what kept anything better from being found
-    problem: str = ""  # what is wrong with this place; it cannot be used
-    published: bool = True  # whether these are the published files
+    train: int  # number of training images
+    test: int  # number of test images
+    reason: str = ""  # of the sample: why nothing better was found
+    problem: str = ""  # what is wrong with this place, which makes it unusable
+    published: bool = True  # whether the files are the published ones
 
     @property
     def description(self) -> str:
-        """The place in a few words, for people."""
+        """The place in a few words, for the user."""
         match self.kind:
             case "sample":
                 return f"bundled sample of {self.train:,} + {self.test:,} images"
@@ -62,7 +62,7 @@ class Source:
 
 
 def place(info: DatasetInfo, kind: str) -> Path:
-    """The directory of a kind of source, other than one that the user names."""
+    """The directory of a kind of source; not for `data-dir`, which the user names."""
     match kind:
         case "cache" | "download":
             return cache_home() / info.name
@@ -73,12 +73,12 @@ def place(info: DatasetInfo, kind: str) -> Path:
 
 
 def cache_home() -> Path:
-    """Where downloads go."""
+    """The directory that downloads go to."""
     return Path(os.environ.get("TUI_VAE_CACHE") or platformdirs.user_cache_dir("tui-vae")).expanduser()
 
 
 def locate(info: DatasetInfo, directory: Path) -> dict[str, Path]:
-    """The dataset's files in a directory or in torchvision's layout below it, whichever has more; .gz before plain."""
+    """Role → file, in the directory or in torchvision's layout below it, whichever has more; .gz goes before plain."""
     layouts = (directory, directory / info.title / "raw")
     return max((_files_in(info, layout) for layout in layouts), key=len)
 
@@ -103,7 +103,7 @@ def read_file(path: Path) -> bytes:
 
 
 def parse_idx(data: bytes, path: Path) -> tuple[tuple[int, ...], str, memoryview]:
-    """Shape, kind (`BYTES` or `FLOATS`) and elements of an idx file; `path` names it in errors.
+    """The shape, the element type (`BYTES` or `FLOATS`) and the elements of an idx file; `path` names it in errors.
 
     Raises:
         DatasetError: the header is not that of such a file, or does not fit the length.
@@ -122,7 +122,7 @@ def parse_idx(data: bytes, path: Path) -> tuple[tuple[int, ...], str, memoryview
 
 
 class Contents(NamedTuple):
-    """What is in a file: its array's shape, the kind of its elements, whether it is the published file."""
+    """What a file holds: its array's shape and element type, and whether it is the published file."""
 
     shape: tuple[int, ...]
     kind: str
@@ -130,13 +130,17 @@ class Contents(NamedTuple):
 
     @property
     def each(self) -> str:
-        """What its images are, for people."""
+        """The size and element type of its images, for the user."""
         size = "×".join(map(str, self.shape[1:]))
         return f"{size} {'bytes' if self.kind == BYTES else 'floats'}"
 
 
 def inspect(info: DatasetInfo, kind: str, directory: Path) -> Source | None:
-    """The dataset in a directory, verified; None where one of its files is missing, DatasetError where one is wrong."""
+    """The dataset in a directory, verified; None where one of its four files is missing.
+
+    Raises:
+        DatasetError: a file is damaged, or does not fit the others.
+    """
     paths = locate(info, directory)
     if len(paths) < len(info.files):
         return None
@@ -165,7 +169,11 @@ def inspect(info: DatasetInfo, kind: str, directory: Path) -> Source | None:
 
 
 def _check(info: DatasetInfo, role: str, path: Path) -> Contents:
-    """What is in a file; DatasetError unless its structure is whole."""
+    """What a file holds.
+
+    Raises:
+        DatasetError: it is damaged, or has a shape, type or label that cannot be used.
+    """
     file = info.files[role]
     raw = _read(path)
     if _md5(raw) in (file.md5, file.gz_md5, file.repacked_md5):

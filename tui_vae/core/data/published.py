@@ -1,4 +1,4 @@
-"""The datasets there are, as published: classes, shapes, and the sums by which their files are recognized."""
+"""The datasets as published: classes, shapes, and the MD5 sums that identify their files."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class DatasetError(UserError):
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """One idx file as it was published, by which a copy of it is recognized. Sizes are in bytes."""
+    """One idx file as published, which identifies copies of it. Sizes are in bytes."""
 
     name: str  # without .gz
     shape: tuple[int, ...]

@@ -1,14 +1,14 @@
 """Where a dataset's files are: found on this machine, downloaded, or the bundled sample.
 
-`resolve` takes the first of these places that holds the dataset, and says which one it was:
+`resolve` takes the first of these places that holds the dataset, and returns which one it is:
 
-1. the directory the user names (`--data-dir`). An explicit wish is never passed over: what is wrong there is an error;
+1. the directory that the user names (`--data-dir`). What is wrong there is an error: no other place replaces it;
 2. the user's cache, where downloads go;
 3. the system copy, such as the one of Debian's package `dataset-fashion-mnist`;
 4. a download into the cache, with torchvision's own downloader;
 5. the sample that comes with this package.
 
-**What is accepted.** A file is the published one if its MD5 is, compressed or not, however it was compressed. Cache and
+**Accepted files.** A file is the published one if its MD5 is, compressed or not, however it was compressed. Cache and
 system copy must hold the published files. A data directory may hold other images, KMNIST for one: unsigned bytes,
 or big-endian floats of 4 bytes from 0 to 1, all of one height and width from 28 to 64. Files whose structure is whole
 (gzip checksum, idx header, exact length, labels within the classes) are taken, and the source then says that they are
@@ -31,7 +31,7 @@ from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
 
 
 def available(dataset: str = "fashion-mnist") -> list[Source]:
-    """The places on this machine that have the dataset, best first. Asks no network.
+    """The places on this machine that have the dataset, best first. It uses no network.
 
     A place whose files are damaged is listed as well, with `problem` set and no images.
 
@@ -54,13 +54,13 @@ def available(dataset: str = "fashion-mnist") -> list[Source]:
 def resolve(dataset: str, data_dir: str | Path | None = None, progress: Progress | None = None) -> Source:
     """The first place that holds the dataset, in the order of this module's docstring.
 
-    A damaged file in the cache is an error. A damaged system copy, which its user may be unable to mend, is reported to
-    `progress` and passed over. No network, or none that works, leads to the sample within 5 seconds.
+    A damaged file in the cache is an error. A damaged system copy, which the user may be unable to repair, is reported
+    to `progress` and skipped. Without a working network, the sample is returned within 5 seconds.
 
     Args:
         dataset: a key of `published.DATASETS`.
         data_dir: the only directory to look in; None or "" for the usual places.
-        progress: called with short texts for people, at most about four times a second.
+        progress: called with short texts for the user, at most about four times a second.
 
     Raises:
         DatasetError: the data directory lacks the dataset, it or the cache is damaged, or the name is unknown.

@@ -49,6 +49,7 @@ def posterior_statistics(
 
 
 def encode_posteriors(model: VAE, images: Tensor) -> PosteriorStatistics:
-    """The statistics of images `(N, height, width)` on the model's device; nothing is decoded."""
-    mu, logvar = zip(*(encode(model, batch) for batch in torch.split(images, BATCH)), strict=True)
+    """The statistics of images `(N, height, width)`, which go to the model's device in batches; nothing is decoded."""
+    device = next(model.parameters()).device
+    mu, logvar = zip(*(encode(model, batch.to(device)) for batch in torch.split(images, BATCH)), strict=True)
     return posterior_statistics(mu, logvar)

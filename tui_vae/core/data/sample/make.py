@@ -1,4 +1,4 @@
-"""Makes the bundled sample from the published dataset: `python -m tui_vae.core.data.sample.make [DATA_DIR]`.
+"""Make the bundled sample from the published dataset: `python -m tui_vae.core.data.sample.make [DATA_DIR]`.
 
 The sample holds the first 500 training and the first 100 test images of each class, in their published order. The
 files have no time and no name in their headers, so that making them again gives the same bytes (with the same zlib).
@@ -24,7 +24,7 @@ def first_of_each_class(labels: Bytes, per_class: int) -> Indices:
 
 
 def write_idx(path: Path, array: Bytes) -> None:
-    """Writes an array as an idx file of unsigned bytes, compressed if the name ends in .gz."""
+    """Write an array as an idx file of unsigned bytes, compressed if the name ends in .gz."""
     data = struct.pack(f">I{array.ndim}I", 0x0800 | array.ndim, *array.shape) + array.tobytes()
     if path.suffix == ".gz":
         buffer = io.BytesIO()
@@ -35,7 +35,7 @@ def write_idx(path: Path, array: Bytes) -> None:
 
 
 def make(directory: Path, data_dir: Path | None = None) -> None:
-    """Writes the sample's four files into a directory.
+    """Write the sample's four files into a directory.
 
     Raises:
         DatasetError: the full, published dataset was not found.

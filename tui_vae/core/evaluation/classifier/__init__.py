@@ -1,6 +1,6 @@
-"""A small classifier of FashionMNIST that comes with the package: its features are what sets of images are compared by.
+"""A small classifier of FashionMNIST that comes with the package: sets of images are compared by its features.
 
-`make.py` trains it; `weights.safetensors` is what came of it.
+`make.py` trains it and writes `weights.safetensors`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from torch.nn import functional
 from tui_vae.errors import UserError
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
-SIDE, FEATURES, BATCH = 28, 64, 500
+SIDE = 28
+"""Height and width of its images, in pixels."""
+
+FEATURES = 64
+"""Features of an image."""
+
+BATCH = 500
+"""Images in one forward pass."""
 
 
 class Classifier(nn.Module):
@@ -32,7 +39,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """`(N, 1, 28, 28)` → `(N, 64)`: what the last linear layer looks at, before its activation."""
+        """`(N, 1, 28, 28)` → `(N, 64)`: the input of the last linear layer, before its activation."""
         x = functional.max_pool2d(functional.relu(self.first(images)), 2)
         x = functional.max_pool2d(functional.relu(self.second(x)), 2)
         x = functional.relu(self.third(x))
@@ -65,10 +72,10 @@ def packaged() -> Classifier:
 
 @torch.inference_mode()
 def extract(network: Classifier, images: Tensor) -> Tensor:
-    """Features `(N, 64)` of images `(N, height, width)` or `(N, D)`: float in [0, 1], or uint8; in batches, on the CPU.
+    """Images `(N, height, width)` or `(N, D)`, float in [0, 1] or uint8 → features `(N, 64)` on the CPU, in batches.
 
     Raises:
-        UserError: they are not 28×28, which is all that the classifier has seen.
+        UserError: the images are not 28×28, the only size that the classifier has learnt.
     """
     if images[0].numel() != SIDE * SIDE:
         raise UserError("the classifier Fréchet distance is for images of 28×28 pixels only")
