@@ -20,9 +20,8 @@ from tui_vae.ui.browse.status import BrowseStatus
 from tui_vae.ui.browse.views import OneImage, PairGrid
 from tui_vae.ui.dialogs import AskNumber
 from tui_vae.ui.film import Film
-from tui_vae.ui.freshness import Freshness
 from tui_vae.ui.messages import PreferencesChanged
-from tui_vae.ui.pane import Pane
+from tui_vae.ui.model_pane import NO_MODEL, ModelPane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.test_set import MARKED, ImageErrors, Order, Pager, Pair, TestSet, image_errors, pairs_of
@@ -31,10 +30,9 @@ LIVE_SECONDS = 2.0
 MEASURE_SECONDS = 10.0
 """Between two measurements that nobody asked for: one takes the trainer a pass over the test set."""
 PATIENCE = 0.3
-NO_MODEL = "the model does not answer; enter tries again"
 
 
-class BrowsePane(Pane, can_focus=True):
+class BrowsePane(ModelPane, can_focus=True):
     """Pages of pairs; one image large; the previews as a time-lapse."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
@@ -50,12 +48,7 @@ class BrowsePane(Pane, can_focus=True):
         self.label: int | None = None
         self.order = Order.WORST if self.preferences.worst_first else Order.INDEX
         self.marked = self.preferences.marks.get(str(session.directory.path), [])
-        self.frozen = False
-        self.note = ""
-        self.weights: tuple[int, int] | None = None
-        """Epoch and step of the weights that made what is shown; None while that is a saved preview."""
         self._measured_at = 0.0
-        self._freshness = Freshness(session)
 
     def compose(self) -> ComposeResult:
         yield BrowseStatus()
@@ -88,11 +81,6 @@ class BrowsePane(Pane, can_focus=True):
     @property
     def film(self) -> Film:
         return self.player.film
-
-    @property
-    def live(self) -> bool:
-        """Whether the weights are changing and the images follow them."""
-        return self.session.alive and not self.frozen
 
     def refresh_history(self) -> None:
         self._refresh_status()
@@ -128,9 +116,7 @@ class BrowsePane(Pane, can_focus=True):
         self._show(pairs_of(reply, test_set))
 
     def _fail(self, error: UserError) -> None:
-        """Say once, in full, what is wrong; the line above the images only that something is."""
-        if self.note != NO_MODEL:
-            self.app.notify(str(error), title="The model cannot be asked", severity="error", markup=False)
+        self._notify_failure(error)
         self._say(NO_MODEL)
 
     async def _measure(self) -> None:
@@ -400,10 +386,6 @@ class BrowsePane(Pane, can_focus=True):
         self.one.display = view is View.IMAGE
         self.query_one(ClassTable).display = view is View.CLASSES
         self.refresh_bindings()
-        self._refresh_status()
-
-    def _say(self, note: str) -> None:
-        self.note = note
         self._refresh_status()
 
     def _refresh_status(self) -> None:

@@ -16,7 +16,6 @@ from textual.widgets import Static
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.dialogs import AskNumber
-from tui_vae.ui.freshness import Freshness
 from tui_vae.ui.images.canvas import FULL, cells
 from tui_vae.ui.latent.answers import decode, interpolate, sample, traverse
 from tui_vae.ui.latent.board import ImageBoard
@@ -27,7 +26,7 @@ from tui_vae.ui.latent.plane import Plane, plane_of
 from tui_vae.ui.latent.status import LatentStatus
 from tui_vae.ui.latent.views import CursorImage, Scatter, coordinates
 from tui_vae.ui.messages import PreferencesChanged
-from tui_vae.ui.pane import Pane
+from tui_vae.ui.model_pane import NO_MODEL, ModelPane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.terminal import legible
@@ -37,10 +36,9 @@ LOOK_SECONDS = 0.5
 MAP_SECONDS = 5.0
 IMAGE_SECONDS = 1.0
 LOADING, ENCODING = "the model is being loaded …", "the test images are being encoded …"
-NO_MODEL = "the model does not answer; enter tries again"
 
 
-class LatentPane(Pane, can_focus=True):
+class LatentPane(ModelPane, can_focus=True):
     """One view in front of the others; all of them look at the newest weights."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
@@ -57,13 +55,8 @@ class LatentPane(Pane, can_focus=True):
         """The test images between which the way is shown: a and b."""
         self.source: Literal["fitted", "prior"] = "fitted"
         self.seed = 0
-        self.frozen = False
-        self.note = ""
-        self.weights: tuple[int, int] | None = None
-        """Epoch and step of the weights that made what is shown."""
         self._mapping = False
         self._mapped_at = self._asked_at = 0.0
-        self._freshness = Freshness(session)
         self._stale = self._asking = False
 
     def compose(self) -> ComposeResult:
@@ -92,11 +85,6 @@ class LatentPane(Pane, can_focus=True):
         if self.plane is None:
             return action in ("open", "turn_view")
         return action != "freeze" or self.session.alive
-
-    @property
-    def live(self) -> bool:
-        """Whether the weights are changing and the pane follows them."""
-        return self.session.alive and not self.frozen
 
     @property
     def scatter(self) -> Scatter:
@@ -172,8 +160,8 @@ class LatentPane(Pane, can_focus=True):
 
     def _fail(self, error: UserError) -> None:
         """Say once, in full, what is wrong."""
-        if self.plane is not None and self.note != NO_MODEL:
-            self.app.notify(str(error), title="The model cannot be asked", severity="error", markup=False)
+        if self.plane is not None:
+            self._notify_failure(error)
         self._say(NO_MODEL)
         if self.plane is None:
             self.query_one("#latent-message", Static).update(legible(f"{error.message}\n{error.hint}".strip()))
@@ -261,10 +249,9 @@ class LatentPane(Pane, can_focus=True):
         self.query_one(KlBars).show(plane, self.order, self.order.index(self.dimension))
 
     def _say(self, note: str) -> None:
-        self.note = note
         if self.plane is None and note in (LOADING, ENCODING):
             self.query_one("#latent-message", Static).update(legible(note))
-        self._refresh_status()
+        super()._say(note)
 
     def _refresh_status(self) -> None:
         if self.is_mounted:

@@ -1,0 +1,43 @@
+"""What Browse and Latent share: both show what the run's model answers, and follow its newest weights."""
+
+from __future__ import annotations
+
+from tui_vae.errors import UserError
+from tui_vae.ui.freshness import Freshness
+from tui_vae.ui.pane import Pane
+from tui_vae.ui.session import RunSession
+from tui_vae.ui.settings import Preferences
+
+NO_MODEL = "the model does not answer; enter tries again"
+
+
+class ModelPane(Pane):
+    """A pane that asks the model; the line above its views says which weights answered."""
+
+    def __init__(self, session: RunSession, preferences: Preferences) -> None:
+        super().__init__(session, preferences)
+        self.frozen = False
+        """Whether what is shown stays, although there may be newer weights."""
+        self.note = ""
+        """What the line above the views says in place of the weights."""
+        self.weights: tuple[int, int] | None = None
+        """Epoch and step of the weights that made what is shown; None before the model's first answer."""
+        self._freshness = Freshness(session)
+
+    @property
+    def live(self) -> bool:
+        """Whether the weights are changing and the pane follows them."""
+        return self.session.alive and not self.frozen
+
+    def _refresh_status(self) -> None:
+        """Bring the line above the views up to date."""
+        raise NotImplementedError
+
+    def _say(self, note: str) -> None:
+        self.note = note
+        self._refresh_status()
+
+    def _notify_failure(self, error: UserError) -> None:
+        """Say in full why the model does not answer, once until it answers again."""
+        if self.note != NO_MODEL:
+            self.app.notify(str(error), title="The model cannot be asked", severity="error", markup=False)
