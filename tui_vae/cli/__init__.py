@@ -17,9 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
-    atexit.register(
-        signal.signal, signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C at exit would turn a finished command's code into 130
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at exit comes too late to undo anything
     try:
         from tui_vae.cli.parser import parse  # here, so that Ctrl-C during the import is no traceback
 
