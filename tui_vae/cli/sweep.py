@@ -112,7 +112,7 @@ def run_name(prefix: str, settings: Mapping[str, Any]) -> str:
 
 
 def check_existing(runs_dir: Path, combinations: Sequence[RunConfig], chosen: set[str]) -> None:
-    """What a sweep goes on with must be its own. Device and threads, where nobody chose them, are the machine's affair.
+    """Check that the runs which a sweep would continue are its own. Device and threads count only where they are given.
 
     Raises:
         UsageError: a run has one of the names and was asked for something else.

@@ -34,7 +34,7 @@ def request(
     """Send a request to the run's process and wait for its reply.
 
     Raises:
-        NoProcess: nobody listens.
+        NoProcess: no process listens.
         RequestError: the request was refused, or no answer came within `timeout` seconds.
     """
     with _explaining(directory, timeout), _connect(directory, timeout) as connection:
@@ -94,7 +94,7 @@ def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, ConnectionRefusedError):
-        raise _nobody_listens(directory) from None
+        raise _no_process(directory) from None
     except TimeoutError:
         raise RequestError(f"run {name!r} did not answer within {timeout:g} s", f"see {directory.log}") from None
     except (OSError, EOFError):
@@ -103,7 +103,7 @@ def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
         raise RequestError(f"run {name!r} answered something unknown", "is it of another version of tui-vae?") from None
 
 
-def _nobody_listens(directory: RunDirectory) -> NoProcess:
+def _no_process(directory: RunDirectory) -> NoProcess:
     name, holder = directory.name, directory.holder()
     if holder is None:
         return NoProcess(f"run {name!r} has no living process", f"continue it with: tui-vae resume {name}")
