@@ -1,8 +1,8 @@
-"""Compiles the GPU's kernels as they are launched for the default network, without a GPU: a line for each.
+"""Compile the GPU's kernels as the default network launches them, without a GPU; print a line for each.
 
     python scripts/compile_gpu_kernels.py 80 90
 
-The numbers are compute capabilities. What Triton's interpreter runs, its compiler may still refuse.
+The numbers are compute capabilities. Triton's compiler may refuse what its interpreter runs.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from tui_vae.core.step import triton_hidden
 from tui_vae.core.step import triton_kernels as kernels
+from tui_vae.core.step.fused import ACTIVATION_NAMES, BERNOULLI, OUTPUT_NAMES
 
 Settings = dict[str, Any]
 
-ACTIVATIONS = [triton_hidden.SILU, triton_hidden.RELU, triton_hidden.GELU]
-OUTPUTS = [kernels.TANH, kernels.SIGMOID, kernels.IDENTITY, kernels.LOGITS, kernels.BERNOULLI]
+ACTIVATIONS = list(ACTIVATION_NAMES.values())
+OUTPUTS = [*OUTPUT_NAMES.values(), BERNOULLI]
 
-POINTERS = {"images": "*u8", "places": "*i32", "is_low": "*i8", "steps": "*i64", "figures": "*fp64"}
-LOW = {"low", "product", "out", "gradient", "z", "to_z", "to_product", "low_gradient", "twin"}
+POINTERS = {"images": "*u8", "places": "*i32", "is_matrix": "*i8", "steps": "*i64", "figures": "*fp64"}
+LOW = {"low", "product", "out", "gradient", "z", "to_z", "to_product", "bfloat16_gradient", "bfloat16_copy"}
 NUMBERS = {"count": "i32", "rows": "i32", "programs": "i32", "sums": "i32", "epsilon": "fp32", "free_bits": "fp32",
            "momentum": "fp32", "weight_decay": "fp32"}  # fmt: skip
 
 
 def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
-    """Kernels, their settings, and the types of arguments that have another elsewhere."""
+    """Kernels, their settings, and the types of arguments that have another type in other kernels."""
     yield kernels.normalize, {"LOW": True, "BLOCK": 1024}, {}
     for norm in (True, False):
         for activation in ACTIVATIONS:
-            hidden = {"WIDTH": 512, "NORM": norm, "ACTIVATION": activation.value, "BLOCK": 512}
+            hidden = {"WIDTH": 512, "NORM": norm, "ACTIVATION": activation, "BLOCK": 512}
             yield kernels.hidden_forward, hidden, {}
             yield kernels.hidden_backward, hidden | {"ROWS": 2}, {}
     for activation in ACTIVATIONS:
-        over_images = {"WIDTH": 512, "ACTIVATION": activation.value, "AT_ONCE": 64, "BLOCK": 16}
+        over_images = {"WIDTH": 512, "ACTIVATION": activation, "AT_ONCE": 64, "BLOCK": 16}
         yield kernels.batch_forward, over_images, {}
         yield kernels.batch_backward, over_images, {}
     latent = {"WIDTH": 32, "BLOCK": 32}
     yield kernels.latent_forward, latent | {"ROWS": 2}, {}
     yield kernels.latent_backward, latent | {"ROWS": 2}, {"kl": "*fp64"}
     for output in OUTPUTS:
-        image = {"WIDTH": 784, "OUTPUT": output.value, "BLOCK": 1024}
+        image = {"WIDTH": 784, "OUTPUT": output, "BLOCK": 1024}
         yield kernels.output_forward, image, {}
         yield kernels.output_backward, image | {"ROWS": 2}, {}
     for sigma in (True, False):

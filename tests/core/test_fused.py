@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from tests.support.steps import BETA, LATENT, LR, by_autograd, images, model
 from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES, Objective
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.cpu import CPUStep
-from tui_vae.core.step.flat import flatten_parameters, half_twin
-from tui_vae.core.step.fused import can_fuse
+from tui_vae.core.step.flat import flatten_parameters
+from tui_vae.core.step.fused import has_kernels
 from tui_vae.core.step.kernels import Kernels, load_kernels, usable_kernels
 
 BUILDS = [pytest.param(kernels, id=kernels.level) for kernels in usable_kernels() if kernels]
@@ -30,14 +31,12 @@ class Fused:
     """A copy of a model, which learns by the kernels."""
 
     def __init__(
-        self, kernels: Kernels, model: MLP, objective: Objective, half: bool = False, weight_decay: float = 0.0
+        self, kernels: Kernels, model: MLP, objective: Objective, bfloat16: bool = False, weight_decay: float = 0.0
     ) -> None:
         self.model = copy.deepcopy(model)
         self.flat = flatten_parameters(self.model)
         self.optimizer = FlatAdam(self.flat, weight_decay)
-        self.twin = half_twin(self.model, self.flat, torch.bfloat16)[0]
-        twin = self.twin if half else None
-        self.step = CPUStep(kernels, self.model, objective, self.flat, self.optimizer, twin)
+        self.step = CPUStep(kernels, self.model, objective, self.flat, self.optimizer, bfloat16)
         self.noise = torch.Generator().manual_seed(3)
 
     def learn(self, images: Tensor) -> Tensor:
@@ -55,10 +54,10 @@ class Fused:
 @pytest.mark.parametrize("name", ["mse", "sigma", "bce"])
 @pytest.mark.parametrize("free_bits", [0.0, 0.01])
 def test_figures_and_gradients_are_those_of_autograd(kernels: Kernels, name: str, free_bits: float) -> None:
-    """Widths that fill no vector, and every layer that there are kernels for; autograd works in float64."""
+    """Widths that fill no vector, and every row of the tables of layers; autograd works in float64."""
     objective = replace(OBJECTIVES[name], free_bits=free_bits)
-    outputs = ("logits",) if name == "bce" else ("tanh", "sigmoid", "linear", "logits")
-    kinds = product(("silu", "relu", "gelu"), ("none", "layer", "batch"), outputs, ((24, 17), (9,)))
+    outputs = ["logits"] if name == "bce" else list(OUTPUTS)
+    kinds = product(ACTIVATIONS, ["none", *NORMS], outputs, ((24, 17), (9,)))
     for activation, norm, output, hidden in kinds:
         vae = model(hidden, activation, norm, output)
         fused = Fused(kernels, vae, objective)
@@ -115,7 +114,7 @@ def test_a_first_update_is_that_of_the_gradients_sign_but_for_tiny_ones(kernels:
 
 @pytest.mark.parametrize("kernels", BUILDS)
 def test_bfloat16_is_float32_to_its_precision(kernels: Kernels) -> None:
-    fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], half=True)
+    fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], bfloat16=True)
     single = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"])
     torch.testing.assert_close(fused.learn(images(64)), single.learn(images(64)), rtol=0.01, atol=0)
     for low, full in zip(fused.gradients(), single.gradients(), strict=True):
@@ -123,22 +122,23 @@ def test_bfloat16_is_float32_to_its_precision(kernels: Kernels) -> None:
 
 
 @pytest.mark.parametrize("kernels", BUILDS)
-def test_the_twin_is_rounded_as_pytorch_rounds(kernels: Kernels) -> None:
+def test_the_bfloat16_copy_is_rounded_as_pytorch_rounds(kernels: Kernels) -> None:
     """Half of the values lie in the middle between two bfloat16 numbers."""
-    fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], half=True)
+    fused = Fused(kernels, model((64, 32)), OBJECTIVES["sigma"], bfloat16=True)
     bits = fused.flat.detach().view(torch.int32)
     bits[::2] = bits[::2] & ~0xFFFF | 0x8000
     fused.step(images(), fused.noise, 0.0, BETA)
     for part in (part for part in fused.model.parameters() if part.dim() == 2):
-        low = fused.twin[part.storage_offset() :][: part.numel()]
+        assert fused.step.bfloat16_copy is not None
+        low = fused.step.bfloat16_copy[part.storage_offset() :][: part.numel()]
         assert torch.equal(low, part.detach().flatten().bfloat16())
 
 
 @pytest.mark.parametrize("kernels", BUILDS)
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("norm", ["layer", "batch"])
-def test_the_same_threads_give_the_same_bits(kernels: Kernels, half: bool, norm: str) -> None:
-    runs = [Fused(kernels, model((64, 32), norm=norm), OBJECTIVES["sigma"], half) for _ in range(2)]
+def test_the_same_threads_give_the_same_bits(kernels: Kernels, bfloat16: bool, norm: str) -> None:
+    runs = [Fused(kernels, model((64, 32), norm=norm), OBJECTIVES["sigma"], bfloat16) for _ in range(2)]
     for run in runs:
         for count in (40, 40, 11):
             run.learn(images(count))
@@ -146,29 +146,29 @@ def test_the_same_threads_give_the_same_bits(kernels: Kernels, half: bool, norm:
 
 
 @pytest.mark.parametrize("kernels", BUILDS)
-@pytest.mark.parametrize("half", [False, True])
-def test_far_values_stay_numbers_and_what_is_none_is_not_hidden(kernels: Kernels, half: bool) -> None:
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_far_values_stay_numbers_and_what_is_none_is_not_hidden(kernels: Kernels, bfloat16: bool) -> None:
     vae = model(norm="none", output="logits")
     with torch.no_grad():
         for part in vae.decoder.parameters():
             part.mul_(1e4)
     for name in ("mse", "bce"):
-        far = Fused(kernels, vae, OBJECTIVES[name], half)
+        far = Fused(kernels, vae, OBJECTIVES[name], bfloat16)
         assert torch.isfinite(far.learn(images())).all() and torch.isfinite(far.flat).all()
     with torch.no_grad():
         next(vae.parameters())[0, 0] = torch.nan
-    spoilt = Fused(kernels, vae, OBJECTIVES["mse"], half)
+    spoilt = Fused(kernels, vae, OBJECTIVES["mse"], bfloat16)
     assert spoilt.learn(images())[0].isnan() and not torch.isfinite(spoilt.flat).all()
 
 
-def test_what_it_has_no_kernels_for_is_left_to_others() -> None:
-    assert not can_fuse(model(output="tanh"), OBJECTIVES["bce"])
-    assert not can_fuse(model(), replace(OBJECTIVES["mse"], tc_weight=1.0))
-    assert not can_fuse(nn.Sequential(nn.Linear(4, 4)), OBJECTIVES["mse"])  # type: ignore[arg-type]
+def test_what_has_no_kernels_is_left_to_autograd() -> None:
+    assert not has_kernels(model(output="tanh"), OBJECTIVES["bce"])
+    assert not has_kernels(model(), replace(OBJECTIVES["mse"], tc_weight=1.0))
+    assert not has_kernels(nn.Sequential(nn.Linear(4, 4)), OBJECTIVES["mse"])  # type: ignore[arg-type]
     vae = model(output="tanh")
     flat = flatten_parameters(vae)
     with pytest.raises(ValueError, match="no kernels"):
-        CPUStep(load_kernels(), vae, OBJECTIVES["bce"], flat, FlatAdam(flat), None)
+        CPUStep(load_kernels(), vae, OBJECTIVES["bce"], flat, FlatAdam(flat), False)
 
 
 def test_it_shares_pytorchs_threads() -> None:

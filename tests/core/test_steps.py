@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.support.steps import IMAGES, assert_same, config, into, refuse
+from tests.support.steps import IMAGES, SIDE, assert_same, config, into, model, refuse, run_again
 from tui_vae.core.evaluation.metrics import evaluate
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.mlp import MLP
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.adam import FlatAdam
-from tui_vae.core.step.cuda_graph import by_hand
+from tui_vae.core.step.flat import flatten_parameters
 from tui_vae.core.step.kernels import Kernels
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner
@@ -33,6 +33,20 @@ def taught(learner: Learner, epochs: int = 2, start: int = 0) -> Learner:
         for number, batch in enumerate(batches(images, epoch_order(0, epoch, len(images)), 16, learner.device)):
             learner.step(batch, 1e-3 / (1 + number), 1.0 + epoch)
     return learner
+
+
+def test_flat_parameters_are_the_models_own() -> None:
+    vae = model()
+    x = torch.rand(5, SIDE * SIDE)
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    flat = flatten_parameters(vae)
+    for name, value in vae.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    shifted = vae.encode(x)[0].detach().clone()
+    vae.decode(vae.encode(x)[0]).sum().backward()
+    assert flat.grad is not None and bool(flat.grad.any())
+    torch.optim.SGD([flat], lr=0.1).step()
+    assert not torch.equal(vae.encode(x)[0], shifted)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -64,7 +78,7 @@ def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
 
     def record(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
         recorded.append(body)
-        return by_hand(body, generator)
+        return run_again(body, generator)
 
     replayed = Learner(settings, build_model(settings, (28, 28)), CPU, record=record, kernels=Kernels())
     assert_same(taught(eager, epochs=6), taught(replayed, epochs=6))
@@ -72,7 +86,7 @@ def test_a_replayed_step_is_the_step(more: dict[str, object]) -> None:
     assert eager.take_means() == replayed.take_means()
 
 
-def test_what_cannot_be_captured_is_launched_by_hand_and_said_once() -> None:
+def test_what_cannot_be_captured_is_launched_kernel_by_kernel_and_said_once() -> None:
     notes: list[str] = []
     settings = config()
     plain = Learner(settings, build_model(settings, (28, 28)), CPU, kernels=Kernels())
@@ -150,11 +164,11 @@ def test_a_model_that_waits_for_the_device_still_learns() -> None:
             return x * float(x.detach().abs().max().item() > 0)
 
     settings = config()
-    model = build_model(settings, (28, 28))
-    assert isinstance(model, MLP)
-    model.encoder.append(Waits())
+    waiting = build_model(settings, (28, 28))
+    assert isinstance(waiting, MLP)
+    waiting.encoder.append(Waits())
     notes: list[str] = []
-    learner = taught(Learner(settings, model, torch.device("cuda"), warn=into(notes)))
+    learner = taught(Learner(settings, waiting, torch.device("cuda"), warn=into(notes)))
     assert len(notes) == 1
     means = learner.take_means()
     assert means.images == 2 * len(IMAGES) and math.isfinite(means.loss)

@@ -1,4 +1,4 @@
-"""Small networks and images for training steps, and what autograd makes of them."""
+"""Small networks and images for training steps, autograd's results for them, and recorders in place of a CUDA graph."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def assert_same(one: Learner, other: Learner) -> None:
 
 def into(notes: list[str]) -> Callable[[str, str], None]:
     return lambda what, why: notes.append(f"{what}: {why}")
+
+
+def run_again(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
+    """A recorder for machines without CUDA: to replay is to run again, on the same buffers."""
+    return body
 
 
 def refuse(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:

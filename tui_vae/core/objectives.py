@@ -96,32 +96,20 @@ def sigma_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> T
     return 0.5 * pixels * torch.log(recon / pixels) + beta * kl
 
 
-def sigma_slope(recon: Tensor, pixels: int) -> Tensor:
-    """∂ sigma_vae / ∂ recon = ½·D / recon."""
-    return 0.5 * pixels / recon
-
-
 @dataclass(frozen=True)
 class Objective:
     """The loss formula(distortion, KL, β, D) + γ·TC, of means over images.
 
     formula: takes tensors without dimensions; calling an objective calls it. Its derivative by KL is β.
-    slope: the derivative of `formula` by the distortion, as a function of distortion and D.
     bernoulli: whether the distortion is `cross_entropy`; else it is recon.
     free_bits: λ of `with_free_bits`, nats.
     tc_weight: γ; KL + γ·TC is the regularizer of β-TCVAE with its β = γ + 1.
     """
 
     formula: Callable[[Tensor, Tensor, float | Tensor, int], Tensor]
-    slope: Callable[[Tensor, int], float | Tensor] = lambda distortion, pixels: 1.0
     bernoulli: bool = False
     free_bits: float = 0.0
     tc_weight: float = 0.0
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether recon, KL (with free bits), β and D are all that the loss and its gradient need."""
-        return not self.bernoulli and not self.tc_weight
 
     def __call__(self, distortion: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
         return self.formula(distortion, kl, beta, pixels)
@@ -159,7 +147,7 @@ def _at_least_float32(values: Tensor) -> Tensor:
 
 OBJECTIVES = {
     "mse": Objective(beta_vae),
-    "sigma": Objective(sigma_vae, sigma_slope),
+    "sigma": Objective(sigma_vae),
     "bce": Objective(beta_vae, bernoulli=True),
 }
 

@@ -26,7 +26,7 @@ from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import sample_posterior
 from tui_vae.core.objectives import make_objective
 from tui_vae.core.seeds import epoch_order
-from tui_vae.core.step.cuda_graph import cuda_graph
+from tui_vae.core.step.cuda_graph import record_cuda_graph
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
@@ -176,7 +176,7 @@ def products(config: RunConfig) -> Contender:
     run_products: Callable[[], None] = multiply
     if device.type == "cuda":
         with torch.cuda.stream(torch.cuda.Stream(device)):
-            run_products = cuda_graph(multiply, torch.Generator(device))
+            run_products = record_cuda_graph(multiply, torch.Generator(device))
 
     @torch.no_grad()
     def step() -> int:

@@ -1,4 +1,4 @@
-"""A small convolutional variational autoencoder, to compare the fully connected one with."""
+"""A small convolutional variational autoencoder, to compare with the fully connected one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from tui_vae.core.models.mlp import hidden_layers
-from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE
+from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, VAE
 
 CHANNELS = (16, 32, 64)
+"""Channels after each convolution of the encoder: twice as many wherever the sides are halved."""
+
 SMALL_SIDE = 32
-"""Images up to this side are halved twice, larger ones three times."""
+"""Pixels: images up to this side are halved twice, larger ones three times, so that 28 × 28 images end at 7 × 7."""
 
 
-def normalization(norm: str, channels: int) -> list[nn.Module]:
-    """`layer`: over all channels and places of an image; `batch`: each channel over the batch; `none`: nothing."""
-    if norm == "none":
-        return []
-    return [nn.GroupNorm(1, channels) if norm == "layer" else nn.BatchNorm2d(channels)]
+def _norm_and_activation(norm: str, activation: str, channels: int) -> list[nn.Module]:
+    """The layers after a convolution."""
+    normalization = [] if norm == "none" else [NORMS[norm].of_channels(channels)]
+    return [*normalization, ACTIVATIONS[activation].module()]
 
 
 class ConvVAE(VAE):
@@ -48,13 +49,12 @@ class ConvVAE(VAE):
         inwards: list[nn.Module] = [nn.Unflatten(1, (1, height, width))]
         outwards: list[nn.Module] = [nn.Flatten()]
         for place, (outer, inner) in enumerate(pairwise(channels)):
-            inwards += [nn.Conv2d(outer, inner, 4, stride=2, padding=1), *normalization(norm, inner),
-                        ACTIVATIONS[activation]()]  # fmt: skip
-            # The odd row or column that halving dropped comes back.
+            inwards += [nn.Conv2d(outer, inner, 4, stride=2, padding=1), *_norm_and_activation(norm, activation, inner)]
+            # Halving drops an odd row or column; `output_padding` adds it again.
             (tall, wide), (low, narrow) = sizes[place], sizes[place + 1]
             back = nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1,
                                       output_padding=(tall - 2 * low, wide - 2 * narrow))  # fmt: skip
-            finish = [] if outer == 1 else [*normalization(norm, outer), ACTIVATIONS[activation]()]
+            finish = [] if outer == 1 else _norm_and_activation(norm, activation, outer)
             outwards = [back, *finish, *outwards]
         features = (channels[-1], *sizes[-1])
         widths = [features[0] * features[1] * features[2], *hidden]
@@ -63,7 +63,7 @@ class ConvVAE(VAE):
         )
         self.decoder = nn.Sequential(
             *hidden_layers([latent_dim, *reversed(widths)], activation, norm), nn.Unflatten(1, features), *outwards,
-            OUTPUTS[output](),
+            OUTPUTS[output].module(),
         )  # fmt: skip
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

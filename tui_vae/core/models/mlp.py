@@ -11,25 +11,25 @@ from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, VAE
 
 
 def hidden_layers(widths: Sequence[int], activation: str, norm: str) -> list[nn.Module]:
-    """Linear layers from each width to the next, each followed by its normalization, if any, and its activation."""
+    """Linear layers from each width to the next; each is followed by its normalization, if any, and its activation."""
     stack: list[nn.Module] = []
     for inner, outer in pairwise(widths):
         stack.append(nn.Linear(inner, outer))
         if norm != "none":
-            stack.append(NORMS[norm](outer))
-        stack.append(ACTIVATIONS[activation]())
+            stack.append(NORMS[norm].of_features(outer))
+        stack.append(ACTIVATIONS[activation].module())
     return stack
 
 
 class MLP(VAE):
-    """All fully connected; the decoder mirrors the encoder.
+    """Fully connected layers; the decoder mirrors the encoder.
 
     Args:
         pixels: D, pixels of an image.
-        hidden: widths of the encoder's hidden layers, from the image inwards.
+        hidden: widths of the encoder's hidden layers, from the image to z.
         latent_dim: dimensions of z.
         activation: a key of `ACTIVATIONS`.
-        norm: a key of `NORMS`, put between each hidden layer and its activation, or `none`.
+        norm: a key of `NORMS`, between each hidden layer and its activation; or `none`.
         output: a key of `OUTPUTS`, applied to the decoder's last layer.
     """
 
@@ -44,7 +44,7 @@ class MLP(VAE):
         # μ and log σ² come from one head: one matrix product instead of two.
         self.encoder = nn.Sequential(*hidden_layers(inwards, activation, norm), nn.Linear(inwards[-1], 2 * latent_dim))
         self.decoder = nn.Sequential(
-            *hidden_layers(outwards, activation, norm), nn.Linear(outwards[-1], pixels), OUTPUTS[output]()
+            *hidden_layers(outwards, activation, norm), nn.Linear(outwards[-1], pixels), OUTPUTS[output].module()
         )
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,9 @@ Kingma & Welling 2014, https://arxiv.org/abs/1312.6114.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -23,11 +26,40 @@ class Logits(nn.Module):
         return logits.sigmoid() * 2 - 1
 
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
-NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
-OUTPUTS: dict[str, type[nn.Module]] = {
-    "tanh": Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity, "logits": Logits,
+class Function(NamedTuple):
+    """A function without parameters that a network applies to each number.
+
+    Attributes:
+        module: the class of its layer.
+        kernel_code: its number in the C kernels (`EACH_ACTIVATION`, `EACH_OUTPUT` in `step/c/`), whose Triton twins
+            know it by its name in the table. None where there are no kernels: autograd then does the steps.
+    """
+
+    module: type[nn.Module]
+    kernel_code: int | None
+
+
+class Norm(NamedTuple):
+    """A normalization: what makes its layer for features `(N, width)`, and for channels `(N, channels, height, width)`.
+
+    `layer` normalizes each image over all its features, or over all channels and places; `batch` normalizes each
+    feature or channel over the images of a batch.
+    """
+
+    of_features: Callable[[int], nn.Module]
+    of_channels: Callable[[int], nn.Module]
+
+
+# The tables of everything that an option names. core/step/README.md lists every place to touch for a new row.
+ACTIVATIONS = {"silu": Function(nn.SiLU, 0), "relu": Function(nn.ReLU, 1), "gelu": Function(nn.GELU, 2)}
+OUTPUTS = {
+    "tanh": Function(Tanh, 0), "sigmoid": Function(nn.Sigmoid, 1), "linear": Function(nn.Identity, 2),
+    "logits": Function(Logits, 3),
 }  # fmt: skip
+NORMS = {
+    "layer": Norm(nn.LayerNorm, lambda channels: nn.GroupNorm(1, channels)),
+    "batch": Norm(nn.BatchNorm1d, nn.BatchNorm2d),
+}
 
 
 class VAE(nn.Module):

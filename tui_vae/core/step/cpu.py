@@ -1,4 +1,4 @@
-"""The training step on a CPU: between the products, the kernels of kernels.h."""
+"""The training step on a CPU: between the products, the C kernels of c/kernels.h."""
 
 from __future__ import annotations
 
@@ -8,28 +8,40 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.step.fused import FusedStep, Norm, gradient_of
+from tui_vae.core.step.fused import BERNOULLI, FusedStep, Norm, gradient_of
 from tui_vae.core.step.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment, Weighing
 
-SCRATCH, FIGURES = 5, 3  # rows of a hidden layer's scratch; sums that the output's kernel makes
+SCRATCH = 5
+"""Rows of a hidden layer's scratch memory, for each thread; `hidden.c` says what they hold."""
+
+FIGURES = 3
+"""Sums of the output's kernel: FIGURES of kernels.h."""
+
+BERNOULLI_CODE = 4
+"""Of fused.BERNOULLI in enum Output of kernels.h, after those of `OUTPUTS`."""
 
 
 class CPUStep(FusedStep):
-    """Works on as many OpenMP threads as PyTorch has when it is made."""
+    """Uses as many OpenMP threads as PyTorch has when it is made.
+
+    Raises:
+        ValueError: there are no kernels for this model or objective.
+    """
 
     def __init__(
         self, kernels: Kernels, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam,
-        twin: Tensor | None,
+        bfloat16: bool,
     ) -> None:  # fmt: skip
-        super().__init__(model, objective, parameters, optimizer, twin)
+        super().__init__(model, objective, parameters, optimizer, bfloat16)
         self._functions = kernels.library
         self._threads = torch.get_num_threads()
         self._adam = self._adam_structure()
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
         self._figures = torch.zeros(FIGURES, dtype=torch.float64)
-        # What `weigh` finds: the step's figures, the objective's slope over its images, β over its images.
+        # What `weigh` writes: the four figures; the weight of an image's distortion in the loss; that of its KL.
         self._found = (c_double * 6)()
         self._found_figures = torch.frombuffer(self._found, dtype=torch.float64)[:4]
         self._weighing = Weighing(
@@ -39,16 +51,16 @@ class CPUStep(FusedStep):
         )  # fmt: skip
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
-        low = None if self._x_low is None else self._x_low.data_ptr()
+        low = None if self._x_bfloat16 is None else self._x_bfloat16.data_ptr()
         self._functions.normalize(images.data_ptr(), x.data_ptr(), low, x.numel(), self._threads)
 
-    def _follow_with_hidden(
+    def _add_hidden_kernels(
         self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
-        activation: int,
+        activation: str,
     ) -> None:  # fmt: skip
         width = linear.out_features
         layer = Hidden(
-            width=width, low=self._twin is not None, activation=activation,
+            width=width, low=self.bfloat16_copy is not None, activation=ACTIVATIONS[activation].kernel_code,
             product=product.data_ptr(), out=out.data_ptr(), gradient=gradient.data_ptr(),
             bias=linear.bias.data_ptr(), to_bias=gradient_of(linear.bias).data_ptr(),
             scratch=self._array(self._threads, SCRATCH, width).data_ptr(),
@@ -58,14 +70,14 @@ class CPUStep(FusedStep):
             layer.gain, layer.to_gain = norm.weight.data_ptr(), gradient_of(norm.weight).data_ptr()
             layer.shift, layer.to_shift = norm.bias.data_ptr(), gradient_of(norm.bias).data_ptr()
         if isinstance(norm, nn.BatchNorm1d):
-            self._normalize_over_images(layer, norm)
+            self._add_batch_norm_kernels(layer, norm)
             return
         layer.statistics = self._array(self._batch, 2).data_ptr()
         functions, threads = self._functions, self._threads
         self._forward.append(lambda rows: functions.hidden_forward(byref(layer), rows, threads))
         self._backward.append(lambda rows: functions.hidden_backward(byref(layer), rows, threads))
 
-    def _normalize_over_images(self, layer: Hidden, norm: nn.BatchNorm1d) -> None:
+    def _add_batch_norm_kernels(self, layer: Hidden, norm: nn.BatchNorm1d) -> None:
         mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
         assert mean is not None and variance is not None and count is not None and norm.momentum is not None
         layer.momentum = norm.momentum
@@ -80,12 +92,12 @@ class CPUStep(FusedStep):
         self._forward.append(forward)
         self._backward.append(lambda rows: functions.batch_backward(byref(layer), rows, threads))
 
-    def _follow_with_latent(
+    def _add_latent_kernels(
         self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor
     ) -> None:
         mu, sigma = (self._array(*z.shape) for _ in range(2))
         latent = Latent(
-            width=z.shape[1], low=self._twin is not None,
+            width=z.shape[1], low=self.bfloat16_copy is not None,
             bias=head.bias.data_ptr(), to_bias=gradient_of(head.bias).data_ptr(),
             product=product.data_ptr(), to_product=to_product.data_ptr(), z=z.data_ptr(), to_z=to_z.data_ptr(),
             noise=self._noise.data_ptr(), mu=mu.data_ptr(), sigma=sigma.data_ptr(), kl=self._kl.data_ptr(),
@@ -94,22 +106,23 @@ class CPUStep(FusedStep):
         self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
         self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, found[5], free_bits))
 
-    def _follow_with_output(self, last: nn.Linear, product: Tensor, output: int) -> None:
+    def _add_output_kernels(self, last: nn.Linear, product: Tensor, output: str) -> None:
         pixels = self._model.pixels
         decoded = Decoded(
-            width=pixels, low=self._twin is not None, output=output,
+            width=pixels, low=self.bfloat16_copy is not None,
+            output=BERNOULLI_CODE if output == BERNOULLI else OUTPUTS[output].kernel_code,
             bias=last.bias.data_ptr(), to_bias=gradient_of(last.bias).data_ptr(),
             x=self._x.data_ptr(), product=product.data_ptr(),
             slope=self._array(self._batch, pixels).data_ptr(), figures=self._figures.data_ptr(),
             scratch=self._array(self._threads, pixels).data_ptr(),
-            partial=self._array(self._threads, FIGURES, kind=torch.float64).data_ptr(),
+            partial=self._array(self._threads, FIGURES, dtype=torch.float64).data_ptr(),
         )  # fmt: skip
         functions, found, threads = self._functions, self._found, self._threads
         self._forward.append(lambda rows: functions.decoded_forward(byref(decoded), rows, threads))
         self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, found[4], threads))
 
-    def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
-        # A kernel for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
+    def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
+        # In C for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
         self._functions.weigh(byref(self._weighing), rows, float(beta))
         return self._found_figures
 
@@ -117,7 +130,7 @@ class CPUStep(FusedStep):
         self._functions.adam_step(byref(self._adam), float(lr), self._threads)
 
     def _adam_structure(self) -> Adam:
-        low = self._twin is not None
+        low = self.bfloat16_copy is not None
         parts = [
             Segment(part.storage_offset(), part.storage_offset() + part.numel(), low and part.dim() == 2)
             for part in self._model.parameters()
@@ -127,7 +140,7 @@ class CPUStep(FusedStep):
             values=parameters.data_ptr(), gradient=gradient_of(parameters).data_ptr(), mean=optimizer.mean.data_ptr(),
             square=optimizer.square.data_ptr(), step_count=optimizer.step_count.data_ptr(),
             beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON, weight_decay=optimizer.weight_decay,
-            low_gradient=None if self._low_gradient is None else self._low_gradient.data_ptr(),
-            twin=None if self._twin is None else self._twin.data_ptr(),
+            bfloat16_gradient=None if self._bfloat16_gradient is None else self._bfloat16_gradient.data_ptr(),
+            bfloat16_copy=None if self.bfloat16_copy is None else self.bfloat16_copy.data_ptr(),
             segments=(Segment * len(parts))(*parts), count=len(parts),
         )  # fmt: skip

@@ -1,18 +1,19 @@
-"""All parameters of a model as one vector, so that an optimizer's step is one kernel instead of one a parameter."""
+"""All parameters of a model in one vector, so that an optimizer's step is one kernel instead of one per parameter."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-ALIGNMENT = 16  # numbers: 64 bytes, a cache line
+ALIGNMENT = 16
+"""Numbers (float32): each parameter begins at a multiple of this, 64 bytes, which is a CPU's cache line."""
 
 
 def flatten_parameters(model: nn.Module) -> nn.Parameter:
-    """Make every parameter of `model`, and its gradient, a view of one vector and its gradient. Returns that vector.
+    """Make each parameter of `model` a view of one vector, its gradient a view of that vector's; return the vector.
 
-    Values do not change. Between two parameters there may be padding, always 0. Frozen parameters are left out. The
-    others must be of one type and on one device, and the model must not be moved afterwards.
+    Values do not change. Between two parameters there may be padding, which is always 0. Frozen parameters stay out.
+    The others must have one type and one device, and the model must not be moved afterwards.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     starts, end = [], 0
@@ -33,19 +34,7 @@ def flatten_parameters(model: nn.Module) -> nn.Parameter:
     return flat
 
 
-def half_twin(model: nn.Module, flat: nn.Parameter, dtype: torch.dtype) -> tuple[Tensor, dict[Tensor, Tensor]]:
-    """A copy of `flat`, of whose parts `model`'s parameters are views, in `dtype`, and each parameter's view of it.
-
-    `twin.copy_(flat)` renews them all.
-    """
-    twin = flat.detach().to(dtype)
-    views: dict[Tensor, Tensor] = {}
-    for parameter in model.parameters():
-        views[parameter] = part_of(twin, parameter)
-    return twin, views
-
-
 def part_of(vector: Tensor, parameter: Tensor) -> Tensor:
-    """Where in `vector`, which is laid out as the parameters are, this one's counterpart lies."""
+    """The part of `vector` that lies where `parameter` lies in the vector of all parameters, as a view of its shape."""
     start = parameter.storage_offset()
     return vector[start : start + parameter.numel()].view_as(parameter)

@@ -1,9 +1,9 @@
-"""A whole training step of the fully connected VAE: PyTorch's matrix products, and compiled kernels between them.
+"""A training step of the fully connected VAE: PyTorch's matrix products, and compiled kernels between them.
 
-The mathematics is that of handwritten.py, which also runs where there are no kernels. There every stretch between two
-products is a handful of PyTorch's kernels, each a trip through memory and through Python; here it is one kernel, and
-nothing is allocated from one step to the next. The kernels are C on a CPU (fused_cpu.py) and Triton on a GPU
-(fused_gpu.py).
+Autograd does every stretch between two products in a handful of PyTorch's kernels, each of which goes through memory
+and through Python. Here a stretch is one kernel, gradients are written straight to their places, and no memory is
+allocated from one step to the next. The kernels are C on a CPU (cpu.py) and Triton on a GPU (gpu.py). Tests compare
+each with autograd.
 """
 
 from __future__ import annotations
@@ -11,43 +11,47 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from tui_vae.core.models.mlp import MLP
-from tui_vae.core.models.vae import VAE, Logits, Tanh
+from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat import part_of
 
-# As kernels_math.h, kernels.h and triton_kernels.py number them.
-ACTIVATIONS: dict[type[nn.Module], int] = {nn.SiLU: 0, nn.ReLU: 1, nn.GELU: 2}
-OUTPUTS: dict[type[nn.Module], int] = {Tanh: 0, nn.Sigmoid: 1, nn.Identity: 2, Logits: 3}
-BERNOULLI = 4
+# Those that have kernels, and their names in the tables.
+ACTIVATION_NAMES = {row.module: name for name, row in ACTIVATIONS.items() if row.kernel_code is not None}
+OUTPUT_NAMES = {row.module: name for name, row in OUTPUTS.items() if row.kernel_code is not None}
+BERNOULLI = "bernoulli"
+"""Output `logits` under objective `bce`, whose distortion comes from the logits: kernels take it for an output."""
 
 Norm = nn.LayerNorm | nn.BatchNorm1d
 
-Rows = Callable[[int], None]
-"""A kernel, for so many images."""
+Kernel = Callable[[int], None]
+"""Launches a kernel for so many images."""
 
 
-def can_fuse(model: VAE, objective: Objective) -> bool:
-    """Whether there are kernels for every layer of `model`, and for `objective`."""
+def has_kernels(model: VAE, objective: Objective) -> TypeGuard[MLP]:
+    """Whether kernels have been written for every layer of `model`, and for `objective`."""
     if type(model) is not MLP or objective.tc_weight or (objective.bernoulli and not model.has_logits):
         return False
     if objective.formula not in (beta_vae, sigma_vae):
         return False
     inner = {type(layer) for layer in [*model.encoder, *list(model.decoder)[:-1]]}
-    return inner <= {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATIONS} and type(model.decoder[-1]) in OUTPUTS
+    known = {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATION_NAMES}
+    return inner <= known and type(model.decoder[-1]) in OUTPUT_NAMES
 
 
 @dataclass
 class Product:
-    """A linear layer's operands: weight `(out, in)`, x `(N, in)`, product `(N, out)`, and their gradients.
+    """A linear layer's operands: weight `(out, in)`, x `(N, in)`, product `(N, out)`.
 
-    The image's gradient, which nobody needs, is None.
+    `to_weight`, `to_x`, `to_product` are the loss's gradients with respect to them, of the same shapes. `to_x` is None
+    for the first layer, whose x are the images: nobody needs that gradient.
     """
 
     weight: Tensor
@@ -58,7 +62,7 @@ class Product:
     to_product: Tensor
 
     def rows(self, count: int) -> Product:
-        """The same for the first `count` images."""
+        """The operands for the first `count` images, as views."""
         to_x = None if self.to_x is None else self.to_x[:count]
         return Product(self.weight, self.to_weight, self.x[:count], self.product[:count], to_x, self.to_product[:count])
 
@@ -77,52 +81,57 @@ class FusedStep(ABC):
     """Learns from batches: forward, backward and Adam.
 
     Args:
-        model: its parameters are views of one vector, whose gradient is there (`flatten_parameters`).
+        model: its parameters are views of one vector, which has a gradient (`flatten_parameters`).
         parameters: that vector. optimizer: its Adam.
-        twin: the vector in bfloat16, where products are to be done on that; renewed with every step.
+        bfloat16: whether matrix products are computed in bfloat16, on a copy of the parameters that every step renews.
+
+    Attributes:
+        bfloat16_copy: that copy, or None.
 
     Raises:
         ValueError: there are no kernels for this model or objective.
     """
 
     def __init__(
-        self, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam, twin: Tensor | None
+        self, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam, bfloat16: bool
     ) -> None:
-        if not can_fuse(model, objective):
+        if not has_kernels(model, objective):
             raise ValueError("there are no kernels for this model and objective")
         self._model, self._objective = model, objective
         self._parameters, self._optimizer = parameters, optimizer
         self._device = parameters.device
-        self._twin = twin
-        self._kind = torch.float32 if twin is None else twin.dtype
-        self._low_gradient = None if twin is None else torch.zeros_like(twin)
-        self._batch = 0
+        self.bfloat16_copy = parameters.detach().to(torch.bfloat16) if bfloat16 else None
+        self._bfloat16_gradient = None if self.bfloat16_copy is None else torch.zeros_like(self.bfloat16_copy)
+        self._dtype = torch.bfloat16 if bfloat16 else torch.float32
+        self._batch = 0  # images that there is memory for
 
     def __call__(self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor) -> Tensor:
-        """One step on images `(N, …)` → its figures, `(4,)` float64.
-
-        Loss, recon and KL, means over the batch; and the share of pixels that are white, with x̂ nearer to 1 than to 0.
-        """
+        """Do one step on images `(N, …)`; return its figures, `(4,)` float64: see `choose.Step`."""
         figures = self._differentiate(images, generator, beta)
         self._update(lr)
         return figures
 
+    def parameters_changed(self) -> None:
+        """Copy the parameters to bfloat16, after somebody else has written them."""
+        if self.bfloat16_copy is not None:
+            self.bfloat16_copy.copy_(self._parameters.detach())
+
     def _differentiate(self, images: Tensor, generator: torch.Generator, beta: float | Tensor) -> Tensor:
-        """Put the gradients in their places; the figures."""
+        """Write the gradients to their places; return the figures, `(4,)`."""
         rows = len(images)
         if rows > self._batch:
             self._build(rows)
-        if rows not in self._of_rows:
-            self._of_rows[rows] = [product.rows(rows) for product in self._products]
-        products = self._of_rows[rows]
-        self._take(images)
+        if rows not in self._products_of:
+            self._products_of[rows] = [product.rows(rows) for product in self._products]
+        products = self._products_of[rows]
+        self._write_x(images)
         self._noise[:rows].normal_(generator=generator)
-        for product, follow in zip(products, self._forward, strict=True):
+        for product, kernel in zip(products, self._forward, strict=True):
             product.forward()
-            follow(rows)
-        figures = self._weigh(rows, beta)
-        for product, precede in zip(reversed(products), reversed(self._backward), strict=True):
-            precede(rows)
+            kernel(rows)
+        figures = self._compute_loss(rows, beta)
+        for product, kernel in zip(reversed(products), reversed(self._backward), strict=True):
+            kernel(rows)
             self._backward_of(product)
         return figures
 
@@ -130,106 +139,113 @@ class FusedStep(ABC):
         product.backward_to_weight()
         product.backward_to_x()
 
-    def _take(self, images: Tensor) -> None:
-        """Images to x in [-1, 1]."""
+    def _write_x(self, images: Tensor) -> None:
+        """Write the images to x, in [-1, 1]."""
         x = self._x[: len(images)]
         if images.dtype == torch.uint8 and images.numel() == x.numel():
             self._normalize(images.contiguous(), x)
         else:
             x.copy_(normalize(images))
-            if self._x_low is not None:
-                self._x_low[: len(images)].copy_(x)
+            if self._x_bfloat16 is not None:
+                self._x_bfloat16[: len(images)].copy_(x)
 
     def gradients(self) -> list[Tensor]:
-        """Those of the last step, in the order of the model's parameters."""
-        low = self._low_gradient
+        """The last step's gradients, in the order and the shapes of the model's parameters."""
+        matrices = self._bfloat16_gradient
         return [
-            gradient_of(part) if low is None or part.dim() != 2 else part_of(low, part)
+            gradient_of(part) if matrices is None or part.dim() != 2 else part_of(matrices, part)
             for part in self._model.parameters()
         ]
 
-    def _array(self, *shape: int, kind: torch.dtype = torch.float32) -> Tensor:
-        array = torch.zeros(shape, dtype=kind, device=self._device)
-        self._kept.append(array)
+    def _array(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        array = torch.zeros(shape, dtype=dtype, device=self._device)
+        self._kernel_memory.append(array)
         return array
 
     def _build(self, batch: int) -> None:
-        """The memory of a step of so many images; each linear layer's product, and the kernel that follows it."""
+        """Allocate the memory of a step of `batch` images; list the products and the kernels that follow them."""
         model = self._model
         self._batch = batch
-        self._kept: list[Tensor] = []  # what only the kernels' structures point to
-        self._of_rows: dict[int, list[Product]] = {}
+        self._kernel_memory: list[Tensor] = []  # keeps alive what only the kernels' structures point to
+        self._products_of: dict[int, list[Product]] = {}
         self._x = self._array(batch, model.pixels)
-        self._x_low = None if self._twin is None else self._array(batch, model.pixels, kind=self._kind)
+        self._x_bfloat16 = None if self.bfloat16_copy is None else self._array(batch, model.pixels, dtype=self._dtype)
         self._noise = self._array(batch, model.latent_dim)
         self._products: list[Product] = []
-        self._forward: list[Rows] = []  # what follows a product …
-        self._backward: list[Rows] = []  # … and what goes before its gradients
+        self._forward: list[Kernel] = []  # after each product
+        self._backward: list[Kernel] = []  # before each product's gradients
         layers = [*model.encoder, *model.decoder]
         places = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
         head = len(model.encoder) - 1
-        x, to_x = self._x if self._x_low is None else self._x_low, None
+        x, to_x = self._x if self._x_bfloat16 is None else self._x_bfloat16, None
         for place in places:
             linear = layers[place]
             assert isinstance(linear, nn.Linear)
-            product = self._array(batch, linear.out_features, kind=self._kind)
+            product = self._array(batch, linear.out_features, dtype=self._dtype)
             if place == head:
-                z, to_z = (self._array(batch, model.latent_dim, kind=self._kind) for _ in range(2))
+                z, to_z = (self._array(batch, model.latent_dim, dtype=self._dtype) for _ in range(2))
                 to_product = torch.zeros_like(product)
-                self._follow_with_latent(linear, product, to_product, z, to_z)
+                self._add_latent_kernels(linear, product, to_product, z, to_z)
                 next_x, next_to_x = z, to_z
             elif place == places[-1]:
-                output = BERNOULLI if self._objective.bernoulli else OUTPUTS[type(layers[-1])]
-                self._follow_with_output(linear, product, output)
+                output = BERNOULLI if self._objective.bernoulli else OUTPUT_NAMES[type(layers[-1])]
+                self._add_output_kernels(linear, product, output)
                 next_x, next_to_x, to_product = x, None, product
             else:
                 follower = layers[place + 1]
                 norm = follower if isinstance(follower, Norm) else None
-                activation = ACTIVATIONS[type(follower if norm is None else layers[place + 2])]
+                activation = ACTIVATION_NAMES[type(follower if norm is None else layers[place + 2])]
                 out, to_product = torch.zeros_like(product), torch.zeros_like(product)
-                self._follow_with_hidden(linear, product, out, to_product, norm, activation)
+                self._add_hidden_kernels(linear, product, out, to_product, norm, activation)
                 next_x, next_to_x = out, to_product
             weight, to_weight = self._matrices(linear.weight)
             self._products.append(Product(weight, to_weight, x, product, to_x, to_product))
             x, to_x = next_x, next_to_x
 
     def _matrices(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """A weight as its products take it, and where its gradient goes."""
-        if self._twin is None or self._low_gradient is None:
+        """A weight in the precision of its products, and the place of its gradient, both `(out, in)`."""
+        if self.bfloat16_copy is None or self._bfloat16_gradient is None:
             return weight.detach(), gradient_of(weight)
-        return part_of(self._twin, weight), part_of(self._low_gradient, weight)
+        return part_of(self.bfloat16_copy, weight), part_of(self._bfloat16_gradient, weight)
 
     @abstractmethod
     def _normalize(self, images: Tensor, x: Tensor) -> None:
-        """Bytes `(N, …)` to x `(N, pixels)`, and to its twin in half precision."""
+        """uint8 images `(N, …)` to x `(N, pixels)` in [-1, 1], and to `_x_bfloat16` if there is one."""
 
     @abstractmethod
-    def _follow_with_hidden(
+    def _add_hidden_kernels(
         self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
-        activation: int,
+        activation: str,
     ) -> None:  # fmt: skip
-        """Add the kernels from a hidden layer's product to `out`, and back from the gradient of `out`.
+        """Add the kernel from a hidden layer's product to its output `out`, and the kernel back.
 
-        That of the product comes in its place.
+        `gradient` holds the gradient of `out`; the kernel back replaces it by the gradient of `product`. All three are
+        `(batch, width)`. `activation` is a key of `ACTIVATIONS`.
         """
 
     @abstractmethod
-    def _follow_with_latent(
+    def _add_latent_kernels(
         self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor
     ) -> None:
-        """Add the kernels from the head's product, μ and log σ² side by side, to z, and back."""
+        """Add the kernel from the head's product (μ and log σ² side by side) to z, and the kernel back.
+
+        `product` and its gradient `to_product` are `(batch, 2·latent_dim)`, z and its gradient `(batch, latent_dim)`.
+        """
 
     @abstractmethod
-    def _follow_with_output(self, last: nn.Linear, product: Tensor, output: int) -> None:
-        """Add the kernels from the last product to the distortion, and to the gradient of the product, in its place."""
+    def _add_output_kernels(self, last: nn.Linear, product: Tensor, output: str) -> None:
+        """Add the kernel from the last product to the distortion, and the kernel that replaces it by its gradient.
+
+        `product` is `(batch, pixels)`. `output` is a key of `OUTPUTS`, or `BERNOULLI`.
+        """
 
     @abstractmethod
-    def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
-        """The step's figures; from here on the kernels know what a distortion and a KL weigh in the loss."""
+    def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
+        """The step's figures, `(4,)`; also the weights of distortion and KL in the loss, for the kernels back."""
 
     @abstractmethod
     def _update(self, lr: float | Tensor) -> None:
-        """Adam's step, and the twin renewed."""
+        """Do Adam's step, and renew the copy in bfloat16."""
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The training step on a GPU: between the products, the kernels of triton_kernels.py.
 
-A step is 36 launches, where without them it is 123 and more. It is made to be captured in a CUDA graph: lr and
-β are read from the device, nothing waits for it, and all memory stays where it is.
+A step of the default network is 36 launches, where autograd needs 123 and more. It can be captured in a CUDA graph: it
+reads lr and β from the device, never waits for the device, and keeps all memory in its place.
 """
 
 from __future__ import annotations
@@ -20,27 +20,32 @@ from tui_vae.core.step.flat import ALIGNMENT, part_of
 from tui_vae.core.step.fused import FusedStep, Norm, Product, gradient_of
 
 WIDEST = 8192
-"""Columns of the widest tile: a row of a layer or of an image."""
+"""Numbers in the widest row, of a layer or of an image, that kernels take: a row is one tile, held in registers."""
 
 PROGRAMS = 128
-"""That a kernel's rows are divided among: about one for each multiprocessor of a large GPU."""
+"""Programs that the rows of a batch are divided among: about one for each multiprocessor of a large GPU."""
 
 BLOCK = 1024
+"""Numbers that a program takes of a kernel without rows (the images' bytes, Adam)."""
 
 COLUMNS = 16
-"""Of a program that goes through all rows."""
+"""Columns of a program that goes through all rows (batch normalization): half a warp, 64 bytes of float32 a row."""
+
+LARGEST_DISTANCE, LARGEST_BFLOAT16_DISTANCE = 1e-3, 0.1
+"""How far a step may be from autograd's, as a part of the norm: well above float32's and bfloat16's rounding, well
+below what a wrong kernel does."""
 
 
 def warps_for(block: int) -> int:
-    """Of a program whose rows are tiles of so many columns: with fewer, a wide one does not fit in its registers."""
+    """The warps of a program whose tiles have `block` columns. With fewer, a wide tile does not fit in registers."""
     return min(16, max(4, block // 256))
 
 
 def try_out(kernels: ModuleType, device: torch.device) -> None:
-    """Compile and run the smallest kernel, which takes all that the others take.
+    """Compile and run the smallest kernel, which needs all that the others need: a driver and a C compiler.
 
     Raises:
-        Exception: whatever a compiler has to say, such as that there is no C compiler.
+        Exception: of any type, from the driver or a compiler.
     """
     image, x = torch.ones(1, dtype=torch.uint8, device=device), torch.zeros(1, device=device)
     kernels.normalize[(1,)](image, x, x, 1, LOW=False, BLOCK=16)
@@ -48,47 +53,49 @@ def try_out(kernels: ModuleType, device: torch.device) -> None:
 
 
 class GPUStep(FusedStep):
-    """Works on batches of at most `batch` images. The products for weights run beside those that others wait for.
+    """Learns from batches of at most `batch` images.
+
+    The products of weights' gradients run on a stream of their own: nothing else of the backward pass waits for them.
 
     Args:
         kernels: the module `triton_kernels`, or another copy of it, such as an interpreted one.
 
     Raises:
-        ValueError: there are no kernels for this model or objective.
+        ValueError: there are no kernels for this model or objective, or a layer is wider than `WIDEST`.
     """
 
     def __init__(
         self, kernels: ModuleType, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam,
-        twin: Tensor | None, batch: int,
+        bfloat16: bool, batch: int,
     ) -> None:  # fmt: skip
-        super().__init__(model, objective, parameters, optimizer, twin)
+        super().__init__(model, objective, parameters, optimizer, bfloat16)
         widths = [layer.out_features for layer in model.modules() if isinstance(layer, nn.Linear)]
         if max(widths) > WIDEST:
             raise ValueError("there are no kernels for layers this wide")
         self._kernels = kernels
-        self._rows = -(-batch // PROGRAMS)  # of a program
+        self._rows = -(-batch // PROGRAMS)  # that one program takes
         device = self._device
-        self._sums = 0  # columns of `_partials`
-        self._places: list[Tensor] = []  # of each column, in the gradient
+        self._sums = 0  # columns of `_partials`: numbers in the gradients of all vectors
+        self._places: list[Tensor] = []  # of each column, in the vector of all gradients
         self._figures = torch.zeros(4, dtype=torch.float64, device=device)
         self._weights = torch.zeros(2, device=device)
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64, device=device)
         self._kl_sums = torch.zeros(self._programs(batch), model.latent_dim, device=device)
         self._rates = torch.zeros(3, device=device)
         self._distances = torch.zeros(batch, 3, device=device)
-        self._is_low = self._grains_of_matrices()
-        self._beside = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._is_matrix = self._find_matrices()
+        self._weight_stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._build(batch)
         self._partials = torch.zeros(self._programs(batch), self._sums, device=device)
         self._place = torch.cat(self._places).to(device)
 
-    def rehearse(self) -> None:
-        """Run every kernel once, which compiles it, and see that it does what autograd and Adam do. Changes nothing.
+    def compare_with_autograd(self) -> None:
+        """Run every kernel once, which compiles it, and compare a step with autograd's and Adam's. Changes nothing.
 
         Raises:
-            RuntimeError: it does something else, on this device with these drivers; or the network is so sensitive
-                to rounding, as a deep one of ReLUs in bfloat16 may be, that nobody can tell.
-            Exception: whatever a compiler has to say.
+            RuntimeError: the results differ, on this device with these drivers; or the network is so sensitive to
+                rounding, as a deep one of ReLUs in bfloat16 may be, that nobody can tell.
+            Exception: of any type, from the driver or a compiler.
         """
         optimizer, values = self._optimizer, self._parameters.detach()
         before, buffers = values.clone(), {buffer: buffer.clone() for buffer in self._model.buffers()}
@@ -100,13 +107,12 @@ class GPUStep(FusedStep):
             for vector in (optimizer.step_count, optimizer.mean, optimizer.square, gradient_of(self._parameters)):
                 vector.zero_()
             values.copy_(before)
-            if self._twin is not None:
-                self._twin.copy_(before)
-        if not far < (1e-3 if self._twin is None else 0.1):
+            self.parameters_changed()
+        if not far < (LARGEST_DISTANCE if self.bfloat16_copy is None else LARGEST_BFLOAT16_DISTANCE):
             raise RuntimeError(f"on this device the compiled kernels' gradients are {far:.2g} away from autograd's")
 
     def _distance_from_autograd(self, lr: float) -> float:
-        """How far the loss, a gradient or Adam's first update of a matrix or vector are away, as a part of its norm."""
+        """The largest distance of the loss, a parameter's gradient or first update, as a part of its norm; or NaN."""
         rows, generator = min(self._batch, 64), torch.Generator(self._device).manual_seed(0)
         shape, values = (rows, self._model.pixels), self._parameters.detach()
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator, device=self._device)
@@ -117,23 +123,23 @@ class GPUStep(FusedStep):
         self._update(lr)
         update = start - values
         updates = [part_of(update, part) for part in self._model.parameters()]
-        first = [lr * gradient / (gradient.abs() + EPSILON) for gradient in mine]  # of Adam, from nothing
-        # Of a gradient that is nothing but rounding, as a bias's before a batch normalization, this is the scale …
+        first = [lr * gradient / (gradient.abs() + EPSILON) for gradient in mine]  # Adam's first update
+        # A gradient that is nothing but rounding (a bias's before a batch normalization) is measured on this scale …
         least = 1e-3 * torch.stack([gradient.norm() for gradient in theirs]).max()
-        # … and of the loss, whose logarithm may be anywhere near 0, a nat a pixel.
+        # … and the loss, which as a logarithm may be close to 0, on the scale of a nat per pixel.
         distances = [(loss - expected).abs() / expected.abs().clamp(min=self._model.pixels)]
         for pairs, floor in ((zip(mine, theirs, strict=True), least), (zip(updates, first, strict=True), lr * least)):
             distances += [(one - other).norm() / torch.maximum(other.norm(), floor) for one, other in pairs]
-        return float(torch.stack([distance.double() for distance in distances]).max())  # which keeps a NaN
+        return float(torch.stack([distance.double() for distance in distances]).max())  # max() of tensors keeps a NaN
 
     @torch.enable_grad()
     def _by_autograd(self, images: Tensor, noise: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The loss with β = 1, and its gradients, from products of the same precision."""
+        """The loss `()` with β = 1, and its gradients, as the parameters, from products of the same precision."""
         model, objective, x = copy.deepcopy(self._model), self._objective, normalize(images)
-        if self._twin is not None:
+        if self.bfloat16_copy is not None:
             for layers in (model.encoder, model.decoder):
                 for place, layer in enumerate(layers):
-                    layers[place] = _InBfloat16(layer) if isinstance(layer, nn.Linear) else layer
+                    layers[place] = _BFloat16Linear(layer) if isinstance(layer, nn.Linear) else layer
         mu, logvar = model.encode(x)
         z = mu + torch.exp(0.5 * logvar) * noise
         _, distortion = objective.decode(model, z, x)
@@ -147,8 +153,8 @@ class GPUStep(FusedStep):
         if len(images) > self._batch:
             raise ValueError(f"a batch of {len(images)} images, where there is room for {self._batch}")
         figures = super()._differentiate(images, generator, beta)
-        if self._beside is not None:
-            torch.cuda.current_stream(self._device).wait_stream(self._beside)
+        if self._weight_stream is not None:
+            torch.cuda.current_stream(self._device).wait_stream(self._weight_stream)
         kernels, block = self._kernels, 32
         kernels.add_up[kernels.parts_of(self._sums, block)](
             self._partials, self._place, gradient_of(self._parameters), self._programs(len(images)), self._sums,
@@ -157,42 +163,42 @@ class GPUStep(FusedStep):
         return figures
 
     def _backward_of(self, product: Product) -> None:
-        if self._beside is None:
+        if self._weight_stream is None:
             super()._backward_of(product)
             return
-        self._beside.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(self._beside):
+        self._weight_stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._weight_stream):
             product.backward_to_weight()
         product.backward_to_x()
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
-        kernels, low = self._kernels, self._x_low
+        kernels, low = self._kernels, self._x_bfloat16
         kernels.normalize[kernels.parts_of(x.numel(), BLOCK)](
             images, x, x if low is None else low, x.numel(), LOW=low is not None, BLOCK=BLOCK
         )
 
     def _tile(self, width: int) -> dict[str, int]:
-        """A kernel's settings where a row is one tile."""
+        """The settings of a kernel whose rows, `width` numbers each, are one tile."""
         block = self._kernels.block_of(width)
         return {"WIDTH": width, "BLOCK": block, "num_warps": warps_for(block)}
 
     def _column_of(self, parameter: Tensor) -> int:
-        """Where the sums that are this parameter's gradient begin in a program's row."""
+        """Reserve columns of `_partials` for this parameter's gradient; the first of them."""
         start, first = self._sums, parameter.storage_offset()
         length = -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
-        self._places.append(torch.arange(first, first + length, dtype=torch.int32))  # and the padding, which stays 0
+        self._places.append(torch.arange(first, first + length, dtype=torch.int32))  # with the padding, which stays 0
         self._sums += length
         return start
 
     def _partial(self, column: int) -> Tensor:
         return self._partials.view(-1)[column:]
 
-    def _follow_with_hidden(
+    def _add_hidden_kernels(
         self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
-        activation: int,
+        activation: str,
     ) -> None:  # fmt: skip
         if isinstance(norm, nn.BatchNorm1d):
-            self._follow_with_batch_norm(linear, product, out, gradient, norm, activation)
+            self._add_batch_norm_kernels(linear, product, out, gradient, norm, activation)
             return
         kernels, width, bias = self._kernels, linear.out_features, linear.bias.detach()
         settings = self._tile(width) | {"NORM": norm is not None, "ACTIVATION": activation}
@@ -201,7 +207,7 @@ class GPUStep(FusedStep):
         gain, shift = (bias, bias) if norm is None else (norm.weight.detach(), norm.bias.detach())
         vectors = [linear.bias] if norm is None else [linear.bias, norm.weight, norm.bias]
         columns = [self._column_of(vector) for vector in vectors]
-        columns += columns[:1] * (3 - len(columns))  # which are not written to
+        columns += columns[:1] * (3 - len(columns))  # the kernel doesn't write to those of a norm that isn't there
 
         def forward(rows: int) -> None:
             kernels.hidden_forward[(rows,)](product, bias, gain, shift, out, statistics, epsilon, **settings)
@@ -215,8 +221,8 @@ class GPUStep(FusedStep):
         self._forward.append(forward)
         self._backward.append(backward)
 
-    def _follow_with_batch_norm(
-        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.BatchNorm1d, activation: int
+    def _add_batch_norm_kernels(
+        self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.BatchNorm1d, activation: str
     ) -> None:
         kernels, width, bias = self._kernels, linear.out_features, linear.bias.detach()
         gain, shift = norm.weight.detach(), norm.bias.detach()
@@ -238,7 +244,7 @@ class GPUStep(FusedStep):
         self._forward.append(forward)
         self._backward.append(backward)
 
-    def _follow_with_latent(
+    def _add_latent_kernels(
         self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor
     ) -> None:
         kernels, width, bias = self._kernels, z.shape[1], head.bias.detach()
@@ -260,7 +266,7 @@ class GPUStep(FusedStep):
         self._forward.append(forward)
         self._backward.append(backward)
 
-    def _follow_with_output(self, last: nn.Linear, product: Tensor, output: int) -> None:
+    def _add_output_kernels(self, last: nn.Linear, product: Tensor, output: str) -> None:
         kernels, width, bias, x = self._kernels, self._model.pixels, last.bias.detach(), self._x
         settings = self._tile(width) | {"OUTPUT": output}
         column = self._column_of(last.bias)
@@ -276,7 +282,7 @@ class GPUStep(FusedStep):
         self._forward.append(forward)
         self._backward.append(backward)
 
-    def _weigh(self, rows: int, beta: float | Tensor) -> Tensor:
+    def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
         width = self._model.latent_dim
         self._kernels.weigh[(1,)](
             self._distances, self._kl_sums, self._on_device(beta), self._figures, self._weights, self._kl, rows,
@@ -287,22 +293,22 @@ class GPUStep(FusedStep):
 
     def _update(self, lr: float | Tensor) -> None:
         optimizer, values = self._optimizer, self._parameters.detach()
-        low = self._twin is not None
+        low = self.bfloat16_copy is not None
         self._kernels.rates[(1,)](
             optimizer.step_count, self._on_device(lr), self._rates, optimizer.weight_decay,
             BETA1=BETAS[0], BETA2=BETAS[1],
         )  # fmt: skip
         self._kernels.adam[self._kernels.parts_of(values.numel(), BLOCK)](
-            values, gradient_of(self._parameters), self._low_gradient if low else values, optimizer.mean,
-            optimizer.square, self._twin if low else values, self._is_low, self._rates, values.numel(),
+            values, gradient_of(self._parameters), self._bfloat16_gradient if low else values, optimizer.mean,
+            optimizer.square, self.bfloat16_copy if low else values, self._is_matrix, self._rates, values.numel(),
             BETA1=BETAS[0], BETA2=BETAS[1], EPSILON=EPSILON, LOW=low, GRAIN=ALIGNMENT, BLOCK=BLOCK,
         )  # fmt: skip
 
     def _on_device(self, number: float | Tensor) -> Tensor:
         return number if isinstance(number, Tensor) else torch.tensor(float(number), device=self._device)
 
-    def _grains_of_matrices(self) -> Tensor:
-        """For every `ALIGNMENT` parameters whether they are a matrix's, `(parameters / ALIGNMENT,)` int8."""
+    def _find_matrices(self) -> Tensor:
+        """For every `ALIGNMENT` parameters 1 if they belong to a matrix, else 0: `(parameters / ALIGNMENT,)` int8."""
         grains = torch.zeros(self._parameters.numel() // ALIGNMENT, dtype=torch.int8)
         for part in self._model.parameters():
             start = part.storage_offset() // ALIGNMENT
@@ -310,9 +316,11 @@ class GPUStep(FusedStep):
         return grains.to(self._device)
 
 
-class _InBfloat16(nn.Module):
-    """A linear layer that rounds where the kernels' products do. Against float32's, rounding alone would change the
-    sign of so many ReLUs' inputs that gradients differ by a tenth."""
+class _BFloat16Linear(nn.Module):
+    """A linear layer that rounds where the kernels' products round.
+
+    Compared with float32, rounding alone changes the sign of so many ReLUs' inputs that gradients differ by a tenth.
+    """
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""The compiled kernels that training steps are made of: kernels.h on a CPU, triton_kernels.py on CUDA.
+"""Loading of the compiled kernels that training steps are made of: C on a CPU, Triton on CUDA.
 
-Those of kernels.h are C, compiled when the package is installed, where there is a C compiler, and the others when they
-are first used. The former share PyTorch's OpenMP threads: two OpenMP runtimes in one process would wait for each
-other's threads, so they are not used with a PyTorch that brings one under another name.
+The C kernels (c/kernels.h) are compiled when the package is installed, where there is a C compiler. They share
+PyTorch's OpenMP threads. Two OpenMP runtimes in one process would wait for each other's threads, so the kernels are not
+used with a PyTorch that brings a runtime of another name. The Triton kernels are compiled when they are first used.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
-import torch  # noqa: F401  # loads the OpenMP runtime that the kernels are to share
+import torch  # noqa: F401  # loads the OpenMP runtime that the kernels share
 
 LEVELS = {
     "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"},
     "avx2": {"avx2", "fma"},
 }
-"""Builds of the kernels, the best first, and the flags of a CPU that can run them."""
+"""Builds of the C kernels, the best first, and the flags in /proc/cpuinfo of a CPU that can run them."""
 
 RUNTIMES = ("libgomp", "libomp", "libiomp")
+"""How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
 
 class Hidden(Structure):
-    """`Hidden` of kernels.h, and so below."""
+    """`Hidden` of c/kernels.h, which explains its fields; so do the structures below."""
 
     _fields_ = (
         ("width", c_int64), ("low", c_int), ("activation", c_int), ("epsilon", c_float),
@@ -70,7 +71,7 @@ class Segment(Structure):
 
 class Adam(Structure):
     _fields_ = (
-        *((name, c_void_p) for name in ("values", "gradient", "mean", "square", "low_gradient", "twin")),
+        *((name, c_void_p) for name in ("values", "gradient", "mean", "square", "bfloat16_gradient", "bfloat16_copy")),
         ("segments", POINTER(Segment)), ("count", c_int64), ("step_count", c_void_p),
         *((name, c_double) for name in ("beta1", "beta2", "epsilon", "weight_decay")),
     )  # fmt: skip
@@ -93,7 +94,13 @@ SIGNATURES: dict[str, list[Any]] = {
 
 @dataclass(frozen=True)
 class Kernels:
-    """`level`: a key of `LEVELS`, "triton", or "none", and then `reason` says why. `library` has the functions."""
+    """Kernels that can be used here, or the reason why there are none; false if there are none.
+
+    Attributes:
+        level: a key of `LEVELS`, "triton", or "none".
+        reason: why there are none.
+        library: has the kernels as functions.
+    """
 
     level: str = "none"
     reason: str = ""
@@ -104,7 +111,7 @@ class Kernels:
 
 
 def load_kernels(device: str = "cpu") -> Kernels:
-    """The best ones that are there for devices of this type, and that this CPU can run."""
+    """The best kernels for devices of this type (`torch.device.type`) that are here and that the CPU can run."""
     if device == "cpu":
         return usable_kernels()[0]
     return _triton_kernels() if device == "cuda" else Kernels(reason=f"there are none for {device}")
@@ -121,7 +128,7 @@ def _triton_kernels() -> Kernels:
 
 @cache
 def usable_kernels() -> tuple[Kernels, ...]:
-    """Every build that is there and that this CPU can run, the best first; where there is none, why not."""
+    """Every C build that is here and that this CPU can run, the best first; else one `Kernels` with the reason."""
     able = [level for level, needs in LEVELS.items() if needs <= _cpu_flags()]
     built = [(level, path) for level in able if (path := _built(level)) is not None]
     if not able:

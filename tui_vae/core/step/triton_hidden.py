@@ -1,4 +1,4 @@
-"""The GPU's kernels of hidden layers: from a product to its activation, and back. See triton_kernels.py."""
+"""Triton kernels of hidden layers, from a product to its activation and back; triton_kernels.py has the others."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # Triton's compiler reads these functions, and has its own types.
@@ -9,23 +9,22 @@ import triton
 import triton.language as tl
 
 ANY_BATCH = ("rows", "programs")
-"""Arguments that a kernel is not compiled anew for."""
-
-SILU, RELU, GELU = (tl.constexpr(number) for number in range(3))
+"""Arguments for whose new values a kernel isn't compiled again: the last batch of an epoch has other ones."""
 
 
 @triton.jit
 def _activated(value, ACTIVATION: tl.constexpr):
-    """The activation, and its slope."""
-    if ACTIVATION == SILU:
+    """The activation named `ACTIVATION` (a key of `ACTIVATIONS`), and its derivative."""
+    if ACTIVATION == "silu":
         s = tl.sigmoid(value)
         out = value * s
         slope = s * (1.0 + value * (1.0 - s))
-    elif ACTIVATION == GELU:
+    elif ACTIVATION == "gelu":
         s = 0.5 * (1.0 + tl.erf(value * 0.7071067811865476))
         out = value * s
         slope = s + value * 0.3989422804014327 * tl.exp(-0.5 * value * value)
     else:
+        tl.static_assert(ACTIVATION == "relu", "an activation without a kernel")
         out = tl.where(value < 0, 0.0, value)
         slope = tl.where(value > 0, 1.0, 0.0)
     return out, slope
@@ -36,7 +35,10 @@ def hidden_forward(
     product, bias, gain, shift, out, statistics, epsilon,
     WIDTH: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450), activation; a row a program."""
+    """Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450) and activation.
+
+    A program takes a row. `product`, `out`: `(rows, WIDTH)`; `statistics`: `(rows, 2)`, mean and 1/standard deviation.
+    """
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
@@ -59,7 +61,10 @@ def hidden_backward(
     product, bias, gain, shift, gradient, statistics, to_bias, to_gain, to_shift, rows, sums,
     WIDTH: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of a hidden layer's output to that of its product, in its place; `ROWS` rows a program."""
+    """Replace the gradient of a hidden layer's output, `(rows, WIDTH)`, by that of its product.
+
+    A program takes `ROWS` rows; it writes its sums of the vectors' gradients to its row of `partials`, `(…, sums)`.
+    """
     program = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
@@ -100,7 +105,7 @@ def hidden_backward(
 
 @triton.jit
 def _tile(row, rows, column, WIDTH: tl.constexpr):
-    """Where some rows of some columns lie, and whether they are there."""
+    """The offsets of some columns of some rows, and a mask of those that exist."""
     at = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
     return at, (row < rows)[:, None] & (column < WIDTH)[None, :]
 
@@ -110,7 +115,10 @@ def batch_forward(
     product, bias, gain, shift, out, statistics, running_mean, running_variance, steps, rows, epsilon, momentum,
     WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167), activation; columns a program."""
+    """Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) and activation.
+
+    A program takes `BLOCK` columns, and all rows in tiles of `AT_ONCE`. `statistics` is `(2, WIDTH)`.
+    """
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = column < WIDTH
     part = tl.arange(0, AT_ONCE)
@@ -151,7 +159,7 @@ def batch_backward(
     product, bias, gain, shift, gradient, statistics, to_gain, to_shift, rows,
     WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """As `hidden_backward`. The product's bias has no gradient: the mean takes it away again."""
+    """As `hidden_backward`. The gradient of the product's bias is 0, as subtracting the mean removes the bias."""
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = column < WIDTH
     part = tl.arange(0, AT_ONCE)
@@ -165,7 +173,7 @@ def batch_backward(
         at, there = _tile(start + part, rows, column, WIDTH)
         x = (tl.load(product + at, mask=there, other=0).to(tl.float32) - mean[None, :]) * scale[None, :]
         _, slope = _activated(x * factor[None, :] + moved[None, :], ACTIVATION)
-        slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)  # nothing where no row is
+        slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)  # 0 where there is no row
         shift_sum += tl.sum(slope, 0)
         gain_sum += tl.sum(slope * x, 0)
     tl.store(to_gain + column, gain_sum, mask=inside)

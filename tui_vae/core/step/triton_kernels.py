@@ -1,11 +1,12 @@
-"""What stands between the matrix products of a training step on a GPU: kernels.h in Triton, and the same mathematics.
+"""The kernels between the matrix products of a training step on a GPU: the mathematics of c/kernels.h, in Triton.
 
 Tillet, Kung & Cox 2019, "Triton: an intermediate language and compiler for tiled neural network computations",
 https://doi.org/10.1145/3315508.3329973.
 
-Rows are images. What passes between a kernel and a product is float32 or bfloat16, as its tensor is; all arithmetic is
-float32. A row is one tile. Sums over images are made in two steps without atomics, so that a result is the same to the
-last bit: a program adds up the few rows that are its own, into its row of `partials`, and `add_up` adds those rows.
+Rows are images. The tensors between a kernel and a product are float32 or bfloat16; all arithmetic is float32. A row
+is one tile. `to_` is a gradient: `to_z` is the gradient of the loss with respect to z. Sums over images are made in two
+steps without atomics, so that a result is always the same to the last bit: a program adds up its own few rows into its
+row of `partials`, and `add_up` adds those rows.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
@@ -26,12 +27,12 @@ __all__ = [
 ]  # fmt: skip
 
 WHITE = tl.constexpr(0.999999)
-TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI = (tl.constexpr(number) for number in range(5))
+"""x on [-1, 1] above which a pixel is white, 1: the next byte, 254, is 0.992."""
 
 
 @triton.jit
 def normalize(images, x, low, count, LOW: tl.constexpr, BLOCK: tl.constexpr):
-    """uint8 → x in [-1, 1]; also in half precision, if `LOW`."""
+    """uint8 → x in [-1, 1], both `(count,)`; also in bfloat16, if `LOW`."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     value = tl.load(images + at, mask=inside, other=0).to(tl.float32) * (2.0 / 255.0) - 1.0
@@ -44,7 +45,10 @@ def normalize(images, x, low, count, LOW: tl.constexpr, BLOCK: tl.constexpr):
 def latent_forward(
     product, bias, noise, z, mu, sigma, kl, rows, WIDTH: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """z = μ + σ·ε; twice the KL of each dimension, summed over a program's rows, into its row of `kl`."""
+    """z = μ + σ·ε, `(rows, WIDTH)`; twice the KL of each dimension, summed over a program's rows, to its row of `kl`.
+
+    `product` is `(rows, 2·WIDTH)`: μ and log σ². KL = ½·(μ² + σ² - log σ² - 1) (Kingma & Welling 2014, appendix B).
+    """
     program = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
@@ -72,7 +76,10 @@ def latent_backward(
     to_z, noise, mu, sigma, kl, weights, to_product, to_bias, rows, sums, free_bits,
     WIDTH: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times their weight; a dimension under its free bits costs nothing."""
+    """The gradient of the head's product, from that of z and from the KL.
+
+    ∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times the KL's weight, which is 0 for a dimension below its free bits.
+    """
     program = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
@@ -100,17 +107,18 @@ def latent_backward(
 
 @triton.jit
 def _decoded(value, OUTPUT: tl.constexpr):
-    """x̂ of the last layer's value, and its derivative."""
-    if OUTPUT == IDENTITY:
+    """x̂ and its derivative by the last layer's value; `OUTPUT` is a key of `OUTPUTS`, or "bernoulli" (fused.py)."""
+    if OUTPUT == "linear":
         decoded = value
         derivative = tl.full(value.shape, 1.0, tl.float32)
-    elif OUTPUT == SIGMOID:
+    elif OUTPUT == "sigmoid":
         decoded = tl.sigmoid(value)
         derivative = decoded * (1.0 - decoded)
-    elif OUTPUT == TANH:
+    elif OUTPUT == "tanh":
         decoded = 2.0 * tl.sigmoid(2.0 * value) - 1.0
         derivative = 1.0 - decoded * decoded
     else:
+        tl.static_assert(OUTPUT == "logits" or OUTPUT == "bernoulli", "an output without a kernel")
         decoded = 2.0 * tl.sigmoid(value) - 1.0
         derivative = 0.5 * (1.0 - decoded * decoded)
     return decoded, derivative
@@ -120,7 +128,7 @@ def _decoded(value, OUTPUT: tl.constexpr):
 def output_forward(
     product, bias, x, distances, WIDTH: tl.constexpr, OUTPUT: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """recon, distortion and white hits of an image, a program, into its row of `distances`."""
+    """recon, distortion and white hits of each image, to `distances` `(rows, 3)`; a program takes an image."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
@@ -131,7 +139,7 @@ def output_forward(
     error = tl.where(inside, decoded - target, 0.0)
     recon = tl.sum(error * error, 0)
     distortion = recon
-    if OUTPUT == BERNOULLI:  # -p·ln p̂ - (1-p)·ln(1-p̂), from the logits
+    if OUTPUT == "bernoulli":  # -p·ln p̂ - (1-p)·ln(1-p̂), from the logits
         entropy = tl.maximum(value, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(value))) - 0.5 * (target + 1.0) * value
         distortion = tl.sum(tl.where(inside, entropy, 0.0), 0)
     white = tl.where(inside & (decoded > 0.5) & (target > WHITE), 1.0, 0.0)
@@ -159,7 +167,7 @@ def output_backward(
         value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset
         decoded, derivative = _decoded(value, OUTPUT)
         slope = decoded - tl.load(x + at, mask=there, other=0)
-        slope = 0.5 * slope if OUTPUT == BERNOULLI else 2.0 * slope * derivative
+        slope = 0.5 * slope if OUTPUT == "bernoulli" else 2.0 * slope * derivative
         slope = tl.where(there, slope * weight, 0.0)
         total += slope
         tl.store(product + at, slope.to(product.dtype.element_ty), mask=there)
@@ -171,7 +179,7 @@ def weigh(
     distances, kl_sums, beta, figures, weights, kl, rows, programs, free_bits,
     PIXELS: tl.constexpr, WIDTH: tl.constexpr, SIGMA: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The step's figures; and what an image's distortion and KL weigh in the loss. One program."""
+    """The step's `figures` `(4,)`; the `weights` `(2,)` of an image's distortion and KL in the loss. One program."""
     images = tl.arange(0, 1024)
     recon_sums = tl.zeros([1024], tl.float64)
     distortion_sums = tl.zeros([1024], tl.float64)
@@ -215,7 +223,7 @@ def weigh(
 
 @triton.jit(do_not_specialize=ANY_BATCH)
 def add_up(partials, places, gradient, programs, sums, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr):
-    """Σ over programs of `partials`, each column to its place in the gradient."""
+    """Σ over programs of `partials` `(programs, sums)`, each column to its place in the gradient."""
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     part = tl.arange(0, AT_ONCE)
     total = tl.zeros([BLOCK], tl.float32)
@@ -229,7 +237,7 @@ def add_up(partials, places, gradient, programs, sums, AT_ONCE: tl.constexpr, BL
 
 @triton.jit
 def rates(step_count, lr, found, weight_decay, BETA1: tl.constexpr, BETA2: tl.constexpr):
-    """Counts a step, and finds what it has in common for all parameters. In float64, which GPUs are slow at: once."""
+    """Count a step; compute Adam's factors that all parameters share. Once, in float64, which GPUs are slow at."""
     steps = tl.load(step_count) + 1.0
     tl.store(step_count, steps)
     steps = steps.to(tl.float64)
@@ -242,21 +250,22 @@ def rates(step_count, lr, found, weight_decay, BETA1: tl.constexpr, BETA2: tl.co
 
 @triton.jit
 def adam(
-    values, gradient, low_gradient, mean, square, twin, is_low, rates, count,
+    values, gradient, bfloat16_gradient, mean, square, bfloat16_copy, is_matrix, rates, count,
     BETA1: tl.constexpr, BETA2: tl.constexpr, EPSILON: tl.constexpr, LOW: tl.constexpr, GRAIN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, with the weight decay of https://arxiv.org/abs/1711.05101.
+    """Adam (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980), weight decay of https://arxiv.org/abs/1711.05101.
 
-    `is_low`, one for `GRAIN` values: whether their gradient is in `low_gradient`, and they are wanted in `twin`.
+    `is_matrix` has a number for every `GRAIN` values: 1 if, where `LOW`, their gradient is in `bfloat16_gradient` and
+    their new values also go to `bfloat16_copy`.
     """
     keep, rate, root = tl.load(rates), tl.load(rates + 1), tl.load(rates + 2)
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     slope = tl.load(gradient + at, mask=inside, other=0)
     if LOW:
-        low = tl.load(is_low + at // GRAIN, mask=inside, other=0) != 0
-        slope = tl.where(low, tl.load(low_gradient + at, mask=low, other=0).to(tl.float32), slope)
+        low = tl.load(is_matrix + at // GRAIN, mask=inside, other=0) != 0
+        slope = tl.where(low, tl.load(bfloat16_gradient + at, mask=low, other=0).to(tl.float32), slope)
     first = BETA1 * tl.load(mean + at, mask=inside, other=0) + (1.0 - BETA1) * slope
     second = BETA2 * tl.load(square + at, mask=inside, other=0) + (1.0 - BETA2) * slope * slope
     value = tl.load(values + at, mask=inside, other=0) * keep - rate * first / (tl.sqrt(second) * root + EPSILON)
@@ -264,14 +273,14 @@ def adam(
     tl.store(square + at, second, mask=inside)
     tl.store(values + at, value, mask=inside)
     if LOW:
-        tl.store(twin + at, value.to(twin.dtype.element_ty), mask=low)
+        tl.store(bfloat16_copy + at, value.to(bfloat16_copy.dtype.element_ty), mask=low)
 
 
 def block_of(width: int) -> int:
-    """The tile that holds so many columns."""
+    """The columns of the tile that holds `width` columns: the next power of 2."""
     return int(triton.next_power_of_2(width))
 
 
 def parts_of(count: int, block: int) -> tuple[Any, ...]:
-    """A grid of programs for `count` things, `block` each."""
+    """A grid of programs for `count` numbers, `block` each."""
     return (triton.cdiv(count, block),)

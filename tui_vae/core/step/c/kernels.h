@@ -1,10 +1,11 @@
-/* What stands between the matrix products of a training step of the fully connected VAE, each stretch in one pass.
+/* The kernels between the matrix products of a training step of the fully connected VAE: each stretch in one pass.
  *
- * Rows are images. What passes between a kernel and a product is float32 or, where `low`, bfloat16; all arithmetic is
- * float32. A thread takes one block of rows and keeps sums of its own, which are added in the threads' order: for a
- * given number of threads, a result is the same to the last bit.
+ * Rows are images. Arrays between a kernel and a product are float32 or, where `low`, bfloat16; all arithmetic is
+ * float32. `to_` is a gradient: `to_z` is the gradient of the loss with respect to z. A thread takes one block of rows
+ * and keeps its own sums, which are added in the threads' order: for a given number of threads, a result is the same
+ * to the last bit.
  *
- * kernels.py has the structures; fused_cpu.py calls the kernels, in this order.
+ * kernels.py declares these structures for Python; cpu.py calls the kernels, in the order of the structures.
  */
 #ifndef KERNELS_H
 #define KERNELS_H
@@ -22,8 +23,13 @@ typedef int64_t Count;
 #define SIMD_SUM(...) SIMD_SUM_(omp simd reduction(+ : __VA_ARGS__))
 #define SIMD_SUM_(pragma) _Pragma(#pragma)
 
-enum { FIGURES = 3 };
-enum Output { TANH, SIGMOID, IDENTITY, LOGITS, BERNOULLI };
+/* The outputs that have kernels; BERNOULLI is LOGITS under objective `bce`. models/vae.py has their numbers. */
+#define EACH_OUTPUT(DO, ...)                                                                                           \
+    DO(TANH, __VA_ARGS__) DO(SIGMOID, __VA_ARGS__) DO(IDENTITY, __VA_ARGS__) DO(LOGITS, __VA_ARGS__)                   \
+    DO(BERNOULLI, __VA_ARGS__)
+enum Output { EACH_OUTPUT(ENUMERATOR, ) };
+
+enum { FIGURES = 3 };  /* sums of a step: recon, distortion, white hits */
 
 /* A hidden layer, from its product to its activation. Without normalization `gain` is NULL. */
 typedef struct {
@@ -32,7 +38,7 @@ typedef struct {
     float epsilon, momentum;
     const float *bias, *gain, *shift;
     void *product, *out;  /* (rows, width) */
-    void *gradient;       /* (rows, width): of `out`, in its place then of `product` */
+    void *gradient;       /* (rows, width): of `out`; the kernel back replaces it by that of `product` */
     float *statistics;    /* mean and 1/standard deviation: (rows, 2) of a row, or (2, width) of a column */
     float *to_bias, *to_gain, *to_shift;
     float *scratch;       /* (threads, 5, width) */
@@ -57,32 +63,32 @@ typedef struct {
     Count width;  /* pixels */
     int low, output;
     const float *bias, *x;
-    void *product;      /* (rows, width); in its place then its gradient */
-    float *slope;       /* (rows, width): of an image's distortion, by the product */
+    void *product;      /* (rows, width); the kernel back replaces it by its gradient */
+    float *slope;       /* (rows, width): ∂ distortion of an image / ∂ product */
     double *figures;    /* FIGURES sums over images and pixels: recon, distortion, white hits */
     float *to_bias;
     float *scratch;     /* (threads, width) */
     double *partial;    /* (threads, FIGURES) */
 } Decoded;
 
-/* From a step's sums to its figures. */
+/* From a step's sums to its figures, and the weights of distortion and KL in the loss. */
 typedef struct {
     Count width, pixels;
     int sigma;  /* the formula of the objective `sigma`, else distortion + β·KL */
     double free_bits;
     const double *figures, *kl;
-    double *found;  /* (6) */
+    double *found;  /* (6): loss, recon, KL, share of white hits; weight of an image's distortion, of its KL */
 } Weighing;
 
-/* Parameters that lie side by side, those of one matrix or of the vectors after it. */
+/* Parameters that lie side by side: those of one matrix or one vector. */
 typedef struct {
     Count from, to;
-    int low;  /* the gradient is in `low_gradient`, and the values are also wanted in `twin` */
+    int low;  /* the gradient is in `bfloat16_gradient`, and the new values also go to `bfloat16_copy` */
 } Segment;
 
 typedef struct {
-    float *values, *gradient, *mean, *square;
-    uint16_t *low_gradient, *twin;
+    float *values, *gradient, *mean, *square;  /* of all parameters: (parameters) */
+    uint16_t *bfloat16_gradient, *bfloat16_copy;
     const Segment *segments;
     Count count;
     float *step_count;

@@ -1,4 +1,4 @@
-/* Functions of one number, which compilers turn into vectors of them: bfloat16, exponential functions, activations.
+/* Functions of one number, which compilers vectorize: bfloat16, exponential functions, activations.
  *
  * NaN stays NaN in all of them.
  */
@@ -11,7 +11,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum Activation { SILU, RELU, GELU };
+/* The activations that have kernels. models/vae.py has their numbers. */
+#define EACH_ACTIVATION(DO, ...) DO(SILU, __VA_ARGS__) DO(RELU, __VA_ARGS__) DO(GELU, __VA_ARGS__)
+#define ENUMERATOR(name, ...) name,
+enum Activation { EACH_ACTIVATION(ENUMERATOR, ) };
 
 INLINE float from_bits(uint32_t bits) {
     float value;
@@ -25,11 +28,12 @@ INLINE uint32_t to_bits(float value) {
     return bits;
 }
 
+/* Number `at` of an array of bfloat16, where `low`, or float32. */
 INLINE float load(const void *array, int64_t at, int low) {
     return low ? from_bits((uint32_t)((const uint16_t *)array)[at] << 16) : ((const float *)array)[at];
 }
 
-/* To bfloat16 as PyTorch does it: to the nearest, of two to the even one; NaN stays NaN. */
+/* bfloat16 is rounded as PyTorch rounds it: to the nearest, ties to even. */
 INLINE void store(void *array, int64_t at, float value, int low) {
     if (low) {
         uint32_t bits = to_bits(value);
@@ -40,8 +44,8 @@ INLINE void store(void *array, int64_t at, float value, int low) {
     }
 }
 
-/* Cephes' expf: argument reduction by ln 2 in two parts, then a polynomial. Relative error < 2e-7; NaN stays NaN, and
- * beyond what float32 holds it stops at its ends. */
+/* exp(x) as in the Cephes library's expf: argument reduction by ln 2 in two parts, then a polynomial. Relative error <
+ * 2e-7. x is clamped to [-87, 88], beyond which float32 underflows or overflows. */
 INLINE float exponential(float x) {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
@@ -71,8 +75,8 @@ INLINE float log_one_plus(float u) {
     return 2.0f * s * (p * t + 1.0f);
 }
 
-/* Φ(x) = ½·(1 + erf(x/√2)), with exp(-½x²) given, to 1e-7: Abramowitz & Stegun, "Handbook of Mathematical Functions",
- * 7.1.26. */
+/* Φ(x) = ½·(1 + erf(x/√2)), to 1e-7; `exponential_of` is exp(-½x²). Abramowitz & Stegun, "Handbook of Mathematical
+ * Functions", 7.1.26. */
 INLINE float normal_cdf(float x, float exponential_of) {
     float t = 1.0f / (1.0f + 0.3275911f * 0.70710678f * fabsf(x));
     float p = 1.061405429f;
@@ -84,13 +88,14 @@ INLINE float normal_cdf(float x, float exponential_of) {
     return x < 0 ? tail : 1.0f - tail;
 }
 
+/* The activation of v. */
 INLINE float activated(float v, int activation) {
     if (activation == SILU) return v * sigmoid(v);
     if (activation == GELU) return v * normal_cdf(v, exponential(-0.5f * v * v));
     return v < 0 ? 0 : v;
 }
 
-/* The gradient of an activation's output to that of its input v. */
+/* The gradient with respect to the activation's input v, from that with respect to its output. */
 INLINE float through_activation(float gradient, float v, int activation) {
     if (activation == SILU) {
         float s = sigmoid(v);

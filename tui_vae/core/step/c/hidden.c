@@ -1,4 +1,4 @@
-/* Hidden layers, from a product to an activation and back. */
+/* Hidden layers, from a product to its activation and back. */
 #include "kernels.h"
 
 /* Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450) and activation. */
@@ -30,6 +30,9 @@ INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int l
     }
 }
 
+/* The gradient of `out` is replaced by that of the product. A thread's scratch holds five rows: its sums of the
+ * gradients of bias, gain and shift, and of the present image the normalized values and the gradients before the
+ * normalization. */
 INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int low, int norm, int activation) {
     const Count width = layer->width;
     const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift;
@@ -69,8 +72,8 @@ INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int 
     }
 }
 
-/* Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) and activation. A thread has columns of
- * its own, so that there is nothing to add up between threads. */
+/* Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) and activation. Each thread takes
+ * columns, so that nothing is added up between threads. */
 INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, Count to, int low, int norm,
                                   int activation) {
     const Count width = layer->width;
@@ -102,7 +105,7 @@ INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, C
     }
 }
 
-/* The product's bias has no gradient: the mean takes it away again. */
+/* The gradient of the product's bias is 0, as subtracting the mean removes the bias. */
 INLINE void batch_backward_columns(const Hidden *layer, Count rows, Count from, Count to, int low, int norm,
                                    int activation) {
     const Count width = layer->width;
@@ -131,21 +134,15 @@ INLINE void batch_backward_columns(const Hidden *layer, Count rows, Count from, 
     }
 }
 
-/* A body for each kind of layer, so that no choice is left in its loops. */
+/* Calls `body` with the layer's kind as constants, so that its loops have no branches. */
+#define KIND_CASE(activation, body, ...)                                                                               \
+    case activation << 2 | 0: body(__VA_ARGS__, 0, 0, activation); break;                                              \
+    case activation << 2 | 1: body(__VA_ARGS__, 0, 1, activation); break;                                              \
+    case activation << 2 | 2: body(__VA_ARGS__, 1, 0, activation); break;                                              \
+    case activation << 2 | 3: body(__VA_ARGS__, 1, 1, activation); break;
 #define FOR_KIND(body, layer, ...)                                                                                     \
     switch ((layer)->activation << 2 | ((layer)->low != 0) << 1 | ((layer)->gain != NULL)) {                           \
-        case 0: body(layer, __VA_ARGS__, 0, 0, SILU); break;                                                           \
-        case 1: body(layer, __VA_ARGS__, 0, 1, SILU); break;                                                           \
-        case 2: body(layer, __VA_ARGS__, 1, 0, SILU); break;                                                           \
-        case 3: body(layer, __VA_ARGS__, 1, 1, SILU); break;                                                           \
-        case 4: body(layer, __VA_ARGS__, 0, 0, RELU); break;                                                           \
-        case 5: body(layer, __VA_ARGS__, 0, 1, RELU); break;                                                           \
-        case 6: body(layer, __VA_ARGS__, 1, 0, RELU); break;                                                           \
-        case 7: body(layer, __VA_ARGS__, 1, 1, RELU); break;                                                           \
-        case 8: body(layer, __VA_ARGS__, 0, 0, GELU); break;                                                           \
-        case 9: body(layer, __VA_ARGS__, 0, 1, GELU); break;                                                           \
-        case 10: body(layer, __VA_ARGS__, 1, 0, GELU); break;                                                          \
-        case 11: body(layer, __VA_ARGS__, 1, 1, GELU); break;                                                          \
+        EACH_ACTIVATION(KIND_CASE, body, layer, __VA_ARGS__)                                                           \
     }
 
 void hidden_forward(const Hidden *layer, Count rows, int threads) {

@@ -1,0 +1,121 @@
+"""Which training step a run gets: one function, and the table that it follows.
+
+    model and objective                device   kernels                            step           launched
+    every layer has a kernel (*)       CPU      a C build that the CPU can run     CPUStep        kernel by kernel
+    every layer has a kernel (*)       CUDA     Triton's, which agree with         GPUStep        as a CUDA graph
+                                                autograd on this device
+    an own model of the user           CUDA     -                                  AutogradStep   kernel by kernel
+    anything else                      CUDA     -                                  AutogradStep   as a CUDA graph
+    anything else                      other    -                                  AutogradStep   kernel by kernel
+
+(*) `fused.has_kernels`: the fully connected network, and an objective without total correlation. Where such a model has
+no kernels on its device, it is "anything else".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from tui_vae.config import RunConfig
+from tui_vae.core.models.own import WrappedModel
+from tui_vae.core.models.vae import VAE
+from tui_vae.core.objectives import Objective
+from tui_vae.core.step.adam import FlatAdam
+from tui_vae.core.step.autograd import AutogradStep
+from tui_vae.core.step.cpu import CPUStep
+from tui_vae.core.step.fused import has_kernels
+from tui_vae.core.step.gpu import GPUStep
+from tui_vae.core.step.kernels import Kernels, load_kernels
+from tui_vae.errors import first_line
+
+NO_KERNELS = "steps are made of PyTorch's own kernels, which takes longer"
+NO_CUDA_GRAPH = "steps are launched one by one: this model's cannot be captured in a CUDA graph"
+
+
+class Step(Protocol):
+    """Learns from batches of images."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor) -> Tensor:
+        """Do one step: forward, backward, Adam.
+
+        Args:
+            images: `(N, height, width)`, uint8 or float32 in [0, 1], on the model's device.
+            generator: what the noise ε `(N, latent_dim)` is drawn from, on that device.
+            lr, beta: numbers, or tensors without dimensions on that device.
+
+        Returns:
+            Means over the batch, `(4,)`, on that device: loss, recon, KL, and the share of pixels that are white with x̂
+            nearer to white than to grey (0 where nobody asked for it). The next step may overwrite them.
+        """
+
+    def parameters_changed(self) -> None:
+        """Must be called after somebody else has written the parameters, such as those of a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The step that a run gets.
+
+    Attributes:
+        kernels: the level of the `Kernels` that the step is made of; "none" for PyTorch's own.
+        as_cuda_graph: whether to capture the step in a CUDA graph.
+        refusals: what makes steps slower than they might be, and why: pairs of sentences for the run's log.
+    """
+
+    step: Step
+    kernels: str
+    as_cuda_graph: bool
+    refusals: tuple[tuple[str, str], ...]
+
+
+def choose_step(
+    config: RunConfig, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam, images: int,
+    kernels: Kernels | None = None,
+) -> Choice:  # fmt: skip
+    """Make the step that the table at the top of this file gives to a run.
+
+    Args:
+        config: gives the precision and the size of a batch.
+        model: on its device. parameters: the vector that its parameters are views of. optimizer: that vector's Adam.
+        images: the size of the training set.
+        kernels: by default the best for the device.
+
+    Raises:
+        torch.OutOfMemoryError: the GPU has no memory for a step.
+    """
+    device = parameters.device
+    kernels = load_kernels(device.type) if kernels is None else kernels
+    bfloat16 = config.precision == "bfloat16"
+    step: Step | None = None
+    refusals: list[tuple[str, str]] = []
+
+    if has_kernels(model, objective):
+        arguments = model, objective, parameters, optimizer, bfloat16
+        if kernels.level == "triton":
+            try:
+                step = GPUStep(kernels.library, *arguments, config.batch_size)
+                step.compare_with_autograd()
+            except torch.OutOfMemoryError:
+                raise  # it says nothing about the kernels, and a resumed run should go on with those that it had
+            except Exception as error:  # a driver's or a compiler's, of any type: autograd works without them
+                step = None
+                refusals.append((NO_KERNELS, first_line(error)))
+        elif kernels:
+            step = CPUStep(kernels, *arguments)
+        elif device.type == "cuda":
+            refusals.append((NO_KERNELS, kernels.reason))
+    level = kernels.level if step else "none"
+
+    if step is None:
+        counts_white = config.preset == "seed"  # which reports the original notebook's "accuracy"
+        step = AutogradStep(model, objective, parameters, optimizer, bfloat16, images, counts_white)
+
+    as_cuda_graph = device.type == "cuda" and not isinstance(model, WrappedModel)
+    if device.type == "cuda" and not as_cuda_graph:
+        why = "it is a network of the user's own, whose Python may do another thing in every step"
+        refusals.append((NO_CUDA_GRAPH, why))
+    return Choice(step, level, as_cuda_graph, tuple(refusals))
