@@ -11,14 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.steps import IMAGES, SIDE, assert_same, config, into, model, refuse, run_again
+from tui_vae.config.run_config import options
 from tui_vae.core.evaluation.metrics import evaluate
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat import flatten_parameters
-from tui_vae.core.step.kernels import Kernels
+from tui_vae.core.step.fused import ACTIVATION_NAMES
+from tui_vae.core.step.kernels import Kernels, load_kernels
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner
 
@@ -47,6 +50,25 @@ def test_flat_parameters_are_the_models_own() -> None:
     assert flat.grad is not None and bool(flat.grad.any())
     torch.optim.SGD([flat], lr=0.1).step()
     assert not torch.equal(vae.encode(x)[0], shifted)
+
+
+def test_the_options_choices_are_the_rows_of_the_tables() -> None:
+    choices = {name: set(options()[name].choices) for name in ("activation", "norm", "output")}
+    assert choices["activation"] == set(ACTIVATIONS)
+    assert choices["norm"] == {"none", *NORMS}
+    assert choices["output"] == {"auto", *OUTPUTS}
+
+
+def test_a_layer_without_kernels_is_left_to_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = load_kernels()
+    settings = config()
+    with_kernels = Learner(settings, build_model(settings, (28, 28)), CPU)
+    assert with_kernels.kernels == kernels.level
+    monkeypatch.delitem(ACTIVATION_NAMES, nn.SiLU)
+    without = Learner(settings, build_model(settings, (28, 28)), CPU)
+    assert without.kernels == "none"
+    monkeypatch.undo()
+    assert taught(without).take_means().loss == pytest.approx(taught(with_kernels).take_means().loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
