@@ -12,14 +12,14 @@ from tests.support.fake_run import CLASSES, FakeProcess, blurred, images, make_r
 from tests.support.piloting import in_event_loop, until
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.events import StateEvent, StepEvent
+from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import settings
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.facts import facts_of
 from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.browse.views import STRIP, OneImage, PairGrid, grid_for, large_layout
-from tui_vae.ui.images.canvas import CanvasColumn, Depth, ImageRenderer, cells
+from tui_vae.ui.images.canvas import CanvasColumn, cells
 from tui_vae.ui.test_set import Pager, TestSet
 
 
@@ -40,6 +40,10 @@ async def browse(app: TuiVae, pilot: Pilot[str]) -> BrowsePane:
 
 def shown(pane: BrowsePane) -> list[int | None]:
     return [pair.index for pair in pane.query_one(PairGrid).pairs]
+
+
+def make_live(run: RunDirectory) -> None:
+    EventLog(run.events).write(StateEvent(state="training"))
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ def test_pager_keeps_its_place_when_the_page_changes_size() -> None:
     assert Pager().shown == [] and Pager().current is None and not Pager().step(1)
 
 
-def test_catalogue_orders_the_worst_first() -> None:
+def test_a_test_set_orders_the_worst_first() -> None:
     test_set = TestSet(("a", "b"), bytes([0, 1, 0, 1]))
     errors = [0.1, 0.2, 0.3, 0.4]
     assert test_set.chosen(None, errors) == [3, 2, 1, 0]
@@ -179,40 +183,6 @@ async def test_size_and_palette_are_remembered(run: RunDirectory) -> None:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
             assert pane.grid.capacity > full and app.renderer.toning.value == settings.read_preferences().toning != ""
-
-
-@pytest.mark.parametrize(
-    ("depth", "names"),
-    [
-        (Depth.TRUE_COLOUR, ["bone_r", "grey", "inverted"]),
-        (Depth.COLOURS_256, ["grey", "inverted"]),
-        (Depth.COLOURS_16, ["grey", "inverted"]),
-        (Depth.CHARACTERS, ["grey", "inverted"]),
-    ],
-)
-def test_tonings_go_round(depth: Depth, names: list[str]) -> None:
-    """bone_r is what true colour begins with, and each toning draws an image of its own."""
-    renderer, seen, drawn = ImageRenderer(depth).wishing("unheard of"), [], set()
-    for _ in names:
-        seen.append(renderer.toning.value)
-        drawn.add(renderer.image(images()[0], 2))
-        renderer = renderer.turned()
-    assert seen == names and renderer.toning.value == names[0] and len(drawn) == len(names)
-    if depth is not Depth.TRUE_COLOUR:
-        assert renderer.wishing("bone_r").toning.value == "grey"  # remembered from another terminal
-
-
-@pytest.mark.parametrize(("width", "height"), [(64, 64), (32, 32), (8, 8), (40, 30)])
-def test_images_of_other_sizes_are_drawn_in_the_same_cells(width: int, height: int) -> None:
-    left = bytes(255 if x < width // 2 else 0 for _ in range(height) for x in range(width))
-    for depth in Depth:
-        for scale in (1, 2, 3, 5):
-            for lines in (
-                ImageRenderer(depth).image(left, scale, width),
-                ImageRenderer(depth).difference(left, bytes(len(left)), scale, width),
-            ):
-                assert len(lines) == cells(scale).height
-                assert {sum(len(segment.text) for segment in line) for line in lines} == {cells(scale).width}
 
 
 @in_event_loop
@@ -359,12 +329,6 @@ async def test_living_runs_are_followed_until_frozen(run: RunDirectory) -> None:
             pane._follow()
             await pilot.pause(0.2)
             assert pane.weights == frozen
-
-
-def make_live(run: RunDirectory) -> None:
-    from tui_vae.runs.events import EventLog, StateEvent
-
-    EventLog(run.events).write(StateEvent(state="training"))
 
 
 @in_event_loop
