@@ -54,7 +54,7 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     import torch
 
     from tui_vae.core.evaluation.forward import reconstruct
-    from tui_vae.core.pixels import grey_levels
+    from tui_vae.core.pixels import grey_levels, unit_to_grey_levels
     from tui_vae.trainer.run_setup import load_trained_run
 
     run, _ = load_trained_run(directory, which, note)
@@ -66,7 +66,7 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
         if not len(chosen):
             continue
         made = reconstruct(run.model, run.test[torch.from_numpy(chosen).to(run.device)]).images
-        pixels = (made * 255).round().to(torch.uint8).cpu().numpy().reshape(-1, height, width)
+        pixels = unit_to_grey_levels(made).reshape(-1, height, width)
         rows.append([np.concatenate(pair, axis=1) for pair in zip(grey_levels(originals[chosen]), pixels, strict=True)])
     return _png(_sheet(rows, between=2 * GAP), f"originals and reconstructions of run {directory.name}")
 
@@ -84,6 +84,7 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     from tui_vae.core.evaluation.forward import decode
     from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
     from tui_vae.core.evaluation.posteriors import encode_posteriors
+    from tui_vae.core.pixels import unit_to_grey_levels
     from tui_vae.trainer.run_setup import load_trained_run
 
     run, progress = load_trained_run(directory, which, note)
@@ -96,7 +97,7 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
         except RuntimeError:
             hint = "sample from the prior with --prior, or take --checkpoint best"
             raise UserError(f"no Gaussian fits the latents of {directory.name!r}: it has diverged", hint) from None
-    made = (decode(run.model, z.to(run.device)) * 255).round().to(torch.uint8).cpu().numpy()
+    made = unit_to_grey_levels(decode(run.model, z.to(run.device)))
     images = made.reshape(-1, *run.dataset.test_images.shape[1:])
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]

@@ -23,6 +23,12 @@ def normalize(images: Tensor) -> Tensor:
     return images.flatten(1).mul(2).sub_(1)
 
 
+def unit_to_grey_levels(images: Tensor) -> NDArray[np.uint8]:
+    """Images in [0, 1] on any device → uint8 of the same shape on the host, from 0 (black) to 255 (white)."""
+    levels: NDArray[np.uint8] = (images * 255).round().to(torch.uint8).cpu().numpy()
+    return levels
+
+
 def grey_levels(images: NDArray[np.uint8 | np.float32]) -> NDArray[np.uint8]:
     """Images as a file holds them → uint8 of the same shape, from 0 (black) to 255 (white)."""
     return images.astype(np.uint8) if images.dtype == np.uint8 else np.rint(images * np.float32(255)).astype(np.uint8)

@@ -20,7 +20,7 @@ from tui_vae.core.evaluation.forward import decode, reconstruct
 from tui_vae.core.evaluation.latent_gaussian import LatentGaussian, fit_gaussian
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
 from tui_vae.core.evaluation.principal_plane import principal_plane
-from tui_vae.core.pixels import grey_levels
+from tui_vae.core.pixels import grey_levels, unit_to_grey_levels
 from tui_vae.errors import first_line
 from tui_vae.runs import protocol
 from tui_vae.runs.float_arrays import FLOAT_BYTES, decode_floats, encode_floats
@@ -99,7 +99,7 @@ class Inference:
         """The preview images as the model reconstructs them now, `(N, height, width)`."""
         chosen = self._run.test[torch.tensor(self._run.previews, device=self._run.device)]
         shape = (-1, *self._run.dataset.test_images.shape[1:])
-        return np.frombuffer(_pixel_bytes(reconstruct(self._run.model, chosen).images), np.uint8).reshape(shape)
+        return unit_to_grey_levels(reconstruct(self._run.model, chosen).images).reshape(shape)
 
     def _job(self, request: protocol.AnyRequest) -> Job:
         try:
@@ -168,7 +168,8 @@ class Inference:
         result = reconstruct(self._run.model, self._run.test[torch.tensor(indices, device=self._run.device)])
         return protocol.Reconstructions(
             epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
-            originals=grey_levels(dataset.test_images[indices]).tobytes(), reconstructions=_pixel_bytes(result.images),
+            originals=grey_levels(dataset.test_images[indices]).tobytes(),
+            reconstructions=unit_to_grey_levels(result.images).tobytes(),
             mse=tuple(result.mse.tolist()), mu=_float_bytes(result.mu), width=self._width,
         )  # fmt: skip
 
@@ -181,7 +182,7 @@ class Inference:
         if len(z) > protocol.MAX_IMAGES:
             return _failure(f"at most {protocol.MAX_IMAGES} latents can be decoded at once")
         epoch, step = self._where()
-        images = _pixel_bytes(decode(self._run.model, z.to(self._run.device)))
+        images = unit_to_grey_levels(decode(self._run.model, z.to(self._run.device))).tobytes()
         return protocol.Images(epoch=epoch, step=step, images=images, width=self._width)
 
     def _test_errors(self, cached: CachedStatistics) -> protocol.Errors:
@@ -212,17 +213,12 @@ class Inference:
         return self._samples(request, z, cached.epoch, cached.step)
 
     def _samples(self, request: protocol.Sample, z: Tensor, epoch: int, step: int) -> protocol.Samples:
-        images = _pixel_bytes(decode(self._run.model, z.to(self._run.device)))
+        images = unit_to_grey_levels(decode(self._run.model, z.to(self._run.device))).tobytes()
         return protocol.Samples(epoch=epoch, step=step, source=request.source, images=images, width=self._width)
 
 
 def _failure(message: str) -> protocol.Failure:
     return protocol.Failure(message=message)
-
-
-def _pixel_bytes(images: Tensor) -> bytes:
-    """Float images in [0, 1] → their grey levels, one byte a pixel, row by row."""
-    return (images * 255).round().to(torch.uint8).cpu().numpy().tobytes()
 
 
 def _float_bytes(values: Tensor) -> bytes:
