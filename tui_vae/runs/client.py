@@ -107,7 +107,10 @@ def _no_process(directory: RunDirectory) -> NoProcess:
     name, holder = directory.name, directory.holder()
     if holder is None:
         return NoProcess(f"run {name!r} has no living process", f"continue it with: tui-vae resume {name}")
-    end = f", or end it, after a checkpoint if it trains, with: kill {holder.pid}" if holder.pid else ""
+    if holder.elsewhere:
+        return NoProcess(f"run {name!r} lives on host {holder.elsewhere!r}", "use tui-vae there: no request reaches it")
+    pid = directory.process()
+    end = f", or end it, after a checkpoint if it trains, with: kill {pid}" if pid else ""
     return NoProcess(f"run {name!r} lives and cannot be reached just now", f"try again in some seconds{end}")
 
 

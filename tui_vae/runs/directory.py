@@ -19,11 +19,15 @@ import msgspec
 
 from tui_vae.config import RUN_NAME, RunConfig, make_config, read_config
 from tui_vae.errors import UserError
+from tui_vae.runs.processes import boot_id, flock_is_held, host_name, is_trainer_of
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 HOLDER_LENGTH = 512
 """Bytes of the JSON in the lock file, padded with spaces: writes of one length leave no rest of an older one."""
+
+MOST_HOST = 64
+"""Characters of the host's name in the lock file: the longest that Linux allows."""
 
 SOCKET_PATH_LIMIT = 104
 """Bytes of a socket's path: sun_path holds 108 on Linux and 104 on macOS."""
@@ -48,6 +52,14 @@ def deleted_error(directory: RunDirectory) -> RunError:
     return RunError(f"run {directory.name!r} has been deleted", "tui-vae ls lists those that are there")
 
 
+def already_living(directory: RunDirectory) -> RunError:
+    """Another process holds the run's lock, perhaps on another host that shares the disk."""
+    holder = directory.holder()
+    where = f" on host {holder.elsewhere!r}" if holder and holder.elsewhere else ""
+    hint = "go on there, or stop it there first" if where else ""
+    return RunError(f"run {directory.name!r} already has a living process{where}", hint)
+
+
 def train_another(directory: RunDirectory) -> str:
     """The hint for a run that cannot be continued."""
     return f"train a new one like it: tui-vae train --config {directory.config} --name NAME"
@@ -67,11 +79,23 @@ Mode = Literal["train", "serve"]
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds a run's lock: a process that trains it, or only serves its weights; `socket`: where it listens."""
+    """Who holds a run's lock: a process that trains it, or only serves its weights; `socket`: where it listens.
+
+    `host` and `boot`: the machine of the process, and which of its boots; empty in older locks. All of it is a claim of
+    the file: `RunDirectory.process` gives a number that has been checked.
+    """
 
     pid: int
     mode: Mode
     socket: str = ""
+    host: str = ""
+    boot: str = ""
+
+    @property
+    def elsewhere(self) -> str:
+        """The host on which the process runs where that is another one, as with a disk that hosts share; else empty."""
+        here = self.boot == boot_id() if self.boot and boot_id() else self.host in ("", host_name()[:MOST_HOST])
+        return "" if here else self.host or "unknown"
 
 
 @dataclass(frozen=True)
@@ -134,9 +158,14 @@ class RunDirectory:
         return make_config(read_config(self.config))
 
     def holder(self) -> Holder | None:
-        """The living process of this run, if any. The kernel frees a lock when its process ends: none is stale."""
+        """The living process of this run, if any. The kernel frees a lock when its process ends: none is stale.
+
+        Only its owner can open a lock. Others learn from the system's list of locks that a process lives, not which.
+        """
         try:
             file = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:
+            return Holder(pid=0, mode="train") if flock_is_held(self.lock) else None
         except OSError:
             return None
         try:
@@ -152,6 +181,13 @@ class RunDirectory:
         finally:
             os.close(file)
 
+    def process(self) -> int | None:
+        """The number of the run's living process, if it is a trainer of this user on this host, which was checked."""
+        holder = self.holder()
+        if holder is None or holder.elsewhere or not is_trainer_of(self.lock, holder.pid):
+            return None
+        return holder.pid
+
     def is_training(self) -> bool:
         """Whether a process lives that trains this run (or is paused in it)."""
         holder = self.holder()
@@ -166,9 +202,12 @@ class RunLock:
     """
 
     def __init__(self, directory: RunDirectory, mode: Mode) -> None:
-        self._holder = Holder(pid=os.getpid(), mode=mode)
+        self._holder = Holder(pid=os.getpid(), mode=mode, host=host_name()[:MOST_HOST], boot=boot_id())
         self._writing = threading.Lock()
-        self._file = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Private: whoever can open the file can also lock it, and so keep its owner from training.
+        self._file = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._file).st_uid == os.getuid():
+            os.fchmod(self._file, 0o600)  # an older version left it open to all
         for attempt in range(LOCK_TRIES):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,7 +215,7 @@ class RunLock:
             except BlockingIOError:
                 if attempt == LOCK_TRIES - 1:
                     os.close(self._file)
-                    raise RunError(f"run {directory.name!r} already has a living process") from None
+                    raise already_living(directory) from None
                 time.sleep(LOCK_PAUSE)
         self._announce()
 

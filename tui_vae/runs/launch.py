@@ -9,7 +9,6 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tui_vae.errors import UserError
 from tui_vae.runs.client import request
@@ -17,9 +16,6 @@ from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, dele
 from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.summary import summarize
-
-if TYPE_CHECKING:
-    import psutil
 
 START_LIMIT = 20.0
 """Seconds within which a process must hold its run's lock. It takes that before it imports PyTorch."""
@@ -99,26 +95,13 @@ def signal_trainer(directory: RunDirectory, number: signal.Signals) -> bool:
     Nothing is sent where the process is not certainly this run's trainer: the lock of a run on a shared disk may be
     held on another machine, whose process id may be anybody's here. SIGTERM stops a run after a checkpoint.
     """
-    import psutil
-
-    holder = directory.holder()
-    if holder is None or not holder.pid:
+    pid = directory.process()
+    if pid is None:
         return False
-    with suppress(psutil.Error, OSError):
-        process = psutil.Process(holder.pid)
-        if "tui_vae.trainer" in process.cmdline() and _holds_open(process, directory.lock):
-            process.send_signal(number)
-            return True
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
     return False
-
-
-def _holds_open(process: psutil.Process, path: Path) -> bool:
-    """
-    Raises:
-        psutil.Error, OSError: that cannot be told.
-    """
-    wanted = path.resolve()
-    return any(Path(file.path) == wanted for file in process.open_files())
 
 
 def trainer_environment() -> dict[str, str]:

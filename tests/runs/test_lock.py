@@ -1,0 +1,135 @@
+"""Who holds a run: told by its lock, which strangers can neither take nor forge into advice."""
+
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.support.processes import wait_until
+from tui_vae.config import make_config
+from tui_vae.runs import protocol
+from tui_vae.runs.client import NoProcess, request
+from tui_vae.runs.create import create_run
+from tui_vae.runs.directory import HOLDER_LENGTH, Holder, RunDirectory, RunError, RunLock
+from tui_vae.runs.launch import signal_trainer
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def directory(own_runs: Path) -> RunDirectory:
+    return create_run(own_runs, make_config({}))[0]
+
+
+@pytest.fixture
+def shared() -> Iterator[RunDirectory]:
+    """A run where every user can read."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        yield create_run(Path(folder) / "runs", make_config({}))[0]
+
+
+def as_nobody(code: str, directory: RunDirectory) -> str:
+    """What a program prints that runs as another user, who may only read the run; `run` is the run's directory."""
+    os.chmod(directory.path.parent, 0o755)
+    become = f"""
+import fcntl, os, sys
+from pathlib import Path
+from tui_vae.runs.directory import RunDirectory
+run = RunDirectory(Path(sys.argv[1]))
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+"""
+    done = subprocess.run([sys.executable, "-c", become + code, str(directory.path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def forge(directory: RunDirectory, holder: Holder) -> int:
+    """The descriptor of a lock that is held, with a content of somebody's choice."""
+    file = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    os.pwrite(file, msgspec.json.encode(holder).ljust(HOLDER_LENGTH), 0)
+    return file
+
+
+def test_a_lock_is_private_even_where_an_older_version_made_it(directory: RunDirectory) -> None:
+    directory.lock.touch(0o644)
+    RunLock(directory, "serve").release()
+    assert stat.S_IMODE(directory.lock.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_who_may_only_read_a_run_sees_that_it_lives_and_cannot_block_it(shared: RunDirectory) -> None:
+    lock = RunLock(shared, "train")
+    look = "print(run.is_training())"
+    assert as_nobody(look, shared) == "True"
+    lock.release()
+    assert as_nobody(look, shared) == "False"
+    block = """
+for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
+    try:
+        fcntl.flock(os.open(run.lock, flags), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        print("locked")
+    except PermissionError:
+        pass
+"""
+    assert as_nobody(block, shared) == ""
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 1, os.getpid(), 2**22 + 1])
+def test_a_number_that_is_no_trainer_is_neither_advised_nor_signalled(directory: RunDirectory, pid: int) -> None:
+    file = forge(directory, Holder(pid=pid, mode="train", socket="/nowhere"))
+    with pytest.raises(NoProcess) as error:
+        request(directory, protocol.Pause(), protocol.Done)
+    assert "kill" not in str(error.value) and "lives" in str(error.value)
+    assert directory.process() is None
+    assert not signal_trainer(directory, signal.SIGCONT)
+    os.close(file)
+
+
+def test_a_run_that_lives_on_another_host_is_said_to_live_there(directory: RunDirectory) -> None:
+    file = forge(directory, Holder(pid=os.getpid(), mode="train", socket="/nowhere", host="node7", boot="another"))
+    with pytest.raises(NoProcess, match="lives on host 'node7'") as error:
+        request(directory, protocol.Pause(), protocol.Done)
+    assert "kill" not in str(error.value)
+    with pytest.raises(RunError, match="living process on host 'node7'"):
+        RunLock(directory, "train")
+    os.close(file)
+
+
+def test_a_run_can_be_taken_however_often_others_ask_who_holds_it(directory: RunDirectory) -> None:
+    RunLock(directory, "serve").release()
+    code = """
+import sys
+from pathlib import Path
+from tui_vae.runs.directory import RunDirectory
+run = RunDirectory(Path(sys.argv[1]))
+print("asks", flush=True)
+while True:
+    run.holder()
+"""
+    readers = [
+        subprocess.Popen([sys.executable, "-c", code, str(directory.path)], stdout=subprocess.PIPE) for _ in range(4)
+    ]
+    try:
+        for reader in readers:
+            assert reader.stdout and reader.stdout.readline()
+        for _ in range(20):
+            RunLock(directory, "train").release()
+            time.sleep(0.002)
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()
+    wait_until(lambda: directory.holder() is None)
