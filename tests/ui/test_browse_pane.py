@@ -16,11 +16,12 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import settings
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
-from tui_vae.ui.browse.facts import facts_of
 from tui_vae.ui.browse.pane import BrowsePane
+from tui_vae.ui.browse.selection import Pager
 from tui_vae.ui.browse.views import STRIP, OneImage, PairGrid, grid_for, large_layout
 from tui_vae.ui.images.canvas import CanvasColumn, cells
-from tui_vae.ui.test_set import Pager, TestSet
+from tui_vae.ui.model_status import ModelStatus
+from tui_vae.ui.test_set import TestSet
 
 
 def opening(run: RunDirectory) -> TuiVae:
@@ -96,12 +97,12 @@ async def test_paging_class_and_order(run: RunDirectory) -> None:
             await until(pilot, lambda: shown(pane) == [4, 5, 6, 7])
             await pilot.press("left")  # over the edge, back to the page before
             await until(pilot, lambda: shown(pane) == [0, 1, 2, 3])
-            assert pane.pager.current == 3
+            assert pane.selection.pager.current == 3
             await pilot.press("c", "c", "c")
             await until(pilot, lambda: shown(pane) == [2, 12, 22, 32])
             assert {pair.label for pair in pane.grid.pairs} == {CLASSES[2]}
             await pilot.press("o")
-            await until(pilot, lambda: pane.errors is not None and shown(pane) == pane.pager.shown)
+            await until(pilot, lambda: pane.selection.errors is not None and shown(pane) == pane.selection.pager.shown)
             errors = [pair.mse or 0 for pair in pane.grid.pairs]
             assert errors == sorted(errors, reverse=True)
 
@@ -118,15 +119,15 @@ async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -
             means = [row.mean for row in table.rows]
             assert table.display and not pane.grid.display and means == sorted(means, reverse=True)
             await pilot.press("down", "enter")
-            await until(pilot, lambda: pane.grid.display and shown(pane) == pane.pager.shown)
+            await until(pilot, lambda: pane.grid.display and shown(pane) == pane.selection.pager.shown)
             assert {pair.label for pair in pane.grid.pairs} == {table.rows[1].name}
             errors = [pair.mse or 0 for pair in pane.grid.pairs]
             assert errors == sorted(errors, reverse=True)
-            assert ("measured", "now") in [(item.label, item.value) for item in facts_of(pane).items]
+            assert ("measured", "now") in [(item.label, item.value) for item in pane.query_one(ModelStatus).facts.items]
             asked = process.asked.count(protocol.TestErrors())
             process.step += 500
             await pilot.press("u")
-            await until(pilot, lambda: pane.errors is not None and pane.errors.step == process.step)
+            await until(pilot, lambda: pane.selection.errors is not None and pane.selection.errors.step == process.step)
             assert process.asked.count(protocol.TestErrors()) == asked + 1
 
 
@@ -144,7 +145,7 @@ async def test_marked_images_are_remembered(run: RunDirectory) -> None:
             await pilot.press("C")
             await until(pilot, lambda: shown(pane) == [0, 1])
             await pilot.press("m")
-            await until(pilot, lambda: pane.marked == [1])
+            await until(pilot, lambda: pane.selection.marked == [1])
 
 
 @in_event_loop

@@ -40,8 +40,8 @@ from tui_vae.ui.latent.kl_bars import KlBars, bar, row_of, top_of
 from tui_vae.ui.latent.pane import LatentPane
 from tui_vae.ui.latent.plane import Extent, Plane, between, extent_of, plane_of
 from tui_vae.ui.latent.scatter import gather
-from tui_vae.ui.latent.status import LatentStatus
 from tui_vae.ui.latent.views import CursorImage, Scatter
+from tui_vae.ui.model_status import ModelStatus
 
 
 async def latent(app: TuiVae, pilot: Pilot[str]) -> LatentPane:
@@ -196,11 +196,11 @@ async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> No
             await until(pilot, lambda: bool(board.pictures))
             columns = board.board(pane.room).columns
             first = struct.unpack(f"<{DIMENSIONS}f", process.decoded()[-1][:16])
-            assert pane.dimension == 2 and first == pytest.approx((0, 0, 0.5 - 3 * 0.5, 0))
+            assert pane.choices.dimension == 2 and first == pytest.approx((0, 0, 0.5 - 3 * 0.5, 0))
             assert len(board.pictures) == columns * min(DIMENSIONS, board.board(pane.room).rows)
             await pilot.press("down", "down", "down", "down")
             await until(pilot, lambda: any("inactive" in part[0] for part in board.heads[-1]))
-            assert pane.dimension == 3
+            assert pane.choices.dimension == 3
 
             board = pane.query_one("#latent-interpolate", ImageBoard)
             await pilot.press("tab")
@@ -211,7 +211,7 @@ async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> No
             await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(57)))
             await pilot.press("down", "left")
             await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(56)))
-            assert pane.ends == {"a": 1, "b": 56}
+            assert pane.choices.ends == {"a": 1, "b": 56}
 
             board = pane.query_one("#latent-samples", ImageBoard)
             await pilot.press("v")
@@ -230,7 +230,7 @@ async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> No
             assert bars.display and bars.order == [0, 1, 2, 3] and bars.place == 0
             assert "3 of 4 active" in str(bars.border_subtitle) and "1 inactive" in str(bars.border_subtitle)
             await pilot.press("enter")
-            assert pane.view is View.TRAVERSE and pane.dimension == 0
+            assert pane.view is View.TRAVERSE and pane.choices.dimension == 0
 
 
 @in_event_loop
@@ -241,7 +241,7 @@ async def test_marks_and_classes(run: RunDirectory) -> None:
             pane = await latent(app, pilot)
             text = "".join(segment.text for line in pane.scatter._lines for segment in line)
             await pilot.press("shift+right", "a", "c", "c")
-            assert pane.plane is not None and pane.ends["a"] == pane.plane.nearest(*pane.scatter.cursor)
+            assert pane.plane is not None and pane.choices.ends["a"] == pane.plane.nearest(*pane.scatter.cursor)
             assert pane.scatter.label == 1 and pane.query_one(CursorImage).names == CLASSES
             assert any("a" in segment.text for line in pane.scatter._tiles[0, 0].lines for segment in line)
             await pilot.press("m")
@@ -291,7 +291,7 @@ async def test_a_plane_older_than_the_image_says_so(run: RunDirectory) -> None:
     with AfterAnEpoch(run, "train", step=800):
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await latent(app, pilot)
-            line = pane.query_one(LatentStatus)
+            line = pane.query_one(ModelStatus)
             await until(pilot, lambda: "step 800" in str(line.render()))
             assert "measured at step 705" in str(line.render())
             pane._load_map()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tui_vae.errors import UserError
 from tui_vae.ui.freshness import Freshness
+from tui_vae.ui.model_status import ModelStatus, StatusFacts
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
@@ -12,12 +13,12 @@ NO_MODEL = "the model does not answer; enter tries again"
 
 
 class ModelPane(Pane):
-    """A pane that asks the model; the line above its views says which weights answered."""
+    """A pane that sends requests to the model. The line above its views says which weights answered."""
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
         self.frozen = False
-        """Whether what is shown stays, although there may be newer weights."""
+        """Whether the pane keeps what it shows, although there may be newer weights."""
         self.note = ""
         """What the line above the views says in place of the weights."""
         self.weights: tuple[int, int] | None = None
@@ -29,9 +30,22 @@ class ModelPane(Pane):
         """Whether the weights are changing and the pane follows them."""
         return self.session.alive and not self.frozen
 
+    def facts(self) -> StatusFacts:
+        """What the line above the views says now."""
+        raise NotImplementedError
+
+    def weights_text(self) -> str:
+        """`epoch 7 · step 1,645`, with a word before it while a living run is frozen there."""
+        if self.weights is None:
+            return ""
+        epoch, step = self.weights
+        frozen = "frozen at " if self.frozen and self.session.alive else ""
+        return f"{frozen}epoch {epoch} · step {step:,}"
+
     def _refresh_status(self) -> None:
         """Bring the line above the views up to date."""
-        raise NotImplementedError
+        if self.is_mounted:
+            self.query_one(ModelStatus).facts = self.facts()
 
     def _say(self, note: str) -> None:
         self.note = note

@@ -1,4 +1,4 @@
-"""What Latent's pages of images ask of the model, and how they show the answers."""
+"""What each of Latent's views of images requests from the model, and how it shows the answer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from textual.geometry import Size
 from tui_vae.runs import protocol
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.latent.board import Captioned, ImageBoard, Line
-from tui_vae.ui.latent.plane import Latent, Plane, between
+from tui_vae.ui.latent.choices import Choices
+from tui_vae.ui.latent.plane import Latent, Plane, Point, between
+from tui_vae.ui.latent.views import CursorImage, coordinates
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.test_set import TestSet, split
 
 REACH = 3.0
-"""A traversal goes so many standard deviations to either side."""
+"""Standard deviations that a traversal goes to either side of the mean: 99.7% of a Gaussian."""
 
 
 async def decode(session: RunSession, latents: Sequence[Latent]) -> protocol.Images:
-    """
+    """The decoder's images of some latents.
+
     Raises:
         UserError: the model cannot be asked.
     """
@@ -29,15 +32,32 @@ async def decode(session: RunSession, latents: Sequence[Latent]) -> protocol.Ima
     return await session.ask(protocol.Decode(z=z), protocol.Images)
 
 
-async def traverse(
-    session: RunSession, board: ImageBoard, room: Size, plane: Plane, order: list[int], chosen: int, base: Latent
+async def decode_cursor(
+    session: RunSession, image: CursorImage, plane: Plane, cursor: Point, test_set: TestSet
 ) -> protocol.Images:
-    """A row of images for each dimension, as many as fit, the chosen one among them.
+    """Show the decoded image of the cursor's latent, and which test image lies nearest.
+
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    reply = await decode(session, [plane.latent(*cursor)])
+    nearest = plane.nearest(*cursor)
+    near = "" if nearest is None else f"near #{nearest} {test_set.name(plane.labels[nearest])}"
+    image.show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
+    return reply
+
+
+async def traverse(
+    session: RunSession, board: ImageBoard, room: Size, plane: Plane, choices: Choices, base: Latent
+) -> protocol.Images:
+    """Show a row of images for each dimension, as many as fit, the selected one among them. Along a row one dimension
+    of the latent `base` changes.
 
     Raises:
         UserError: the model cannot be asked.
     """
     grid = board.board(room)
+    order, chosen = choices.order(plane), choices.dimension
     first = max(0, min(order.index(chosen) // grid.rows * grid.rows, len(order) - grid.rows))
     rows = order[first : first + grid.rows]
     half = max(1, grid.columns // 2)
@@ -64,7 +84,8 @@ def _head(plane: Plane, dimension: int, chosen: int) -> Line:
 async def interpolate(
     session: RunSession, board: ImageBoard, room: Size, ends: list[int], test_set: TestSet
 ) -> protocol.Images | None:
-    """Two test images, and between them the decoded way from the one's mean to the other's; None without room.
+    """Show two test images, and between them decoded latents on the straight line from the posterior mean of the first
+    to that of the second. Nothing is shown, and None returned, where there is no room between them.
 
     Raises:
         UserError: the model cannot be asked.
@@ -72,11 +93,11 @@ async def interpolate(
     steps = board.board(room).capacity - 2
     pair = await session.ask(protocol.Reconstruct(indices=ends), protocol.Reconstructions)
     mu = decode_floats(pair.mu)
-    size = len(mu) // 2
-    if not size or steps < 1:
+    latent_dim = len(mu) // 2
+    if not latent_dim or steps < 1:
         return None
-    reply = await decode(session, between(mu[:size], mu[size:], steps))
-    way = [
+    reply = await decode(session, between(mu[:latent_dim], mu[latent_dim:], steps))
+    decoded = [
         Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),), reply.width)
         for step, image in enumerate(split(reply.images, steps))
     ]
@@ -86,14 +107,14 @@ async def interpolate(
         )
         for letter, image, label, index in zip("ab", split(pair.originals, 2), pair.labels, ends, strict=True)
     )
-    board.show([first, *way, last])
+    board.show([first, *decoded, last])
     return reply
 
 
 async def sample(
     session: RunSession, board: ImageBoard, room: Size, source: Literal["fitted", "prior"], seed: int
 ) -> protocol.Samples:
-    """A page of samples.
+    """Show a page of samples.
 
     Raises:
         UserError: the model cannot be asked.

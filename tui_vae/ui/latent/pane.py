@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -17,29 +17,37 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.dialogs import AskNumber
 from tui_vae.ui.images.canvas import FULL, cells
-from tui_vae.ui.latent.answers import decode, interpolate, sample, traverse
+from tui_vae.ui.latent.answers import decode_cursor, interpolate, sample, traverse
 from tui_vae.ui.latent.board import ImageBoard
-from tui_vae.ui.latent.facts import facts_of
+from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, VIEWS, View
 from tui_vae.ui.latent.kl_bars import KlBars
 from tui_vae.ui.latent.plane import Plane, plane_of
-from tui_vae.ui.latent.status import LatentStatus
-from tui_vae.ui.latent.views import CursorImage, Scatter, coordinates
+from tui_vae.ui.latent.status import items_of
+from tui_vae.ui.latent.views import CursorImage, Scatter
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.model_pane import NO_MODEL, ModelPane
+from tui_vae.ui.model_status import Item, ModelStatus, StatusFacts
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.terminal import legible
 from tui_vae.ui.test_set import TestSet
 
-LOOK_SECONDS = 0.5
+FOLLOW_SECONDS = 0.5
+"""Seconds between two looks for newer weights than those that made what is shown."""
+
 MAP_SECONDS = 5.0
+"""Seconds, at least, between two requests for the plane that only follow the weights: each costs the trainer a pass
+over the test set."""
+
 IMAGE_SECONDS = 1.0
+"""Seconds, at least, between two requests for the images of a view that only follow the weights."""
+
 LOADING, ENCODING = "the model is being loaded …", "the test images are being encoded …"
 
 
 class LatentPane(ModelPane, can_focus=True):
-    """One view in front of the others; all of them look at the newest weights."""
+    """Five views, one of them in front. All of them follow the newest weights."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
     STYLE_SHEET = "latent.tcss"
@@ -48,19 +56,19 @@ class LatentPane(ModelPane, can_focus=True):
         super().__init__(session, preferences)
         self.view = View.PLANE
         self.plane: Plane | None = None
-        self.label: int | None = None
-        self.by_kl = True
-        self.dimension = 0
-        self.ends: dict[str, int] = {}
-        """The test images between which the way is shown: a and b."""
-        self.source: Literal["fitted", "prior"] = "fitted"
-        self.seed = 0
+        """None before the model's first answer."""
+        self.choices = Choices()
         self._mapping = False
+        """Whether a request for the plane is under way."""
+        self._asking = False
+        """Whether a request for images is under way."""
+        self._stale = False
+        """Whether the images must be requested again: the last request came before the latest key."""
         self._mapped_at = self._asked_at = 0.0
-        self._stale = self._asking = False
+        """When the plane and the images were last requested, by the monotonic clock."""
 
     def compose(self) -> ComposeResult:
-        yield LatentStatus()
+        yield ModelStatus()
         yield Static(id="latent-message", markup=False)
         with Vertical(id="latent-views"):
             with Horizontal(id="latent-plane"):
@@ -74,7 +82,7 @@ class LatentPane(ModelPane, can_focus=True):
     def on_mount(self) -> None:
         for board in self.query(ImageBoard):
             board.wish = self.preferences.image_size
-        self.set_interval(LOOK_SECONDS, self._follow)
+        self.set_interval(FOLLOW_SECONDS, self._follow)
         self._change_view(View.PLANE)
         self._load_map()
 
@@ -91,25 +99,18 @@ class LatentPane(ModelPane, can_focus=True):
         return self.query_one(Scatter)
 
     @property
-    def order(self) -> list[int]:
-        """The dimensions in the order they are shown in."""
-        if self.plane is None:
-            return []
-        return self.plane.by_kl() if self.by_kl else list(range(self.plane.latent_dim))
-
-    @property
     def test_set(self) -> TestSet:
         run, labels = self.session.history.run, self.plane.labels if self.plane else b""
         return TestSet(run.dataset.classes if run else (), labels)
 
     @property
     def room(self) -> Size:
-        """What a view has for itself, whether it is in front or not."""
+        """The size of any view, whether it is in front or not."""
         return self.query_one("#latent-views").size
 
     def refresh_history(self) -> None:
         if self.note == NO_MODEL and self.session.alive and self.plane is None:
-            self._load_map()  # it is trained now
+            self._load_map()  # a trainer has started since
         self._refresh_status()
 
     def on_resize(self, event: Resize) -> None:
@@ -117,10 +118,10 @@ class LatentPane(ModelPane, can_focus=True):
         image.styles.width = cells(image.scale_for(event.size)).width
         self.call_after_refresh(self._refresh_images)
 
-    # Asking the model
+    # Requests to the model
 
     def _follow(self) -> None:
-        """The newest weights, every few seconds, for what can be seen; those that the run ended with, once."""
+        """Request from the newest weights what is on the screen; once the run has ended, do so one last time."""
         if not self.watched or self.frozen or self.plane is None:
             return
         now, alive = time.monotonic(), self.session.alive
@@ -153,13 +154,13 @@ class LatentPane(ModelPane, can_focus=True):
             self.weights = reply.epoch, reply.step
         if first:
             self.scatter.cursor = self.plane.home
-            self.dimension = self.order[0]
+            self.choices.dimension = self.choices.order(self.plane)[0]
         self._say("")
-        self._show_map()
+        self._show_plane(self.plane)
         self._refresh_images()
 
     def _fail(self, error: UserError) -> None:
-        """Say once, in full, what is wrong."""
+        """Say in full why the model does not answer: in the middle before its first answer, else in a notification."""
         if self.plane is not None:
             self._notify_failure(error)
         self._say(NO_MODEL)
@@ -167,20 +168,22 @@ class LatentPane(ModelPane, can_focus=True):
             self.query_one("#latent-message", Static).update(legible(f"{error.message}\n{error.hint}".strip()))
 
     def _refresh_images(self) -> None:
-        """Ask for the images of the view in front: one question at a time, always about the newest state."""
+        """Request the images of the view in front. One request is under way at a time, and the next asks for what is
+        chosen then: what was passed over meanwhile is never requested."""
         self._stale = self.plane is not None
         if self._stale and not self._asking:
             self._asking = True
-            self.run_worker(self._catching_up(), group="images")
+            self.run_worker(self._loading_images(), group="images")
 
-    async def _catching_up(self) -> None:
+    async def _loading_images(self) -> None:
+        """Request images until the last request is as new as the latest key."""
         try:
             while self._stale and self.plane is not None:
                 self._stale, self._asked_at = False, time.monotonic()
                 try:
-                    reply = await self._load_images(self.plane)
+                    reply = await self._request_images(self.plane)
                 except UserError as error:
-                    self._fail(error)  # a key that came meanwhile is asked about all the same
+                    self._fail(error)  # what a later key asks for is requested all the same
                 else:
                     self._answered(reply)
         finally:
@@ -195,29 +198,27 @@ class LatentPane(ModelPane, can_focus=True):
             self._load_map()  # the run has ended since
         self._refresh_status()
 
-    async def _load_images(self, plane: Plane) -> protocol.Images | protocol.Samples | None:
+    async def _request_images(self, plane: Plane) -> protocol.Images | protocol.Samples | None:
+        """
+        Raises:
+            UserError: the model cannot be asked.
+        """
+        choices = self.choices
         match self.view:
             case View.PLANE:
-                return await self._decode_cursor(plane)
+                image = self.query_one(CursorImage)
+                return await decode_cursor(self.session, image, plane, self.scatter.cursor, self.test_set)
             case View.TRAVERSE:
                 board = self.query_one("#latent-traverse", ImageBoard)
                 base = plane.latent(*self.scatter.cursor)
-                return await traverse(self.session, board, self.room, plane, self.order, self.dimension, base)
+                return await traverse(self.session, board, self.room, plane, choices, base)
             case View.INTERPOLATE:
                 board = self.query_one("#latent-interpolate", ImageBoard)
-                return await interpolate(self.session, board, self.room, plane.ends(self.ends), self.test_set)
+                return await interpolate(self.session, board, self.room, plane.ends(choices.ends), self.test_set)
             case View.SAMPLES:
                 board = self.query_one("#latent-samples", ImageBoard)
-                return await sample(self.session, board, self.room, self.source, self.seed)
+                return await sample(self.session, board, self.room, choices.source, choices.seed)
         return None
-
-    async def _decode_cursor(self, plane: Plane) -> protocol.Images:
-        cursor = self.scatter.cursor
-        reply = await decode(self.session, [plane.latent(*cursor)])
-        nearest = plane.nearest(*cursor)
-        near = "" if nearest is None else f"near #{nearest} {self.test_set.name(plane.labels[nearest])}"
-        self.query_one(CursorImage).show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
-        return reply
 
     # What is on screen
 
@@ -233,12 +234,8 @@ class LatentPane(ModelPane, can_focus=True):
         self._refresh_status()
         self.call_after_refresh(self._refresh_images)
 
-    def _show_map(self) -> None:
-        plane = self.plane
-        if plane is None:
-            return
-        views = self.query_one("#latent-views")
-        if not views.display:
+    def _show_plane(self, plane: Plane) -> None:
+        if not self.query_one("#latent-views").display:
             self._change_view(self.view)
         image = self.query_one(CursorImage)
         image.names = self.test_set.classes or tuple(map(self.test_set.name, sorted(set(plane.labels))))
@@ -246,23 +243,28 @@ class LatentPane(ModelPane, can_focus=True):
         self._show_bars(plane)
 
     def _show_bars(self, plane: Plane) -> None:
-        self.query_one(KlBars).show(plane, self.order, self.order.index(self.dimension))
+        order = self.choices.order(plane)
+        self.query_one(KlBars).show(plane, order, order.index(self.choices.dimension))
 
     def _say(self, note: str) -> None:
         if self.plane is None and note in (LOADING, ENCODING):
             self.query_one("#latent-message", Static).update(legible(note))
         super()._say(note)
 
-    def _refresh_status(self) -> None:
-        if self.is_mounted:
-            self.query_one(LatentStatus).facts = facts_of(self)
+    def facts(self) -> StatusFacts:
+        items: tuple[Item, ...] = ()
+        if self.plane is not None:
+            newest_step = self.weights[1] if self.weights else self.plane.step
+            items = items_of(self.view, self.plane, self.choices, self.scatter.cursor, self.test_set, newest_step)
+        names = tuple(view.value for view in VIEWS)
+        return StatusFacts(items, self.weights_text(), self.live, self.note, names, VIEWS.index(self.view))
 
-    # What the keys do
+    # What keys and clicks do
 
     def action_turn_view(self, by: int) -> None:
         self._change_view(VIEWS[(VIEWS.index(self.view) + by) % len(VIEWS)])
 
-    def on_latent_status_chosen(self, message: LatentStatus.Chosen) -> None:
+    def on_model_status_chosen(self, message: ModelStatus.Chosen) -> None:
         self._change_view(VIEWS[message.view])
 
     def action_move(self, across: int, down: int) -> None:
@@ -273,29 +275,33 @@ class LatentPane(ModelPane, can_focus=True):
             case View.PLANE:
                 self.action_far(across, down)
             case View.TRAVERSE:
-                self._choose_dimension(self.order.index(self.dimension) + (down or across))
+                self._step_dimension(plane, down or across)
             case View.KL:
-                self._choose_dimension(self.order.index(self.dimension) + (across or down))
+                self._step_dimension(plane, across or down)
             case View.INTERPOLATE:
                 letter, by = ("b", across) if across else ("a", down)
-                self._set_end(letter, (plane.ends(self.ends)["ab".index(letter)] + by) % len(plane.labels))
+                self._set_end(letter, (plane.ends(self.choices.ends)["ab".index(letter)] + by) % len(plane.labels))
 
-    def _choose_dimension(self, place: int) -> None:
-        order = self.order
-        self.dimension = order[max(0, min(place, len(order) - 1))]
-        if self.plane is not None:
-            self._show_bars(self.plane)
+    def _step_dimension(self, plane: Plane, by: int) -> None:
+        self._choose_dimension(plane, self.choices.order(plane).index(self.choices.dimension) + by)
+
+    def _choose_dimension(self, plane: Plane, place: int) -> None:
+        """Select the dimension at a place of their order, or at the nearest end."""
+        order = self.choices.order(plane)
+        self.choices.dimension = order[max(0, min(place, len(order) - 1))]
+        self._show_bars(plane)
         self._refresh_images()
 
     def on_kl_bars_pointed(self, message: KlBars.Pointed) -> None:
-        self._choose_dimension(message.place)
+        if self.plane is not None:
+            self._choose_dimension(self.plane, message.place)
 
     def action_far(self, across: int, down: int) -> None:
         if self.plane is not None and self.scatter.move(across, down):
             self._moved()
 
     def _moved(self) -> None:
-        """The cursor is there at once; its image as soon as the trainer has a moment between two steps."""
+        """Show the cursor at once, and its image as soon as the trainer answers between two steps."""
         self.scatter.redraw()
         self._refresh_images()
 
@@ -329,22 +335,22 @@ class LatentPane(ModelPane, can_focus=True):
             if nearest is not None:
                 self._set_end(letter, nearest)
         else:
-            now = plane.ends(self.ends)["ab".index(letter)]
+            now = plane.ends(self.choices.ends)["ab".index(letter)]
             question = AskNumber(f"Test image {letter}", "Index", now, 0, len(plane.labels) - 1)
             self.app.push_screen(question, lambda index: None if index is None else self._set_end(letter, index))
 
     def _set_end(self, letter: str, index: int) -> None:
-        self.ends[letter] = index
-        self.scatter.marks = self.ends
+        self.choices.ends[letter] = index
+        self.scatter.marks = self.choices.ends
         self.scatter.redraw()
         self._refresh_status()
         self._refresh_images()
 
     def action_choose_class(self, by: int) -> None:
-        count = len(self.query_one(CursorImage).names)
-        number = ((-1 if self.label is None else self.label) + 1 + by) % (count + 1) - 1
-        self.label = None if number < 0 else number
-        self.scatter.label = self.query_one(CursorImage).label = self.label
+        names, label = self.query_one(CursorImage).names, self.choices.label
+        choices = [None, *range(len(names))]
+        label = choices[(choices.index(label) + by) % len(choices)]
+        self.choices.label = self.scatter.label = self.query_one(CursorImage).label = label
         self.scatter.redraw()
         self.query_one(CursorImage).redraw()
         self._refresh_status()
@@ -354,18 +360,18 @@ class LatentPane(ModelPane, can_focus=True):
         self.scatter.redraw()
 
     def action_order(self) -> None:
-        self.by_kl = not self.by_kl
+        self.choices.by_kl = not self.choices.by_kl
         if self.plane is not None:
             self._show_bars(self.plane)
         self._refresh_status()
         self._refresh_images()
 
     def action_draw(self) -> None:
-        self.seed = random.randrange(2**20)
+        self.choices.seed = random.randrange(2**20)
         self._refresh_images()
 
     def action_source(self) -> None:
-        self.source = "prior" if self.source == "fitted" else "fitted"
+        self.choices.source = "prior" if self.choices.source == "fitted" else "fitted"
         self._refresh_status()
         self._refresh_images()
 

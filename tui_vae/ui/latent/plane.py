@@ -1,4 +1,4 @@
-"""The plane of the two main directions of the posterior means: where the test images lie, and which latent is where."""
+"""The plane of the two main directions of the posterior means: where each test image and each latent lies on it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,33 @@ INACTIVE = 0.01
 """A latent dimension is inactive where the posterior mean's variance is at most this (Burda et al. 2016)."""
 
 Latent = Sequence[float]
+"""A point of the latent space, a number a dimension."""
+
+Point = tuple[float, float]
+"""A point of the plane, in units of the latent space along its two directions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """A point `(a, b)` is the latent `origin + a·directions[0] + b·directions[1]`; `xs`, `ys`: the test images."""
+    """The latent at the point `(a, b)` is `origin + a·directions[0] + b·directions[1]`."""
 
     epoch: int
     step: int
     origin: array[float]
+    """Shape (latent_dim,)."""
     directions: tuple[array[float], array[float]]
+    """Two orthonormal vectors of shape (latent_dim,); with one latent dimension the second is zero."""
     xs: array[float]
     ys: array[float]
+    """The points of the test images' posterior means, shape (images,) each."""
     labels: bytes
+    """The class of each test image, a byte an image."""
     explained: tuple[float, float]
+    """The share of the posterior means' variance that lies along each direction."""
     kl: tuple[float, ...]
+    """Of each dimension, in nats, mean over the test images."""
     deviations: tuple[float, ...]
+    """The standard deviation of the posterior mean in each dimension."""
 
     @property
     def latent_dim(self) -> int:
@@ -39,12 +50,12 @@ class Plane:
 
     @property
     def is_the_space(self) -> bool:
-        """Whether the plane is the latent space itself, not a cut through it."""
+        """Whether the plane is the latent space itself, and not a plane in a larger space."""
         return self.latent_dim <= 2
 
     @property
-    def home(self) -> tuple[float, float]:
-        """The mean of the posterior means."""
+    def home(self) -> Point:
+        """The point of the mean of the posterior means; the plane's origin where it is that mean or no number."""
         count = len(self.xs)
         if not self.is_the_space or not count:
             return 0.0, 0.0
@@ -56,12 +67,12 @@ class Plane:
         return [zero + a * x + b * y for zero, x, y in zip(self.origin, first, second, strict=True)]
 
     def nearest(self, a: float, b: float) -> int | None:
-        """The test image that lies nearest to a point of the plane."""
+        """The index of the test image nearest to a point; None where there are no test images."""
         distances = [(x - a) ** 2 + (y - b) ** 2 for x, y in zip(self.xs, self.ys, strict=True)]
         return min(range(len(distances)), key=distances.__getitem__) if distances else None
 
     def ends(self, marked: Mapping[str, int]) -> list[int]:
-        """The test images a and b; where one is not marked, the first of all and the first of another class."""
+        """The test images a and b. Without a mark, a is the first image and b the first one of another class."""
         labels = self.labels
         other = next((index for index, label in enumerate(labels) if label != labels[0]), 0)
         return [min(len(labels) - 1, index) for index in (marked.get("a", 0), marked.get("b", other))]
@@ -74,15 +85,15 @@ class Plane:
         return sum(self.active(dimension) for dimension in range(self.latent_dim))
 
     def spread(self, dimension: int) -> float:
-        """One standard deviation of a dimension: the posterior means', or the prior's where these hardly vary."""
+        """One standard deviation of a dimension: the posterior mean's, or the prior's where that hardly varies."""
         return self.deviations[dimension] if self.active(dimension) else 1.0
 
     def by_kl(self) -> list[int]:
-        """The dimensions, the one that carries most first."""
+        """The dimensions, the one of the highest KL first."""
         return sorted(range(self.latent_dim), key=lambda dimension: -_or_zero(self.kl[dimension]))
 
     def traversal(self, base: Latent, dimension: int, deviations: Iterable[float]) -> list[list[float]]:
-        """`base` with one dimension so many standard deviations from its mean."""
+        """For each number of standard deviations, `base` with one dimension that far from its mean."""
         middle = self.latent(*self.home)[dimension]
         found = []
         for deviation in deviations:
@@ -97,7 +108,7 @@ def _or_zero(value: float) -> float:
 
 
 def plane_of(reply: LatentMap, before: Plane | None = None) -> Plane:
-    """The plane of a reply; turned so that the picture resembles the one before it."""
+    """The plane of a reply, its directions turned so that the scatter resembles the one before it."""
     size = reply.latent_dim
     points, directions = decode_floats(reply.points), decode_floats(reply.directions)
     plane = Plane(
@@ -110,7 +121,10 @@ def plane_of(reply: LatentMap, before: Plane | None = None) -> Plane:
 
 
 def _turned(plane: Plane, before: Plane) -> Plane:
-    """Directions have no sign, and two that explain nearly the same change places while training goes on."""
+    """The plane with the signs and the order of directions that suit the plane before it.
+
+    Principal directions have no sign, and two that explain nearly the same variance change places during training.
+    """
     if abs(_dot(plane.xs, before.ys) * _dot(plane.ys, before.xs)) > abs(
         _dot(plane.xs, before.xs) * _dot(plane.ys, before.ys)
     ):
@@ -134,7 +148,7 @@ def _negative(values: array[float]) -> array[float]:
 
 
 def between(first: Latent, last: Latent, steps: int) -> list[list[float]]:
-    """So many latents on the straight line from one to another, both included."""
+    """Latents at equal distances on the straight line from one to another, both ends among the `steps` latents."""
     shares = [step / max(1, steps - 1) for step in range(steps)]
     return [[a + (b - a) * share for a, b in zip(first, last, strict=True)] for share in shares]
 
@@ -148,24 +162,30 @@ class Extent:
     bottom: float = -1.0
     top: float = 1.0
 
-    def cell(self, point: tuple[float, float], width: int, height: int) -> tuple[int, int]:
-        """Column and row of a point among so many; the nearest ones for a point outside."""
+    def cell(self, point: Point, width: int, height: int) -> tuple[int, int]:
+        """Column and row of a point on a screen of this size in cells; the nearest ones for a point outside."""
         column = int((point[0] - self.left) / (self.right - self.left) * width)
         row = int((self.top - point[1]) / (self.top - self.bottom) * height)
         return min(max(0, column), width - 1), min(max(0, row), height - 1)
 
-    def centre(self, column: int, row: int, width: int, height: int) -> tuple[float, float]:
+    def centre(self, column: int, row: int, width: int, height: int) -> Point:
         """The point in the middle of a cell."""
         a = self.left + (column + 0.5) / width * (self.right - self.left)
         return a, self.top - (row + 0.5) / height * (self.top - self.bottom)
 
 
 TAIL = 0.002
-"""The share of the points that may lie beyond an edge, so that a few far ones do not squeeze all others together."""
+"""The share of the points that may lie beyond each edge, so that a few far ones do not squeeze all others together."""
+
+MARGIN = 0.04
+"""The share of the points' range that stays free at each edge."""
+
+FILLED = 0.7
+"""The share of an extent that the points must fill for it to be kept."""
 
 
 def extent_of(plane: Plane, before: Extent | None = None) -> Extent:
-    """What shows nearly all points. The extent before stays while it fits, so that the picture does not jump."""
+    """The extent that shows nearly all points. The one before it is kept while it fits, so that nothing jumps."""
     left, right = _range(plane.xs, (before.left, before.right) if before else None)
     bottom, top = _range(plane.ys, (before.bottom, before.top) if before else None)
     return Extent(left, right, bottom, top)
@@ -179,11 +199,11 @@ def _range(values: array[float], before: tuple[float, float] | None) -> tuple[fl
     low, high = ordered[cut], ordered[-1 - cut]
     if high - low < 1e-6:
         low, high = low - 0.5, high + 0.5
-    margin = (high - low) * 0.04
+    margin = (high - low) * MARGIN
     low, high = low - margin, high + margin
     if before is not None:
         room = before[1] - before[0]
-        if before[0] <= low + margin and high - margin <= before[1] and high - low > 0.7 * room:
+        if before[0] <= low + margin and high - margin <= before[1] and high - low > FILLED * room:
             return before
     part = nice_step(high - low, 20)
     return math.floor(low / part) * part, math.ceil(high / part) * part

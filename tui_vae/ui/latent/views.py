@@ -14,12 +14,11 @@ from textual.message import Message
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import FULL, SMALL, Lines, Tile, cells
 from tui_vae.ui.latent.canvas import LatentCanvas, class_mark, lines_of
-from tui_vae.ui.latent.plane import Extent, Plane, extent_of
+from tui_vae.ui.latent.plane import Extent, Plane, Point, extent_of
 from tui_vae.ui.latent.scatter import BRAILLE, Cells, gather, of_class
 from tui_vae.ui.numbers import MINUS
 from tui_vae.ui.terminal import legible
 
-Point = tuple[float, float]
 SIGN_EVERY = 5
 """Of so many cells one shows its class's sign, the others dots."""
 

@@ -1,0 +1,28 @@
+"""What the user has chosen in Latent's views. It stays while views and weights change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tui_vae.ui.latent.plane import Plane
+
+
+@dataclass
+class Choices:
+    label: int | None = None
+    """The class that the plane alone shows in colour; None: all are."""
+    by_kl: bool = True
+    """Whether the dimensions stand in the order of their KL; else in that of their numbers."""
+    dimension: int = 0
+    """The selected dimension."""
+    ends: dict[str, int] = field(default_factory=dict)
+    """The test images a and b, between which latents are interpolated, as far as the user has set them."""
+    source: Literal["fitted", "prior"] = "fitted"
+    """The distribution of the samples: the Gaussian fitted to the encoder's z, or the prior N(0, I)."""
+    seed: int = 0
+    """Of the samples."""
+
+    def order(self, plane: Plane) -> list[int]:
+        """The dimensions in the order they are shown in."""
+        return plane.by_kl() if self.by_kl else list(range(plane.latent_dim))

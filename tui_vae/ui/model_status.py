@@ -1,0 +1,125 @@
+"""The line above the views of Browse and Latent: the settings of the view in front, and which weights made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui_vae.ui.terminal import legible
+
+
+@dataclass(frozen=True)
+class Item:
+    """One setting, `class Coat c`: a label, its value, and the key that changes it."""
+
+    label: str
+    value: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class StatusFacts:
+    """What the line says. A note stands in place of the weights."""
+
+    items: tuple[Item, ...] = ()
+    """The most important one first: the last ones are left out where the line is short."""
+    weights: str = ""
+    live: bool = False
+    """Whether the weights are changing."""
+    note: str = ""
+    views: tuple[str, ...] = ()
+    """The names of all views, which lead the line; none where the pane does not name them."""
+    view: int = 0
+    """The place among `views` of the one in front."""
+
+
+class ModelStatus(Widget):
+    """Draws the facts. A short line leaves out first the keys, then the last items, then the names of other views."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    ModelStatus {
+        height: 1;
+        padding: 0 1;
+        & > .model-status--label { color: $label; }
+        & > .model-status--value { color: $emphasis; }
+        & > .model-status--view { color: $accent; }
+        & > .model-status--note { color: $note; }
+        & > .model-status--live { color: $success; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"model-status--{name}" for name in ("label", "value", "view", "note", "live")
+    }
+
+    @dataclass
+    class Chosen(Message):
+        """A click on the name of a view."""
+
+        view: int
+
+    facts: reactive[StatusFacts] = reactive(StatusFacts())
+
+    def __init__(self, fewest_items: int = 1) -> None:
+        super().__init__()
+        self._fewest_items = fewest_items
+        """So many items stay however short the line is."""
+        self._ends: list[int] = []
+        """For each view, the column at which its name ends."""
+
+    def render(self) -> Text:
+        width = self.size.width
+        right = self._right()
+        room = width - right.cell_len - 2
+        items = list(self.facts.items)
+        line = self._left(items, keys=True)
+        if line.cell_len > room:
+            line = self._left(items)
+        while len(items) > self._fewest_items and line.cell_len > room:
+            items.pop()
+            line = self._left(items)
+        if line.cell_len > room:
+            line = self._left(items, all_views=False)
+        right.truncate(max(0, width - line.cell_len - 2), overflow="ellipsis")
+        space = " " * max(1, width - line.cell_len - right.cell_len)
+        return Text.assemble(line, space, right, no_wrap=True, overflow="crop")
+
+    def on_click(self, event: Click) -> None:
+        at = event.x - self.gutter.left
+        for number, end in enumerate(self._ends):
+            if at < end:
+                self.post_message(self.Chosen(number))
+                return
+
+    def _left(self, items: list[Item], keys: bool = False, all_views: bool = True) -> Text:
+        facts = self.facts
+        label, value, view = self._ink("label"), self._ink("value"), self._ink("view")
+        line = Text()
+        self._ends = []
+        for number, name in enumerate(facts.views):
+            if all_views or number == facts.view:
+                line.append("  " if line else "").append(name, view if number == facts.view else label)
+            self._ends.append(line.cell_len)
+        for item in items:
+            line.append("   " if line else "")
+            line.append(legible(item.label) + " ", label).append(legible(item.value), value)
+            if keys and item.key:
+                line.append(" " + legible(item.key), label)
+        return line
+
+    def _right(self) -> Text:
+        facts = self.facts
+        if facts.note:
+            return Text(legible(facts.note), self._ink("note"))
+        live = ("live ", self._ink("live")) if facts.live else ""
+        return Text.assemble(live, (legible(facts.weights), self._ink("note")))
+
+    def _ink(self, name: str) -> Style:
+        return self.get_component_rich_style(f"model-status--{name}", partial=True)
