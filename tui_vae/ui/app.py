@@ -76,7 +76,9 @@ class TuiVae(App[str]):
         self.set_keymap(self._keys)
 
     def get_driver_class(self) -> type[Driver]:
-        return style_saving(super().get_driver_class())
+        from tui_vae.ui.workarounds.terminal_end import restoring
+
+        return style_saving(restoring(super().get_driver_class()))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = [*super().get_line_filters()]

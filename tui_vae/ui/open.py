@@ -10,6 +10,9 @@ from tui_vae.errors import UserError
 from tui_vae.ui import terminal
 from tui_vae.ui.workarounds import garbage_collection
 
+FAILED = 1
+"""Exit code of an app that an error has ended; a signal gives 128 + its number."""
+
 
 def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
     """Open the app on a run, or on the start screen, and return the exit code. `colour`: the value of `--color`.
@@ -35,6 +38,8 @@ def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
         use_whole_cells()
     app = TuiVae(runs_dir, directory, reading)
     farewell = app.run()
+    if farewell is None:  # the app did not leave: a signal, or an error, has ended it
+        return app.return_code or FAILED
     if farewell:
         print(farewell)
     return app.return_code or 0
