@@ -377,9 +377,9 @@ def test_no_model_of_ones_own_is_imported_by_the_app(workplace: Path, own_runs: 
     code = (
         "import sys\nfrom tui_vae.config import make_config, command_line\nfrom tui_vae.runs.create import *\n"
         "from tui_vae.runs.directory import *\n"
-        "from tui_vae.ui.new_run.forecast import forecast\nconfig = make_config({'model': 'ours:Ours'})\n"
+        "from tui_vae.ui.new_run.forecast import summary\nconfig = make_config({'model': 'ours:Ours'})\n"
         "run, named = create_run(runs_directory(), config)\nassert run.read_config() == named\n"
-        "assert forecast(named, [])\nprint(command_line(named))\nassert not {'ours', 'torch'} & set(sys.modules)"
+        "assert summary(named, [])\nprint(command_line(named))\nassert not {'ours', 'torch'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=workplace, env=os.environ, capture_output=True,
                           text=True)  # fmt: skip
