@@ -17,7 +17,7 @@ from tui_vae.ui import settings, theme
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.commands import commands
 from tui_vae.ui.help import Help, HelpText
-from tui_vae.ui.images.canvas import Toning
+from tui_vae.ui.images.renderer import Toning
 from tui_vae.ui.run_screen import RunScreen
 
 

@@ -19,7 +19,8 @@ from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.browse.selection import Pager
 from tui_vae.ui.browse.views import STRIP, OneImage, PairGrid, grid_for, large_layout
-from tui_vae.ui.images.canvas import CanvasColumn, cells
+from tui_vae.ui.images.canvas import CanvasColumn
+from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.model_status import ModelStatus
 from tui_vae.ui.test_set import TestSet
 

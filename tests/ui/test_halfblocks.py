@@ -62,7 +62,7 @@ def test_slack_is_kept_to(picture: Picture, slack: int) -> None:
     drawn = halfblocks.half_blocks(picture, palette, slack)
     for y, row in enumerate(pixels_of(drawn)[: picture.height]):
         for level, colour in zip(picture.row(y), row, strict=True):
-            assert colour in palette.colours[max(0, level - slack) : level + slack + 1]
+            assert colour in palette[max(0, level - slack) : level + slack + 1]
 
 
 def test_slack_spares_changes() -> None:
@@ -93,7 +93,7 @@ def test_greys_of_256_colours_are_the_nearest_of_the_26() -> None:
     from rich.color import Color, ColorSystem
 
     greys = (0, *range(8, 239, 10), 255)
-    for level, emitted in enumerate(halfblocks.GREYS_256.colours):
+    for level, emitted in enumerate(halfblocks.GREYS_256):
         number = Color.from_rgb(*emitted).downgrade(ColorSystem.EIGHT_BIT).number
         assert number is not None
         displayed = {16: 0, 231: 255}.get(number, 8 + 10 * (number - 232))
@@ -160,4 +160,4 @@ def test_bone_r_is_matplotlibs() -> None:
         ((0, 0.365079, 1), (0, 0.444444, 1)),
     )
     expected = np.stack([np.interp(at, *segment) * 255 for segment in segments], axis=1)
-    assert np.abs(np.array(halfblocks.BONE_R.colours) - expected).max() < 1.5
+    assert np.abs(np.array(halfblocks.BONE_R) - expected).max() < 1.5

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.fake_run import images
-from tui_vae.ui.images.canvas import Depth, ImageRenderer, cells
+from tui_vae.ui.images.renderer import Depth, ImageRenderer, cells
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from tui_vae.ui.images.canvas import Depth, ImageRenderer, cells
 )
 def test_tonings_go_round(depth: Depth, names: list[str]) -> None:
     """bone_r is what true colour begins with, and each toning draws an image of its own."""
-    renderer, seen, drawn = ImageRenderer(depth).wishing("unheard of"), [], set()
+    renderer, seen, drawn = ImageRenderer(depth).with_toning("unheard of"), [], set()
     for _ in names:
         seen.append(renderer.toning.value)
         drawn.add(renderer.image(images()[0], 2))
-        renderer = renderer.turned()
+        renderer = renderer.with_next_toning()
     assert seen == names and renderer.toning.value == names[0] and len(drawn) == len(names)
     if depth is not Depth.TRUE_COLOUR:
-        assert renderer.wishing("bone_r").toning.value == "grey"  # remembered from another terminal
+        assert renderer.with_toning("bone_r").toning.value == "grey"  # remembered from another terminal
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (32, 32), (8, 8), (40, 30)])

@@ -33,7 +33,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.app import TuiVae
-from tui_vae.ui.images.canvas import cells
+from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.latent.board import ImageBoard, board_for
 from tui_vae.ui.latent.keys import View
 from tui_vae.ui.latent.kl_bars import KlBars, bar, row_of, top_of

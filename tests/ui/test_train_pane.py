@@ -8,7 +8,7 @@ import types
 from pathlib import Path, PurePath
 
 import pytest
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 
 import tui_vae.ui
 from tests.support.logs import START, run_event, step_event, trained, write
@@ -23,6 +23,7 @@ from tui_vae.ui import glyphs, progress, status_line, theme
 from tui_vae.ui.charts import axis
 from tui_vae.ui.charts.axis import Axis
 from tui_vae.ui.charts.widget import ChartWidget
+from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
@@ -41,7 +42,7 @@ def run(tmp_path: Path) -> RunDirectory:
     return directory
 
 
-class Demo(App[None]):
+class Demo(ImageApp[None]):
     CSS_PATH = SHEETS
 
     def __init__(self, run: RunDirectory) -> None:

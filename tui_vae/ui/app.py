@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
-from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -30,7 +29,7 @@ from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
-from tui_vae.ui.images.canvas import Canvas, Depth, ImageRenderer
+from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.workarounds import garbage_collection
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from tui_vae.ui.help import Help
 
 
-class TuiVae(App[str]):
+class TuiVae(ImageApp[str]):
     """`run` returns the sentence to print once the app has left the screen."""
 
     TITLE = "tui-vae"
@@ -55,8 +54,6 @@ class TuiVae(App[str]):
         Binding("q", "leave", "leave", id="app.leave", tooltip="Leave; training goes on"),
     ]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
-
-    renderer: reactive[ImageRenderer] = reactive(ImageRenderer(Depth.CHARACTERS), init=False)
 
     def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None) -> None:
         """`run`: the one on screen first. `reading`: the reading of its log, if that has begun already."""
@@ -71,7 +68,7 @@ class TuiVae(App[str]):
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
         self.theme = self.preferences.theme if self.preferences.theme in self.available_themes else theme.DARK.name
-        self.set_reactive(TuiVae.renderer, ImageRenderer.for_terminal(self).wishing(self.preferences.toning))
+        self.set_reactive(TuiVae.renderer, self.renderer.with_toning(self.preferences.toning))
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
 
@@ -134,10 +131,6 @@ class TuiVae(App[str]):
     async def _write_preferences(self) -> None:
         await asyncio.to_thread(settings.write_preferences, msgspec.json.encode(self.preferences))
 
-    def watch_renderer(self) -> None:
-        for canvas in self.screen.query(Canvas):
-            canvas.redraw()
-
     def _start_screen(self) -> Screen[None]:
         from tui_vae.ui.start_screen import StartScreen
 
@@ -173,7 +166,7 @@ class TuiVae(App[str]):
             self.post_message(StartRun(config))
 
     def action_turn_toning(self) -> None:
-        self.renderer = self.renderer.turned()
+        self.renderer = self.renderer.with_next_toning()
         self.preferences.toning = self.renderer.toning.value
         self.on_preferences_changed()
 

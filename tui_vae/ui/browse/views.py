@@ -10,7 +10,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
-from tui_vae.ui.images.canvas import FULL, SMALL, Canvas, Depth, Lines, Tile, cells
+from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.images.renderer import FULL, SMALL, Depth, Lines, cells
 from tui_vae.ui.test_set import Pair
 
 GAP = 2

@@ -1,1 +1,1 @@
-"""Images as half blocks, and the widgets that hold them."""
+"""Images as half blocks, and the widgets that show them."""

@@ -1,7 +1,7 @@
 """Greyscale images as rows of coloured terminal cells: two pixels a cell with half blocks, four with quadrants.
 
-Pure functions over bytes: no terminal, no toolkit, no numpy. An image is its pixels, row after row, and its width.
-A drawing is a list of rows, a row a list of runs; whoever shows it turns runs into Rich segments.
+These are pure functions over bytes: no terminal, no toolkit, no numpy. A picture is its pixels, row after row, and its
+width. A drawing is a list of rows, and a row is a list of runs. The caller turns runs into what its screen needs.
 """
 
 from __future__ import annotations
@@ -13,23 +13,28 @@ from itertools import pairwise
 from typing import NamedTuple
 
 Colour = tuple[int, int, int]
+"""Red, green and blue, each 0 … 255."""
 
-Choice = tuple[Colour, Colour, Colour]
-"""What a pixel may be shown in, the best first."""
+Choices = tuple[Colour, Colour, Colour]
+"""The colours that a pixel may be shown in, the best first."""
 
 SIDE = 28
-"""Pixels along one side of the images this program is about."""
+"""Pixels along one side of a FashionMNIST image, for which the layout of all panes is made."""
 
 UPPER, LOWER, FULL, EMPTY = "▀", "▄", "█", " "
-ASCII_RAMP = " .:-=+*#%@"
-ASCII_SIGNS = "=- +#"
 
-# Index: bit 0 upper left, 1 upper right, 2 lower left, 3 lower right.
+ASCII_RAMP = " .:-=+*#%@"
+"""Characters for levels, from black to white."""
+
+ASCII_DIFFERENCE = "=- +#"
+"""Characters for levels of a difference, from too dark over none to too bright."""
+
 QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
+"""By which quadrants are filled: bit 0 is upper left, 1 upper right, 2 lower left, 3 lower right."""
 
 
 class Run(NamedTuple):
-    """Neighbouring cells of one row that share their two colours; plain text where the colours are None."""
+    """Neighbouring cells of one row that share their two colours. Plain text has None for both colours."""
 
     text: str
     foreground: Colour | None
@@ -40,24 +45,20 @@ Row = list[Run]
 Drawing = list[Row]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Palette:
-    """A colour for each of the 256 levels."""
-
-    name: str
-    colours: tuple[Colour, ...]
+Palette = tuple[Colour, ...]
+"""A colour for each of the 256 levels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A greyscale image."""
+    """A greyscale image, a byte for each pixel."""
 
     pixels: bytes
     width: int = SIDE
 
     @classmethod
     def of(cls, pixels: bytes, width: int = 0) -> Picture:
-        """Pixels as a picture; without a width it is a square."""
+        """A picture of these pixels. Without a width it is a square."""
         return cls(pixels, width or math.isqrt(len(pixels)))
 
     @property
@@ -68,7 +69,7 @@ class Picture:
         return self.pixels[y * self.width : (y + 1) * self.width]
 
 
-def _between(stops: Sequence[tuple[float, Colour]], level: float) -> Colour:
+def _interpolate(stops: Sequence[tuple[float, Colour]], level: float) -> Colour:
     for (left, low), (right, high) in pairwise(stops):
         if level <= right:
             share = (level - left) / (right - left)
@@ -77,73 +78,73 @@ def _between(stops: Sequence[tuple[float, Colour]], level: float) -> Colour:
     return stops[-1][1]
 
 
-def _gradient(*stops: tuple[float, Colour]) -> tuple[Colour, ...]:
-    return tuple(_between(stops, level / 255) for level in range(256))
+def _gradient(*stops: tuple[float, Colour]) -> Palette:
+    return tuple(_interpolate(stops, level / 255) for level in range(256))
 
 
 def _nearest_terminal_grey(level: int) -> Colour:
-    """Of what 256 colours have of grey: black, the 24 steps 8, 18 ... 238, and white."""
+    """The colour that Rich turns into the nearest grey of 256 colours: black, the 24 steps 8, 18 … 238, and white.
+
+    Rich turns a grey g into step round(25 · g / 255), which at the bright end is not always the nearest step. So this
+    chooses the nearest step itself and returns a grey that Rich turns into it.
+    """
     step = 25 if level > 246 else min(24, (level + 7) // 10) if level > 3 else 0
-    # Rich turns a grey g into step round(25 * g / 255), which misses the nearest one at the bright end.
-    # So the pixel is given the grey that Rich sends to the step wanted.
-    emitted = round(step * 255 / 25)
-    return emitted, emitted, emitted
+    grey = round(step * 255 / 25)
+    return grey, grey, grey
 
 
-GREYS = Palette("grey", tuple((level, level, level) for level in range(256)))
-GREYS_256 = Palette("grey", tuple(_nearest_terminal_grey(level) for level in range(256)))
+GREYS: Palette = tuple((level, level, level) for level in range(256))
+GREYS_256: Palette = tuple(_nearest_terminal_grey(level) for level in range(256))
+GREYS_16: Palette = tuple(((level * 3 + 127) // 255 * 85,) * 3 for level in range(256))
+"""The greys of 16 colours, as Rich believes they look: black, bright black, white and bright white."""
 
-PAPER = Palette("paper", GREYS.colours[::-1])
-PAPER_256 = Palette("paper", GREYS_256.colours[::-1])
+INVERTED, INVERTED_256, INVERTED_16 = GREYS[::-1], GREYS_256[::-1], GREYS_16[::-1]
 
-# What 16 colours have of grey, as Rich believes they look: black, bright black, white and bright white.
-GREYS_16 = Palette("grey", tuple(((level * 3 + 127) // 255 * 85,) * 3 for level in range(256)))
-PAPER_16 = Palette("paper", GREYS_16.colours[::-1])
+BONE_R = _gradient((0.0, (255, 255, 255)), (0.253968, (166, 198, 198)), (0.634921, (81, 81, 113)), (1.0, (0, 0, 0)))
+"""Matplotlib's `bone_r`: dark on white. It is for true colour alone: 256 colours make navy and teal blotches of it."""
 
-# Matplotlib's bone_r, ink on paper. Only for true colour: 256 colours turn it into navy and teal blotches.
-BONE_R = Palette(
-    "bone_r",
-    _gradient(*((0.0, (255, 255, 255)), (0.253968, (166, 198, 198)), (0.634921, (81, 81, 113)), (1.0, (0, 0, 0)))),
-)
+DIFFERENCE = _gradient((0.0, (95, 215, 255)), (0.5, (18, 18, 18)), (1.0, (255, 175, 95)))
+"""For a signed difference: blue where the reconstruction is too dark, amber where it is too bright."""
 
-# The signed difference: blue where the reconstruction is too dark, amber where it is too bright.
-DIFFERENCE = Palette("difference", _gradient((0.0, (95, 215, 255)), (0.5, (18, 18, 18)), (1.0, (255, 175, 95))))
-# Colours of the 256-colour cube, so that neither arm falls apart into foreign hues.
-_COLD = ((95, 215, 255), (95, 175, 215), (0, 135, 175), (0, 95, 135))
-_WARM = ((135, 95, 0), (175, 95, 0), (215, 135, 0), (255, 175, 95))
-_NINE = (*_COLD, (18, 18, 18), *_WARM)
-_FIVE = ((85, 255, 255), (0, 170, 170), (0, 0, 0), (170, 85, 0), (255, 255, 85))
-DIFFERENCE_16 = Palette("difference", tuple(_FIVE[level * 5 // 256] for level in range(256)))
-DIFFERENCE_256 = Palette("difference", tuple(_NINE[level * 9 // 256] for level in range(256)))
+_BLUES_256 = ((95, 215, 255), (95, 175, 215), (0, 135, 175), (0, 95, 135))
+_AMBERS_256 = ((135, 95, 0), (175, 95, 0), (215, 135, 0), (255, 175, 95))
+_STEPS_256 = (*_BLUES_256, (18, 18, 18), *_AMBERS_256)
+DIFFERENCE_256: Palette = tuple(_STEPS_256[level * 9 // 256] for level in range(256))
+"""`DIFFERENCE` in colours of the 256-colour cube, so that no step of it becomes another hue."""
 
+_STEPS_16 = ((85, 255, 255), (0, 170, 170), (0, 0, 0), (170, 85, 0), (255, 255, 85))
+DIFFERENCE_16: Palette = tuple(_STEPS_16[level * 5 // 256] for level in range(256))
 
-AGREE = 128
-"""The level of a difference that is none."""
+NO_DIFFERENCE = 128
+"""The level that a picture of differences has where both images agree."""
 
 
 def difference(original: bytes, reconstruction: bytes, full: int = 64) -> bytes:
-    """The signed difference as a picture: `AGREE` where they agree, 0 and 255 from `full` levels apart on."""
+    """The signed difference as pixels: `NO_DIFFERENCE` where both agree, 0 or 255 from `full` levels of difference on.
+
+    Raises ValueError where the two have different lengths.
+    """
     return bytes(
-        min(255, max(0, AGREE + (second - first) * 128 // full))
+        min(255, max(0, NO_DIFFERENCE + (second - first) * 128 // full))
         for first, second in zip(original, reconstruction, strict=True)
     )
 
 
-def squared(picture: Picture, side: int, ground: int = 0) -> Picture:
-    """A picture of any shape as a square of so many pixels, the ground's level where it is too narrow or too low.
-    Pixels are repeated where there is more room than they need, and averaged where there is less."""
+def squared(picture: Picture, side: int, margin: int = 0) -> Picture:
+    """The picture as a square of `side` × `side` pixels; beside or above and below one that is no square, the level is
+    `margin`. Pixels are repeated if the square is larger than the picture, and averaged if it is smaller."""
     if picture.width != picture.height:
         longer = max(picture.width, picture.height)
         left, above = (longer - picture.width) // 2, (longer - picture.height) // 2
         right, below = longer - picture.width - left, longer - picture.height - above
-        fill = bytes([ground])
-        rows = [fill * left + picture.row(y) + fill * right for y in range(picture.height)]
-        picture = Picture(fill * longer * above + b"".join(rows) + fill * longer * below, longer)
+        pad = bytes([margin])
+        rows = [pad * left + picture.row(y) + pad * right for y in range(picture.height)]
+        picture = Picture(pad * longer * above + b"".join(rows) + pad * longer * below, longer)
     return enlarge(picture, side) if picture.width < side else reduce(picture, side)
 
 
 def reduce(picture: Picture, width: int) -> Picture:
-    """A picture no wider than that, in its proportions, by means of its pixels."""
+    """The picture at most `width` pixels wide, in its proportions. Each new pixel is the mean of those it covers."""
     if picture.width <= width:
         return picture
     from PIL import Image
@@ -154,7 +155,7 @@ def reduce(picture: Picture, width: int) -> Picture:
 
 
 def enlarge(picture: Picture, width: int) -> Picture:
-    """Repeats pixels to reach a width: honest, and half the bytes of a smooth enlargement."""
+    """The picture `width` pixels wide, its pixels repeated: honest, and half the bytes of a smooth enlargement."""
     columns = [x * picture.width // width for x in range(width)]
     height = picture.height * width // picture.width
     rows = []
@@ -165,7 +166,7 @@ def enlarge(picture: Picture, width: int) -> Picture:
 
 
 def halve(picture: Picture) -> Picture:
-    """Half the width and half the height, each new pixel the mean of four."""
+    """The picture at half its width and half its height. Each new pixel is the mean of four."""
     rows = []
     for y in range(0, picture.height - 1, 2):
         top, bottom = picture.row(y), picture.row(y + 1)
@@ -175,13 +176,13 @@ def halve(picture: Picture) -> Picture:
 
 
 def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> Drawing:
-    """One cell for two pixels, one above the other; below an odd last row the palette's lowest colour.
+    """One cell for two pixels, one above the other. Below an odd last row stands the palette's lowest colour.
 
-    `slack`: to spare a change of colours a pixel may be shown as one that is so many levels darker or brighter.
+    `slack`: a pixel may be shown as one that is this many levels darker or brighter, where that saves a change of
+    colour.
     """
-    colours = palette.colours
-    lower, higher = (colours[:1] * slack + colours)[:256], colours[slack:] + colours[-1:] * slack
-    choices = list(zip(colours, lower, higher, strict=True))
+    darker, brighter = (palette[:1] * slack + palette)[:256], palette[slack:] + palette[-1:] * slack
+    choices = list(zip(palette, darker, brighter, strict=True))
     rows: Drawing = []
     for y in range(0, picture.height, 2):
         top, bottom = picture.row(y), picture.row(y + 1) or bytes(picture.width)
@@ -189,10 +190,11 @@ def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> D
     return rows
 
 
-def _merge_halves(cells: list[tuple[Choice, Choice]]) -> Row:
-    """Runs as long as two colours suffice: ▀, ▄, █ and the empty cell show every arrangement of the two.
+def _merge_halves(cells: list[tuple[Choices, Choices]]) -> Row:
+    """Cells as runs. A run goes on for as long as two colours suffice: ▀, ▄, █ and the empty cell show every
+    arrangement of the two.
 
-    From one run to the next a colour that both need keeps its place: only the other one has to be sent.
+    A colour that two neighbouring runs need stays foreground or stays background, so that only the other is sent.
     """
     runs: Row = []
     text: list[str] = []
@@ -200,7 +202,7 @@ def _merge_halves(cells: list[tuple[Choice, Choice]]) -> Row:
     for above, below in cells:
         top, bottom = above[0], below[0]
         if top not in (ink, paper) or bottom not in (ink, paper):
-            top, bottom = _at_hand(above, below, (ink, paper))
+            top, bottom = _cheapest(above, below, (ink, paper))
         if ink is None and not top == bottom == paper:
             ink = bottom if top == paper else before if before in (top, bottom) else top
         if top not in (ink, paper) or bottom not in (ink, paper):
@@ -219,17 +221,17 @@ def _merge_halves(cells: list[tuple[Choice, Choice]]) -> Row:
     return runs
 
 
-def _at_hand(above: Choice, below: Choice, now: tuple[Colour | None, Colour]) -> tuple[Colour, Colour]:
-    """For two pixels the colours that need the fewest changes: ones that are there now, else one that does for both."""
-    top = next((each for each in above if each in now), None)
-    bottom = next((each for each in below if each in now), None)
+def _cheapest(above: Choices, below: Choices, current: tuple[Colour | None, Colour]) -> tuple[Colour, Colour]:
+    """The colours of two pixels that need the fewest changes: current ones, else one colour for both."""
+    top = next((each for each in above if each in current), None)
+    bottom = next((each for each in below if each in current), None)
     if top is None and bottom is None:
         top = bottom = next((each for each in above if each in below), None)
     return top or above[0], bottom or below[0]
 
 
 def small_blocks(picture: Picture, palette: Palette = GREYS) -> Drawing:
-    """Half the size of `half_blocks`: a cell covers 2×4 pixels as four quadrants in their two best colours."""
+    """A drawing of half the size of `half_blocks`: a cell shows 2 × 4 pixels as four quadrants in two colours."""
     rows: Drawing = []
     for y in range(0, picture.height - 3, 4):
         first, second, third, fourth = (picture.row(y + step) for step in range(4))
@@ -237,7 +239,7 @@ def small_blocks(picture: Picture, palette: Palette = GREYS) -> Drawing:
         lower = [(a + b + 1) // 2 for a, b in zip(third, fourth, strict=True)]
         row: Row = []
         for x in range(0, picture.width - 1, 2):
-            run = _quadrant_cell((upper[x], upper[x + 1], lower[x], lower[x + 1]), palette.colours)
+            run = _quadrant_cell((upper[x], upper[x + 1], lower[x], lower[x + 1]), palette)
             if row and row[-1][1:] == run[1:]:
                 run = Run(row.pop().text + run.text, run.foreground, run.background)
             row.append(run)
@@ -245,19 +247,20 @@ def small_blocks(picture: Picture, palette: Palette = GREYS) -> Drawing:
     return rows
 
 
-def _quadrant_cell(levels: tuple[int, int, int, int], colours: tuple[Colour, ...]) -> Run:
-    """The four levels are split at their widest gap: the bright ones are ink, the others paper."""
+def _quadrant_cell(levels: tuple[int, int, int, int], palette: Palette) -> Run:
+    """One cell. The four levels are divided at their widest gap: the mean of the bright ones is the foreground, the
+    mean of the others the background."""
     ordered = sorted(levels)
     _, cut = max((ordered[index + 1] - ordered[index], index) for index in range(3))
     dark, bright = ordered[: cut + 1], ordered[cut + 1 :]
-    paper, ink = colours[round(sum(dark) / len(dark))], colours[round(sum(bright) / len(bright))]
+    paper, ink = palette[round(sum(dark) / len(dark))], palette[round(sum(bright) / len(bright))]
     if ink == paper:
         return Run(EMPTY, paper, paper)
     return Run(QUADRANTS[sum(1 << bit for bit, level in enumerate(levels) if level >= bright[0])], ink, paper)
 
 
 def ascii_art(picture: Picture, ramp: str = ASCII_RAMP) -> Drawing:
-    """The size of `half_blocks` in plain characters, for terminals without Unicode or without colours."""
+    """A drawing of the size of `half_blocks` in plain characters, for terminals without Unicode or without colours."""
     rows: Drawing = []
     for y in range(0, picture.height, 2):
         top, bottom = picture.row(y), picture.row(y + 1) or bytes(picture.width)

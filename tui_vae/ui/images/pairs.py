@@ -1,4 +1,4 @@
-"""Originals above their reconstructions, in as many columns and rows as there is room for."""
+"""A widget that shows originals above their reconstructions, as many as there is room for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from textual.geometry import Size
 
-from tui_vae.ui.images.canvas import FULL, SMALL, Canvas, Tile, cells
+from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.images.renderer import FULL, SMALL, cells
 
 Pairs = list[tuple[bytes, bytes]]
-"""Originals and reconstructions."""
+"""The pixels of each original and of its reconstruction."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How pairs are laid out: at which scale, in how many columns and rows, and the cells between two rows."""
+    """How pairs are laid out: their scale, the number of columns and of rows, the empty lines between two rows."""
 
     scale: int
     columns: int
@@ -28,11 +29,10 @@ class Grid:
 
 
 def grid(size: Size, count: int, large: bool = False) -> Grid:
-    """Whole images where all of them fit or `large` ones are wanted, else at half size; one is shown in any case."""
-    found = [_grid(size, scale) for scale in (FULL, SMALL)]
-    if found[0].rows and (large or found[0].capacity >= count):
-        return found[0]
-    return found[1]
+    """The grid for `count` pairs: in full size if all of them fit or `large` ones are wanted, else in half size. It
+    has room for one pair in any case."""
+    full = _grid(size, FULL)
+    return full if full.rows and (large or full.capacity >= count) else _grid(size, SMALL)
 
 
 def _grid(size: Size, scale: int) -> Grid:
@@ -46,20 +46,22 @@ def _grid(size: Size, scale: int) -> Grid:
 
 
 class ImagePairs(Canvas):
-    """As many pairs as fit, from a first one on."""
+    """Shows as many pairs as fit, from `_first` on."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._pairs: Pairs = []
         self._width = 0
+        """Pixels; 0 where the images are square."""
         self._first = 0
+        """The index of the first pair on show, for widgets that turn pages."""
 
     @property
     def layout_of_pairs(self) -> Grid:
         return grid(self.size, len(self._pairs), large=self.has_class("-zoomed"))
 
     def show_pairs(self, pairs: Pairs, width: int = 0) -> None:
-        """Images so many pixels wide, 0 where they are square; a call with the same images costs nothing."""
+        """Show images that are `width` pixels wide, 0 where they are square. The same images cost nothing."""
         if (pairs, width) != (self._pairs, self._width):
             self._pairs, self._width = pairs, width
             self.redraw()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from textual.geometry import Size
 
-from tui_vae.ui.images.canvas import FULL, SMALL, Canvas, Tile, cells
+from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.images.renderer import FULL, SMALL, cells
 
 ENOUGH = 6
 """So many images must fit at full size; else they are shown at half size."""

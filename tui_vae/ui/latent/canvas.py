@@ -8,7 +8,8 @@ from rich.segment import Segment
 from rich.style import Style
 
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.images.canvas import Canvas, Lines
+from tui_vae.ui.images.canvas import Canvas
+from tui_vae.ui.images.renderer import Lines
 from tui_vae.ui.latent.scatter import PLAIN_MARKS, UNICODE_MARKS
 
 CLASS_COLOURS = 10

@@ -16,7 +16,7 @@ from textual.widgets import Static
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.dialogs import AskNumber
-from tui_vae.ui.images.canvas import FULL, cells
+from tui_vae.ui.images.renderer import FULL, cells
 from tui_vae.ui.latent.answers import decode_cursor, interpolate, sample, traverse
 from tui_vae.ui.latent.board import ImageBoard
 from tui_vae.ui.latent.choices import Choices

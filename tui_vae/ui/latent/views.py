@@ -12,7 +12,8 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.images.canvas import FULL, SMALL, Lines, Tile, cells
+from tui_vae.ui.images.canvas import Tile
+from tui_vae.ui.images.renderer import FULL, SMALL, Lines, cells
 from tui_vae.ui.latent.canvas import LatentCanvas, class_mark, lines_of
 from tui_vae.ui.latent.plane import Extent, Plane, Point, extent_of
 from tui_vae.ui.latent.scatter import BRAILLE, Cells, gather, of_class

@@ -1,0 +1,155 @@
+"""How one image becomes styled terminal cells: in the colours of this terminal, at one of a few scales."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import App
+from textual.geometry import Size
+
+from tui_vae.ui.images import halfblocks
+from tui_vae.ui.images.halfblocks import NO_DIFFERENCE, SIDE, Colour, Drawing, Picture
+from tui_vae.ui.terminal import has_unicode
+
+Lines = tuple[tuple[Segment, ...], ...]
+"""The lines of a drawing, from the top, each as styled text."""
+
+SMALL, FULL = 1, 2
+"""Scales, in halves of the full size. An image of 28 × 28 pixels takes 14 × 7 cells at scale 1 and 28 × 14 cells at
+scale 2, where each half block is a pixel. Images of other sizes are drawn in the same cells."""
+
+SLACK_256 = 3
+"""Levels by which a pixel may be off in 256 colours. Their greys are off by up to 5 already, and this saves a sixth of
+a page's bytes."""
+
+
+def cells(scale: int) -> Size:
+    """The size of one image in cells, whatever its size in pixels."""
+    return Size(SIDE // 2 * scale, SIDE // 4 * scale)
+
+
+class Depth(Enum):
+    """What the terminal can draw with."""
+
+    CHARACTERS = 0
+    COLOURS_256 = 1
+    TRUE_COLOUR = 2
+    COLOURS_16 = 3
+
+
+_DEPTHS = {"truecolor": Depth.TRUE_COLOUR, "256": Depth.COLOURS_256}
+
+
+class Toning(Enum):
+    """Which colours the levels of an image get. FashionMNIST is light on black."""
+
+    BONE = "bone_r"
+    GREY = "grey"
+    INVERTED = "inverted"
+
+
+@dataclass(frozen=True)
+class ImageRenderer:
+    """Draws images for one terminal. It uses the preferred toning where the terminal can show it."""
+
+    depth: Depth
+    preferred: Toning | None = None
+
+    @classmethod
+    def for_terminal(cls, app: App[Any]) -> ImageRenderer:
+        """The renderer for the terminal that the app runs in."""
+        if app.no_color or not has_unicode(os.environ) or app.console.color_system is None:
+            return cls(Depth.CHARACTERS)
+        return cls(_DEPTHS.get(app.console.color_system, Depth.COLOURS_16))
+
+    @property
+    def tonings(self) -> tuple[Toning, ...]:
+        """The tonings that this terminal can show, the default first."""
+        every = tuple(Toning)
+        return every if self.depth is Depth.TRUE_COLOUR else every[1:]
+
+    @property
+    def toning(self) -> Toning:
+        return self.preferred if self.preferred in self.tonings else self.tonings[0]
+
+    def with_toning(self, name: str) -> ImageRenderer:
+        """This renderer in the toning of that name, or in the terminal's default if there is no such toning."""
+        return replace(self, preferred=next((each for each in Toning if each.value == name), None))
+
+    def with_next_toning(self) -> ImageRenderer:
+        tonings = self.tonings
+        return replace(self, preferred=tonings[(tonings.index(self.toning) + 1) % len(tonings)])
+
+    def image(self, pixels: bytes, scale: int, width: int = 0) -> Lines:
+        """An image in `cells(scale)`, whatever its size; `width` is in pixels, 0 for a square image."""
+        return _draw(self.depth, self.toning, pixels, scale, width)
+
+    def difference(self, original: bytes, reconstruction: bytes, scale: int, width: int = 0) -> Lines:
+        """A map of where the reconstruction is too dark and where it is too bright."""
+        picture = Picture.of(halfblocks.difference(original, reconstruction), width)
+        return _draw_difference(self.depth, picture, scale)
+
+
+_DIFFERENCE_PALETTES = {
+    Depth.TRUE_COLOUR: halfblocks.DIFFERENCE,
+    Depth.COLOURS_256: halfblocks.DIFFERENCE_256,
+    Depth.COLOURS_16: halfblocks.DIFFERENCE_16,
+}
+
+
+_PALETTES = {
+    (Depth.TRUE_COLOUR, Toning.BONE): halfblocks.BONE_R,
+    (Depth.TRUE_COLOUR, Toning.GREY): halfblocks.GREYS,
+    (Depth.TRUE_COLOUR, Toning.INVERTED): halfblocks.INVERTED,
+    (Depth.COLOURS_256, Toning.GREY): halfblocks.GREYS_256,
+    (Depth.COLOURS_256, Toning.INVERTED): halfblocks.INVERTED_256,
+    (Depth.COLOURS_16, Toning.GREY): halfblocks.GREYS_16,
+    (Depth.COLOURS_16, Toning.INVERTED): halfblocks.INVERTED_16,
+    (Depth.CHARACTERS, Toning.GREY): halfblocks.GREYS,
+    (Depth.CHARACTERS, Toning.INVERTED): halfblocks.INVERTED,
+}
+
+
+@lru_cache(maxsize=1024)
+def _draw(depth: Depth, toning: Toning, pixels: bytes, scale: int, width: int) -> Lines:
+    picture, palette = Picture.of(pixels, width), _PALETTES[depth, toning]
+    if depth is Depth.CHARACTERS:
+        ramp = halfblocks.ASCII_RAMP[::-1] if toning is Toning.INVERTED else halfblocks.ASCII_RAMP
+        return _lines(halfblocks.ascii_art(_scaled(picture, scale), ramp))
+    if scale == SMALL:
+        return _lines(halfblocks.small_blocks(halfblocks.squared(picture, SIDE), palette))
+    slack = SLACK_256 if depth is Depth.COLOURS_256 and scale == FULL else 0
+    return _lines(halfblocks.half_blocks(_scaled(picture, scale), palette, slack))
+
+
+@lru_cache(maxsize=256)
+def _draw_difference(depth: Depth, picture: Picture, scale: int) -> Lines:
+    if depth is Depth.CHARACTERS:
+        return _lines(halfblocks.ascii_art(_scaled(picture, scale, NO_DIFFERENCE), halfblocks.ASCII_DIFFERENCE))
+    return _lines(halfblocks.half_blocks(_scaled(picture, scale, NO_DIFFERENCE), _DIFFERENCE_PALETTES[depth]))
+
+
+def _scaled(picture: Picture, scale: int, margin: int = 0) -> Picture:
+    """A square picture with as many pixels a side as `cells(scale)` has columns."""
+    if scale == SMALL:
+        return halfblocks.halve(halfblocks.squared(picture, SIDE, margin))
+    return halfblocks.squared(picture, cells(scale).width, margin)
+
+
+@lru_cache(maxsize=4096)
+def _style(foreground: Colour | None, background: Colour | None) -> Style:
+    # Never None: a segment without a style crashes Textual under NO_COLOR.
+    if foreground is None or background is None:
+        return Style()
+    return Style(color=Color.from_rgb(*foreground), bgcolor=Color.from_rgb(*background))
+
+
+def _lines(drawing: Drawing) -> Lines:
+    return tuple(tuple(Segment(run.text, _style(run.foreground, run.background)) for run in row) for row in drawing)
