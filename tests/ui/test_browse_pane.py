@@ -16,9 +16,10 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import settings
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
+from tui_vae.ui.browse.one_image import STRIP, OneImage, large_layout
+from tui_vae.ui.browse.pair_grid import PairGrid, grid_for
 from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.browse.selection import Pager
-from tui_vae.ui.browse.views import STRIP, OneImage, PairGrid, grid_for, large_layout
 from tui_vae.ui.images.canvas import CanvasColumn
 from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.model_status import ModelStatus

@@ -39,8 +39,8 @@ from tui_vae.ui.latent.keys import View
 from tui_vae.ui.latent.kl_bars import KlBars, bar, row_of, top_of
 from tui_vae.ui.latent.pane import LatentPane
 from tui_vae.ui.latent.plane import Extent, Plane, between, extent_of, plane_of
+from tui_vae.ui.latent.plane_view import CursorImage, Scatter
 from tui_vae.ui.latent.scatter import gather
-from tui_vae.ui.latent.views import CursorImage, Scatter
 from tui_vae.ui.model_status import ModelStatus
 
 
@@ -72,7 +72,7 @@ def test_points_become_cells_and_the_most_frequent_class_wins() -> None:
     xs, ys = [0.1, 0.2, 0.9, 1.5, 3.9, 9.0, math.nan], [1.9, 1.8, 1.1, 0.1, 0.1, 0.5, 0.5]
     found = gather(xs, ys, bytes([7, 7, 2, 2, 0, 1, 1]), Extent(0, 4, 0, 2), 4, 2)
     assert list(found.classes) == [8, 0, 0, 0, 0, 3, 0, 1]
-    assert found.outside == 2 and found.dots[0] == 0x01 | 0x80 and found.dots[7] == 0x80
+    assert found.dots[0] == 0x01 | 0x80 and found.dots[7] == 0x80
 
 
 def test_the_cursor_and_its_latent() -> None:

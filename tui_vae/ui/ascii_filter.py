@@ -1,7 +1,7 @@
-"""The last guard of a terminal without Unicode: nothing but ASCII is sent to it, whoever wrote the text.
+"""A filter for terminals without Unicode: it lets nothing but ASCII through to them, whoever wrote the text.
 
-`terminal.legible` puts words for signs into the app's own texts, before these are laid out. Here any other text gets
-ASCII signs of the same width: names and messages from outside, Textual's own borders, arrows and ellipses.
+`terminal.legible` replaces signs in the app's own texts by words, before these are laid out. The filter replaces what
+is left by ASCII signs of the same width: names and messages from outside, Textual's borders, arrows and ellipses.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from textual.filter import LineFilter
 from tui_vae.ui.terminal import ASCII_WORDS
 
 CELLS = str.maketrans("─━│┃┊┼╭╮╰╯┌┐└┘▲▼▔▁▐▌█…", "--||:" + 9 * "+" + "^v-_||#.")
-"""Borders, arrows, scroll bars and ellipses, as Textual draws them."""
+"""ASCII signs for the borders, arrows, scroll bars and ellipses that Textual draws."""
 
 
 class AsciiOnly(LineFilter):
-    """Puts one ASCII sign for each cell that holds another."""
+    """Replaces each sign that is not ASCII by as many ASCII signs as it has cells."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         if all(segment.text.isascii() for segment in segments):
@@ -31,7 +31,7 @@ class AsciiOnly(LineFilter):
 
 @lru_cache(4096)
 def ascii_cells(text: str) -> str:
-    """The text in ASCII, as wide as it was."""
+    """The text in ASCII, as many cells wide."""
     return text if text.isascii() else "".join(map(_sign, text))
 
 

@@ -1,4 +1,4 @@
-"""The saved previews of a run: how its reconstructions of a few fixed images were learnt."""
+"""The saved previews of a run: its reconstructions of a few fixed images, epoch after epoch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ class Film:
 
     originals: list[Pair] = field(default_factory=list)
     frames: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    """For each epoch that saved a preview, its number and the reconstructions of the originals."""
     position: int = 0
+    """The place of the current frame."""
     playing: bool = False
     width: int = 0
     """Of each image, in pixels; 0 for square ones."""
 
     @property
     def epoch(self) -> int:
+        """The epoch of the current frame."""
         return self.frames[self.position][0] if self.frames else 0
 
     @property
@@ -36,17 +39,20 @@ class Film:
 
     @property
     def both(self) -> list[tuple[bytes, bytes]]:
-        """The originals and the reconstructions of the current frame."""
+        """The images of the current frame, each original with its reconstruction."""
         return [(pair.original, pair.reconstruction) for pair in self.pairs if pair.original is not None]
 
     def step(self, by: int) -> bool:
-        """Go some frames further, as far as there are any; whether that led anywhere."""
+        """Move by some frames, at most to the first or the last one; return whether the position has changed."""
         before, self.position = self.position, max(0, min(self.position + by, len(self.frames) - 1))
         return before != self.position
 
 
 def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False) -> Film:
-    """The previews saved so far, at the newest one. A file that is missing or damaged is passed over."""
+    """The previews saved so far, with the newest as the current frame. A missing or damaged file is passed over.
+
+    `newest_only` reads that frame alone.
+    """
     saved = read_originals(folder)
     originals = [
         Pair(

@@ -1,4 +1,4 @@
-"""Whether what is on screen was made by older weights than there are now."""
+"""Whether what is on the screen was made by older weights than there are now."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from tui_vae.ui.session import RunSession
 
 
 class Freshness:
-    """Looks after one pane. Weights of a living trainer go on changing; an ended run's final ones are due once, even if
-    whoever answers for it should have older ones."""
+    """Tells a pane when to request anew.
+
+    While a trainer lives, any newer weights are a reason. The final weights of an ended run are a reason once only: the
+    process that then answers may have older ones, and the pane would ask it again and again.
+    """
 
     def __init__(self, session: RunSession) -> None:
         self._session = session
         self._ended_at: int | None = None
+        """The last step of the ended run whose final weights were due; None while a trainer lives."""
 
     def outdated(self, step: int) -> bool:
-        """Whether there are newer weights than those of a step, and it is time to ask for them."""
+        """Whether there are newer weights than those of a step, and the pane should request from them."""
         session = self._session
         if session.history.step <= step or session.state not in ("training", "paused", "finished", "stopped"):
             return False

@@ -1,8 +1,7 @@
-"""Which classes are reconstructed worst: a line of bars and numbers for each."""
+"""The table of classes, the worst reconstructed first: a bar and numbers for each."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,17 +9,22 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 
+from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Canvas, Tile
-from tui_vae.ui.terminal import has_unicode
 from tui_vae.ui.test_set import ClassError
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+"""A cell filled from the left by 0 to 8 eighths."""
+
 HEAD = 2
 """Lines above the first class."""
 
+LONGEST_BAR = 60
+"""Columns of the bar of the worst class, at most."""
+
 
 def bar(share: float, width: int, unicode: bool = True) -> str:
-    """A bar over so much of a width, to an eighth of a cell, filled up with spaces."""
+    """A bar that fills a share of the width, to an eighth of a cell, and spaces after it."""
     if not unicode:
         return ("=" * round(share * width)).ljust(width)
     whole, part = divmod(round(min(1.0, max(0.0, share)) * width * 8), 8)
@@ -28,10 +32,12 @@ def bar(share: float, width: int, unicode: bool = True) -> str:
 
 
 class ClassTable(Canvas):
-    """The worst class on top; one line is selected."""
+    """A line for each class, one of which is selected."""
 
     @dataclass
     class Opened(Message):
+        """The user wants to see the images of a class."""
+
         label: int
 
     def __init__(self) -> None:
@@ -45,7 +51,7 @@ class ClassTable(Canvas):
         return self.rows[self.selected].label if self.rows else None
 
     def show(self, rows: Sequence[ClassError]) -> None:
-        """Newer figures; the same class stays selected, wherever it stands now."""
+        """Show newer figures. The selected class stays selected, wherever it stands now."""
         before, self.rows = self.chosen, rows
         self.selected = next((at for at, row in enumerate(rows) if row.label == before), 0)
         self.redraw()
@@ -55,7 +61,7 @@ class ClassTable(Canvas):
         self.redraw()
 
     def open(self) -> None:
-        """As a click on the selected line."""
+        """Do what a click on the selected line does."""
         if self.chosen is not None:
             self.post_message(self.Opened(self.chosen))
 
@@ -63,9 +69,9 @@ class ClassTable(Canvas):
         if not self.rows:
             return
         name = max(len(row.name) for row in self.rows) + 2
-        most = max(row.mean for row in self.rows) or 1.0
-        room = max(4, min(60, size.width - name - 32))
-        unicode = has_unicode(os.environ)
+        highest = max(row.mean for row in self.rows) or 1.0
+        room = max(4, min(LONGEST_BAR, size.width - name - 32))
+        unicode = glyphs().braille
         columns = f"{'class':<{name}}{'mean squared error':<{room}}{'mean':>9}{'worst':>9}{'images':>9}"
         yield self.text(0, 0, size.width, (columns, "label"))
         for number, row in enumerate(self.rows):
@@ -73,7 +79,7 @@ class ClassTable(Canvas):
             yield self.text(
                 *(0, number + HEAD, size.width),
                 (f"{row.name:<{name}}", "accent" if selected else "text"),
-                (bar(row.mean / most, room, unicode), "accent" if selected else "blue"),
+                (bar(row.mean / highest, room, unicode), "accent" if selected else "blue"),
                 (f"{row.mean:>9.4f}", "text"),
                 (f"{row.worst:>9.4f}{row.images:>9,}", "note"),
                 (" ◂" if selected else "", "accent"),

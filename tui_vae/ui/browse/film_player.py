@@ -1,4 +1,4 @@
-"""The time-lapse of Browse: the saved previews, epoch after epoch."""
+"""The time-lapse of Browse: plays the saved previews, epoch after epoch."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Callable
 
 from textual.timer import Timer
-from textual.widget import Widget
 
 from tui_vae.ui.film import Film, read_film
+from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 
 FRAME_SECONDS = 0.25
+"""Seconds that each frame stands."""
 
 
 class FilmPlayer:
-    """Turns a film's frames. `show` brings the present one on screen; none is turned while the pane is not seen."""
+    """Plays a film in a pane, and halts while nobody can see the pane."""
 
-    def __init__(self, pane: Widget, session: RunSession, show: Callable[[], None]) -> None:
+    def __init__(self, pane: Pane, session: RunSession, show: Callable[[], None]) -> None:
+        """`show` shows the current frame."""
         self.film = Film()
         self._pane, self._session, self._show = pane, session, show
         self._timer: Timer | None = None
@@ -29,19 +31,19 @@ class FilmPlayer:
         return await asyncio.to_thread(read_film, self._session.directory.previews, classes, newest_only)
 
     def begin(self, film: Film) -> None:
-        """Play it from its start."""
+        """Play a film from its start."""
         self.film = film
         film.position = 0
         self.play(True)
 
     def turn(self) -> None:
-        """Halt, or go on; from the start once the end was reached."""
+        """Halt, or play on; at the film's end, play it from its start."""
         if not self.film.playing and self.film.position == len(self.film.frames) - 1:
             self.film.position = 0
         self.play(not self.film.playing)
 
     def step(self, by: int) -> None:
-        """Halt, some frames further."""
+        """Halt, and show the frame that lies this many further."""
         self.play(False)
         self.film.step(by)
         self._show()
@@ -53,7 +55,7 @@ class FilmPlayer:
         self._timer = self._pane.set_interval(FRAME_SECONDS, self._next) if on else None
 
     def _next(self) -> None:
-        if self._pane.display and self._pane.screen.is_current:
+        if self._pane.watched:
             if not self.film.step(1):
                 self.play(False)
             self._show()

@@ -1,4 +1,4 @@
-"""Browse's keys, and in which of its views each makes sense."""
+"""Browse's views, its keys, and in which of the views each makes sense."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ ACTIONS: dict[str, set[View]] = {
     "size": {View.PAGE, View.FILM},
     "difference": {View.PAGE, View.FILM},
 }
-"""In which views an action makes sense; those not named do everywhere."""
+"""The views in which each action makes sense; an action that is not named makes sense in all."""

@@ -15,9 +15,10 @@ from tui_vae.runs import protocol
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.film_player import FilmPlayer
 from tui_vae.ui.browse.keys import ACTIONS, BINDINGS, View
+from tui_vae.ui.browse.one_image import OneImage
+from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import ImageErrors, Order, Selection
 from tui_vae.ui.browse.status import class_items, film_facts, image_items
-from tui_vae.ui.browse.views import OneImage, PairGrid
 from tui_vae.ui.dialogs import AskNumber
 from tui_vae.ui.film import Film
 from tui_vae.ui.messages import PreferencesChanged

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tui_vae.ui.browse.keys import View
+from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import Order, Selection
-from tui_vae.ui.browse.views import PairGrid
 from tui_vae.ui.film import Film
 from tui_vae.ui.images.renderer import FULL
 from tui_vae.ui.model_status import Item, StatusFacts

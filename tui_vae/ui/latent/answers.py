@@ -14,7 +14,7 @@ from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.latent.board import Captioned, ImageBoard, Line
 from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.plane import Latent, Plane, Point, between
-from tui_vae.ui.latent.views import CursorImage, coordinates
+from tui_vae.ui.latent.plane_view import CursorImage, coordinates
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.test_set import TestSet, split
 

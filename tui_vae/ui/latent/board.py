@@ -1,4 +1,4 @@
-"""Rows of decoded images: a traversal of each dimension, the way from one image to another, a page of samples."""
+"""Pages of decoded images: traversals of dimensions, an interpolation between two images, samples."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from tui_vae.ui.images.canvas import Canvas, Tile
 from tui_vae.ui.images.renderer import FULL, SMALL, cells
 
 ENOUGH = 6
-"""So many images must fit at full size; else they are shown at half size."""
+"""Images that must fit to be shown at full size without a wish for that size."""
 
 Line = Sequence[tuple[str, str]]
-"""Texts and the names of their inks."""
+"""Texts, each with the name of its ink."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """Where the images of a page stand; `head`: lines above each row, `foot`: lines below each image."""
+    """Where the images of a page stand."""
 
     scale: int
     columns: int
     rows: int
     left: int
+    """Columns of cells before the first image."""
     head: int
+    """Lines of text above each row."""
     foot: int
+    """Lines of text below each image."""
 
     @property
     def capacity(self) -> int:
@@ -43,7 +46,7 @@ class Board:
 
 
 def board_of(size: Size, scale: int, head: int = 0, foot: int = 0, odd: bool = False) -> Board:
-    """As many images of a scale as fit; `odd`: an odd number of columns, so that one stands in the middle."""
+    """As many images of a scale as fit, at least one; `odd`: in an odd number of columns, which has a middle."""
     image = cells(scale)
     columns = max(1, (size.width + 1) // (image.width + 1))
     if odd and columns % 2 == 0:
@@ -54,7 +57,10 @@ def board_of(size: Size, scale: int, head: int = 0, foot: int = 0, odd: bool = F
 
 
 def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False) -> Board:
-    """Full size where enough images fit, else half size; `full` or `half` where it is wished."""
+    """The board in the size that the user wishes, `full` or `half`; without a wish, full size where enough images fit.
+
+    Where no image fits at full size, it is half size.
+    """
     full = board_of(size, FULL, head, foot, odd)
     fits = full.row_height <= size.height and cells(FULL).width <= size.width
     big = wish == "full" or (wish != "half" and full.capacity >= ENOUGH and full.columns >= (5 if odd else 2))
@@ -63,11 +69,12 @@ def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: boo
 
 @dataclass(frozen=True)
 class Captioned:
-    """An image, the words below it, and its width in pixels, 0 for a square one; None: it is still to come."""
+    """An image and the words below it."""
 
-    image: bytes | None
+    image: bytes
     caption: Line = ()
     width: int = 0
+    """In pixels; 0: the image is square."""
 
 
 class ImageBoard(Canvas):
@@ -77,11 +84,13 @@ class ImageBoard(Canvas):
         super().__init__(id=id)
         self._head_lines, self._foot_lines, self._odd_columns = head, foot, odd
         self.wish = ""
-        """The size of the images that is wished: `full`, `half`, or none."""
+        """The size of the images that the user wishes: `full`, `half`, or empty."""
         self.pictures: list[Captioned] = []
         self.heads: list[Line] = []
+        """The words above each row."""
 
     def board(self, room: Size) -> Board:
+        """Where images stand in so much room. The pane asks before the board is shown and has a size."""
         return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns)
 
     def show(self, pictures: list[Captioned], heads: list[Line] | None = None) -> None:
@@ -96,7 +105,6 @@ class ImageBoard(Canvas):
                 yield self.text(board.left, row * board.row_height, size.width - board.left, *head)
         for number, picture in enumerate(self.pictures[: board.capacity]):
             x, y = board.place(number)
-            if picture.image is not None:
-                yield Tile(x, y, image.width, self.renderer.image(picture.image, board.scale, picture.width))
+            yield Tile(x, y, image.width, self.renderer.image(picture.image, board.scale, picture.width))
             if board.foot and y + image.height < size.height:
                 yield self.text(x, y + image.height, image.width, *picture.caption)

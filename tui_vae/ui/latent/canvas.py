@@ -1,4 +1,4 @@
-"""What Latent's views draw with: Browse's canvas, and the inks and signs of the classes besides."""
+"""The canvas of Latent's views: one with styles for classes, bars, the cursor and marks, and signs for classes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tui_vae.ui.images.renderer import Lines
 from tui_vae.ui.latent.scatter import PLAIN_MARKS, UNICODE_MARKS
 
 CLASS_COLOURS = 10
-"""The colours of the classes stand in latent.tcss; an eleventh class begins them anew."""
+"""Colours of classes, which stand in latent.tcss. The eleventh class has the colour of the first."""
 
 
 class LatentCanvas(Canvas):
-    """A canvas that knows the classes."""
+    """A canvas with the styles of the latent views."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"latent--class-{number}" for number in range(CLASS_COLOURS)),
@@ -25,7 +25,7 @@ class LatentCanvas(Canvas):
     }
 
     def mark_ink(self, name: str) -> Style:
-        """The style of a part that only these views have: quiet, cursor, mark, bar, idle or inactive."""
+        """The style of a part that only these views have: `quiet`, `cursor`, `mark`, `bar`, `idle` or `inactive`."""
         return self.get_component_rich_style(f"latent--{name}")
 
     def class_ink(self, label: int) -> Style:
@@ -33,13 +33,13 @@ class LatentCanvas(Canvas):
 
 
 def class_mark(label: int) -> str:
-    """The sign of a class: colour alone never tells it."""
+    """The sign of a class. It tells classes apart where colour does not."""
     signs = UNICODE_MARKS if glyphs().braille else PLAIN_MARKS
     return signs[label % len(signs)]
 
 
 def lines_of(rows: list[list[tuple[str, Style]]]) -> Lines:
-    """Texts with their styles as lines, neighbours of one style as one segment."""
+    """Rows of texts with their styles as lines, in which neighbours of one style are one segment."""
     lines = []
     for row in rows:
         merged: list[tuple[str, Style]] = []

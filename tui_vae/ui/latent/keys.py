@@ -1,4 +1,4 @@
-"""Latent's views, and the keys that do something in each of them."""
+"""Latent's views, its keys, and in which of the views each makes sense."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 from textual.binding import Binding, BindingType
 
 FAR = 8
-"""So many cells the cursor moves with shift."""
+"""Cells that the cursor moves with shift; up and down half as many, since a cell is twice as high as it is wide."""
 
 
 class View(Enum):
@@ -76,4 +76,4 @@ ACTIONS: dict[str, set[View]] = {
     "source": {View.SAMPLES},
     "size": {View.TRAVERSE, View.INTERPOLATE, View.SAMPLES},
 }
-"""In which views an action makes sense; those not named do everywhere."""
+"""The views in which each action makes sense; an action that is not named makes sense in all."""

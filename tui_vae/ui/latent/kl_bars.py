@@ -1,4 +1,4 @@
-"""The KL of each latent dimension as bars: what each carries, and which carry nothing."""
+"""The KL of each latent dimension as a bar, inactive dimensions marked."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ from tui_vae.ui.latent.plane import INACTIVE, Plane
 from tui_vae.ui.terminal import legible
 
 GUTTER = 6
+"""Columns for the labels of the axis."""
+
 WIDEST = 8
-"""Cells from one bar to the next, at most."""
+"""Columns from one bar to the next, at most."""
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
+"""A cell filled from below by 0 to 8 eighths."""
+
 PLAIN = "  ....::#"
+"""The same without Unicode."""
 
 
 def bar(share: float, height: int, eighths: str = EIGHTHS) -> str:
-    """A bar of this share of the height, from the top down, a sign a cell; what is not nothing is seen."""
+    """A bar of a share of the height, from its top down, a sign a cell. Any positive share shows at least an eighth."""
     filled = round(min(1.0, max(0.0, share)) * height * 8) if math.isfinite(share) else 0
     if share > 0 and not filled:
         filled = 1
@@ -35,7 +40,7 @@ def bar(share: float, height: int, eighths: str = EIGHTHS) -> str:
 
 
 def top_of(values: Sequence[float]) -> float:
-    """A round value that all bars stay below; it seldom changes while they creep."""
+    """A round number that no value exceeds. It seldom changes while the values grow slowly."""
     highest = max((value for value in values if math.isfinite(value)), default=0.0)
     if highest <= 0:
         return 1.0
@@ -45,19 +50,23 @@ def top_of(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Row:
-    """How bars stand side by side: cells from one to the next, and which are on screen."""
+    """How bars stand side by side."""
 
     step: int
+    """Columns from one bar to the next."""
     first: int
+    """The place of the first bar on the screen."""
     count: int
+    """Bars on the screen."""
 
     @property
     def thick(self) -> int:
+        """Columns of a bar."""
         return self.step - 1 if self.step > 2 else 1
 
 
 def row_of(width: int, count: int, selected: int) -> Row:
-    """All bars where they fit, else those around the selected one."""
+    """A row of all bars where they fit, else of those around the selected one."""
     step = min(WIDEST, max(1, width // max(1, count)))
     shown = min(count, width // step) if width > 0 else 0
     first = min(max(0, selected - shown // 2), count - shown)
@@ -65,17 +74,21 @@ def row_of(width: int, count: int, selected: int) -> Row:
 
 
 class KlBars(LatentCanvas):
-    """One bar a dimension, in an order; one of them selected."""
+    """A bar for each dimension; one of them is selected."""
 
     @dataclass
     class Pointed(Message):
+        """A click on a bar."""
+
         place: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.plane: Plane | None = None
         self.order: list[int] = []
+        """The dimensions from left to right."""
         self.place = 0
+        """Of the selected dimension in the order."""
 
     def show(self, plane: Plane, order: list[int], place: int) -> None:
         self.plane, self.order, self.place = plane, order, place
@@ -98,7 +111,7 @@ class KlBars(LatentCanvas):
         height = size.height - 3
         if plane is None or height < 2 or size.width < GUTTER + 4:
             return
-        yield self._facts(plane, size.width)
+        yield self._selected(plane, size.width)
         row = self._row(size)
         dimensions = self.order[row.first : row.first + row.count]
         high = top_of(plane.kl)
@@ -125,7 +138,7 @@ class KlBars(LatentCanvas):
         return self.mark_ink("bar" if plane.active(dimension) else "idle")
 
     def _signs(self, plane: Plane, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:
-        """Below the bars: a cross for an inactive dimension."""
+        """The line below the bars: a cross for each inactive dimension."""
         cross = "✕" if glyphs().braille else "x"
         line = [(" " * GUTTER, self.ink("label"))]
         for each in dimensions:
@@ -134,7 +147,7 @@ class KlBars(LatentCanvas):
         return line
 
     def _numbers(self, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:
-        """The dimensions' names, as many as have room."""
+        """The line of the dimensions' numbers, as many as have room."""
         line = [(" z".rjust(GUTTER - 1) + " ", self.ink("label"))]
         room = max(len(str(each)) for each in dimensions) + 1
         every = max(1, -(-room // row.step))
@@ -148,7 +161,8 @@ class KlBars(LatentCanvas):
                 line.append(("", self.ink("label")))
         return _spaced(line, row.step)
 
-    def _facts(self, plane: Plane, width: int) -> Tile:
+    def _selected(self, plane: Plane, width: int) -> Tile:
+        """The line above the bars: the figures of the selected dimension."""
         each = self.order[self.place]
         state = ("active", "text") if plane.active(each) else ("inactive", "accent")
         return self.text(
@@ -158,7 +172,7 @@ class KlBars(LatentCanvas):
 
 
 def _spaced(line: list[tuple[str, Style]], step: int) -> list[tuple[str, Style]]:
-    """Texts that start every `step` cells; one that is longer takes the room of empty ones after it."""
+    """A head and texts that start every `step` cells; a longer one takes the room of the empty ones after it."""
     head, *texts = line
     found, at = [head], 0
     for number, (text, style) in enumerate(texts):

@@ -23,8 +23,8 @@ from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, VIEWS, View
 from tui_vae.ui.latent.kl_bars import KlBars
 from tui_vae.ui.latent.plane import Plane, plane_of
+from tui_vae.ui.latent.plane_view import CursorImage, Scatter
 from tui_vae.ui.latent.status import items_of
-from tui_vae.ui.latent.views import CursorImage, Scatter
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.model_pane import NO_MODEL, ModelPane
 from tui_vae.ui.model_status import Item, ModelStatus, StatusFacts

@@ -1,4 +1,4 @@
-"""Many points as few cells: which dots of a cell are set, and which class most of its points belong to."""
+"""Many points as few cells: which dots of a cell are set, and to which class most of its points belong."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ from dataclasses import dataclass
 from tui_vae.ui.latent.plane import Extent, Plane
 
 ACROSS, DOWN = 2, 4
-"""Dots of a cell, as Braille has them."""
+"""Dots of a cell, as in Braille."""
 
 _BITS = (0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80)
+"""The bit of each dot, left to right and top to bottom."""
+
 BRAILLE = 0x2800
+"""The code of the Braille sign without dots; the bits of its dots are added to it."""
 
 UNICODE_MARKS = "●○■□▲△◆◇✚✕"
 PLAIN_MARKS = "0123456789"
+"""The signs of the classes; the eleventh class has the sign of the first."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """`dots`: Braille bits of each cell, row after row; `classes`: 0 where no point is, else the class plus one."""
+    """Points counted into the cells of a grid; a byte a cell, row after row."""
 
     width: int
     height: int
     dots: bytes
+    """The Braille bits."""
     classes: bytes
-    outside: int = 0
+    """0 where there is no point, else the class plus one."""
 
 
 def gather(xs: Sequence[float], ys: Sequence[float], labels: bytes, extent: Extent, width: int, height: int) -> Cells:
-    """Points as cells of a grid. In a cell of several classes the most frequent one wins."""
+    """Points as cells of a grid. A cell of several classes shows the most frequent one."""
     columns, rows = width * ACROSS, height * DOWN
     left, right, bottom, top = extent.left, extent.right, extent.bottom, extent.top
     across, down = columns / (right - left), rows / (top - bottom)
@@ -48,7 +53,7 @@ def gather(xs: Sequence[float], ys: Sequence[float], labels: bytes, extent: Exte
         cell = key >> 8
         if count > most[cell]:
             most[cell], classes[cell] = count, (key & 255) + 1
-    return Cells(width, height, bytes(dots), bytes(classes), len(xs) - len(votes))
+    return Cells(width, height, bytes(dots), bytes(classes))
 
 
 def of_class(plane: Plane, label: int, extent: Extent, width: int, height: int) -> Cells:

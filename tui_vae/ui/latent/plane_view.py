@@ -1,4 +1,4 @@
-"""The plane: the test images as a scatter with a cursor on it, and beside it what the decoder makes of that place."""
+"""The view of the plane: the test images as a scatter with a cursor, and beside it the decoded image of the cursor."""
 
 from __future__ import annotations
 
@@ -21,20 +21,37 @@ from tui_vae.ui.numbers import MINUS
 from tui_vae.ui.terminal import legible
 
 SIGN_EVERY = 5
-"""Of so many cells one shows its class's sign, the others dots."""
+"""One cell in so many shows the sign of its class; the others show their dots."""
+
+LARGEST = 6
+"""The largest scale of the decoded image."""
+
+IMAGE_SHARE = 0.36
+"""The share of the pane's width that the decoded image takes at most, beyond full size."""
+
+WORDS_HEIGHT = 13
+"""Lines, at least, below a decoded image beyond full size: the cursor's place, the nearest image and ten classes."""
+
+NARROWEST_PLANE = 30
+"""Columns, at least, that an image at full size leaves to the plane; else the image is shown at half size."""
 
 
 def coordinates(point: Point) -> str:
-    """`(−1.20, +0.45)`, always as wide."""
+    """`(−1.20, +0.45)`: a number below ten always takes five cells."""
     a, b = (f"{value:+.2f}".replace("-", MINUS) for value in point)
     return f"({a}, {b})"
 
 
 class Scatter(LatentCanvas):
-    """The test images on the plane. Moving the cursor repaints two lines; the cells are counted once a map or size."""
+    """The test images on the plane, and a cursor.
+
+    The points are drawn once for each plane and size. Moving the cursor repaints two lines.
+    """
 
     @dataclass
     class Pointed(Message):
+        """A click on the plane."""
+
         point: Point
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -43,11 +60,15 @@ class Scatter(LatentCanvas):
         self.extent = Extent()
         self.cursor: Point = (0.0, 0.0)
         self.marks: dict[str, int] = {}
-        """Test images that are marked, by the letter that marks them."""
+        """The marked test images by the letters that mark them."""
         self.label: int | None = None
+        """The only class that is shown in colour; None: all are."""
         self.signs_only = False
+        """Whether every cell shows the sign of its class."""
         self._lines: Lines = ()
+        """The points and axes, without cursor and marks."""
         self._drawn_for: object = None
+        """What `_lines` were drawn for."""
 
     def show(self, plane: Plane) -> None:
         self.extent = extent_of(plane, self.extent if self.plane is not None else None)
@@ -63,7 +84,7 @@ class Scatter(LatentCanvas):
         self.redraw()
 
     def move(self, columns: int, rows: int) -> bool:
-        """Move the cursor by cells, as far as the edge; whether that led anywhere."""
+        """Move the cursor by cells, at most to the edge; return whether it moved."""
         width, height = self.size
         if not width or not height:
             return False
@@ -119,6 +140,7 @@ class Scatter(LatentCanvas):
         return lines_of(rows)
 
     def _cell(self, cells: Cells, at: int, x: int, y: int, ink: Style | None) -> tuple[str, Style]:
+        """The sign and style of one cell of points; in the colour of its class where no other ink is given."""
         label = cells.classes[at] - 1
         style = self.class_ink(label) if ink is None else ink
         signs = not glyphs().braille or self.app.no_color or self.signs_only or (x + 2 * y) % SIGN_EVERY == 0
@@ -127,7 +149,7 @@ class Scatter(LatentCanvas):
         return chr(BRAILLE + cells.dots[at]), style
 
     def _axes(self, size: Size) -> dict[tuple[int, int], str]:
-        """Faint lines through the origin."""
+        """The signs of faint lines through the origin, by their cells."""
         extent, found = self.extent, {}
         column, row = extent.cell((0.0, 0.0), *size)
         if extent.bottom < 0 < extent.top:
@@ -154,7 +176,7 @@ def _with(line: tuple[Segment, ...], column: int, sign: str, style: Style) -> tu
 
 
 class CursorImage(LatentCanvas):
-    """The decoded image at the cursor, where that is, and the classes' signs."""
+    """The decoded image of the cursor, the cursor's place, the nearest test image, and a legend of the classes."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -162,18 +184,22 @@ class CursorImage(LatentCanvas):
         self.pixels = 0
         """The image's width; 0 for a square one."""
         self.where = ""
+        """The cursor's place, in words."""
         self.near = ""
+        """The nearest test image, in words."""
         self.label: int | None = None
+        """The only class that is shown in colour; None: all are."""
         self.names: tuple[str, ...] = ()
+        """Of the classes."""
 
     @staticmethod
     def scale_for(pane: Size) -> int:
-        """The largest image that leaves most of the width to the plane and its height to the words below."""
-        for scale in range(6, FULL, -1):
+        """The largest scale that leaves most of the width to the plane and enough of the height to the words below."""
+        for scale in range(LARGEST, FULL, -1):
             image = cells(scale)
-            if image.width <= pane.width * 0.36 and image.height + 13 <= pane.height:
+            if image.width <= pane.width * IMAGE_SHARE and image.height + WORDS_HEIGHT <= pane.height:
                 return scale
-        return FULL if cells(FULL).width + 30 <= pane.width else SMALL
+        return FULL if cells(FULL).width + NARROWEST_PLANE <= pane.width else SMALL
 
     @property
     def scale(self) -> int:
