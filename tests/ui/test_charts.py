@@ -35,7 +35,7 @@ def to(end: float) -> Axis:
 
 @given(st.lists(any_values, max_size=500), st.integers(1, 80), st.sampled_from([4, 16, 64]))
 def test_extremes_survive_in_at_most_one_entry_a_column(points: list[float], width: int, limit: int) -> None:
-    runs = curve(points, limit).runs(to(max(1, len(points))).edges(width))
+    runs = curve(points, limit).segments(to(max(1, len(points))).edges(width))
     columns = [column for run in runs for column in run]
     finite = [value for value in points if math.isfinite(value)]
     assert len({column.x for column in columns}) == len(columns)
@@ -56,7 +56,7 @@ def test_a_bounded_curve_keeps_its_newest_smoothed_value(points: list[float], li
 
 
 def test_a_gap_divides_a_curve() -> None:
-    runs = curve([1.0, 2.0, math.nan, 4.0, 5.0]).runs(to(5).edges(10))
+    runs = curve([1.0, 2.0, math.nan, 4.0, 5.0]).segments(to(5).edges(10))
     assert [[column.low for column in run] for run in runs] == [[1.0, 2.0], [4.0, 5.0]]
 
 
@@ -107,7 +107,7 @@ def test_rare_extremes_do_not_squeeze_the_rest_but_are_named() -> None:
 
 @given(st.floats(1e-3, 1e7), st.floats(0, 1e7))
 def test_the_x_axis_is_never_shorter_than_what_has_happened(now: float, total: float) -> None:
-    end = scales.extent(now, total)
+    end = scales.axis_end(now, total)
     assert now <= end <= max(2 * now * (1 + 1e-6), now)
     assert end == now or total == 0 or end <= total
 
@@ -186,10 +186,10 @@ def test_a_narrow_window_is_drawn_from_the_series_itself(
     points: list[float], first: int, length: int, width: int, smoothing: float
 ) -> None:
     xs, ys = array("d", range(1, len(points) + 1)), array("d", points)
-    made = Curve(smoothing, 16, whole=(xs, ys))
+    made = Curve(smoothing, 16, series=(xs, ys))
     made.extend(xs, ys)
     edges = Axis(float(first), float(first + length)).edges(width)
-    columns = [column for run in made.runs(edges) for column in run]
+    columns = [column for run in made.segments(edges) for column in run]
     inside = [y for x, y in zip(xs, points, strict=True) if edges[0] <= x <= edges[-1] and math.isfinite(y)]
     assert len({column.x for column in columns}) == len(columns)
     if inside and sum(edges[0] <= x <= edges[-1] for x in xs) <= 2 * (width - 1):
@@ -231,7 +231,7 @@ def test_times_are_round(seconds: float, expected: list[str]) -> None:
 
 def test_a_path_becomes_braille_and_signs() -> None:
     assert raster.rasterize((((0, 0), (3, 0), (3, 7)),), 2, 2, raster.BRAILLE) == (" ⢸", "⣀⣸")
-    rows = raster.rasterize((((0, 0), (4, 2)),), 5, 3, raster.signs("*"))
+    rows = raster.rasterize((((0, 0), (4, 2)),), 5, 3, raster.one_dot("*"))
     assert rows[0].endswith("*") and "*" in rows[1] and rows[2].startswith("*")
     assert all(sum(row[column] == "*" for row in rows) == 1 for column in range(5))
 

@@ -172,7 +172,7 @@ def test_curves_read_in_pieces_are_those_read_at_once() -> None:
     edges = [3000 * column / 100 for column in range(101)]
     for measure in MEASURES:
         one, other = at_once[measure].steps, in_pieces[measure].steps
-        for left, right in zip(one.runs(edges) if one else [], other.runs(edges) if other else [], strict=True):
+        for left, right in zip(one.segments(edges) if one else [], other.segments(edges) if other else [], strict=True):
             assert [(column.x, column.low, column.high) for column in left] == [
                 (column.x, column.low, column.high) for column in right
             ]
@@ -193,7 +193,7 @@ def lit(rows: tuple[str, ...], dots: raster.Dots) -> set[tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("dots", [raster.BRAILLE, raster.signs(".")])
+@pytest.mark.parametrize("dots", [raster.BRAILLE, raster.one_dot(".")])
 def test_a_dense_curve_shows_every_extreme_and_has_no_holes(dots: raster.Dots) -> None:
     dice = random.Random(7)
     for _ in range(40):

@@ -267,9 +267,9 @@ def test_wall_time_leaves_out_what_no_process_trained() -> None:
     history.apply(ev.RunEvent(**{**{name: getattr(run_event(step=80), name) for name in run_event().__struct_fields__},
                                  "t": START + 1000}))  # fmt: skip
     history.extend([step_event(step, 1000 + (step - 80) / 10) for step in range(81, 121)])
-    whole = axis.whole(history, "time")
-    assert [round(whole.unit.of(step)) for step in (40, 80, 120)] == [4, 8, 12]
-    assert whole.unit.step(whole.unit.of(33)) == pytest.approx(33)
+    whole = axis.of_run(history, "time")
+    assert [round(whole.unit.value(step)) for step in (40, 80, 120)] == [4, 8, 12]
+    assert whole.unit.step(whole.unit.value(33)) == pytest.approx(33)
     assert whole.text(80) == "0:08"
 
 
@@ -331,7 +331,7 @@ def test_curves_are_read_anew_when_a_resume_rewrites_the_past() -> None:
     fresh.read(history)
     edges = Axis(0.0, 140.0).edges(50)
     assert fresh._sources["recon"].steps is not None
-    assert fresh._sources["recon"].steps.runs(edges) == steps.runs(edges)
+    assert fresh._sources["recon"].steps.segments(edges) == steps.segments(edges)
 
 
 def test_the_end_is_foretold_from_the_pace_once_it_is_known() -> None:

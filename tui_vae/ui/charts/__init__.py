@@ -1,1 +1,1 @@
-"""Curves as characters: axes, scales, drawing, and the widget around them."""
+"""Curves as characters: axes, scales, drawing and the widget."""

@@ -1,7 +1,7 @@
-"""The space between the extremes of a dense curve, filled column by column.
+"""Draws a dense curve as the band between its extremes, column by column.
 
-plotext draws a line dot by dot, and a noisy curve on a large chart has ten thousands of dots. Here each column of dots
-is one stroke from its lowest to its highest value, which loses no spike either.
+plotext draws a line dot by dot, and a noisy curve on a large chart has tens of thousands of dots. Here each column of
+dots is one stroke from its lowest to its highest value, which loses no spike either.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ from tui_vae.ui.charts.curves import Column
 from tui_vae.ui.charts.raster import BLANK, BRAILLE, Dots, dot_row
 
 Stroke = tuple[int, int, int]
-"""A column of dots; its lowest and its highest dot, counted from below."""
+"""A column of dots, and its lowest and highest dot, counted from below."""
 
 _BRAILLE_BITS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
-"""Of the dots in a cell's left and right column, from below."""
+"""The bits of the dots in a cell's left and right column, from below (Unicode, Braille Patterns)."""
 
 _BRAILLE_SIGNS = {0: BLANK, **{bits: chr(0x2800 + bits) for bits in range(1, 256)}}
 
 
-def dense(runs: Sequence[Sequence[Column]], width: int) -> bool:
-    """Whether most of so many columns of dots have a value."""
-    return 2 * sum(map(len, runs)) > width
+def dense(segments: Sequence[Sequence[Column]], width: int) -> bool:
+    """Whether more than half of `width` columns of dots have a value."""
+    return 2 * sum(map(len, segments)) > width
 
 
-def strokes(runs: Iterable[Sequence[Column]], place: Callable[[float], float], rows: int) -> list[Stroke]:
-    """The curve as strokes, each long enough to touch the one before; `place` maps values to 0 … 1 of the height."""
+def strokes(segments: Iterable[Sequence[Column]], place: Callable[[float], float], rows: int) -> list[Stroke]:
+    """The curve as strokes on `rows` rows of dots. Each stroke is long enough to touch the one before.
+
+    `place` maps values to 0 … 1 of the height.
+    """
     found: list[Stroke] = []
-    for run in runs:
+    for segment in segments:
         before: Stroke | None = None
-        for column in run:
+        for column in segment:
             low, high = dot_row(place(column.low), rows), dot_row(place(column.high), rows)
             if before is not None:
                 found += _bridge(before, column.x, low, high)
@@ -43,7 +46,7 @@ def strokes(runs: Iterable[Sequence[Column]], place: Callable[[float], float], r
 
 
 def _bridge(before: Stroke, x: int, low: int, high: int) -> list[Stroke]:
-    """A line through the columns that have no value of their own."""
+    """A line from stroke `before` to column `x`, through the columns between them, which have no value."""
     start, least, most = before
     level = most if low > most else least if high < least else max(least, low)
     end = min(max(level, low), high)
@@ -56,20 +59,20 @@ def _bridge(before: Stroke, x: int, low: int, high: int) -> list[Stroke]:
 
 
 def fill(strokes: Iterable[Stroke], width: int, height: int, dots: Dots) -> tuple[str, ...]:
-    """Rows of characters, from the top, blank where there is no stroke."""
+    """The strokes as `height` rows of `width` characters, from the top. Cells without a stroke are blank."""
     rows = [bytearray(width) for _ in range(height)]
     down, masks = dots.down, _masks(dots)
     for x, low, high in strokes:
         cell, side = divmod(x, dots.across)
-        of_side = masks[side]
+        mask = masks[side]
         (above, first), (below, last) = divmod(low, down), divmod(high, down)
         top, bottom = height - 1 - below, height - 1 - above
         if top == bottom:
-            rows[top][cell] |= of_side[first][last]
+            rows[top][cell] |= mask[first][last]
             continue
-        rows[bottom][cell] |= of_side[first][down - 1]
-        rows[top][cell] |= of_side[0][last]
-        full = of_side[0][down - 1]
+        rows[bottom][cell] |= mask[first][down - 1]
+        rows[top][cell] |= mask[0][last]
+        full = mask[0][down - 1]
         for y in range(top + 1, bottom):
             rows[y][cell] |= full
     table = _BRAILLE_SIGNS if dots == BRAILLE else {0: BLANK, 1: dots.marker}
@@ -78,6 +81,6 @@ def fill(strokes: Iterable[Stroke], width: int, height: int, dots: Dots) -> tupl
 
 @cache
 def _masks(dots: Dots) -> list[list[list[int]]]:
-    """By side of the cell, lowest and highest dot: the bits of the dots from one to the other."""
+    """By side of the cell, lowest dot and highest dot: the bits of all dots from the lowest to the highest."""
     bits = _BRAILLE_BITS if dots == BRAILLE else ((1,),)
     return [[[sum(side[low : high + 1]) for high in range(len(side))] for low in range(len(side))] for side in bits]

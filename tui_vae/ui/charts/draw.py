@@ -1,4 +1,4 @@
-"""Charts as rows of characters, each with the role it plays: curves go in, text comes out, colours come later."""
+"""Draws charts as rows of characters with roles. The widget gives each role its colour."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.numbers import metric, short
 
 Role = Literal["ground", "label", "grid", "band", "train", "test", "mark", "cursor"]
+
 GUTTER = 7
-"""Cells left of the plot: labels of the y axis, of one width in all charts so that these line up."""
+"""Cells left of the plot for the labels of the y axis: as many in all charts, so that their plots line up."""
 
 MARKER_SPACING = 4
-"""Cells that a marker of an epoch has for itself at least."""
+"""The least distance between two markers of epochs, in cells."""
 
 
 class Span(NamedTuple):
+    """Neighbouring characters of one role."""
+
     text: str
     role: Role
 
 
 class Control(NamedTuple):
-    """Something was changed by hand at this step."""
+    """A mark at the step where a user changed something."""
 
     step: float
     label: str
@@ -38,7 +41,7 @@ class Control(NamedTuple):
 
 @dataclass
 class Sources:
-    """The curves of one chart; `steps` is None where there is a value only at an epoch's end."""
+    """The curves of one chart. `steps` is None where the values are known only at the ends of epochs."""
 
     steps: Curve | None
     train: Curve
@@ -52,7 +55,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class View:
-    """How a chart is drawn; `cursor` is a step."""
+    """How to draw a chart, in cells; the cursor is at a step."""
 
     width: int
     height: int
@@ -74,25 +77,25 @@ class Chart:
 
 
 def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyphs) -> Chart:
-    """Draw one chart: below the controls' marks, above them the band, the train curve and the test curve."""
+    """Draw one chart. From below: grid, marks of controls, band, train curve, test curve, markers of epochs."""
     width, height = view.plot_width, view.height
-    dots = raster.BRAILLE if glyphs.braille else raster.signs(glyphs.line)
+    dots = raster.BRAILLE if glyphs.braille else raster.one_dot(glyphs.line)
     edges = view.axis.edges(width * dots.across) if width else []
     steps, train, test = (
-        curve.runs(edges) if curve is not None and len(curve) and edges else []
+        curve.segments(edges) if curve is not None and len(curve) and edges else []
         for curve in (sources.steps, sources.train, sources.test)
     )
     scale, refused = _scale([*steps, *train, *test], view)
 
-    def layer(runs: Iterable[Sequence[Point]], sign: raster.Dots = dots) -> tuple[str, ...]:
-        placed = ([(x, scale.place(y)) for x, y in run] for run in runs)
-        paths = tuple(raster.path(part, height * sign.down) for run in placed for part in raster.clip(run))
-        return raster.rasterize(paths, width, height, sign)
+    def line(segments: Iterable[Sequence[Point]], dots: raster.Dots = dots) -> tuple[str, ...]:
+        placed = ([(x, scale.place(y)) for x, y in segment] for segment in segments)
+        paths = tuple(raster.dot_path(part, height * dots.down) for each in placed for part in raster.clip(each))
+        return raster.rasterize(paths, width, height, dots)
 
-    def extremes(runs: Sequence[Sequence[Column]], sign: raster.Dots = dots) -> tuple[str, ...]:
-        if bands.dense(runs, width * sign.across):
-            return bands.fill(bands.strokes(runs, scale.place, height * sign.down), width, height, sign)
-        return layer((zigzag(run) for run in runs), sign)
+    def extremes(segments: Sequence[Sequence[Column]], dots: raster.Dots = dots) -> tuple[str, ...]:
+        if bands.dense(segments, width * dots.across):
+            return bands.fill(bands.strokes(segments, scale.place, height * dots.down), width, height, dots)
+        return line((zigzag(segment) for segment in segments), dots)
 
     smoothed = sources.steps is not None and sources.steps.smoothing > 0
     canvas = _Canvas(width, height, dots.down)
@@ -101,18 +104,18 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
     for column in columns:
         canvas.vertical(column, glyphs.control, "mark")
     if smoothed and view.band:
-        canvas.lay(extremes(steps, dots if glyphs.braille else raster.signs(".")), "band")
-    canvas.lay(layer(smooth_line(run) for run in steps) if smoothed else extremes(steps), "train")
+        canvas.paint(extremes(steps, dots if glyphs.braille else raster.one_dot(".")), "band")
+    canvas.paint(line(smooth_line(segment) for segment in steps) if smoothed else extremes(steps), "train")
     if sources.steps is None:
-        canvas.lay(extremes(train), "train")
-    canvas.lay(extremes(test), "test")
-    canvas.points(_thinned(sources.train_epochs, view), scale, view, glyphs.train, "train")
-    canvas.points(_thinned(sources.test_epochs, view), scale, view, glyphs.test, "test")
+        canvas.paint(extremes(train), "train")
+    canvas.paint(extremes(test), "test")
+    canvas.markers(_thinned(sources.train_epochs, view), scale, view, glyphs.train, "train")
+    canvas.markers(_thinned(sources.test_epochs, view), scale, view, glyphs.test, "test")
     if scale.clipped is not None and scale.clipped > scale.high:
-        for column in _beyond([*steps, *train, *test], scale.high, dots.across):
+        for column in _cells_above([*steps, *train, *test], scale.high, dots.across):
             canvas.put(column, 0, glyphs.above, "mark")
     for column, label in columns.items():
-        canvas.caption(column, glyphs.plain(label))
+        canvas.label(column, glyphs.plain(label))
     if view.cursor is not None and 0 <= view.axis.place(view.cursor) <= 1:
         canvas.vertical(_cell(view.cursor, view), glyphs.cursor, "cursor", through=True)
     gutter = _gutter(scale, height, dots.down, glyphs)
@@ -120,10 +123,10 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
     return Chart(rows, scale, refused)
 
 
-def zigzag(run: Sequence[Column]) -> list[Point]:
-    """A path through the lowest and the highest value of every column: two points a column, no spike lost."""
+def zigzag(segment: Sequence[Column]) -> list[Point]:
+    """A path through the lowest and the highest value of every column: at most two points a column, no spike lost."""
     points: list[Point] = []
-    for column in run:
+    for column in segment:
         low, high = (column.x, column.low), (column.x, column.high)
         if column.low == column.high:
             points.append(low)
@@ -134,16 +137,17 @@ def zigzag(run: Sequence[Column]) -> list[Point]:
     return points
 
 
-def smooth_line(run: Sequence[Column]) -> list[Point]:
-    return [(column.x, column.smooth) for column in run]
+def smooth_line(segment: Sequence[Column]) -> list[Point]:
+    return [(column.x, column.smooth) for column in segment]
 
 
 def tick_count(height: int) -> int:
+    """About how many ticks the y axis of a plot of this height has."""
     return 2 if height < 6 else 3 if height < 10 else 4 if height < 16 else 5
 
 
 def place_labels(axis: Axis, width: int) -> list[tuple[int, str]]:
-    """Columns at which the labels of an x axis begin: centred below their ticks, never overlapping."""
+    """The labels of an x axis and the columns they begin at: centred below their ticks, never overlapping."""
     placed: list[tuple[int, str]] = []
     free = 0
     for tick in axis.ticks:
@@ -156,7 +160,7 @@ def place_labels(axis: Axis, width: int) -> list[tuple[int, str]]:
 
 
 def clipped_label(value: float) -> str:
-    """A value that the scale leaves out, for the frame."""
+    """The text for a value that the scale leaves out, in a chart's frame."""
     return short(value, 0) if abs(value) >= 1000 else metric(value, 0, 3)
 
 
@@ -166,39 +170,42 @@ def nearest_point(points: Sequence[Point], x: float) -> Point | None:
     return min(points[max(0, after - 1) : after + 1], key=lambda point: abs(point[0] - x), default=None)
 
 
-def _scale(runs: list[list[Column]], view: View) -> tuple[Scale, bool]:
-    values = [value for run in runs for column in run for value in (column.low, column.high)]
-    return scales.scale(values, [run[-1].smooth for run in runs], tick_count(view.height), view.log)
+def _scale(segments: list[list[Column]], view: View) -> tuple[Scale, bool]:
+    values = [value for segment in segments for column in segment for value in (column.low, column.high)]
+    return scales.scale(values, [segment[-1].smooth for segment in segments], tick_count(view.height), view.log)
 
 
 def _cell(step: float, view: View) -> int:
+    """The column of the plot that a step is in."""
     return min(view.plot_width - 1, max(0, int(view.axis.place(step) * view.plot_width)))
 
 
 def _control_columns(controls: Sequence[Control], view: View) -> dict[int, str]:
-    """The newest control of each column."""
+    """The label of the newest control in each column that has one."""
     return {_cell(control.step, view): control.label for control in controls if 0 <= view.axis.place(control.step) <= 1}
 
 
 def _thinned(points: list[Point], view: View) -> list[Point]:
-    """Every epoch, every 2nd, 5th, 10th … so that markers stay apart; and the newest, alone where it is."""
+    """Every epoch in view, or every 2nd, 5th, 10th … so that markers stay apart; and the newest in any case."""
     first, last = view.axis.window
     start, stop = bisect_left(points, (first, -math.inf)), bisect_right(points, (last, math.inf))
     if stop - start < 2:
         return points[start:stop]
     width = view.axis.place(points[stop - 1][0]) - view.axis.place(points[start][0])
-    apart = width / (stop - 1 - start) * view.plot_width
-    steps = (factor * 10**n for n in range(12) for factor in (1, 2, 5))
-    every = next((step for step in steps if step * apart >= MARKER_SPACING), stop)
+    spacing = width / (stop - 1 - start) * view.plot_width
+    strides = (factor * 10**n for n in range(12) for factor in (1, 2, 5))
+    every = next((stride for stride in strides if stride * spacing >= MARKER_SPACING), stop)
     kept = range(start + (every - 1 - start) % every, stop - 1, every)  # the same ones wherever the window is
     return [*(points[at] for at in kept), points[stop - 1]]
 
 
-def _beyond(runs: list[list[Column]], high: float, across: int) -> set[int]:
-    return {column.x // across for run in runs for column in run if column.high > high}
+def _cells_above(segments: list[list[Column]], high: float, across: int) -> set[int]:
+    """The columns of cells in which a curve goes above `high`."""
+    return {column.x // across for segment in segments for column in segment if column.high > high}
 
 
 def _gutter(scale: Scale, height: int, down: int, glyphs: Glyphs) -> list[str]:
+    """The labels of the y axis, a text of `GUTTER` cells for each row."""
     gutter = [BLANK * GUTTER] * height
     for tick in scale.ticks:
         y = _row(scale.place(tick.value), height, down)
@@ -207,13 +214,13 @@ def _gutter(scale: Scale, height: int, down: int, glyphs: Glyphs) -> list[str]:
 
 
 def _row(place: float, height: int, down: int) -> int:
-    """The row, from the top, in which a line of so many dots a cell passes this place."""
+    """The row of cells, from the top, of a place of 0 … 1; `down` is the number of dots a cell is high."""
     dot = min(height * down - 1, max(0, raster.dot_row(place, height * down)))
     return height - 1 - dot // down
 
 
 class _Canvas:
-    """Cells with a role each; what is laid later hides what was there, cell by cell."""
+    """Cells, each with a character and a role. What is painted later hides what was there, cell by cell."""
 
     def __init__(self, width: int, height: int, down: int) -> None:
         self.width, self.height, self._down = width, height, down
@@ -223,7 +230,8 @@ class _Canvas:
     def put(self, x: int, y: int, sign: str, role: Role) -> None:
         self._text[y][x], self._roles[y][x] = sign, role
 
-    def lay(self, rows: Sequence[str], role: Role) -> None:
+    def paint(self, rows: Sequence[str], role: Role) -> None:
+        """Put all characters that are not blank."""
         for y, row in enumerate(rows):
             if row.isspace():
                 continue
@@ -233,24 +241,26 @@ class _Canvas:
                     text[x], roles[x] = sign, role
 
     def grid(self, ticks: Sequence[Tick], scale: Scale, glyphs: Glyphs) -> None:
-        """Faint dots on the height of the ticks."""
+        """Put faint dots at the height of each tick."""
         for tick in ticks:
             y = _row(scale.place(tick.value), self.height, self._down)
             for x in range(0, self.width, 4):
                 self.put(x, y, glyphs.dot if glyphs.braille else ".", "grid")
 
     def vertical(self, x: int, sign: str, role: Role, through: bool = False) -> None:
+        """Draw a vertical line in empty cells; `through`: over marks and bands too."""
         for y in range(self.height):
             if self._roles[y][x] in ("ground", "grid") or (through and self._roles[y][x] in ("mark", "band")):
                 self.put(x, y, sign, role)
 
-    def points(self, points: Iterable[Point], scale: Scale, view: View, sign: str, role: Role) -> None:
+    def markers(self, points: Iterable[Point], scale: Scale, view: View, sign: str, role: Role) -> None:
+        """Put a sign at each point that is inside the scale, or outside by a fiftieth of the height at most."""
         for x, y in points:
             if math.isfinite(y) and -0.02 <= (place := scale.place(y)) <= 1.02:
                 self.put(_cell(x, view), _row(place, self.height, self._down), sign, role)
 
-    def caption(self, x: int, label: str) -> None:
-        """A label beside a vertical, at the top or the bottom, or its first word, if there is room at one of them."""
+    def label(self, x: int, label: str) -> None:
+        """Put a label beside a vertical line, at the top or the bottom: whole, or its first word, if there is room."""
         for text in dict.fromkeys((label, label.partition(" ")[0])):
             cells = range(x + 1, x + 1 + len(text))
             for y in (0, self.height - 1) if cells.stop <= self.width else ():
@@ -260,7 +270,7 @@ class _Canvas:
                     return
 
     def row(self, y: int) -> list[Span]:
-        """Neighbours of the same role as one span."""
+        """A row of cells as spans."""
         spans: list[Span] = []
         start = 0
         text, roles = "".join(self._text[y]), self._roles[y]

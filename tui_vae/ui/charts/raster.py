@@ -10,13 +10,16 @@ from typing import Any
 from tui_vae.ui.workarounds.plotext_import import import_plotext
 
 Point = tuple[float, float]
-Path = tuple[tuple[int, int], ...]
+
+DotPath = tuple[tuple[int, int], ...]
+"""A path on a grid of dots: columns from the left, rows from below."""
+
 BLANK = " "
 
 
 @dataclass(frozen=True)
 class Dots:
-    """How many dots a cell has, and plotext's name for them."""
+    """How many dots a cell has across and down, and plotext's marker for them."""
 
     across: int
     down: int
@@ -27,13 +30,13 @@ BRAILLE = Dots(2, 4, "braille")
 
 
 @cache
-def signs(marker: str) -> Dots:
+def one_dot(sign: str) -> Dots:
     """One dot a cell, drawn as this sign."""
-    return Dots(1, 1, marker)
+    return Dots(1, 1, sign)
 
 
 def clip(points: Sequence[Point]) -> list[list[Point]]:
-    """The parts of a path whose y is within 0 … 1, cut where they cross the edge."""
+    """The parts of a path whose y is within 0 … 1. A part ends where the path crosses y = 0 or y = 1."""
     parts: list[list[Point]] = []
     part: list[Point] = []
     for number, point in enumerate(points):
@@ -53,7 +56,7 @@ def clip(points: Sequence[Point]) -> list[list[Point]]:
 
 
 def _crossings(start: Point, end: Point) -> list[Point]:
-    """Where a segment crosses the edges, in its direction."""
+    """The points where a line from `start` to `end` crosses y = 0 and y = 1, in its direction."""
     (x0, y0), (x1, y1) = start, end
     found = []
     for edge in (0.0, 1.0):
@@ -64,12 +67,12 @@ def _crossings(start: Point, end: Point) -> list[Point]:
 
 
 def dot_row(place: float, rows: int) -> int:
-    """The dot, counted from below, for a place of 0 … 1."""
+    """The row of dots, counted from below, of a place of 0 … 1 of the height."""
     return round(place * (rows - 1))
 
 
-def path(points: Iterable[Point], rows: int) -> Path:
-    """Points with y in 0 … 1 on a grid of dots, without the ones that change nothing."""
+def dot_path(points: Iterable[Point], rows: int) -> DotPath:
+    """A path of points with y in 0 … 1 on a grid of `rows` rows of dots, without points that change no dot."""
     kept: list[tuple[int, int]] = []
     for x, y in points:
         dot = int(x), dot_row(y, rows)
@@ -82,14 +85,18 @@ def path(points: Iterable[Point], rows: int) -> Path:
 
 
 def _straight(first: tuple[int, int], middle: tuple[int, int], last: tuple[int, int]) -> bool:
+    """Whether `middle` lies on a horizontal or vertical line from `first` to `last`."""
     flat = first[1] == middle[1] == last[1] and first[0] < middle[0] < last[0]
     upright = first[0] == middle[0] == last[0] and (first[1] < middle[1]) == (middle[1] < last[1])
     return flat or upright
 
 
 @lru_cache(maxsize=128)
-def rasterize(paths: tuple[Path, ...], width: int, height: int, dots: Dots) -> tuple[str, ...]:
-    """Rows of characters, from the top, blank where there is no line. Most redraws change no dot and cost nothing."""
+def rasterize(paths: tuple[DotPath, ...], width: int, height: int, dots: Dots) -> tuple[str, ...]:
+    """The paths as `height` rows of `width` characters, from the top. Cells without a line are blank.
+
+    Results are cached: most redraws change no dot and cost nothing.
+    """
     if not any(paths) or width < 1 or height < 1:
         return (BLANK * max(0, width),) * max(0, height)
     figure = _figure()
@@ -116,5 +123,5 @@ def _figure() -> Any:
 
 
 def preload() -> None:
-    """Import plotext, in a thread, while there is nothing to draw yet."""
+    """Import plotext. Panes call this in a thread while there is nothing to draw yet."""
     _figure()

@@ -1,4 +1,4 @@
-"""Axes: which part of the values is shown, where the ticks stand and what they say."""
+"""Scales: which range of values an axis shows, where its ticks stand and what they say."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from tui_vae.ui.numbers import MINUS, duration
 
-SQUEEZE = 4.0
-"""Rare extremes that would squeeze the rest into less than this part of the height are left outside a linear scale."""
+MAX_SQUEEZE = 4.0
+"""A linear scale leaves out rare extremes that make its range more than this many times that of the other values."""
 
 TINY = 1e-100
-"""Differences below this are none."""
+"""Smaller values and differences count as 0."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from `low` to `high` on 0 … 1. `clipped`: the farthest value that the scale leaves out, if any."""
+    """Maps values from `low` to `high` to places 0 … 1. `clipped`: the farthest value outside the scale, if any."""
 
     low: float
     high: float
@@ -32,26 +32,30 @@ class Scale:
     clipped: float | None = None
 
     def place(self, value: float) -> float:
-        """Where a value is; below 0 or above 1 when it is outside. A logarithm needs a positive one."""
+        """The place of a value: below 0 or above 1 if it is outside. A logarithmic scale needs a positive value."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def value(self, place: float) -> float:
+        """The value at a place."""
         if self.log:
             return float(self.low * (self.high / self.low) ** place)
         return self.low + place * (self.high - self.low)
 
 
 def nice_step(span: float, count: int) -> float:
-    """The step of 1, 2 or 5 times a power of ten that divides `span` into at most `count` parts."""
+    """The smallest step of 1, 2 or 5 times a power of ten that divides `span` into at most `count` parts."""
     rough = max(span, 1e-300) / max(1, count)
     power = 10.0 ** math.floor(math.log10(rough))
     return next((factor * power for factor in (1.0, 2.0, 5.0) if factor * power >= rough * (1 - 1e-9)), 10.0 * power)
 
 
 def ticks(low: float, high: float, count: int, whole: bool = False) -> tuple[Tick, ...]:
-    """At most about `count` round values from `low` to `high`, all labelled with the same decimals."""
+    """At most about `count` round values from `low` to `high`, all labelled with the same decimals.
+
+    `whole`: whole numbers alone.
+    """
     step = nice_step(high - low, count)
     if whole:
         step = max(1.0, step)
@@ -67,6 +71,7 @@ _PERIODS = (
     *(n * _HOUR for n in (1, 2, 3, 6, 12)),
     *(n * _DAY for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
 )
+"""Round times between two ticks, in seconds."""
 
 
 def time_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
@@ -75,85 +80,89 @@ def time_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
     period = next((period for period in _PERIODS if (high - low) / period <= count), nice_step(high - low, count))
     if (high - low) / _PERIODS[0] < 2:
         return tuple(Tick(tick.value, f"{tick.label} s") for tick in ticks(low, high, count))
-    numbers_of = range(math.ceil(low / period - 1e-9), math.floor(high / period + 1e-9) + 1)
-    return tuple(Tick(n * period, duration(n * period, 0) if n else "0") for n in numbers_of)
+    multiples = range(math.ceil(low / period - 1e-9), math.floor(high / period + 1e-9) + 1)
+    return tuple(Tick(n * period, duration(n * period, 0) if n else "0") for n in multiples)
 
 
 def labels(values: Sequence[float], step: float) -> list[str]:
-    """Short names of values `step` apart: `0 20 40`, `0.5 1.0`, `−1k −500 0`, `2e-5 4e-5`."""
+    """Short texts for values `step` apart: `0 20 40`, `0.5 1.0`, `−1k −500 0`, `2e-5 4e-5`."""
     largest = max((abs(value) for value in values), default=0.0)
     if 0 < largest < 1e-3 or largest >= 1e15:
-        return [_signed(_power(value)) for value in values]
+        return [_with_minus(_scientific(value)) for value in values]
     units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
     unit, suffix = next(((size, name) for size, name in units if largest >= 10 * size or step >= size), (1.0, ""))
     decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9)) if step > 0 else 0
-    if decimals > 4 or (decimals == 4 and min(values) < 0):  # `.00115`, `−.0165`: the labels' room is narrow
-        return [_signed(f"{value:.{decimals}f}".replace("0.", ".", 1)) if value else "0" for value in values]
-    return [_signed(f"{value / unit:.{decimals}f}" + suffix) if value else "0" for value in values]
+    if decimals > 4 or (decimals == 4 and min(values) < 0):  # `.00115`, `−.0165`: labels have few cells
+        return [_with_minus(f"{value:.{decimals}f}".replace("0.", ".", 1)) if value else "0" for value in values]
+    return [_with_minus(f"{value / unit:.{decimals}f}" + suffix) if value else "0" for value in values]
 
 
-def _power(value: float) -> str:
+def _scientific(value: float) -> str:
     """`2e-5`, `1.5e-4`."""
     text = f"{value:.0e}" if math.isclose(float(f"{value:.0e}"), value, rel_tol=1e-3) else f"{value:.1e}"
     return text.replace("e-0", "e-").replace("e+", "e") if value else "0"
 
 
-def _signed(text: str) -> str:
+def _with_minus(text: str) -> str:
+    """The text with a minus sign for a hyphen at its start."""
     return text.replace("-", MINUS, 1) if text.startswith("-") else text
 
 
-def _shown(values: Sequence[float]) -> tuple[float, float]:
-    """The lowest and highest value, without rare extremes that would squeeze all others together."""
+def _range_without_rare_extremes(values: Sequence[float]) -> tuple[float, float]:
+    """The lowest and highest value, without the lowest and highest twentieth if these squeeze all others together."""
     ordered = sorted(values)
     low, high = ordered[0], ordered[-1]
     cut = len(ordered) // 20
     inner_low, inner_high = ordered[cut], ordered[-1 - cut]
     inner = inner_high - inner_low
-    if cut and 0 < inner < (high - low) / SQUEEZE:
+    if cut and 0 < inner < (high - low) / MAX_SQUEEZE:
         low, high = max(low, inner_low - inner * 0.25), min(high, inner_high + inner * 0.25)
     return low, high
 
 
 def linear(values: Sequence[float], count: int, always: Sequence[float] = ()) -> Scale:
-    """A scale for all values, or all but rare extremes; those of `always` are inside in any case.
+    """A scale for all values, or for all but rare extremes. The values of `always` are inside in any case.
 
-    Its ends snap to parts of a tick, so that it stays put while the values creep.
+    Its ends are multiples of a quarter of the tick step, so that it does not move whenever a value changes a little.
     """
     if not values:
         return Scale(0.0, 1.0)
-    low, high = _shown(values)
+    low, high = _range_without_rare_extremes(values)
     low, high = min([low, *always]), max([high, *always])
     if high - low <= abs(high) * 1e-9 or high - low < TINY:
         margin = abs(high) * 0.05 if abs(high) > TINY else 0.5
         low, high = low - margin, high + margin
-    part = nice_step(high - low, count) / 4
-    snapped_low, snapped_high = math.floor(low / part + 1e-9) * part, math.ceil(high / part - 1e-9) * part
-    tolerance = part * 1e-6
+    quarter = nice_step(high - low, count) / 4
+    snapped_low, snapped_high = math.floor(low / quarter + 1e-9) * quarter, math.ceil(high / quarter - 1e-9) * quarter
+    tolerance = quarter * 1e-6
     least, greatest = min(values), max(values)
     clipped = greatest if greatest > snapped_high + tolerance else least if least < snapped_low - tolerance else None
     return Scale(snapped_low, snapped_high, ticks(snapped_low, snapped_high, count), clipped=clipped)
 
 
 def scale(values: Sequence[float], newest: Sequence[float], count: int, log: bool) -> tuple[Scale, bool]:
-    """The scale that was asked for; and whether it is a linear one because some values have no logarithm."""
+    """A logarithmic or linear scale with the `newest` values inside, and whether a logarithmic one was refused.
+
+    It is refused, and a linear one returned, where some values have no logarithm.
+    """
     if log and values and min(values) > TINY:
         return logarithmic(values, count), False
     return linear(values, count, newest), log and bool(values)
 
 
 def logarithmic(values: Sequence[float], count: int) -> Scale:
-    """A scale for all values, which must be positive: no extreme is ever left out."""
+    """A logarithmic scale for all values, which must be positive. It leaves out no extreme."""
     low, high = min(values), max(values)
     if high < low * 1.02:
         low, high = low / 1.1, high * 1.1
     found = _log_ticks(low, high, count)
-    if len(found) < 2:  # less than a decade: round values of a linear step
+    if len(found) < 2:  # in less than a decade: round values of a linear step
         found = ticks(low, high, count)
     return Scale(low, high, found, log=True)
 
 
 def _log_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
-    """Powers of ten, and their multiples by 2 and 5 or by 3 while there are not too many."""
+    """Powers of ten, with their multiples by 2 and 5, or by 3, or by nothing else: the most that are not too many."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for factors in ((1, 2, 5), (1, 3), (1,)):
         values = [f * 10.0**n for n in range(first, last + 1) for f in factors if low <= f * 10.0**n <= high]
@@ -164,16 +173,17 @@ def _log_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
     return tuple(Tick(value, labels([value], value)[0]) for value in values)
 
 
-_SNAPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+_ENDS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+"""The numbers that, times a power of ten, an x axis may end at."""
 
 
-def extent(now: float, total: float = 0.0) -> float:
-    """How far an axis of time goes that has reached `now`: a round value a little ahead, never beyond the `total`.
+def axis_end(now: float, total: float = 0.0) -> float:
+    """The end of the x axis of a run that has reached `now`: a round value a little ahead, never beyond the `total`.
 
-    It seldom changes, so the curve grows to the right instead of being squeezed at every redraw.
+    It seldom changes, so that the curve grows to the right and is not squeezed at every redraw.
     """
     if now <= 0:
         return total or 1.0
     power = 10.0 ** math.floor(math.log10(now))
-    end = next(factor * power for factor in (*_SNAPS, 20.0) if factor * power >= now * (1 - 1e-9))
+    end = next(factor * power for factor in (*_ENDS, 20.0) if factor * power >= now * (1 - 1e-9))
     return max(now, min(end, total) if total > 0 else end)

@@ -94,7 +94,7 @@ def draw_overlay(
     plot = max(1, width - GUTTER - 1)
     lengths = [each.points[-1][0] for each in all_series if each.points]
     longest = max(lengths, default=0.0)
-    end = max(1.0, longest) if shortest else scales.extent(longest)
+    end = max(1.0, longest) if shortest else scales.axis_end(longest)
     dots = {each.slot: _dots(each.slot, signs) for each in all_series}
     runs = {each.slot: _runs(each.points, end, plot * dots[each.slot].across) for each in all_series}
     scale, refused = _scale([run for found in runs.values() for run in found], height, log)
@@ -109,7 +109,7 @@ def draw_overlay(
     for each in reversed(all_series):
         sort, role = dots[each.slot], series_role(each.slot)
         placed = ([(x, scale.place(y)) for x, y in run] for run in runs[each.slot])
-        paths = tuple(raster.path(part, height * sort.down) for run in placed for part in raster.clip(run))
+        paths = tuple(raster.dot_path(part, height * sort.down) for run in placed for part in raster.clip(run))
         for y, row in enumerate(raster.rasterize(paths, plot, height, sort)):
             for x, character in enumerate(row):
                 if character != BLANK:
@@ -124,7 +124,7 @@ def draw_overlay(
 
 
 def _dots(slot: int, signs: Glyphs) -> raster.Dots:
-    return raster.BRAILLE if signs.braille else raster.signs(series_sign(slot, signs))
+    return raster.BRAILLE if signs.braille else raster.one_dot(series_sign(slot, signs))
 
 
 def _runs(points: Sequence[Point], end: float, width: int) -> list[list[Point]]:

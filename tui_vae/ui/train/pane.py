@@ -83,7 +83,7 @@ class TrainPane(Pane):
         """The part of the run that the charts show; None while they show all of it and follow its newest step."""
         self.cursor: float | None = None
         self.zoomed: Widget | None = None
-        self._whole = self._axis = axis.whole(session.history, self.unit)
+        self._whole = self._axis = axis.of_run(session.history, self.unit)
         self._answer_until = 0.0
         self._drawn: History | None = None
         self._ready = False
@@ -159,9 +159,9 @@ class TrainPane(Pane):
         """Lay out the x axis."""
         history, label = self.session.history, 10 if self.unit == "time" else 7
         ticks = max(2, self._leading_chart.plot_width // label)
-        self._whole = self._axis = axis.whole(history, self.unit, ticks)
+        self._whole = self._axis = axis.of_run(history, self.unit, ticks)
         if self.window is not None:
-            self._axis = axis.part(history, self.unit, self.window, ticks)
+            self._axis = axis.of_window(history, self.unit, self.window, ticks)
 
     def _show_charts(self) -> None:
         if not self._ready:  # a key may come before the curves are read
@@ -238,7 +238,7 @@ class TrainPane(Pane):
 
     def _place_of_the_cursor(self) -> str:
         history, at = self.session.history, self.cursor or 0.0
-        return " · ".join(axis.whole(history, name).text(at) for name in UNITS)
+        return " · ".join(axis.of_run(history, name).text(at) for name in UNITS)
 
     def _settings(self) -> str:
         steps = self.session.history.steps

@@ -102,7 +102,7 @@ class RunCurves:
         steps = history.steps
         self._sources = {
             each.name: Sources(
-                Curve(self.smoothing if each.smoothed else 0.0, whole=(steps["step"], steps[each.name]))
+                Curve(self.smoothing if each.smoothed else 0.0, series=(steps["step"], steps[each.name]))
                 if each.by_step
                 else None,
                 Curve(),
