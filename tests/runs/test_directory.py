@@ -176,15 +176,15 @@ def test_a_run_that_vanishes_while_runs_are_listed_is_not_there(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stays, *others = (logged(own_runs, run_event(), epoch_event(1)) for _ in range(3))
-    is_file = Path.is_file
+    lstat = Path.lstat
 
-    def deleted_a_moment_later(path: Path) -> bool:
-        there = is_file(path)
+    def deleted_a_moment_later(path: Path) -> os.stat_result:
+        there = lstat(path)
         if path == others[0].config:
             shutil.rmtree(path.parent)
         return there
 
-    monkeypatch.setattr(Path, "is_file", deleted_a_moment_later)
+    monkeypatch.setattr(Path, "lstat", deleted_a_moment_later)
     found = list_runs(own_runs)
     assert {run.name for run in found} == {stays.name, others[1].name}
     shutil.rmtree(others[1].path)

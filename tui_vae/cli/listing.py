@@ -23,12 +23,17 @@ def ls(options: argparse.Namespace) -> int:
         print(json.dumps([asdict(run) for run in runs], indent=2))
     elif runs:
         print_table([HEADS, *map(_row, runs)], left=WORDS)
+        for run in runs:
+            if not run.readable:
+                print(f"{run.name} cannot be read: {run.reason}")
     else:
         print(f"no runs in {runs_dir}; start one with: tui-vae train")
     return 0
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:
+    if not run.readable:
+        return run.name, run.state, *["-"] * (len(HEADS) - 3), _age(run.age)
     return (
         run.name, run.state, f"{run.epochs}/{run.planned}", number(run.test_loss, ".2f"), number(run.mse, ".5f"),
         number(run.kl, ".2f"), number(run.active_units, "d"), run.device, _age(run.age),

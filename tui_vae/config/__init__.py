@@ -3,7 +3,7 @@
 `options` says what an option is and checks a value, `run_config` lists all options and presets, `files` reads TOML.
 """
 
-from tui_vae.config.files import read_config, read_runs_dir
+from tui_vae.config.files import parse_config, read_config, read_runs_dir
 from tui_vae.config.options import Option
 from tui_vae.config.run_config import (
     PRESETS,
@@ -32,6 +32,7 @@ __all__ = [
     "make_config",
     "option_name",
     "options",
+    "parse_config",
     "read_config",
     "read_runs_dir",
     "text_of",

@@ -20,7 +20,19 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: the file is missing, not TOML, or has an unknown option or a value out of place.
     """
-    given = _read_toml(path)
+    return _checked(_read_toml(path), path)
+
+
+def parse_config(data: bytes, path: Path) -> dict[str, Any]:
+    """The options that the contents of a TOML file give, checked one by one. `path` is for messages.
+
+    Raises:
+        UsageError: as `read_config`.
+    """
+    return _checked(_parse_toml(data, path), path)
+
+
+def _checked(given: dict[str, Any], path: Path) -> dict[str, Any]:
     with _errors_name(path):
         return {field_name(name): check_option(name, value) for name, value in given.items() if not _is_runs_dir(name)}
 
@@ -61,9 +73,18 @@ def _read_toml(path: Path) -> dict[str, Any]:
         UsageError: the file is missing, not TOML, or says something twice.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parse_toml(path.read_bytes(), path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _parse_toml(data: bytes, path: Path) -> dict[str, Any]:
+    """
+    Raises:
+        UsageError: it is not TOML, or says something twice.
+    """
+    try:
+        given = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}") from None
     except ValueError:

@@ -17,9 +17,10 @@ from typing import Literal
 
 import msgspec
 
-from tui_vae.config import RUN_NAME, RunConfig, make_config, read_config
-from tui_vae.errors import UserError
+from tui_vae.config import RUN_NAME, RunConfig, make_config, parse_config
+from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.processes import boot_id, flock_is_held, host_name, is_trainer_of
+from tui_vae.runs.safe_files import open_own, open_plain, read_whole, reason
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
@@ -28,6 +29,9 @@ HOLDER_LENGTH = 512
 
 MOST_HOST = 64
 """Characters of the host's name in the lock file: the longest that Linux allows."""
+
+MOST_CONFIG = 1 << 20
+"""Bytes of a config.toml that are read: one with every option has about 1 kB."""
 
 SOCKET_PATH_LIMIT = 104
 """Bytes of a socket's path: sun_path holds 108 on Linux and 104 on macOS."""
@@ -146,16 +150,38 @@ class RunDirectory:
         """When the event log was last written, or the run was made; None where the run is no longer there."""
         for path in (self.events, self.path):
             with suppress(OSError):
-                return path.stat().st_mtime
+                return path.lstat().st_mtime
         return None
+
+    def why_unreadable(self) -> str:
+        """Which file keeps the run from being looked at, and why; empty where nothing does."""
+        try:
+            os.close(open_plain(self.config))
+            with suppress(FileNotFoundError):  # there is none before a run's process has begun
+                os.close(open_plain(self.events))
+        except OSError as error:
+            return reason(error)
+        return ""
+
+    def check_readable(self) -> None:
+        """
+        Raises:
+            RunError: a file of the run cannot be read.
+        """
+        if why := self.why_unreadable():
+            raise RunError(f"run {self.name!r} cannot be read: {why}", f"look at the files in {self.path}")
 
     def read_config(self) -> RunConfig:
         """What the run was asked to do.
 
         Raises:
-            UsageError: config.toml is missing or damaged.
+            UsageError: config.toml is missing or damaged, or no plain file.
         """
-        return make_config(read_config(self.config))
+        try:
+            data = read_whole(self.config, MOST_CONFIG)
+        except OSError as error:
+            raise UsageError(f"cannot read {self.config}: {error.strerror}") from None
+        return make_config(parse_config(data, self.config))
 
     def holder(self) -> Holder | None:
         """The living process of this run, if any. The kernel frees a lock when its process ends: none is stale.
@@ -163,7 +189,7 @@ class RunDirectory:
         Only its owner can open a lock. Others learn from the system's list of locks that a process lives, not which.
         """
         try:
-            file = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+            file = open_plain(self.lock)
         except PermissionError:
             return Holder(pid=0, mode="train") if flock_is_held(self.lock) else None
         except OSError:
@@ -205,7 +231,7 @@ class RunLock:
         self._holder = Holder(pid=os.getpid(), mode=mode, host=host_name()[:MOST_HOST], boot=boot_id())
         self._writing = threading.Lock()
         # Private: whoever can open the file can also lock it, and so keep its owner from training.
-        self._file = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = open_own(directory.lock, os.O_RDWR, 0o600)
         if os.fstat(self._file).st_uid == os.getuid():
             os.fchmod(self._file, 0o600)  # an older version left it open to all
         for attempt in range(LOCK_TRIES):
@@ -269,29 +295,45 @@ def runs_directory(given: str | Path | None = None) -> Path:
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
-    """All runs, newest first (by the last change of the log), without those that are deleted meanwhile."""
+    """All runs, newest first (by the last change of the log), without those that are deleted meanwhile.
+
+    A run whose config.toml cannot be read, or is no plain file, is among them: `why_unreadable` tells.
+    """
     try:
         names = os.listdir(runs_dir)
     except (FileNotFoundError, NotADirectoryError):
         return []
     runs = [RunDirectory(runs_dir / name) for name in names if RUN_NAME.fullmatch(name)]
-    dated = [(when, run) for run in runs if run.config.is_file() and (when := run.changed()) is not None]
+    dated = [(when, run) for run in runs if _is_run(run) and (when := run.changed()) is not None]
     return [run for _, run in sorted(dated, key=itemgetter(0), reverse=True)]
 
 
+def _is_run(directory: RunDirectory) -> bool:
+    try:
+        directory.config.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return directory.path.is_dir()  # it may not be entered
+    return True
+
+
 def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
-    """The run called `name`, or the newest.
+    """The run called `name`, or the newest that can be read.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or it cannot be read.
     """
     runs = list_runs(runs_dir)
     if not runs:
         raise RunError(f"there are no runs in {runs_dir}", "start one with: tui-vae train")
     if name is None:
-        return runs[0]
+        found = next((run for run in runs if not run.why_unreadable()), runs[0])
+        found.check_readable()
+        return found
     for run in runs:
         if run.name == name:
+            run.check_readable()
             return run
     known = ", ".join(run.name for run in runs[:8]) + (", …" if len(runs) > 8 else "")
     raise RunError(f"there is no run {name!r} in {runs_dir}", f"runs are: {known}")

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tui_vae.runs.safe_files import open_own, open_to_read
+
 LARGEST = 2**53
 """The largest count: a double holds every whole number up to it. A line with a larger one is damaged."""
 
@@ -180,7 +182,11 @@ class EventLog:
     """Appends events to a run's log, each by one write, so that another process never sees a mixture of two."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        """
+        Raises:
+            OSError: it cannot be written, or is no plain file of this user.
+        """
+        self._file = open_own(path, os.O_RDWR | os.O_APPEND)
         size = os.fstat(self._file).st_size
         self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
@@ -217,9 +223,13 @@ class LogTail:
         """The beginning of a line in the pieces that were read: they are joined once, when its end comes."""
 
     def read(self) -> list[AnyEvent]:
-        """The next events, from at most one chunk of the file."""
+        """The next events, from at most one chunk of the file.
+
+        Raises:
+            OSError: it cannot be read, or is no plain file. One that is missing has no events.
+        """
         try:
-            with self.path.open("rb") as file:
+            with open_to_read(self.path) as file:
                 file.seek(self._offset)
                 data = file.read(self.CHUNK)
         except FileNotFoundError:

@@ -15,6 +15,7 @@ import msgspec
 
 from tui_vae.runs import events as ev
 from tui_vae.runs.epochs import Epochs, last_valid_step
+from tui_vae.runs.safe_files import open_to_read
 
 MOST_MESSAGES = 100
 """Warnings and errors that are remembered: more than anybody reads."""
@@ -193,7 +194,7 @@ def read_newest(log: Path, size: int = LONG // 8) -> History | None:
     Curves begin with the tail; what stands between the ends is missing.
     """
     try:
-        with log.open("rb") as file:
+        with open_to_read(log) as file:
             end = file.seek(0, 2)
             if end <= 8 * size:
                 return None

@@ -15,10 +15,14 @@ from tui_vae.runs.client import request
 from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, deleted_error, finished_error
 from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.protocol import Done, Resume
+from tui_vae.runs.safe_files import open_own, read_tail, reason
 from tui_vae.runs.summary import summarize
 
 START_LIMIT = 20.0
 """Seconds within which a process must hold its run's lock. It takes that before it imports PyTorch."""
+
+MOST_LAST_LINE = 4096
+"""Bytes from the end of a trainer's output in which its last line is looked for."""
 
 LISTEN_LIMIT = 7.0
 """Seconds after which a process that holds the lock counts as started without a socket: it can train without one."""
@@ -44,6 +48,7 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
     """
     if directory.is_training():
         raise RunError(f"run {directory.name!r} is already being trained", f"watch it: tui-vae attach {directory.name}")
+    directory.check_readable()
     check_resumable(directory)
     options = ["--epochs", str(more_epochs)] if more_epochs else []
     return _start(directory, [*options, "--leave-core"] if leave_core else options)
@@ -117,11 +122,17 @@ def trainer_environment() -> dict[str, str]:
 
 def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[bytes]:
     log_before = _size(directory.events)
-    with directory.log.open("ab") as log:
+    try:
+        log = open_own(directory.log, os.O_WRONLY | os.O_APPEND)
+    except OSError as error:
+        raise StartError(f"run {directory.name!r} cannot be written: {reason(error)}") from None
+    try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tui_vae.trainer", str(directory.path), *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=trainer_environment(),
         )  # fmt: skip
+    finally:
+        os.close(log)
     began = time.monotonic()
     while (waited := time.monotonic() - began) < START_LIMIT:
         holder = directory.holder()
@@ -150,5 +161,5 @@ def _size(file: Path) -> int:
 
 
 def _last_line(directory: RunDirectory) -> str:
-    lines = directory.log.read_text(errors="replace").strip().splitlines()
+    lines = read_tail(directory.log, MOST_LAST_LINE).decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -8,18 +8,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from tui_vae.config import check_option, make_config, read_config
+from tui_vae.config import check_option
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import config_toml
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.protocol import Done, Stop
+from tui_vae.runs.safe_files import read_whole
 
 NOTE = "note.txt"
 MOST_NOTE = 500
 """Characters of a note; what is longer is cut."""
+
+MOST_NOTE_BYTES = 64 << 10
+"""Bytes of a note's file that is read: 500 characters have 2,000 at most; a larger file is no note."""
 
 
 def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
@@ -33,7 +38,7 @@ def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
     with _locked(directory):
         if target.path.exists():
             raise RunError(f"run {name!r} already exists", "choose another name")
-        write_atomic(directory.config, config_toml(make_config({**read_config(directory.config), "name": name})))
+        write_atomic(directory.config, config_toml(replace(directory.read_config(), name=name)))
         os.rename(directory.path, target.path)
         sync_directory(target.path.parent)
     return target
@@ -55,7 +60,7 @@ def delete_run(directory: RunDirectory) -> None:
 def read_note(directory: RunDirectory) -> str:
     """The run's note; empty where it has none."""
     try:
-        return (directory.path / NOTE).read_text(encoding="utf-8", errors="replace").strip()
+        return read_whole(directory.path / NOTE, MOST_NOTE_BYTES).decode(errors="replace").strip()
     except OSError:
         return ""
 

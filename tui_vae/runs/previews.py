@@ -8,16 +8,18 @@ images in the test set, `labels` (their classes, by number), `width` of an image
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_vae.runs.files import write_atomic
+from tui_vae.runs.safe_files import check_own_folder, open_folder, read_whole
 
 ORIGINALS = "originals.png"
 PREVIEW_NAME = "epoch-{:06d}.png"
-_PREVIEW_FILE = re.compile(r"epoch-(\d+)\.png")
+_PREVIEW_FILE = re.compile(r"epoch-([0-9]{1,15})\.png")
 
 TEXT_KEYS = ("indices", "labels", "width")
 """Keys of the texts in `originals.png`."""
@@ -27,6 +29,15 @@ MOST_KEPT = 60
 
 LONGEST_NUMBER = 9
 """Digits of a number in a PNG text that are read; no image has more pixels, and Python refuses thousands of digits."""
+
+MOST_PIXELS = 4 << 20
+"""Pixels of a preview file that is decoded, ten images of 640×640. Its header says how many it has."""
+
+PNG_SIZE = 16, 20
+"""Offsets of the two numbers of 4 bytes, most significant first, that are a PNG's width and height (RFC 2083)."""
+
+MOST_BYTES = 16 << 20
+"""Bytes of a preview file that is read: `MOST_PIXELS` of any content, and its texts."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ def write_originals(folder: Path, originals: Originals) -> None:
     values = (_commas(originals.indices), _commas(originals.labels), str(originals.width))
     texts = dict(zip(TEXT_KEYS, values, strict=True))
     folder.mkdir(exist_ok=True)
+    check_own_folder(folder)
     write_atomic(folder / ORIGINALS, _png(originals.images, originals.width, texts))
 
 
@@ -69,6 +81,7 @@ def write_preview(folder: Path, epoch: int, images: Sequence[bytes], width: int)
     Raises:
         OSError: the folder cannot be written.
     """
+    check_own_folder(folder)
     name = PREVIEW_NAME.format(epoch)
     write_atomic(folder / name, _png(images, width, {}))
     keep = stride(epoch)
@@ -80,8 +93,13 @@ def write_preview(folder: Path, epoch: int, images: Sequence[bytes], width: int)
 
 def preview_files(folder: Path) -> list[tuple[int, Path]]:
     """Epoch and file of each preview, in the order of the epochs."""
-    matches = ((_PREVIEW_FILE.fullmatch(path.name), path) for path in folder.glob("*.png"))
-    return sorted((int(match[1]), path) for match, path in matches if match)
+    try:
+        with open_folder(folder) as handle:
+            names = os.listdir(handle)
+    except OSError:
+        return []
+    matches = (_PREVIEW_FILE.fullmatch(name) for name in names)
+    return sorted((int(match[1]), folder / match[0]) for match in matches if match)
 
 
 def read_originals(folder: Path) -> Originals:
@@ -121,7 +139,12 @@ def _read_png(path: Path, width: int) -> tuple[tuple[bytes, ...], dict[str, str]
     from PIL import Image
 
     try:
-        with Image.open(path) as file:
+        with open_folder(path.parent) as folder:
+            data = read_whole(Path(path.name), MOST_BYTES, folder)
+        width_of_sheet, height_of_sheet = (int.from_bytes(data[at : at + 4]) for at in PNG_SIZE)
+        if width_of_sheet * height_of_sheet > MOST_PIXELS:
+            return (), {}
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
             sheet = file.convert("L")
             texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # all that Pillow raises for a damaged PNG

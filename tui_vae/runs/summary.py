@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, deleted_error
 from tui_vae.runs.epochs import last_valid_step
+from tui_vae.runs.safe_files import open_to_read, reason
 
 BLOCK = 256 << 10
 """Bytes read at once, and from which distance on from the log's end a run without a newer state must be training."""
+
+UNREADABLE = "unreadable"
+"""The state of a run that cannot be looked at; no log says it."""
 
 FARTHEST = 4 << 20
 """Bytes from the log's end that are searched for the newest epoch: step events fill 2 kB a second at most."""
@@ -25,6 +29,8 @@ class RunSummary:
     """What `tui-vae ls` and the start screen show of a run.
 
     `age`: seconds since the log last changed; `started`: when the run first began, in seconds since the epoch.
+    `readable`: False for a run with a file that cannot be read, or is no file; its state is `unreadable`, `reason` says
+    which file and why, and nothing else is known of it.
     """
 
     name: str
@@ -40,6 +46,8 @@ class RunSummary:
     elbo_bpd: float | None = None
     dataset: str = ""
     started: float | None = None
+    readable: bool = True
+    reason: str = ""
 
 
 def summarize_all(directories: Iterable[RunDirectory]) -> list[RunSummary]:
@@ -57,6 +65,24 @@ def summarize(directory: RunDirectory) -> RunSummary:
     Raises:
         RunError: it has been deleted.
     """
+    why = directory.why_unreadable()
+    if why and directory.changed() is not None:
+        return _unreadable(directory, why)
+    try:
+        return _summarize(directory)
+    except OSError as error:
+        return _unreadable(directory, reason(error))
+
+
+def _unreadable(directory: RunDirectory, why: str) -> RunSummary:
+    age = max(0.0, time.time() - (directory.changed() or 0.0))
+    return RunSummary(
+        name=directory.name, state=UNREADABLE, epochs=0, planned=0, test_loss=None, mse=None, kl=None,
+        active_units=None, device="", age=age, readable=False, reason=why,
+    )  # fmt: skip
+
+
+def _summarize(directory: RunDirectory) -> RunSummary:
     run: ev.RunEvent | None = None
     state: ev.StateEvent | None = None
     epoch: ev.EpochEvent | None = None
@@ -107,7 +133,7 @@ def state_of(directory: RunDirectory, newest: ev.StateEvent | None) -> str:
 def started(directory: RunDirectory) -> float | None:
     """When the log's first line was written."""
     try:
-        with directory.events.open("rb") as file:
+        with open_to_read(directory.events) as file:
             first = ev.parse_line(file.readline(BLOCK))
     except FileNotFoundError:
         return None
@@ -121,7 +147,7 @@ def _newest_events(directory: RunDirectory) -> Iterator[tuple[ev.AnyEvent, int]]
     and from the head, which holds the first `run` event.
     """
     try:
-        file = directory.events.open("rb")
+        file = open_to_read(directory.events)
     except FileNotFoundError:
         return
     with file:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.protocol import Stop
+from tui_vae.runs.safe_files import reason
 from tui_vae.trainer.server import Inbox, Server, Ticket
 
 NICENESS = 10
@@ -38,6 +39,9 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"run {directory.name!r} cannot be locked: {reason(error)}", file=sys.stderr)
+        return 1
     os.nice(NICENESS)
     server = Server(directory, lock, inbox)
     server.start()

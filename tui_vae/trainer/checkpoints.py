@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.files import write_atomic
+from tui_vae.runs.safe_files import open_plain
 
 FORMAT = 1
 """The version in the metadata. A reader refuses others; fields with a default may be added without a new one."""
@@ -91,8 +93,12 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of tui-vae.
     """
-    if not path.exists():
-        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        os.close(open_plain(path))
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}", _other_checkpoint(path)) from None
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -9,6 +9,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock, check_resumable, finished_error
+from tui_vae.runs.safe_files import cannot
 from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
 
@@ -39,7 +40,10 @@ class RunProcess:
                 return 0
             more_epochs = wanted.epochs
             self._lock.change_mode("train")
-        log = ev.EventLog(self._directory.events)
+        try:
+            log = ev.EventLog(self._directory.events)
+        except OSError as error:
+            return self._refuse_all(cannot("write the event log", error))
         try:
             return 0 if self._train(log, more_epochs) in ("finished", "stopped") else 1
         except UserError as error:

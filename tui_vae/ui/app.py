@@ -146,7 +146,12 @@ class TuiVae(ImageApp[str]):
         await self.switch_screen(self._run_screen(self.session, start))
 
     async def on_open_run(self, message: OpenRun) -> None:
-        await self._show_run(message.run)
+        why = await asyncio.to_thread(message.run.why_unreadable)
+        if why:
+            said = f"{message.run.name} cannot be read: {why}"
+            self.notify(said, severity="error", markup=False)
+        else:
+            await self._show_run(message.run)
 
     async def on_start_run(self, message: StartRun) -> None:
         try:

@@ -14,6 +14,7 @@ from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.log_loader import LogLoader, load_if_long
+from tui_vae.runs.safe_files import read_tail
 
 POLL_SECONDS = 0.25
 """Seconds between two looks for new events in the log."""
@@ -158,7 +159,10 @@ class RunSession:
             history.extend(self._tail.read())
 
     async def _read(self) -> list[AnyEvent]:
-        return await asyncio.to_thread(self._tail.read)
+        try:
+            return await asyncio.to_thread(self._tail.read)
+        except OSError:  # it cannot be read at the moment: what is known stays on screen
+            return []
 
     async def look_for_process(self) -> bool:
         """Look which process holds the run, and return whether that has changed."""
@@ -218,10 +222,5 @@ class RunSession:
 
     def log_tail(self, lines: int = 4) -> str:
         """The last lines of the trainer's output, which say why it crashed."""
-        try:
-            with self.directory.log.open("rb") as file:
-                file.seek(max(0, file.seek(0, 2) - 4096))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return ""
+        text = read_tail(self.directory.log, 4096).decode(errors="replace")
         return "\n".join(text.strip().splitlines()[-lines:])

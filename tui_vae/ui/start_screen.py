@@ -40,6 +40,7 @@ STATE_COLOURS = {
     "finished": "success",
     "failed": "error",
     "crashed": "error",
+    "unreadable": "error",
 }
 """The theme's colour of a state; states that are not named here have the colour `note`."""
 
@@ -63,6 +64,8 @@ class Row:
     figures: Mapping[str, str]
     figures_style: str
     age: tuple[str, str]
+    reason: str = ""
+    """Why a run cannot be read, which stands in place of its figures."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = list(FIGURES)
@@ -73,6 +76,10 @@ class Row:
         room = max(1, min(self.name_width, self._room(options, shown)))
         text, style = self.name
         name = text if len(text) <= room else text[: room - 1] + legible("…")
+        if self.reason:
+            columns = (f"{name:<{room}}  ", style), self.state, (f"  {legible(self.reason)}", self.age[1])
+            yield Text.assemble(*columns, no_wrap=True, overflow="ellipsis")
+            return
         figures = "".join(f"{self.figures[column]:>{FIGURES[column]}}" for column in shown)
         yield Text.assemble(
             (f"{name:<{room}}  ", style),
@@ -99,7 +106,9 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
     }
     state = f"{glyph} {summary.state}", colours[STATE_COLOURS.get(summary.state, "note")]
     age = f"{numbers.age(summary.age)} ago", colours["note"]
-    return Row((summary.name, colours["emphasis"]), name_width, state, figures, colours["foreground"], age)
+    return Row(
+        (summary.name, colours["emphasis"]), name_width, state, figures, colours["foreground"], age, summary.reason
+    )
 
 
 def heading(name_width: int, colours: Mapping[str, str]) -> Row:

@@ -84,8 +84,11 @@ def parameters_of(config: RunConfig, known: Iterable[Throughput] = ()) -> int | 
 
 
 def throughput_of(run: RunDirectory) -> Throughput | None:
-    """The throughput of a run's newest epochs; None before its first."""
-    history = read_newest(run.events) or read_history(run.events)
+    """The throughput of a run's newest epochs; None before its first, and for a log that cannot be read."""
+    try:
+        history = read_newest(run.events) or read_history(run.events)
+    except OSError:
+        return None
     event, epochs = history.run, history.epochs[-3:]
     seconds = sum(epoch.seconds for epoch in epochs)
     if not isinstance(event, RunEvent) or not seconds > 0:

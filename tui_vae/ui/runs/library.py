@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.ledger import Ledger, Record
-from tui_vae.runs.summary import started
+from tui_vae.runs.safe_files import reason
+from tui_vae.runs.summary import UNREADABLE, started
 from tui_vae.ui.runs.marks import Marks
 
 
@@ -47,6 +48,8 @@ class Library:
     def _look(self, run: RunDirectory, deadline: float) -> tuple[Record | None, bool]:
         """A run's record, and whether its log has been read to the end; None for a run that has just been deleted."""
         try:
+            if why := run.why_unreadable():
+                return self._unreadable(run, why)
             facts = _facts(run)
             ledger = self._ledgers.get(run.path)
             if (ledger is None or ledger.is_outdated(facts)) and time.monotonic() < deadline:
@@ -59,8 +62,13 @@ class Library:
             if run.path not in self._unread:
                 self._unread[run.path] = Record(run, started=started(run), changed=facts.st_mtime)
             return self._unread[run.path], False
-        except OSError:
-            return None, True
+        except OSError as error:
+            return self._unreadable(run, reason(error))
+
+    def _unreadable(self, run: RunDirectory, why: str) -> tuple[Record | None, bool]:
+        changed = run.changed()
+        self._ledgers.pop(run.path, None)
+        return Record(run, None, changed, UNREADABLE, note=why) if changed is not None else None, True
 
 
 def _facts(run: RunDirectory) -> os.stat_result:

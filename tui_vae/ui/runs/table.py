@@ -18,7 +18,7 @@ from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, bes
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_role, series_sign
 from tui_vae.ui.strip_widget import StripWidget
 
-STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed")
+STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed", "unreadable")
 GUTTER = 4
 """Cells to the left of the columns, for the cursor and the mark."""
 

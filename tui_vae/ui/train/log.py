@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from tui_vae.runs.events import ErrorEvent
 from tui_vae.runs.history import History
+from tui_vae.runs.safe_files import read_tail
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.terminal import legible
@@ -69,16 +70,7 @@ def told(history: History, words: str) -> Content:
 
 def tail_of(path: Path, size: int = TAIL) -> str:
     """The end of a text file, from a whole line on, without what would steer a terminal."""
-    try:
-        with path.open("rb") as file:
-            end = file.seek(0, 2)
-            file.seek(max(0, end - size))
-            data = file.read()
-    except OSError:
-        return ""
-    if end > size:
-        data = data.partition(b"\n")[2]
-    return _shown(data.decode(errors="replace"))
+    return _shown(read_tail(path, size).decode(errors="replace"))
 
 
 def _shown(text: str) -> str:
