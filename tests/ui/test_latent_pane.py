@@ -250,7 +250,7 @@ async def test_marks_and_classes(run: RunDirectory) -> None:
 
 @in_event_loop
 async def test_a_living_run_is_followed_until_frozen(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_vae.ui.latent.pane.MAP_SECONDS", 0.2)
+    monkeypatch.setattr("tui_vae.ui.latent.pane.PLANE_SECONDS", 0.2)
     monkeypatch.setattr("tui_vae.ui.latent.pane.IMAGE_SECONDS", 0.2)
     EventLog(run.events).write(StateEvent(state="training"))
     app = TuiVae(run.path.parent, run)
@@ -294,8 +294,8 @@ async def test_a_plane_older_than_the_image_says_so(run: RunDirectory) -> None:
             line = pane.query_one(ModelStatus)
             await until(pilot, lambda: "step 800" in str(line.render()))
             assert "measured at step 705" in str(line.render())
-            pane._load_map()
-            await until(pilot, lambda: not pane._mapping)
+            pane._load_plane()
+            await until(pilot, lambda: not pane._requesting_plane)
             assert "step 800" in str(line.render())
 
 

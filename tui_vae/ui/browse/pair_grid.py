@@ -124,6 +124,7 @@ class PairGrid(Canvas):
 
     @property
     def grid(self) -> Grid:
+        """Where the pairs stand in the room that there is now."""
         # A hidden widget has no size, but the pane must know how many pairs to request before it shows them. The
         # container always has a size.
         room = self.parent.size if isinstance(self.parent, Widget) else self.size

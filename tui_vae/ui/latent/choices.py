@@ -10,6 +10,8 @@ from tui_vae.ui.latent.plane import Plane
 
 @dataclass
 class Choices:
+    """One object for all views, since they share some of the choices."""
+
     label: int | None = None
     """The class that the plane alone shows in colour; None: all are."""
     by_kl: bool = True

@@ -36,7 +36,7 @@ from tui_vae.ui.test_set import TestSet
 FOLLOW_SECONDS = 0.5
 """Seconds between two looks for newer weights than those that made what is shown."""
 
-MAP_SECONDS = 5.0
+PLANE_SECONDS = 5.0
 """Seconds, at least, between two requests for the plane that only follow the weights: each costs the trainer a pass
 over the test set."""
 
@@ -58,13 +58,13 @@ class LatentPane(ModelPane, can_focus=True):
         self.plane: Plane | None = None
         """None before the model's first answer."""
         self.choices = Choices()
-        self._mapping = False
+        self._requesting_plane = False
         """Whether a request for the plane is under way."""
-        self._asking = False
+        self._requesting_images = False
         """Whether a request for images is under way."""
         self._stale = False
-        """Whether the images must be requested again: the last request came before the latest key."""
-        self._mapped_at = self._asked_at = 0.0
+        """Whether the images must be requested again, since the choices have changed after the last request."""
+        self._plane_requested_at = self._images_requested_at = 0.0
         """When the plane and the images were last requested, by the monotonic clock."""
 
     def compose(self) -> ComposeResult:
@@ -84,7 +84,7 @@ class LatentPane(ModelPane, can_focus=True):
             board.wish = self.preferences.image_size
         self.set_interval(FOLLOW_SECONDS, self._follow)
         self._change_view(View.PLANE)
-        self._load_map()
+        self._load_plane()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.view in ACTIONS.get(action, set(View)) or (action == "open" and self.plane is None)
@@ -100,7 +100,7 @@ class LatentPane(ModelPane, can_focus=True):
 
     @property
     def test_set(self) -> TestSet:
-        run, labels = self.session.history.run, self.plane.labels if self.plane else b""
+        run, labels = self.history.run, self.plane.labels if self.plane else b""
         return TestSet(run.dataset.classes if run else (), labels)
 
     @property
@@ -110,7 +110,7 @@ class LatentPane(ModelPane, can_focus=True):
 
     def refresh_history(self) -> None:
         if self.note == NO_MODEL and self.session.alive and self.plane is None:
-            self._load_map()  # a trainer has started since
+            self._load_plane()  # a trainer has started since
         self._refresh_status()
 
     def on_resize(self, event: Resize) -> None:
@@ -125,19 +125,19 @@ class LatentPane(ModelPane, can_focus=True):
         if not self.watched or self.frozen or self.plane is None:
             return
         now, alive = time.monotonic(), self.session.alive
-        wanted = not alive or (self.view is not View.SAMPLES and now - self._mapped_at >= MAP_SECONDS)
+        wanted = not alive or (self.view is not View.SAMPLES and now - self._plane_requested_at >= PLANE_SECONDS)
         if wanted and self._freshness.outdated(self.plane.step):
-            self._load_map()
+            self._load_plane()
         shown = self.weights[1] if self.weights else self.plane.step
-        if alive and now - self._asked_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
+        if alive and now - self._images_requested_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
             self._refresh_images()
 
-    def _load_map(self) -> None:
-        if not self._mapping:
-            self._mapping, self._mapped_at = True, time.monotonic()
-            self.run_worker(self._loading_map(), group="map")
+    def _load_plane(self) -> None:
+        if not self._requesting_plane:
+            self._requesting_plane, self._plane_requested_at = True, time.monotonic()
+            self.run_worker(self._loading_plane(), group="plane")
 
-    async def _loading_map(self) -> None:
+    async def _loading_plane(self) -> None:
         if self.plane is None:
             self._say(LOADING if self.session.holder is None else ENCODING)
         try:
@@ -147,7 +147,7 @@ class LatentPane(ModelPane, can_focus=True):
             self._fail(error)
             return
         finally:
-            self._mapping = False
+            self._requesting_plane = False
         first = self.plane is None
         self.plane = plane_of(reply, self.plane)
         if self.weights is None or self.weights[1] < reply.step:
@@ -168,18 +168,20 @@ class LatentPane(ModelPane, can_focus=True):
             self.query_one("#latent-message", Static).update(legible(f"{error.message}\n{error.hint}".strip()))
 
     def _refresh_images(self) -> None:
-        """Request the images of the view in front. One request is under way at a time, and the next asks for what is
-        chosen then: what was passed over meanwhile is never requested."""
+        """Request the images of the view in front: at once, or when the request under way is answered.
+
+        That next request is for what is chosen by then. What was passed over in between is never requested.
+        """
         self._stale = self.plane is not None
-        if self._stale and not self._asking:
-            self._asking = True
+        if self._stale and not self._requesting_images:
+            self._requesting_images = True
             self.run_worker(self._loading_images(), group="images")
 
     async def _loading_images(self) -> None:
-        """Request images until the last request is as new as the latest key."""
+        """Request images until the latest request is for what is chosen now."""
         try:
             while self._stale and self.plane is not None:
-                self._stale, self._asked_at = False, time.monotonic()
+                self._stale, self._images_requested_at = False, time.monotonic()
                 try:
                     reply = await self._request_images(self.plane)
                 except UserError as error:
@@ -187,7 +189,7 @@ class LatentPane(ModelPane, can_focus=True):
                 else:
                     self._answered(reply)
         finally:
-            self._asking = False
+            self._requesting_images = False
 
     def _answered(self, reply: protocol.Images | protocol.Samples | None) -> None:
         if reply is None:
@@ -195,11 +197,12 @@ class LatentPane(ModelPane, can_focus=True):
         self.weights = reply.epoch, reply.step
         self.note = ""
         if self.plane is not None and reply.step != self.plane.step and not self.session.alive:
-            self._load_map()  # the run has ended since
+            self._load_plane()  # the run has ended since
         self._refresh_status()
 
     async def _request_images(self, plane: Plane) -> protocol.Images | protocol.Samples | None:
-        """
+        """Request the images of the view in front and show them; None where it has none, or no room for any.
+
         Raises:
             UserError: the model cannot be asked.
         """
@@ -317,7 +320,7 @@ class LatentPane(ModelPane, can_focus=True):
 
     def action_open(self) -> None:
         if self.plane is None:
-            self._load_map()
+            self._load_plane()
         elif self.view is View.KL:
             self._change_view(View.TRAVERSE)
         else:

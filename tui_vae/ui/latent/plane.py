@@ -26,8 +26,8 @@ Point = tuple[float, float]
 class Plane:
     """The latent at the point `(a, b)` is `origin + a·directions[0] + b·directions[1]`."""
 
-    epoch: int
     step: int
+    """Of the weights that encoded the test images."""
     origin: array[float]
     """Shape (latent_dim,)."""
     directions: tuple[array[float], array[float]]
@@ -55,7 +55,7 @@ class Plane:
 
     @property
     def home(self) -> Point:
-        """The point of the mean of the posterior means; the plane's origin where it is that mean or no number."""
+        """The point of the mean of the posterior means, which is the origin of a plane in a larger space."""
         count = len(self.xs)
         if not self.is_the_space or not count:
             return 0.0, 0.0
@@ -112,7 +112,7 @@ def plane_of(reply: LatentMap, before: Plane | None = None) -> Plane:
     size = reply.latent_dim
     points, directions = decode_floats(reply.points), decode_floats(reply.directions)
     plane = Plane(
-        reply.epoch, reply.step, decode_floats(reply.origin), (directions[:size], directions[size:]),
+        reply.step, decode_floats(reply.origin), (directions[:size], directions[size:]),
         points[::2], points[1::2], reply.labels, reply.explained, reply.kl_per_dim, reply.deviations,
     )  # fmt: skip
     if before is None or plane.is_the_space or len(before.xs) != len(plane.xs):
@@ -197,7 +197,7 @@ def _range(values: array[float], before: tuple[float, float] | None) -> tuple[fl
         return before or (-1.0, 1.0)
     cut = int(len(ordered) * TAIL)
     low, high = ordered[cut], ordered[-1 - cut]
-    if high - low < 1e-6:
+    if high - low < 1e-6:  # all points lie in one place
         low, high = low - 0.5, high + 0.5
     margin = (high - low) * MARGIN
     low, high = low - margin, high + margin

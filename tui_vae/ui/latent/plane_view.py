@@ -71,6 +71,7 @@ class Scatter(LatentCanvas):
         """What `_lines` were drawn for."""
 
     def show(self, plane: Plane) -> None:
+        """Show a plane, in the extent of the one before it while that fits."""
         self.extent = extent_of(plane, self.extent if self.plane is not None else None)
         self.plane = plane
         first, second = plane.explained
@@ -205,7 +206,7 @@ class CursorImage(LatentCanvas):
     def scale(self) -> int:
         return max(SMALL, self.size.width // cells(SMALL).width)
 
-    def show(self, image: bytes | None, where: str, near: str, pixels: int = 0) -> None:
+    def show(self, image: bytes, where: str, near: str, pixels: int = 0) -> None:
         self.image, self.where, self.near, self.pixels = image, where, near, pixels
         self.redraw()
 
