@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from tui_vae.cli import streams
 from tui_vae.errors import UserError
 
 INTERRUPTED = 130
@@ -16,24 +17,37 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    debug = "--debug" in arguments
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at exit comes too late to undo anything
+    streams.prepare()
+    code = _run(arguments, debug="--debug" in arguments)
+    error = streams.output_error()
+    if error is None:
+        return code
+    if not isinstance(error, BrokenPipeError):  # where the reader of our output has gone, as in `| head`, nobody asks
+        complain(
+            UserError(f"standard output cannot be written: {error.strerror}", "some of it is lost; send it elsewhere")
+        )
+    streams.give_output_up()
+    return code or 1
+
+
+def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
         from tui_vae.cli.parser import parse  # here, so that Ctrl-C during the import is no traceback
 
         options = parse(arguments)
         code: int = options.run(options)
-        sys.stdout.flush()
         return code
+    except SystemExit as end:  # argparse ends so after `--help` and `--version`
+        return int(end.code or 0)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except UserError as error:
         if debug:
             raise
         complain(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone, as in `| head`
         return 1
     except Exception as error:
         if debug:

@@ -6,6 +6,7 @@ It takes the run's lock and opens its socket before it imports PyTorch, so that 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -29,6 +30,9 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
     options = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):  # the run's log file, which is UTF-8 in any locale
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     directory, inbox = RunDirectory(options.directory), Inbox()
     # Before the lock shows this process to others, who may then send signals.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
