@@ -1,11 +1,12 @@
 """Browse: paging, classes, order, one image large, the time-lapse, and runs whose model is not in memory."""
 
+import threading
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.pilot import Pilot
 
 from tests.support.fake_run import CLASSES, FakeProcess, blurred, images, make_run
@@ -16,14 +17,11 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import settings
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
-from tui_vae.ui.browse.one_image import STRIP, OneImage, large_layout
-from tui_vae.ui.browse.pair_grid import PairGrid, grid_for
+from tui_vae.ui.browse.one_image import STRIP, OneImage
+from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.pane import BrowsePane
-from tui_vae.ui.browse.selection import Pager
 from tui_vae.ui.images.canvas import CanvasColumn
-from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.model_status import ModelStatus
-from tui_vae.ui.test_set import TestSet
 
 
 def opening(run: RunDirectory) -> TuiVae:
@@ -49,43 +47,16 @@ def make_live(run: RunDirectory) -> None:
     EventLog(run.events).write(StateEvent(state="training"))
 
 
+def advance(process: FakeProcess) -> None:
+    """Newer weights, and the event that tells of them."""
+    process.step += 100
+    process.log(StepEvent(epoch=8, step=process.step, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1,
+                          images_per_s=1))  # fmt: skip
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return make_run(tmp_path, epochs=3)
-
-
-@pytest.mark.parametrize(
-    ("width", "height"), [(80, 20), (118, 27), (118, 28), (158, 43), (198, 55), (60, 10), (30, 8), (20, 5)]
-)
-def test_layouts_stay_inside(width: int, height: int) -> None:
-    size = Size(width, height)
-    for grid in (grid_for(size), grid_for(size, "full"), grid_for(size, "half")):
-        if width >= 29 and height >= 8:
-            x, y = grid.place(grid.capacity - 1)
-            assert x + grid.pair_width <= width and y + grid.pair_height <= height
-            assert grid.at(x, y) == grid.capacity - 1 and grid.at(width + 5, 0) is None
-    layout = large_layout(size)
-    if width >= 60 and height >= 10:
-        assert 2 * cells(layout.scale).width + 1 <= width and cells(layout.scale).height <= height
-        assert layout.difference_at[0] + cells(layout.difference_scale).width <= width
-
-
-def test_pager_keeps_its_place_when_the_page_changes_size() -> None:
-    pager = Pager(range(100), 0, 10)
-    assert pager.turn(3) and pager.shown == list(range(30, 40))
-    assert pager.step(5) and pager.current == 35
-    pager.capacity = 8
-    assert pager.current in pager.shown
-    assert pager.jump(1000) and pager.current == 99 and not pager.turn(1)
-    assert Pager().shown == [] and Pager().current is None and not Pager().step(1)
-
-
-def test_a_test_set_orders_the_worst_first() -> None:
-    test_set = TestSet(("a", "b"), bytes([0, 1, 0, 1]))
-    errors = [0.1, 0.2, 0.3, 0.4]
-    assert test_set.chosen(None, errors) == [3, 2, 1, 0]
-    assert test_set.chosen(0, errors) == [2, 0]
-    assert test_set.chosen(1, None) == [1, 3]
 
 
 @in_event_loop
@@ -311,12 +282,6 @@ async def test_the_images_around_a_large_one(run: RunDirectory) -> None:
 @in_event_loop
 async def test_living_runs_are_followed_until_frozen(run: RunDirectory) -> None:
     app = opening(run)
-
-    def advance(process: FakeProcess) -> None:
-        process.step += 100
-        process.log(StepEvent(epoch=8, step=process.step, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1,
-                              images_per_s=1))  # fmt: skip
-
     make_live(run)
     with FakeProcess(run, "train") as process:
         async with app.run_test(size=(120, 36)) as pilot:
@@ -332,6 +297,38 @@ async def test_living_runs_are_followed_until_frozen(run: RunDirectory) -> None:
             pane._follow()
             await pilot.pause(0.2)
             assert pane.weights == frozen
+
+
+class SlowToMeasure(FakeProcess):
+    """Answers what every image's error is once it may go on."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.may_go_on = threading.Event()
+        super().__init__(directory, "train")
+
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        if isinstance(request, protocol.TestErrors):
+            self.may_go_on.wait(30)
+        return super()._answer(request)
+
+
+@in_event_loop
+async def test_newer_weights_do_not_interrupt_a_measurement(run: RunDirectory) -> None:
+    """It may take longer than the weights stay the newest: begun anew with each of them it would never end."""
+    make_live(run)
+    app = opening(run)
+    with SlowToMeasure(run) as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("w")
+            await until(pilot, lambda: protocol.TestErrors() in process.asked)
+            advance(process)
+            await until(pilot, lambda: app.session is not None and app.session.history.step == process.step)
+            pane._follow()
+            await pilot.pause(0.1)
+            process.may_go_on.set()
+            await until(pilot, lambda: len(pane.query_one(ClassTable).rows) == len(CLASSES))
+            assert process.asked.count(protocol.TestErrors()) == 1
 
 
 @in_event_loop

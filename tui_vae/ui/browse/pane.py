@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.worker import Worker
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
@@ -51,6 +52,8 @@ class BrowsePane(ModelPane, can_focus=True):
         marked = self.preferences.marks.get(str(session.directory.path), [])
         self.selection = Selection(Order.WORST if self.preferences.worst_first else Order.INDEX, marked)
         self.player = FilmPlayer(self, session, self._show_frame)
+        self._loader: Worker[None] | None = None
+        """The newest request for what belongs on the screen."""
         self._measured_at = 0.0
         """When the errors were measured, by the monotonic clock."""
 
@@ -113,7 +116,7 @@ class BrowsePane(ModelPane, can_focus=True):
 
     def _load(self) -> None:
         """Request what belongs on the screen now, and show it. A newer call replaces an older one."""
-        self.run_worker(self._loading(), group="load", exclusive=True)
+        self._loader = self.run_worker(self._loading(), group="load", exclusive=True)
 
     async def _loading(self) -> None:
         try:
@@ -164,6 +167,8 @@ class BrowsePane(ModelPane, can_focus=True):
         """Request from the newest weights what is on the screen; once the run has ended, do so one last time."""
         if not self.watched or self.frozen or self.view is View.FILM or self.weights is None:
             return
+        if self._loader is not None and not self._loader.is_finished:
+            return  # a slow answer would never come if newer weights began the request anew
         of_classes = self.view is View.CLASSES
         if of_classes and self.session.alive and time.monotonic() - self._measured_at < MEASURE_SECONDS:
             return
