@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from tui_vae.core.step import triton_kernels as kernels
-from tui_vae.core.step.fused import ACTIVATION_NAMES, BERNOULLI, OUTPUT_NAMES
+from tui_vae.core.step.fused_step import ACTIVATION_NAMES, BERNOULLI, OUTPUT_NAMES
 
 Settings = dict[str, Any]
 

@@ -64,6 +64,6 @@ def test_a_run_that_is_deleted_while_ls_reads_is_left_out(
         shutil.rmtree(gone.path)
         return found
 
-    monkeypatch.setattr("tui_vae.cli.listing.list_runs", deleted_once_listed)
+    monkeypatch.setattr("tui_vae.cli.ls.list_runs", deleted_once_listed)
     code, out, err = tui_vae("ls", "--json")
     assert (code, err) == (0, "") and [run["name"] for run in json.loads(out)] == ["stays"]

@@ -19,8 +19,8 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import request
 from tui_vae.runs.comparison import LOSS, Contestant, Figure, winners
+from tui_vae.runs.device_load import cuda_devices
 from tui_vae.runs.directory import RunDirectory, list_runs
-from tui_vae.runs.hardware import cuda_devices
 
 QUICK = (
     "--device", "cpu", "--threads", "1", "--precision", "float32", "--train-limit", "600", "--test-limit", "100",

@@ -18,9 +18,9 @@ from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES, Objective
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.cpu import CPUStep
-from tui_vae.core.step.flat import flatten_parameters
-from tui_vae.core.step.fused import has_kernels
-from tui_vae.core.step.kernels import Kernels, load_kernels, usable_kernels
+from tui_vae.core.step.flat_parameters import flatten_parameters
+from tui_vae.core.step.fused_step import has_kernels
+from tui_vae.core.step.load_kernels import Kernels, load_kernels, usable_kernels
 
 BUILDS = [pytest.param(kernels, id=kernels.level) for kernels in usable_kernels() if kernels]
 
@@ -174,7 +174,7 @@ def test_what_has_no_kernels_is_left_to_autograd() -> None:
 def test_it_shares_pytorchs_threads() -> None:
     """A second OpenMP runtime in the process would train many times slower."""
     code = (
-        "from tui_vae.core.step.kernels import _openmp_runtimes, load_kernels\n"
+        "from tui_vae.core.step.load_kernels import _openmp_runtimes, load_kernels\n"
         "assert load_kernels() and len(_openmp_runtimes()) == 1, _openmp_runtimes()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

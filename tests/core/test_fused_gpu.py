@@ -44,9 +44,9 @@ from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS  # noqa: E402
 from tui_vae.core.objectives import OBJECTIVES, Objective  # noqa: E402
 from tui_vae.core.step import gpu as fused_gpu  # noqa: E402
 from tui_vae.core.step.adam import FlatAdam  # noqa: E402
-from tui_vae.core.step.flat import flatten_parameters  # noqa: E402
+from tui_vae.core.step.flat_parameters import flatten_parameters  # noqa: E402
 from tui_vae.core.step.gpu import GPUStep  # noqa: E402
-from tui_vae.core.step.kernels import Kernels, load_kernels  # noqa: E402
+from tui_vae.core.step.load_kernels import Kernels, load_kernels  # noqa: E402
 from tui_vae.trainer.learner import Learner  # noqa: E402
 
 KERNELS = load_kernels("cuda")

@@ -19,9 +19,9 @@ from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.adam import FlatAdam
-from tui_vae.core.step.flat import flatten_parameters
-from tui_vae.core.step.fused import ACTIVATION_NAMES
-from tui_vae.core.step.kernels import Kernels, load_kernels
+from tui_vae.core.step.flat_parameters import flatten_parameters
+from tui_vae.core.step.fused_step import ACTIVATION_NAMES
+from tui_vae.core.step.load_kernels import Kernels, load_kernels
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner
 

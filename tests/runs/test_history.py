@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.log_events import epoch_event, logged, run_event, step_event
 from tui_vae.runs import events as ev
 from tui_vae.runs.history import History, read_history
-from tui_vae.runs.ledger import Ledger
+from tui_vae.runs.run_records import Ledger
 from tui_vae.runs.summary import state_of, summarize
 
 

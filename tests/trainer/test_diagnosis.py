@@ -23,8 +23,8 @@ from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
-from tui_vae.trainer.diagnosis import CURED, IN_A_ROW, LOST, PATIENCE, SETTLED, Diagnosis
 from tui_vae.trainer.learner import Learner
+from tui_vae.trainer.symptoms import CURED, IN_A_ROW, LOST, PATIENCE, SETTLED, Diagnosis
 
 DEMO = Path(__file__).parents[2] / "checkpoints" / "demo" / "events.jsonl"
 VARIANCE = 0.087

@@ -11,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tui_vae.ui import numbers
-from tui_vae.ui.charts import axis, raster, scales
-from tui_vae.ui.charts.axis import Axis
+from tui_vae.ui.charts import raster, scales, x_axis
 from tui_vae.ui.charts.curves import Curve
 from tui_vae.ui.charts.draw import GUTTER, Chart, Control, Sources, View, draw_chart, place_labels, zigzag
+from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import ASCII, UNICODE, Glyphs
 
 values = st.floats(min_value=-1e6, max_value=1e6)
@@ -203,10 +203,10 @@ def test_a_narrow_window_is_drawn_from_the_series_itself(
 
 @given(st.floats(0, 1), st.lists(st.sampled_from([0.5, 2.0]), max_size=12), st.floats(-3, 3))
 def test_looking_closer_keeps_its_place_and_panning_stays_inside(place: float, factors: list[float], by: float) -> None:
-    limits = now = Axis(0.0, 400.0, axis.Linear(40.0), "epochs")
+    limits = now = Axis(0.0, 400.0, x_axis.Linear(40.0), "epochs")
     around = now.step(place)
     for factor in factors:
-        window = axis.zoomed(now, around, factor, limits)
+        window = x_axis.zoomed(now, around, factor, limits)
         if window is None:
             now = limits
             continue
@@ -215,7 +215,7 @@ def test_looking_closer_keeps_its_place_and_panning_stays_inside(place: float, f
         if factor < 1:
             assert closer.place(around) == pytest.approx(now.place(around), abs=1e-6)
         now = closer
-    moved = axis.panned(now, by, limits)
+    moved = x_axis.panned(now, by, limits)
     assert moved.first >= -1e-6 and moved.last <= limits.window.last + 1e-6
     assert moved.last - moved.first == pytest.approx(now.window.last - now.window.first)
 

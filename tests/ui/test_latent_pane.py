@@ -34,13 +34,13 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.images.renderer import cells
-from tui_vae.ui.latent.board import ImageBoard, board_for
+from tui_vae.ui.latent.image_board import ImageBoard, board_for
 from tui_vae.ui.latent.keys import View
 from tui_vae.ui.latent.kl_bars import KlBars, bar, row_of, top_of
 from tui_vae.ui.latent.pane import LatentPane
 from tui_vae.ui.latent.plane import Extent, Plane, between, extent_of, plane_of
 from tui_vae.ui.latent.plane_view import CursorImage, Scatter
-from tui_vae.ui.latent.scatter import gather
+from tui_vae.ui.latent.scatter_cells import gather
 from tui_vae.ui.model_status import ModelStatus
 
 

@@ -19,7 +19,7 @@ from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts import bands, raster
 from tui_vae.ui.charts.curves import Column
-from tui_vae.ui.progress import epoch_now
+from tui_vae.ui.run_progress import epoch_now
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.train.pane import TrainPane
 from tui_vae.ui.train.run_curves import MEASURES, RunCurves

@@ -16,20 +16,20 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import launch
 from tui_vae.runs.comparison import differences, whole
 from tui_vae.runs.directory import RunDirectory, RunLock
-from tui_vae.runs.ledger import Figures, Record
 from tui_vae.runs.manage import read_note
+from tui_vae.runs.run_records import Figures, Record
 from tui_vae.runs.summary import summarize
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Confirm
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.new_run.screen import NewRun
-from tui_vae.ui.runs.chart import OverlayChart, legend
+from tui_vae.ui.runs.all_runs import Library
 from tui_vae.ui.runs.columns import COLUMNS, NAMED, best_of, columns_for, matches, next_column, sort, sparkline
 from tui_vae.ui.runs.comparison import Comparison
-from tui_vae.ui.runs.library import Library
+from tui_vae.ui.runs.draw_overlay import MEASURES, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.runs.marks import MOST, Marks
-from tui_vae.ui.runs.overlay import MEASURES, Series, cut_to_shortest, draw_overlay
+from tui_vae.ui.runs.overlay_chart import OverlayChart, legend
 from tui_vae.ui.runs.pane import RunsPane
 from tui_vae.ui.runs.table import RunsTable
 from tui_vae.ui.settings import read_preferences

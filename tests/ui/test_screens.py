@@ -24,7 +24,7 @@ from tests.support.latent_process import LatentProcess
 from tests.support.piloting import in_event_loop, until
 from tests.support.terminal import Terminal
 from tui_vae.runs.events import StepEvent
-from tui_vae.ui import progress, theme
+from tui_vae.ui import run_progress, theme
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.run_screen import RunScreen
 
@@ -264,7 +264,7 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr(progress, "device", lambda history: "cpu EPYC")
+    monkeypatch.setattr(run_progress, "device", lambda history: "cpu EPYC")
     monkeypatch.setattr(fake_run, "images", discs)
 
 

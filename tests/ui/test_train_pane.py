@@ -14,15 +14,15 @@ import tui_vae.ui
 from tests.support.logs import START, run_event, step_event, trained, write
 from tests.support.piloting import in_event_loop, screen, seen, until
 from tui_vae.config import make_config
+from tui_vae.runs import device_load
 from tui_vae.runs import events as ev
-from tui_vae.runs import hardware
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.history import History, read_newest
-from tui_vae.ui import glyphs, progress, status_line, theme
-from tui_vae.ui.charts import axis
-from tui_vae.ui.charts.axis import Axis
+from tui_vae.ui import glyphs, run_progress, status_line, theme
+from tui_vae.ui.charts import x_axis
 from tui_vae.ui.charts.widget import ChartWidget
+from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
@@ -267,7 +267,7 @@ def test_wall_time_leaves_out_what_no_process_trained() -> None:
     history.apply(ev.RunEvent(**{**{name: getattr(run_event(step=80), name) for name in run_event().__struct_fields__},
                                  "t": START + 1000}))  # fmt: skip
     history.extend([step_event(step, 1000 + (step - 80) / 10) for step in range(81, 121)])
-    whole = axis.of_run(history, "time")
+    whole = x_axis.of_run(history, "time")
     assert [round(whole.unit.value(step)) for step in (40, 80, 120)] == [4, 8, 12]
     assert whole.unit.step(whole.unit.value(33)) == pytest.approx(33)
     assert whole.text(80) == "0:08"
@@ -306,14 +306,14 @@ class FakeDriver(types.ModuleType):
 
 def test_the_load_is_of_the_device_that_the_run_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", FakeDriver("pynvml"))
-    monkeypatch.setattr(hardware, "_visible_to", lambda pid: "1,0")
-    assert hardware.Sampler("cuda:1", 1).sample() == hardware.Load(40.0, 1 << 30, 55.0)
-    assert hardware.Sampler("cuda:0", 1).sample() == hardware.Load(41.0, 2 << 30, None)
-    assert hardware.Sampler("cuda:2", 1).sample() == hardware.NOTHING
-    assert hardware.physical("cuda", "GPU-1a-2b") == "GPU-1a-2b"
+    monkeypatch.setattr(device_load, "_visible_to", lambda pid: "1,0")
+    assert device_load.Sampler("cuda:1", 1).sample() == device_load.Load(40.0, 1 << 30, 55.0)
+    assert device_load.Sampler("cuda:0", 1).sample() == device_load.Load(41.0, 2 << 30, None)
+    assert device_load.Sampler("cuda:2", 1).sample() == device_load.NOTHING
+    assert device_load.physical("cuda", "GPU-1a-2b") == "GPU-1a-2b"
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert hardware.Sampler("cuda:0", 1).sample() == hardware.NOTHING
-    load = hardware.Sampler("cpu", os.getpid()).sample()
+    assert device_load.Sampler("cuda:0", 1).sample() == device_load.NOTHING
+    load = device_load.Sampler("cpu", os.getpid()).sample()
     assert load.percent is not None and load.memory is not None and load.temperature is None
 
 
@@ -337,11 +337,11 @@ def test_curves_are_read_anew_when_a_resume_rewrites_the_past() -> None:
 def test_the_end_is_foretold_from_the_pace_once_it_is_known() -> None:
     history = History()
     history.extend(list(trained(1))[:10])
-    assert progress.seconds_left(history) is None
+    assert run_progress.seconds_left(history) is None
     history.extend(list(trained(5))[10:])
-    assert progress.seconds_left(history) == pytest.approx(200 / 10, rel=0.05)
+    assert run_progress.seconds_left(history) == pytest.approx(200 / 10, rel=0.05)
     history.apply(ev.StateEvent(t=START + 30, state="paused"))
-    assert progress.seconds_left(history) is None
+    assert run_progress.seconds_left(history) is None
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 100, 120, 160, 200])
@@ -352,7 +352,7 @@ def test_the_status_line_fits_and_keeps_its_places_while_numbers_change(width: i
         history.apply(event)
         if len(history.steps) > 30:
             found = status_line.parts(history, "demo", "training", START + 40, glyphs.UNICODE)
-            words = status_line.line(found, width, progress.share_done(history), glyphs.UNICODE)
+            words = status_line.line(found, width, run_progress.share_done(history), glyphs.UNICODE)
             text = "".join(word for word, _ in words)
             assert len(text) <= width
             places.add((text.index("▶"), text.find("img/s"), text.find("ETA"), text.find("cpu ×2 fp32")))

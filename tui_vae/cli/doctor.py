@@ -80,7 +80,7 @@ def _kernels() -> list[Finding]:
     try:
         import torch
 
-        from tui_vae.core.step.kernels import load_kernels
+        from tui_vae.core.step.load_kernels import load_kernels
     except (ImportError, OSError):
         return []
     findings = []

@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
     # The parser has its own copies of the shared options: a command that shared them would overwrite with defaults what
     # stands before its name.
-    parser.set_defaults(run=_lazily("app", "open_app"), runs_dir=None, debug=False, color="auto")
+    parser.set_defaults(run=_lazily("attach", "open_app"), runs_dir=None, debug=False, color="auto")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
 
     def add(name: str, module: str, summary: str, *more: Parser) -> argparse.ArgumentParser:
@@ -74,7 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_lazily(module, name.replace("-", "_")))
         return command
 
-    attach = add("attach", "app", "open the app on a run, living or not; the newest by default", colors)
+    attach = add("attach", "attach", "open the app on a run, living or not; the newest by default", colors)
     attach.add_argument("name", metavar="RUN", nargs="?")
     _add_training(add)
     _add_lists(add)
@@ -107,7 +107,7 @@ def _add_training(add: Add) -> None:
 
 
 def _add_lists(add: Add) -> None:
-    ls = add("ls", "listing", "list the runs with their newest figures")
+    ls = add("ls", "ls", "list the runs with their newest figures")
     ls.add_argument("--json", action="store_true", help="a JSON array on stdout")
 
     compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")

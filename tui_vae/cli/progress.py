@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from tui_vae.cli.reporters import LineReporter
+from tui_vae.cli.train_reporters import LineReporter
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History

@@ -18,15 +18,15 @@ from typing import Any
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED
 from tui_vae.cli.compare import as_json, print_comparison
-from tui_vae.cli.reporters import warning_line
 from tui_vae.cli.train import POLL, ask_to_stop, asked_to_stop, last_error
+from tui_vae.cli.train_reporters import warning_line
 from tui_vae.config import RunConfig, option_name, text_of
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import contestant, differences
 from tui_vae.runs.create import create_run, failed_early
+from tui_vae.runs.device_load import cuda_devices
 from tui_vae.runs.directory import RunDirectory, runs_directory
-from tui_vae.runs.hardware import cuda_devices
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, start_training
 from tui_vae.runs.summary import state_of

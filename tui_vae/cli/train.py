@@ -13,7 +13,7 @@ from types import FrameType
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED, complain
 from tui_vae.cli.parser import given_options
-from tui_vae.cli.reporters import JsonReporter, LineReporter, Reporter, SilentReporter
+from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from tui_vae.runs import events as ev
-from tui_vae.runs.epochs import Epochs, last_valid_step
 from tui_vae.runs.safe_files import open_to_read
+from tui_vae.runs.valid_epochs import Epochs, last_valid_step
 
 MOST_MESSAGES = 100
 """Warnings and errors that are remembered: more than anybody reads."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, deleted_error
-from tui_vae.runs.epochs import last_valid_step
 from tui_vae.runs.safe_files import open_to_read, reason
+from tui_vae.runs.valid_epochs import last_valid_step
 
 BLOCK = 256 << 10
 """Bytes read at once, and from which distance on from the log's end a run without a newer state must be training."""

@@ -13,8 +13,8 @@ from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History
 from tui_vae.trainer.checkpoints import Progress
-from tui_vae.trainer.diagnosis import Diagnosis
 from tui_vae.trainer.run_setup import LoadedRun
+from tui_vae.trainer.symptoms import Diagnosis
 
 LOOKED_AT = 256
 """Test images whose reconstructions show whether the decoder makes the same picture of all."""

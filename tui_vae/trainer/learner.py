@@ -16,8 +16,8 @@ from tui_vae.core.seeds import derived_seed
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.choose import NO_CUDA_GRAPH, choose_step
 from tui_vae.core.step.cuda_graph import CudaGraphStep, Recorder, record_cuda_graph
-from tui_vae.core.step.flat import flatten_parameters
-from tui_vae.core.step.kernels import Kernels
+from tui_vae.core.step.flat_parameters import flatten_parameters
+from tui_vae.core.step.load_kernels import Kernels
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
-from tui_vae.trainer.stopwatches import CheckpointTimer, Stopwatch
+from tui_vae.trainer.timers import CheckpointTimer, Stopwatch
 
 STEP_EVENTS_A_SECOND = 10
 """The most `step` events that the log gets a second, whatever the speed: the contract of the log."""

@@ -114,7 +114,7 @@ class TuiVae(ImageApp[str]):
 
     async def _check_keys(self) -> None:
         """Give up keys that clash or bind nothing. It imports all of the app, and so runs behind the first paint."""
-        from tui_vae.ui.keymap import checked, known_commands
+        from tui_vae.ui.user_keys import checked, known_commands
 
         good, complaints = checked(self._keys, await asyncio.to_thread(known_commands))
         if complaints:

@@ -12,7 +12,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.exports import EXPORTS, Export
 from tui_vae.ui.dialogs import Choose
-from tui_vae.ui.outcome import notify_outcome
+from tui_vae.ui.notify_outcome import notify_outcome
 
 
 def ask_and_export(node: Widget, run: RunDirectory) -> None:

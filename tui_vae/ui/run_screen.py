@@ -21,7 +21,7 @@ from tui_vae.ui import steering
 from tui_vae.ui.commands import KeysInContext
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import HistoryChanged, PreferencesChanged
-from tui_vae.ui.outcome import notify_outcome
+from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences

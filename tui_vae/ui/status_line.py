@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from textual.strip import Strip
 
-from tui_vae.runs.hardware import NOTHING, Load, Sampler
+from tui_vae.runs.device_load import NOTHING, Load, Sampler
 from tui_vae.runs.history import History
-from tui_vae.ui import numbers, progress
+from tui_vae.ui import numbers, run_progress
 from tui_vae.ui.glyphs import Glyphs, glyphs
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.strip_widget import StripWidget
@@ -56,18 +56,19 @@ def parts(history: History, name: str, state: str, now: float, signs: Glyphs, lo
         Part(0, ((f"{signs.states.get(state, ' ')} {state}".ljust(10 if running else 0), state),)),
     ]
     if planned:
-        epoch = (("epoch ", "label"), (f"{progress.epoch_now(history):>{digits}}", "number"), (f"/{planned}", "label"))
+        now = f"{run_progress.epoch_now(history):>{digits}}"
+        epoch = (("epoch ", "label"), (now, "number"), (f"/{planned}", "label"))
         found.append(Part(2, epoch))
-        found.append(Part(3, (("", "bar"), (f" {progress.share_done(history):4.0%}", "label"))))
+        found.append(Part(3, (("", "bar"), (f" {run_progress.share_done(history):4.0%}", "label"))))
     if running and planned:
-        rate = numbers.short(progress.speed(history) if state == "training" else None)
-        left = numbers.duration(progress.seconds_left(history), 0).ljust(7)
+        rate = numbers.short(run_progress.speed(history) if state == "training" else None)
+        left = numbers.duration(run_progress.seconds_left(history), 0).ljust(7)
         found.append(Part(5, ((rate, "number"), (" img/s", "label"))))
         found.append(Part(4, (("ETA ", "label"), (left, "number"))))
         found.append(Part(10, (("step ", "label"), (f"{history.step:>{len(f'{history.total_steps:,}')},}", "number"))))
-    found.append(Part(8, ((progress.device(history), "label"),)))
+    found.append(Part(8, ((run_progress.device(history), "label"),)))
     found.append(Part(6, ((_load(load), "note"),)))
-    age = progress.checkpoint_age(history, now)
+    age = run_progress.checkpoint_age(history, now)
     if age is not None:
         found.append(Part(7, (("saved ", "label"), (numbers.ago(age, 0).ljust(5), "note"))))
     return [part for part in found if any(text for text, _ in part.words) or part.rank == 3]
@@ -161,5 +162,5 @@ class StatusLine(StripWidget):
     def draw(self) -> list[Strip]:
         history = self.session.history
         found = parts(history, self.session.name, self.session.state, time.time(), glyphs(), self._load)
-        words = line(found, self.size.width, progress.share_done(history), glyphs())
+        words = line(found, self.size.width, run_progress.share_done(history), glyphs())
         return [self.strip(part for part in words if part[0]).adjust_cell_length(self.size.width, self.rich_style)]

@@ -8,8 +8,8 @@
     anything else                      CUDA     -                                  AutogradStep   as a CUDA graph
     anything else                      other    -                                  AutogradStep   kernel by kernel
 
-(*) `fused.has_kernels`: the fully connected network, and an objective without total correlation. Where such a model has
-no kernels on its device, it is "anything else".
+(*) `fused_step.has_kernels`: the fully connected network, and an objective without total correlation. Where such a
+model has no kernels on its device, it is "anything else".
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tui_vae.core.objectives import Objective
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.autograd import AutogradStep
 from tui_vae.core.step.cpu import CPUStep
-from tui_vae.core.step.fused import has_kernels
+from tui_vae.core.step.fused_step import has_kernels
 from tui_vae.core.step.gpu import GPUStep
-from tui_vae.core.step.kernels import Kernels, load_kernels
+from tui_vae.core.step.load_kernels import Kernels, load_kernels
 from tui_vae.errors import first_line
 
 NO_KERNELS = "steps are made of PyTorch's own kernels, which takes longer"

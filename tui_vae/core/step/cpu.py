@@ -11,8 +11,8 @@ from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.step.fused import BERNOULLI, FusedStep, Norm, gradient_of
-from tui_vae.core.step.kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment, Weighing
+from tui_vae.core.step.fused_step import BERNOULLI, FusedStep, Norm, gradient_of
+from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment, Weighing
 
 SCRATCH = 5
 """Rows of a hidden layer's scratch memory, for each thread; `hidden.c` says what they hold."""

@@ -16,8 +16,8 @@ from tui_vae.core.models.mlp import MLP
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.step.flat import ALIGNMENT, part_of
-from tui_vae.core.step.fused import FusedStep, Norm, Product, gradient_of
+from tui_vae.core.step.flat_parameters import ALIGNMENT, part_of
+from tui_vae.core.step.fused_step import FusedStep, Norm, Product, gradient_of
 
 WIDEST = 8192
 """Numbers in the widest row, of a layer or of an image, that kernels take: a row is one tile, held in registers."""

@@ -107,7 +107,7 @@ def latent_backward(
 
 @triton.jit
 def _decoded(value, OUTPUT: tl.constexpr):
-    """x̂ and its derivative by the last layer's value; `OUTPUT` is a key of `OUTPUTS`, or "bernoulli" (fused.py)."""
+    """x̂ and its derivative by the last layer's value; `OUTPUT`: a key of `OUTPUTS`, or "bernoulli" (fused_step.py)."""
     if OUTPUT == "linear":
         decoded = value
         derivative = tl.full(value.shape, 1.0, tl.float32)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from tui_vae.ui.charts import bands, raster, scales
-from tui_vae.ui.charts.axis import Axis
 from tui_vae.ui.charts.curves import Column, Curve
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale, Tick
+from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.numbers import metric, short
 

@@ -10,8 +10,8 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from tui_vae.ui.charts.axis import Axis
 from tui_vae.ui.charts.draw import GUTTER, Control, Sources, Span, View, clipped_label, draw_chart, place_labels
+from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.strip_widget import StripWidget
 

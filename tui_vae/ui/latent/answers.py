@@ -11,8 +11,8 @@ from textual.geometry import Size
 
 from tui_vae.runs import protocol
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
-from tui_vae.ui.latent.board import Captioned, ImageBoard, Line
 from tui_vae.ui.latent.choices import Choices
+from tui_vae.ui.latent.image_board import Captioned, ImageBoard, Line
 from tui_vae.ui.latent.plane import Latent, Plane, Point, between
 from tui_vae.ui.latent.plane_view import CursorImage, coordinates
 from tui_vae.ui.session import RunSession

@@ -10,7 +10,7 @@ from rich.style import Style
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Canvas
 from tui_vae.ui.images.renderer import Lines
-from tui_vae.ui.latent.scatter import PLAIN_MARKS, UNICODE_MARKS
+from tui_vae.ui.latent.scatter_cells import PLAIN_MARKS, UNICODE_MARKS
 
 CLASS_COLOURS = 10
 """Colours of classes, which stand in latent.tcss. The eleventh class has the colour of the first."""

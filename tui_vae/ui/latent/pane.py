@@ -18,8 +18,8 @@ from tui_vae.runs import protocol
 from tui_vae.ui.dialogs import AskNumber
 from tui_vae.ui.images.renderer import FULL, cells
 from tui_vae.ui.latent.answers import decode_cursor, interpolate, sample, traverse
-from tui_vae.ui.latent.board import ImageBoard
 from tui_vae.ui.latent.choices import Choices
+from tui_vae.ui.latent.image_board import ImageBoard
 from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, VIEWS, View
 from tui_vae.ui.latent.kl_bars import KlBars
 from tui_vae.ui.latent.plane import Plane, plane_of

@@ -16,7 +16,7 @@ from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.renderer import FULL, SMALL, Lines, cells
 from tui_vae.ui.latent.canvas import LatentCanvas, class_mark, lines_of
 from tui_vae.ui.latent.plane import Extent, Plane, Point, extent_of
-from tui_vae.ui.latent.scatter import BRAILLE, Cells, gather, of_class
+from tui_vae.ui.latent.scatter_cells import BRAILLE, Cells, gather, of_class
 from tui_vae.ui.numbers import MINUS
 from tui_vae.ui.terminal import legible
 

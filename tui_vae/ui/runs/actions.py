@@ -11,13 +11,13 @@ from tui_vae.config import RunConfig, check_option
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.ledger import Record
+from tui_vae.runs.run_records import Record
 from tui_vae.ui.dialogs import AskMoreEpochs, AskText, Confirm
 from tui_vae.ui.export import ask_and_export
 from tui_vae.ui.messages import OpenRun, StartRun
-from tui_vae.ui.outcome import notify_outcome
+from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.pane import Pane
-from tui_vae.ui.runs.library import library
+from tui_vae.ui.runs.all_runs import library
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tui_vae.config import option_name, options, text_of
-from tui_vae.runs.ledger import Record
+from tui_vae.runs.run_records import Record
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import Glyphs
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from tui_vae.runs.comparison import Difference, differences, whole
-from tui_vae.runs.ledger import Record
+from tui_vae.runs.run_records import Record
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
 

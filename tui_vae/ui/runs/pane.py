@@ -13,15 +13,15 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from tui_vae.config import command_line
-from tui_vae.runs.ledger import Record
+from tui_vae.runs.run_records import Record
 from tui_vae.ui.charts import raster
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
-from tui_vae.ui.runs.chart import OverlayChart, OverlayState
 from tui_vae.ui.runs.columns import NAMED, Column, matches, next_column, sort
 from tui_vae.ui.runs.comparison import Comparison
-from tui_vae.ui.runs.overlay import MEASURES, comparable, series
+from tui_vae.ui.runs.draw_overlay import MEASURES, comparable, series
+from tui_vae.ui.runs.overlay_chart import OverlayChart, OverlayState
 from tui_vae.ui.runs.table import Rows, RunsTable, arrow_of
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences

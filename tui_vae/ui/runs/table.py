@@ -12,7 +12,7 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from tui_vae.runs.ledger import Record
+from tui_vae.runs.run_records import Record
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_role, series_sign

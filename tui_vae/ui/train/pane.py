@@ -16,11 +16,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui_vae.runs.history import History
-from tui_vae.ui import numbers, progress
-from tui_vae.ui.charts import axis, raster
-from tui_vae.ui.charts.axis import UNITS, UnitName, Window
+from tui_vae.ui import numbers, run_progress
+from tui_vae.ui.charts import raster, x_axis
 from tui_vae.ui.charts.draw import nearest_point
 from tui_vae.ui.charts.widget import ChartState, ChartWidget, Value
+from tui_vae.ui.charts.x_axis import UNITS, UnitName, Window
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.pane import Pane
@@ -29,7 +29,7 @@ from tui_vae.ui.settings import Preferences
 from tui_vae.ui.train import run_curves
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.keys import BINDINGS
-from tui_vae.ui.train.log import LogPane
+from tui_vae.ui.train.log_pane import LogPane
 from tui_vae.ui.train.preview_strip import PreviewStrip
 from tui_vae.ui.train.run_curves import MEASURES, SMOOTHINGS, VIEWS, Measure, RunCurves
 
@@ -83,7 +83,7 @@ class TrainPane(Pane):
         """The part of the run that the charts show; None while they show all of it and follow its newest step."""
         self.cursor: float | None = None
         self.zoomed: Widget | None = None
-        self._whole = self._axis = axis.of_run(session.history, self.unit)
+        self._whole = self._axis = x_axis.of_run(session.history, self.unit)
         self._answer_until = 0.0
         self._drawn: History | None = None
         self._ready = False
@@ -159,9 +159,9 @@ class TrainPane(Pane):
         """Lay out the x axis."""
         history, label = self.session.history, 10 if self.unit == "time" else 7
         ticks = max(2, self._leading_chart.plot_width // label)
-        self._whole = self._axis = axis.of_run(history, self.unit, ticks)
+        self._whole = self._axis = x_axis.of_run(history, self.unit, ticks)
         if self.window is not None:
-            self._axis = axis.of_window(history, self.unit, self.window, ticks)
+            self._axis = x_axis.of_window(history, self.unit, self.window, ticks)
 
     def _show_charts(self) -> None:
         if not self._ready:  # a key may come before the curves are read
@@ -222,7 +222,7 @@ class TrainPane(Pane):
         history, state = self.session.history, self.session.state
         if not self.session.caught_up:
             return "loading", f"reading the log… {self.session.share_read:.0%}"
-        settings, sentence = self._settings(), progress.sentence(history, state)
+        settings, sentence = self._settings(), run_progress.sentence(history, state)
         answering = bool(settings) and time.monotonic() < self._answer_until
         if self.cursor is not None and not answering:
             return "settings", f"{self._place_of_the_cursor()} · escape leaves the cursor"
@@ -233,12 +233,12 @@ class TrainPane(Pane):
             return "settings", settings
         if sentence and not (self.zoomed is not None and settings):
             return state, sentence
-        warning = progress.fresh_warning(history, time.time())
+        warning = run_progress.fresh_warning(history, time.time())
         return ("warning", f"{warning} · w shows the log") if warning else ("settings", settings)
 
     def _place_of_the_cursor(self) -> str:
         history, at = self.session.history, self.cursor or 0.0
-        return " · ".join(axis.of_run(history, name).text(at) for name in UNITS)
+        return " · ".join(x_axis.of_run(history, name).text(at) for name in UNITS)
 
     def _settings(self) -> str:
         steps = self.session.history.steps
@@ -307,11 +307,11 @@ class TrainPane(Pane):
         """
         if around is None:
             around = self._newest if self._axis.place(self._newest) <= 1 else self._axis.step(0.5)
-        self._hold(axis.zoomed(self._axis, around, factor, self._whole))
+        self._hold(x_axis.zoomed(self._axis, around, factor, self._whole))
 
     def action_pan(self, direction: int) -> None:
         if self.window is not None:
-            self._hold(axis.panned(self._axis, direction / 4, self._whole))
+            self._hold(x_axis.panned(self._axis, direction / 4, self._whole))
 
     def action_follow(self) -> None:
         self._hold(None)

@@ -5,7 +5,7 @@
  * and keeps its own sums, which are added in the threads' order: for a given number of threads, a result is the same
  * to the last bit.
  *
- * kernels.py declares these structures for Python; cpu.py calls the kernels, in the order of the structures.
+ * load_kernels.py declares these structures for Python; cpu.py calls the kernels, in the order of the structures.
  */
 #ifndef KERNELS_H
 #define KERNELS_H

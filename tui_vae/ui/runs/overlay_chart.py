@@ -11,8 +11,8 @@ from textual.strip import Strip
 from tui_vae.ui import numbers
 from tui_vae.ui.charts.draw import GUTTER, clipped_label, place_labels
 from tui_vae.ui.glyphs import glyphs, shortened
+from tui_vae.ui.runs.draw_overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
-from tui_vae.ui.runs.overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.strip_widget import StripWidget
 
 LEAST_NAME = 4

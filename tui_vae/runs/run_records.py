@@ -11,9 +11,9 @@ from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.epochs import Epochs
 from tui_vae.runs.manage import read_note
 from tui_vae.runs.summary import state_of
+from tui_vae.runs.valid_epochs import Epochs
 
 
 class Figures(NamedTuple):

@@ -9,7 +9,7 @@ from tui_vae.runs.directory import find_run, list_runs, runs_directory
 
 def open_app(options: argparse.Namespace) -> int:
     """Open the app on the living run if there is exactly one, else on its start screen."""
-    from tui_vae.ui.open import run
+    from tui_vae.ui.open_app import run
 
     runs_dir = runs_directory(options.runs_dir)
     living = [directory.name for directory in list_runs(runs_dir) if directory.is_training()]
@@ -22,7 +22,7 @@ def attach(options: argparse.Namespace) -> int:
     Raises:
         RunError: there is no such run.
     """
-    from tui_vae.ui.open import run
+    from tui_vae.ui.open_app import run
 
     runs_dir = runs_directory(options.runs_dir)
     return run(runs_dir, find_run(runs_dir, options.name).name, options.color)

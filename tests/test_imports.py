@@ -167,7 +167,7 @@ def running(*arguments: str) -> str:
         (running("train", "--help"), {*HEAVY, "textual", "numpy"}),
         (running("ls", "--runs-dir", "."), {*HEAVY, "textual", "numpy", "rich"}),
         (running("data"), {*HEAVY, "textual"}),
-        ("import tui_vae.ui.open", {*HEAVY, "textual"}),
+        ("import tui_vae.ui.open_app", {*HEAVY, "textual"}),
         ("import tui_vae.ui.app", {*HEAVY, "safetensors"}),
         ("import tui_vae.runs.launch, tui_vae.runs.history, tui_vae.runs.client", {*HEAVY, "textual", "numpy"}),
         (

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
-from tui_vae.runs.ledger import Record
+from tui_vae.runs.run_records import Record
 from tui_vae.ui.charts import raster, scales
-from tui_vae.ui.charts.axis import Axis
 from tui_vae.ui.charts.draw import GUTTER, tick_count
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale
+from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.runs.marks import series_role, series_sign
 

@@ -21,7 +21,7 @@ from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
-from tui_vae.core.step.flat import part_of
+from tui_vae.core.step.flat_parameters import part_of
 
 # Those that have kernels, and their names in the tables.
 ACTIVATION_NAMES = {row.module: name for name, row in ACTIVATIONS.items() if row.kernel_code is not None}

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from tui_vae.runs.directory import RunDirectory, list_runs
-from tui_vae.runs.ledger import Ledger, Record
+from tui_vae.runs.run_records import Ledger, Record
 from tui_vae.runs.safe_files import reason
 from tui_vae.runs.summary import UNREADABLE, started
 from tui_vae.ui.runs.marks import Marks
