@@ -56,8 +56,8 @@ def parts(history: History, name: str, state: str, now: float, signs: Glyphs, lo
         Part(0, ((f"{signs.states.get(state, ' ')} {state}".ljust(10 if running else 0), state),)),
     ]
     if planned:
-        now = f"{run_progress.epoch_now(history):>{digits}}"
-        epoch = (("epoch ", "label"), (now, "number"), (f"/{planned}", "label"))
+        current = f"{run_progress.epoch_now(history):>{digits}}"
+        epoch = (("epoch ", "label"), (current, "number"), (f"/{planned}", "label"))
         found.append(Part(2, epoch))
         found.append(Part(3, (("", "bar"), (f" {run_progress.share_done(history):4.0%}", "label"))))
     if running and planned:
