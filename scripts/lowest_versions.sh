@@ -1,32 +1,43 @@
 #!/usr/bin/env bash
-# Runs the tests on the lowest versions that pyproject.toml allows:
+# Runs tests on the lowest versions that pyproject.toml allows:
 #
-#     scripts/lowest_versions.sh [FOLDER [PYTEST ARGUMENT …]]
+#     scripts/lowest_versions.sh base|extras [FOLDER [PYTEST ARGUMENT …]]
 #
-# FOLDER is the environment that it makes, .venv-lowest if none is named. PyTorch and its CUDA libraries fill 6 GB there.
-# The tests of what no dependency touches pass on these versions as they do elsewhere; name files to run fewer.
+# base    the package's dependencies and the test tools, each at its lower bound; without the extras
+# extras  what the extras `onnx` and `probe` demand, at their lower bounds; all else as new as pip finds it
+#
+# Two environments, as no single one can hold both: `onnx` needs a newer torch than the torchvision of the base allows.
+# FOLDER is the environment that it makes, .venv-lowest-base or .venv-lowest-extras if none is named. PyTorch and its CUDA
+# libraries fill 6 GB there. DRY_RUN=1 stops when pip has found that the versions fit each other.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-folder=${1:-.venv-lowest}
-shift || true
+which=${1:-}
+[ "$which" = base ] || [ "$which" = extras ] || { sed -n 2,11p "$0"; exit 2; }
+folder=${2:-.venv-lowest-$which}
+shift $(($# < 2 ? $# : 2))
 rm -rf "$folder"
 python3 -m venv "$folder"
 
-# Every lower bound as the one version that pip may install; of two bounds for one package, the higher.
-"$folder/bin/python" - > "$folder/lowest.txt" <<'END'
+# Every lower bound as the one version that pip may install.
+"$folder/bin/python" - "$which" > "$folder/lowest.txt" <<'END'
 import re
+import sys
 import tomllib
 
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
-lowest: dict[str, tuple[int, ...]] = {}
-for requirement in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+extras = project["optional-dependencies"]
+demanded = {"base": project["dependencies"] + extras["test"], "extras": extras["onnx"] + extras["probe"]}
+for requirement in demanded[sys.argv[1]]:
     if bound := re.fullmatch(r"([\w.-]+)>=([\d.]+)", requirement):
-        lowest[bound[1]] = max(lowest.get(bound[1], ()), tuple(map(int, bound[2].split("."))))
-for name, version in lowest.items():
-    print(f"{name}=={'.'.join(map(str, version))}")
+        print(f"{bound[1]}=={bound[2]}")
 END
 cat "$folder/lowest.txt"
-"$folder/bin/pip" install -q -c "$folder/lowest.txt" -e '.[test]'
-"$folder/bin/pytest" "$@"
+if [ "$which" = base ]; then
+    wanted=(-e . -r "$folder/lowest.txt")
+else
+    wanted=(-e '.[test]' -c "$folder/lowest.txt")
+fi
+"$folder/bin/pip" install -q ${DRY_RUN:+--dry-run} "${wanted[@]}"
+[ -n "${DRY_RUN:-}" ] || "$folder/bin/pytest" "$@"

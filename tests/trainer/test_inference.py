@@ -80,3 +80,19 @@ def test_in_a_long_epoch_all_images_are_looked_at_anew_beside_training(
     undisturbed = new_run(own_runs, **{"batch-size": 20})
     assert train_here(undisturbed) == 0
     assert same(load_file(directory.last), load_file(undisturbed.last))
+
+
+def test_more_images_than_a_reply_holds_are_refused_in_a_sentence(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "MAX_FRAME", 100_000)  # about 60 pairs of 28×28 images
+    most = protocol.most_reconstructions(784, 4)
+    too_many, all_that_fit = (protocol.Reconstruct(indices=list(range(count))) for count in (most + 1, most))
+    directory, inbox = new_run(own_runs, **{"latent-dim": 4}), Script({3: [too_many, all_that_fit]})
+    assert train_here(directory, inbox) == 0
+    refusal, pairs = inbox.replies
+    assert refusal == protocol.Failure(
+        message=f"at most {most} images of this run fit into one reply, not {most + 1}",
+        hint="ask for the others in another request",
+    )
+    assert len(pairs.mse) == most and len(protocol.frame(pairs)) <= 100_000

@@ -12,11 +12,22 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tui_vae.runs.float_arrays import FLOAT_BYTES
+
 MAX_FRAME = 64 << 20
-"""Bytes of a message: `MAX_IMAGES` images of 64×64 pixels with their reconstructions take half of that."""
+"""Bytes of a message: twice what `MAX_IMAGES` images of 64×64 pixels take with their reconstructions."""
 
 MAX_IMAGES = 4096
-"""Images in one answer, so that it stays below `MAX_FRAME`."""
+"""Images in one answer."""
+
+MAX_LATENT_BYTES = MAX_IMAGES * 4096
+"""Bytes of the latents of one `Decode`, a quarter of `MAX_FRAME`: `MAX_IMAGES` latents of 1024 float32 numbers."""
+
+_REPLY_BYTES = 1024
+"""Bytes, at most, of a `Reconstructions` apart from its images: the names of its keys, lengths, epoch, step, width."""
+
+_IMAGE_BYTES = 1 + 9 + 9
+"""Bytes, at most, of an image's label, and of its index and its error in MessagePack."""
 
 MAX_LR, MAX_BETA = 10.0, 1e6
 """The largest values that a run may be set to; its options have the same limits."""
@@ -99,7 +110,7 @@ class Sample(Request, frozen=True, kw_only=True):
 class Decode(Request, frozen=True, kw_only=True):
     """Images of given latents: little-endian float32, `latent_dim` numbers each."""
 
-    z: Annotated[bytes, Meta(min_length=4, max_length=MAX_IMAGES * 4096)]
+    z: Annotated[bytes, Meta(min_length=4, max_length=MAX_LATENT_BYTES)]
 
 
 class Map(Request, frozen=True):
@@ -216,6 +227,11 @@ _decode_reply: msgspec.msgpack.Decoder[AnyReply] = msgspec.msgpack.Decoder(AnyRe
 
 decode_request = _decode_request.decode
 decode_reply = _decode_reply.decode
+
+
+def most_reconstructions(pixels: int, latent_dim: int) -> int:
+    """How many images of so many pixels, each with its reconstruction and its μ, one reply holds."""
+    return min(MAX_IMAGES, (MAX_FRAME - _REPLY_BYTES) // (2 * pixels + FLOAT_BYTES * latent_dim + _IMAGE_BYTES))
 
 
 def frame(message: AnyRequest | AnyReply) -> bytes:

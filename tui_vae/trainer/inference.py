@@ -164,8 +164,13 @@ class Inference:
         dataset, indices = self._run.dataset, request.indices
         if max(indices) >= len(dataset.test_images):
             return _failure(f"test images are numbered 0 to {len(dataset.test_images) - 1}, not {max(indices)}")
+        model = self._run.model
+        most = protocol.most_reconstructions(model.pixels, model.latent_dim)
+        if len(indices) > most:
+            message = f"at most {most} images of this run fit into one reply, not {len(indices)}"
+            return protocol.Failure(message=message, hint="ask for the others in another request")
         epoch, step = self._where()
-        result = reconstruct(self._run.model, self._run.test[torch.tensor(indices, device=self._run.device)])
+        result = reconstruct(model, self._run.test[torch.tensor(indices, device=self._run.device)])
         return protocol.Reconstructions(
             epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
             originals=grey_levels(dataset.test_images[indices]).tobytes(),
