@@ -10,7 +10,7 @@ import pytest
 
 import tui_vae
 from tui_vae.runs import events as ev
-from tui_vae.runs import manage, previews, protocol
+from tui_vae.runs import previews, protocol
 from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.trainer.checkpoints import Progress
 
@@ -65,8 +65,8 @@ def test_every_message_is_documented_with_all_its_keys(heading: str, messages: t
 
 def test_every_file_is_documented() -> None:
     run = RunDirectory(Path("run"))
-    files = {run.config, run.events, run.last, run.best, run.log, run.lock}
-    names = {path.name for path in files} | {f"{run.previews.name}/", manage.NOTE}
+    files = {run.config, run.events, run.last, run.best, run.log, run.lock, run.note}
+    names = {path.name for path in files} | {f"{run.previews.name}/"}
     assert names == set(re.findall(r"^\| `([^`]+)` \|", sections("##")["Files"], flags=re.MULTILINE))
     assert {previews.ORIGINALS, "epoch-NNNNNN.png", *previews.TEXT_KEYS} <= named(sections("##")["previews/"])
     assert fields(Holder) <= named(sections("##")["lock"])

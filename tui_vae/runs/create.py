@@ -6,7 +6,6 @@ import errno
 import itertools
 import os
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tui_vae.config import RunConfig
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.history import read_history
+from tui_vae.runs.leftovers import make_hidden, sweep_leftovers
 
 MOST_EARLY = 1 << 20
 """Bytes of a log that is looked at for an early failure: the log of a run that made no step is far shorter."""
@@ -35,6 +35,7 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
         config = replace(config, model_dir=os.getcwd())
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
+        sweep_leftovers(runs_dir)
         for _ in range(MOST_TRIES):
             named = replace(config, name=config.name or _free_name(runs_dir))
             target = RunDirectory(runs_dir / str(named.name))
@@ -59,7 +60,7 @@ def _put_in_place(target: RunDirectory, config: RunConfig) -> bool:
         OSError: it cannot be written.
     """
     runs_dir = target.path.parent
-    fresh = Path(tempfile.mkdtemp(dir=runs_dir, prefix=".new-"))
+    fresh = make_hidden(runs_dir, "new")
     try:
         fresh.chmod(0o755)
         RunDirectory(fresh).previews.mkdir()
@@ -113,7 +114,7 @@ def _clear_away(run: RunDirectory) -> None:
         return
     try:
         if failed_early(run):
-            away = tempfile.mkdtemp(dir=run.path.parent, prefix=".old-")
+            away = make_hidden(run.path.parent, "old")
             os.rename(run.path, away)
             shutil.rmtree(away, ignore_errors=True)
     finally:

@@ -137,6 +137,10 @@ class RunDirectory:
         return self.path / "trainer.log"
 
     @property
+    def note(self) -> Path:
+        return self.path / "note.txt"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 

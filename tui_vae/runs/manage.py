@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 
 from tui_vae.config import check_option
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import config_toml
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock
 from tui_vae.runs.files import sync_directory, write_atomic
+from tui_vae.runs.leftovers import make_hidden, sweep_leftovers
 from tui_vae.runs.protocol import Done, Stop
 from tui_vae.runs.safe_files import read_whole
 
-NOTE = "note.txt"
 MOST_NOTE = 500
 """Characters of a note; what is longer is cut."""
 
@@ -52,15 +50,16 @@ def delete_run(directory: RunDirectory) -> None:
     """
     with _locked(directory):
         # Moved away in one step first, so that nobody ever sees half a run.
-        grave = Path(tempfile.mkdtemp(dir=directory.path.parent, prefix=".deleted-"))
-        os.rename(directory.path, grave / directory.name)
-        shutil.rmtree(grave)
+        trash = make_hidden(directory.path.parent, "deleted")
+        os.rename(directory.path, trash / directory.name)
+        shutil.rmtree(trash)
+    sweep_leftovers(directory.path.parent)
 
 
 def read_note(directory: RunDirectory) -> str:
     """The run's note; empty where it has none."""
     try:
-        return read_whole(directory.path / NOTE, MOST_NOTE_BYTES).decode(errors="replace").strip()
+        return read_whole(directory.note, MOST_NOTE_BYTES).decode(errors="replace").strip()
     except OSError:
         return ""
 
@@ -69,9 +68,9 @@ def write_note(directory: RunDirectory, text: str) -> None:
     """Keep one line of text with a run; an empty one removes it."""
     line = " ".join(text.split())[:MOST_NOTE]
     if line:
-        write_atomic(directory.path / NOTE, f"{line}\n".encode())
+        write_atomic(directory.note, f"{line}\n".encode())
     else:
-        (directory.path / NOTE).unlink(missing_ok=True)
+        directory.note.unlink(missing_ok=True)
 
 
 @contextmanager
