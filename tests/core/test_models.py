@@ -20,6 +20,7 @@ from tests.support.processes import command, events, finish, wait_until
 from tests.support.training import Script, train_here
 from tui_vae.cli import main
 from tui_vae.config import make_config
+from tui_vae.config.own_code import allow
 from tui_vae.core.evaluation.forward import decode, reconstruct
 from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
 from tui_vae.core.evaluation.metrics import evaluate
@@ -306,6 +307,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(name: str, workplace: Path) 
     (workplace / "needy.py").write_text("import a_package_nobody_has\n")
     (workplace / "silly.py").write_text("class Ours(:\n")
     config = make_config({"model": name, "model-dir": str(workplace), "latent-dim": 5})
+    allow(config)
     with pytest.raises(UserError) as caught:
         build_model(config, SHAPE)
     assert f"model {name} cannot be used: " in caught.value.message

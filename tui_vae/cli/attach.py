@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tui_vae.runs.directory import find_run, list_runs, runs_directory
+from tui_vae.runs.directory import list_runs, runs_directory
+from tui_vae.runs.trust import find_to_load
 
 
 def open_app(options: argparse.Namespace) -> int:
@@ -25,4 +26,4 @@ def attach(options: argparse.Namespace) -> int:
     from tui_vae.ui.open_app import run
 
     runs_dir = runs_directory(options.runs_dir)
-    return run(runs_dir, find_run(runs_dir, options.name).name, options.color)
+    return run(runs_dir, find_to_load(runs_dir, options.name, options.trust).name, options.color)

@@ -10,6 +10,7 @@ from tui_vae.runs import protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
 from tui_vae.runs.directory import RunDirectory, RunError, find_run, runs_directory
 from tui_vae.runs.summary import summarize
+from tui_vae.runs.trust import find_to_load
 
 
 def pause(options: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def resume(options: argparse.Namespace) -> int:
     """Continue a run, in its living process or in a new one."""
     from tui_vae.runs.launch import continue_training
 
-    directory = find_run(runs_directory(options.runs_dir), options.name)
+    directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust)
     continue_training(directory, options.epochs)
     try:
         request(directory, protocol.Describe(), protocol.Description, LOADING_LIMIT)  # answered once it is loaded

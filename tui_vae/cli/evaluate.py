@@ -11,7 +11,8 @@ import msgspec
 
 from tui_vae.cli.show import note
 from tui_vae.errors import UsageError, UserError
-from tui_vae.runs.directory import find_run, runs_directory
+from tui_vae.runs.directory import runs_directory
+from tui_vae.runs.trust import find_to_load
 
 if TYPE_CHECKING:
     from tui_vae.core.evaluation.frechet import FrechetDistances
@@ -37,7 +38,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
     if options.samples and not options.frechet:
         raise UsageError("--samples goes with --frechet", "add it")
-    directory = find_run(runs_directory(options.runs_dir), options.name)
+    directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
     which = options.checkpoint or checkpoint_path(directory).stem
     run, progress = load_trained_run(directory, which, note)
     figures, _ = run.evaluate(run.test, progress.beta)

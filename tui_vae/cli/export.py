@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from tui_vae.errors import UsageError, UserError
-from tui_vae.runs.directory import RunDirectory, RunError, find_run, runs_directory
+from tui_vae.runs.directory import RunDirectory, RunError, runs_directory
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
+from tui_vae.runs.trust import find_to_load
 
 SAMPLES = 64
 """Images on a sheet of samples, by default."""
@@ -29,7 +30,7 @@ def export(options: argparse.Namespace) -> int:
     _check_together(options)
     if not out.absolute().parent.is_dir():
         raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
-    directory = find_run(runs_directory(options.runs_dir), options.name)
+    directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
     data = _maker(options)(directory, options.checkpoint)
     try:
         write_atomic(out.absolute(), data)

@@ -76,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     attach = add("attach", "attach", "open the app on a run, living or not; the newest by default", colors)
     attach.add_argument("name", metavar="RUN", nargs="?")
+    _add_trust(attach)
     _add_training(add)
     _add_lists(add)
     _add_steering(add)
@@ -125,6 +126,7 @@ def _add_steering(add: Add) -> None:
         command = add(name, "control", summary)
         command.add_argument("name", metavar="RUN")
         if name == "resume":
+            _add_trust(command)
             command.add_argument(
                 "--epochs",
                 metavar="N",
@@ -216,8 +218,13 @@ def _lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--trust", action="store_true", help="allow the code that the run brings as its model")
+
+
 def _add_run_and_checkpoint(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="RUN")
+    _add_trust(command)
     command.add_argument("--checkpoint", choices=("best", "last"), help="which weights (last, else best)")
 
 

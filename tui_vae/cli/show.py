@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
-from tui_vae.runs.directory import RunDirectory, find_run, runs_directory
+from tui_vae.runs.directory import RunDirectory, runs_directory
 from tui_vae.runs.float_arrays import decode_floats
+from tui_vae.runs.trust import find_to_load
 
 if TYPE_CHECKING:
     from tui_vae.trainer.inference import Inference
@@ -30,7 +31,8 @@ def show(options: argparse.Namespace) -> int:
         raise UsageError("--index names its images itself", "leave out --class, --worst and --samples")
     if options.samples and (options.worst or options.label is not None):
         raise UsageError("--samples have neither a class nor an error", "leave out --class and --worst")
-    source = ImageSource(find_run(runs_directory(options.runs_dir), options.name), options.checkpoint)
+    directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
+    source = ImageSource(directory, options.checkpoint)
     if options.samples:
         reply = source.ask(protocol.Sample(count=options.images), protocol.Samples)
         size = len(reply.images) // options.images

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tui_vae.config import RunConfig
+from tui_vae.config.own_code import allow
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.history import read_history
@@ -26,7 +27,8 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
     """Make a new run's directory with its config.toml; without a name the run gets the next free one.
 
     The directory is whole from the first moment on. The folder of a model of the user's own is recorded, as whoever
-    opens the run may be elsewhere. A run that failed before its first step gives way to a new one of its name.
+    opens the run may be elsewhere, and its code is allowed from then on: the user trains with it. A run that failed
+    before its first step gives way to a new one of its name.
 
     Raises:
         RunError: the name is taken, or the directory cannot be written.
@@ -42,6 +44,7 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
             if config.name and failed_early(target):
                 _clear_away(target)
             if _put_in_place(target, named):
+                allow(named)
                 return target, named
             if config.name and target.path.exists():
                 raise RunError(

@@ -17,6 +17,7 @@ from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.safe_files import open_own, read_tail, reason
 from tui_vae.runs.summary import summarize
+from tui_vae.runs.trust import check_code
 
 START_LIMIT = 20.0
 """Seconds within which a process must hold its run's lock. It takes that before it imports PyTorch."""
@@ -43,6 +44,7 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there.
+        NotTrusted: the run names code of a model that may not run.
         StartError: the process ended at once; the message is its own.
         Forestalled: another process was quicker.
     """
@@ -59,6 +61,7 @@ def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
 
     Raises:
         RunError: the run has no checkpoint, or has been deleted.
+        NotTrusted: the run names code of a model that may not run.
         StartError: the process ended at once.
     """
     if directory.holder() is not None:
@@ -121,6 +124,9 @@ def trainer_environment() -> dict[str, str]:
 
 
 def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[bytes]:
+    code = check_code(directory)
+    if code is not None:  # the record of what is allowed may be where nothing can be written
+        options = [*options, "--trust", code.digest]
     log_before = _size(directory.events)
     try:
         log = open_own(directory.log, os.O_WRONLY | os.O_APPEND)

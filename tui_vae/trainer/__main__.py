@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tui_vae.config.own_code import allow_digest
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.protocol import Stop
@@ -29,7 +30,10 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
+    parser.add_argument("--trust", metavar="DIGEST", help="the code of a model of the user's own that may run")
     options = parser.parse_args()
+    if options.trust:
+        allow_digest(options.trust)
     for stream in (sys.stdout, sys.stderr):  # the run's log file, which is UTF-8 in any locale
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

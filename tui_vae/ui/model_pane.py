@@ -34,6 +34,10 @@ class ModelPane(Pane):
         """What the line above the views says now."""
         raise NotImplementedError
 
+    def try_again(self) -> None:
+        """Request what the model had refused."""
+        raise NotImplementedError
+
     def weights_text(self) -> str:
         """`epoch 7 · step 1,645`, with a word before it while a living run is frozen there."""
         if self.weights is None:

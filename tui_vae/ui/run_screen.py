@@ -118,6 +118,8 @@ class RunScreen(Screen[None], KeysInContext):
         Binding("x", "stop", "stop", id="run.stop", tooltip="Stop the run, after a checkpoint or at once (asks)"),
         Binding("r", "go_on", "resume", id="run.resume", tooltip="Continue a paused, stopped, crashed or finished run"),
         Binding("e", "export", "export", id="run.export", tooltip="Write figures, images or the decoder to a file"),
+        Binding("T", "trust", "trust", id="run.trust", tooltip="Allow the code that the run brings as its model (asks)",
+                show=False),
         Binding("n", "app.new_run", "new run", id="run.new", tooltip="Describe and start a new run"),
     ]  # fmt: skip
 
@@ -179,6 +181,8 @@ class RunScreen(Screen[None], KeysInContext):
         """Steering needs a living trainer; continuing needs a run that has none, or is paused."""
         if action in ("pause", "save", "scale_lr", "scale_beta", "stop"):
             return self.session.alive
+        if action == "trust":
+            return bool(self.session.untrusted)
         return action != "go_on" or not self.steering.why_not_continue()
 
     @property
@@ -297,6 +301,27 @@ class RunScreen(Screen[None], KeysInContext):
             lost = self.steering.what_a_kill_loses()
             question = Confirm(f"Kill the trainer of {self.session.name}?", lost, "kill it")
             self.app.push_screen(question, lambda yes: self._steer(self.steering.kill()) if yes else None)
+
+    def action_trust(self) -> None:
+        if not self.session.untrusted:
+            self.notify("Nothing waits for being allowed: no code of this run was in the way.", markup=False)
+            return
+        from tui_vae.ui.dialogs import Confirm
+
+        said = self.session.untrusted
+        explanation = f"{said[0].upper()}{said[1:]}.\n\nIt can do whatever you can do. Read that file first."
+        question = Confirm(f"Run the code of {self.session.name}?", explanation, "allow it")
+        self.app.push_screen(question, self._trust)
+
+    async def _trust(self, yes: bool | None) -> None:
+        if not yes:
+            return
+        await self.session.trust()
+        self.notify("Its code is allowed.", markup=False)
+        from tui_vae.ui.model_pane import ModelPane
+
+        for pane in self.query(ModelPane):
+            pane.try_again()
 
     def action_export(self) -> None:
         from tui_vae.ui.export import ask_and_export

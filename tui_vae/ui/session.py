@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from tui_vae.config.own_code import NotTrusted
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.client import Caller, NoProcess, request
 from tui_vae.runs.directory import Holder, RunDirectory
@@ -15,6 +16,7 @@ from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.log_loader import LogLoader, load_if_long
 from tui_vae.runs.safe_files import read_tail
+from tui_vae.runs.trust import allow_code
 
 POLL_SECONDS = 0.25
 """Seconds between two looks for new events in the log."""
@@ -55,6 +57,8 @@ class RunSession:
         """Whether the history holds only the two ends of a long log: run event, newest state and figures."""
         self.drawn = asyncio.Event()
         """Set by the pane once it has drawn the newest figures; then the rest of a long log is read."""
+        self.untrusted = ""
+        """Which code of the run's model must not run, as a sentence; empty where none was in the way."""
         self._caller = Caller(directory)
         self._tail = LogTail(directory.events)
         self._reading = reading
@@ -199,7 +203,8 @@ class RunSession:
                 # Shielded: the caller may be cancelled, but two processes must not be started at once.
                 if self._serving is None or self._serving.done():
                     self._serving = asyncio.create_task(asyncio.to_thread(launch.start_serving, self.directory))
-                await asyncio.shield(self._serving)
+                with self._noting_untrusted():
+                    await asyncio.shield(self._serving)
                 started = True
             await asyncio.sleep(0.1)
 
@@ -211,10 +216,24 @@ class RunSession:
         """
         self._starting = True
         try:
-            await asyncio.to_thread(launch.continue_training, self.directory, more_epochs, True)
+            with self._noting_untrusted():
+                await asyncio.to_thread(launch.continue_training, self.directory, more_epochs, True)
             await self.look_for_process()
         finally:
             self._starting = False
+
+    @contextmanager
+    def _noting_untrusted(self) -> Iterator[None]:
+        try:
+            yield
+        except NotTrusted as error:
+            self.untrusted = error.message
+            raise
+
+    async def trust(self) -> None:
+        """Allow the code that the run names as its model."""
+        await asyncio.to_thread(allow_code, self.directory)
+        self.untrusted = ""
 
     def close(self) -> None:
         """Close the connection to the run's process."""

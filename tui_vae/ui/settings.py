@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tui_vae.config.own_code import state_directory
 from tui_vae.runs.files import write_atomic
 
 MOST_RUNS = 200
@@ -54,13 +55,8 @@ def config_file() -> Path:
 
 
 def preferences_file() -> Path:
-    """The file of preferences, in the folder `TUI_VAE_STATE`, else in the user's state directory."""
-    given = os.environ.get("TUI_VAE_STATE")
-    if given:
-        return Path(given).expanduser() / "habits.json"
-    from platformdirs import user_state_path
-
-    return user_state_path("tui-vae") / "habits.json"
+    """The file of preferences, in the user's state directory."""
+    return state_directory() / "habits.json"
 
 
 def read_preferences() -> Preferences:

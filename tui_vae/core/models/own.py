@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tui_vae.config import RunConfig
+from tui_vae.config.own_code import HINT, NotTrusted, OwnCode, check_allowed
 from tui_vae.core.models.vae import VAE
 from tui_vae.errors import UserError
 
@@ -65,6 +70,7 @@ def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
     """Import the class that `config.model` names, from `config.model_dir` if it is there, and try its network out.
 
     Raises:
+        NotTrusted: this user has neither trained with that code nor allowed it.
         UserError: it is not there, or does not fit; the message says in what.
     """
     module_name, _, class_name = config.model.partition(":")
@@ -84,22 +90,62 @@ def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
 
 
 def _import(name: str, config: RunConfig) -> Any:
+    code = check_allowed(config)
     folder = config.model_dir
     if folder is not None and folder not in sys.path:
         sys.path.insert(0, folder)
+    finder = AllowedOnly(code)
+    sys.meta_path.insert(0, finder)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _misfit(config, f"its module needs {error.name!r}, which is not installed") from None
         raise _misfit(config, f"there is no module {name}" + (f" in {folder}" if folder else "")) from None
+    except NotTrusted:
+        raise
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         raise _misfit(config, f"importing {name} raised {_told(error)}") from None
     finally:
+        sys.meta_path.remove(finder)
         # What else is imported later is looked for in its usual places first.
         if folder is not None and sys.path[0] == folder:
             sys.path.append(sys.path.pop(0))
+
+
+class AllowedOnly:
+    """Has the files of a model's code run as they were when they were allowed, from their source.
+
+    Python would prefer a `__pycache__` beside a file, which whoever made the folder may have filled with anything.
+    """
+
+    def __init__(self, code: OwnCode | None) -> None:
+        self._digests = dict(code.files) if code else {}
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            digest = self._digests.get(os.path.realpath(spec.loader.path))
+            if digest is not None:
+                spec.loader = AllowedLoader(name, spec.loader.path, digest)
+                return spec
+        return None
+
+
+class AllowedLoader(SourceFileLoader):
+    """Runs a file only if its contents have a digest."""
+
+    def __init__(self, name: str, path: str, digest: str) -> None:
+        super().__init__(name, path)
+        self._digest = digest
+
+    def get_code(self, fullname: str) -> CodeType:
+        data = self.get_data(self.path)
+        if hashlib.sha256(data).hexdigest() != self._digest:
+            raise NotTrusted(f"{self.path} has changed this moment", HINT)
+        code: CodeType = self.source_to_code(data, self.path)
+        return code
 
 
 def _try_out(model: WrappedModel, shape: tuple[int, int], config: RunConfig) -> None:

@@ -118,6 +118,9 @@ class BrowsePane(ModelPane, can_focus=True):
         """Request what belongs on the screen now, and show it. A newer call replaces an older one."""
         self._loader = self.run_worker(self._loading(), group="load", exclusive=True)
 
+    def try_again(self) -> None:
+        self._load()
+
     async def _loading(self) -> None:
         try:
             test_set = self.selection.test_set or await self._load_test_set()

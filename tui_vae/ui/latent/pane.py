@@ -137,6 +137,9 @@ class LatentPane(ModelPane, can_focus=True):
             self._requesting_plane, self._plane_requested_at = True, time.monotonic()
             self.run_worker(self._loading_plane(), group="plane")
 
+    def try_again(self) -> None:
+        self._load_plane()
+
     async def _loading_plane(self) -> None:
         if self.plane is None:
             self._say(LOADING if self.session.holder is None else ENCODING)

@@ -1,0 +1,219 @@
+"""A run from elsewhere that brings its model's code: nothing runs it until this user allows it."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.support.commands import assert_one_sentence
+from tests.support.processes import SMALL, command, finish, wait_until
+from tests.support.terminal import Terminal
+from tui_vae.config import make_config
+from tui_vae.config.own_code import NotTrusted, allow, check_allowed, find_code, record_file
+from tui_vae.runs.directory import RunDirectory
+
+MODULE = dedent(
+    """
+    from pathlib import Path
+
+    import torch
+    from torch import nn
+
+    Path(__file__).with_name("marker").touch()
+
+
+    class Brought(nn.Module):
+        def __init__(self, shape, config):
+            super().__init__()
+            self.shape = shape
+            self.inwards, self.outwards = nn.Linear(784, 4), nn.Linear(4, 784)
+
+        def encode(self, x):
+            mu = self.inwards(x.flatten(1))
+            return mu, torch.zeros_like(mu)
+
+        def decode(self, z):
+            return self.outwards(z).tanh()
+    """
+)
+
+
+class World:
+    """A run of a stranger, with its module beside it, and this user's own state directory."""
+
+    def __init__(self, runs_dir: Path, work: Path) -> None:
+        self.run, self.work = RunDirectory(runs_dir / "brought"), work
+        self.module, self.marker = work / "brought.py", work / "marker"
+
+    def contents(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.run.path.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Trained by somebody else: under another state directory."""
+    home = tmp_path_factory.mktemp("stranger")
+    work = home / "work"
+    work.mkdir()
+    (work / "brought.py").write_text(MODULE)
+    options = ("--model", "brought:Brought", "--name", "brought", "--epochs", 2, *SMALL, "--latent-dim", 4)
+    code, out, err = finish(
+        command("train", "--runs-dir", home / "runs", *options, cwd=work,
+                env={**os.environ, "TUI_VAE_STATE": str(home / "state")})
+    )  # fmt: skip
+    assert code == 0, out + err
+    return World(home / "runs", work)
+
+
+@pytest.fixture
+def world(brought: World, own_runs: Path) -> World:
+    """The run as it came, among one's own; its module's marker says whether it was run."""
+    own_runs.mkdir(exist_ok=True)
+    brought.marker.unlink(missing_ok=True)
+    shutil.copytree(brought.run.path, own_runs / "brought")
+    return World(own_runs, brought.work)
+
+
+COMMANDS = {
+    "show": ("show", "brought", "--images", 1),
+    "samples": ("show", "brought", "--samples"),
+    "eval": ("eval", "brought", "--json"),
+    "best": ("eval", "brought", "--checkpoint", "best"),
+    "reconstructions": ("export", "brought", "--what", "reconstructions", "--out", "x.npz"),
+    "decoder": ("export", "brought", "--what", "decoder", "--out", "x.onnx"),
+    "grid": ("export", "brought", "--what", "grid", "--out", "x.png"),
+    "resume": ("resume", "brought", "--epochs", 1),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_runs_the_code_of_a_run_from_elsewhere(name: str, world: World, tmp_path: Path) -> None:
+    before = world.contents()
+    output = finish(command(*COMMANDS[name], cwd=tmp_path))
+    assert_one_sentence(output, 1, f"is code in {world.module}, which you have neither trained with nor allowed")
+    assert "--trust" in output[2]
+    assert not world.marker.exists()
+    assert world.contents() == before, "nothing was written into the run"
+    assert world.run.holder() is None
+
+
+@pytest.mark.parametrize("name", ["show", "eval", "resume"])
+def test_trust_allows_it_from_then_on(name: str, world: World, tmp_path: Path) -> None:
+    code, _, err = finish(command(*COMMANDS[name], "--trust", cwd=tmp_path))
+    assert code == 0, err
+    assert world.marker.exists()
+    wait_until(lambda: world.run.holder() is None)
+    code, _, err = finish(command("show", "brought", "--images", 1))
+    assert code == 0, err
+
+
+def test_what_ones_own_train_has_recorded_runs_unasked_until_it_changes(own_runs: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "ours.py").write_text(MODULE)
+    options = ("--model", "ours:Brought", "--epochs", 1, *SMALL, "--latent-dim", 4)
+    assert finish(command("train", "--name", "a", *options, cwd=work))[0] == 0
+    assert finish(command("eval", "a"))[0] == 0
+    (work / "ours.py").write_text(MODULE + "\n# and more\n")
+    (work / "marker").unlink()
+    assert_one_sentence(finish(command("eval", "a")), 1, f"code in {work / 'ours.py'}, which has changed since")
+    assert not (work / "marker").exists()
+    assert finish(command("train", "--name", "b", *options, cwd=work))[0] == 0
+    assert finish(command("eval", "a"))[0] == 0, "trained with again: recorded again"
+
+
+def test_training_with_ones_own_model_needs_no_place_for_the_record(own_runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours.py").write_text(MODULE)
+    (tmp_path / "file").touch()
+    options = ("--model", "ours:Brought", "--name", "a", "--epochs", 1, *SMALL, "--latent-dim", 4)
+    environment = {**os.environ, "TUI_VAE_STATE": str(tmp_path / "file" / "state")}
+    code, out, err = finish(command("train", *options, cwd=tmp_path, env=environment))
+    assert code == 0, out + err
+    assert finish(command("eval", "a", env=environment))[0] == 1
+    code, out, err = finish(command("eval", "a", "--trust", env=environment))
+    assert code == 0, out + err
+
+
+def test_the_panes_ask_first(world: World) -> None:
+    """Browse, Latent and `r` in the real app; T allows it, after a question."""
+    before = world.contents()
+    with Terminal([sys.executable, "-m", "tui_vae", "attach", "brought"], columns=120, rows=40) as terminal:
+        terminal.until("brought")
+        terminal.press("2")
+        terminal.until("which you have neither")
+        terminal.press("3")
+        terminal.until("allow it: --trust, or T")
+        terminal.press("r")
+        terminal.until("More epochs")
+        terminal.press("enter")
+        terminal.until("which you have neither")
+        assert not world.marker.exists()
+        assert world.contents() == before
+        assert world.run.holder() is None
+        terminal.press("T")
+        terminal.until("Run the code of brought?")
+        terminal.press("escape")
+        terminal.until(lambda text: "Run the code" not in text)
+        assert not world.marker.exists()
+        terminal.press("T")
+        terminal.until("Run the code of brought?")
+        terminal.press("enter")
+        terminal.until(lambda text: world.marker.exists())
+        terminal.press("2")
+        terminal.until("mse 0.")
+        terminal.press("q")
+        assert terminal.wait() == 0
+
+
+def test_a_config_beside_the_checkpoint_does_not_hide_the_code(world: World) -> None:
+    """The checkpoint says which model it is of; config.toml may say anything."""
+    text = world.run.config.read_text().replace('model = "brought:Brought"', 'model = "mlp"')
+    world.run.config.write_text(text)
+    assert_one_sentence(finish(command("eval", "brought")), 1, "is code in")
+    assert_one_sentence(finish(command("resume", "brought", "--epochs", 1)), 1, "is code in")
+    assert not world.marker.exists()
+
+
+def test_a_package_is_all_the_files_that_its_import_runs(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text("raise SystemExit('it was run')\n")
+    (tmp_path / "pack" / "ours.py").write_text("raise SystemExit('it was run')\n")
+    config = make_config({"model": "pack.ours:Net", "model-dir": str(tmp_path)})
+    code = find_code(config)
+    assert code is not None
+    assert [Path(file).name for file, _ in code.files] == ["__init__.py", "ours.py"]
+    with pytest.raises(NotTrusted):
+        check_allowed(config)
+    allow(config)
+    assert check_allowed(config) == code
+    (tmp_path / "pack" / "__init__.py").write_text("raise SystemExit('it was run, changed')\n")
+    with pytest.raises(NotTrusted, match="has changed since"):
+        check_allowed(config)
+    for model in ("math:Net", "this:Net", "json.tool:Net"):
+        with pytest.raises(NotTrusted):
+            check_allowed(make_config({"model": model, "model-dir": str(tmp_path)}))
+    assert check_allowed(make_config({"model": "nowhere.ours:Net", "model-dir": str(tmp_path)})) is None
+    assert check_allowed(make_config({})) is None
+
+
+def test_a_record_that_others_could_write_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("pass\n")
+    config = make_config({"model": "other:Net", "model-dir": str(tmp_path)})
+    code = find_code(config)
+    assert code is not None
+    line = json.dumps({"digest": code.digest, "file": code.file}) + "\n"
+    record_file().parent.mkdir(parents=True, exist_ok=True)
+    record_file().write_text("{torn\n[]\n" + line)
+    assert check_allowed(config) == code
+    record_file().chmod(0o666)
+    with pytest.raises(NotTrusted):
+        check_allowed(config)
+    record_file().chmod(0o600)
+    record_file().rename(tmp_path / "record")
+    record_file().symlink_to(tmp_path / "record")
+    with pytest.raises(NotTrusted):
+        check_allowed(config)

@@ -1,0 +1,69 @@
+"""Whether the code that a run names may run, asked before any process of the run is started."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tui_vae.config import RunConfig, make_config
+from tui_vae.config.own_code import OwnCode, allow, check_allowed
+from tui_vae.errors import UserError
+from tui_vae.runs.directory import RunDirectory, find_run
+from tui_vae.runs.safe_files import open_plain
+
+MOST_HEADER = 100_000_000
+"""Bytes of a safetensors header, as that format limits it."""
+
+
+def check_code(directory: RunDirectory) -> OwnCode | None:
+    """The code of the model that a process of this run would import, which may run; None if there is none.
+
+    Raises:
+        NotTrusted: it may not run.
+    """
+    config = _config(directory, None)
+    return check_allowed(config) if config else None
+
+
+def allow_code(directory: RunDirectory, which: str | None = None) -> None:
+    """Allow the code that a run names, in its checkpoint called `which` or the newest: the user says so."""
+    config = _config(directory, which)
+    if config:
+        allow(config)
+
+
+def find_to_load(runs_dir: Path, name: str | None, trust: bool, which: str | None = None) -> RunDirectory:
+    """The run called `name`, or the newest; with `trust`, what its model would import is allowed.
+
+    Raises:
+        RunError: there is no such run, or it cannot be read.
+    """
+    directory = find_run(runs_dir, name)
+    if trust:
+        allow_code(directory, which)
+    return directory
+
+
+def _config(directory: RunDirectory, which: str | None) -> RunConfig | None:
+    """What a process of the run would obey: its checkpoint's configuration, else that of config.toml.
+
+    None where it cannot be read: whoever needs it will say why, and imports nothing before.
+    """
+    candidates = [directory.path / f"{which}.safetensors"] if which else [directory.last, directory.best]
+    path = next((path for path in candidates if path.exists()), None)
+    try:
+        return directory.read_config() if path is None else make_config(_checkpoint_config(path))
+    except (OSError, UserError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _checkpoint_config(path: Path) -> dict[str, Any]:
+    with os.fdopen(open_plain(path), "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MOST_HEADER:
+            raise ValueError(f"a header of {length} bytes")
+        header = json.loads(file.read(length))
+    config: dict[str, Any] = json.loads(header["__metadata__"]["tui-vae"])["config"]
+    return config
