@@ -19,6 +19,7 @@ from tui_vae.cli.tables import print_table
 from tui_vae.core.data import published, sources
 from tui_vae.errors import UserError, first_line
 from tui_vae.runs.directory import runs_directory, runtime_directory
+from tui_vae.runs.processes import lost_trainers
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ class Finding:
 def doctor(options: argparse.Namespace) -> int:
     """Check everything that training and the app need. Exit code 1 if training cannot work here."""
     findings = [_python(), _torch(), *_kernels(), *_packages(), _terminal(), *_datasets()]
-    findings += [_runs(options.runs_dir), _sockets()]
+    findings += [_runs(options.runs_dir), _sockets(), *_lost_trainers()]
     if options.json:
         print(json.dumps({"tui-vae": tui_vae.__version__, "findings": [asdict(finding) for finding in findings]}))
     else:
@@ -165,3 +166,9 @@ def _sockets() -> Finding:
     except UserError as error:
         return Finding("sockets", False, error.message, error.hint)
     return Finding("sockets", True, str(path))
+
+
+def _lost_trainers() -> list[Finding]:
+    """Trainers that hold memory and a device for a run that has been deleted."""
+    found = "process {} trains a run whose directory has been deleted"
+    return [Finding("lost trainer", False, found.format(pid), f"end it with: kill {pid}") for pid in lost_trainers()]

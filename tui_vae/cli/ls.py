@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 
 from tui_vae.cli.tables import number, print_table
 from tui_vae.runs.directory import list_runs, runs_directory
+from tui_vae.runs.processes import lost_trainers
 from tui_vae.runs.summary import RunSummary, summarize_all
 
 HEADS = ("name", "state", "epochs", "test loss", "MSE", "KL", "active", "device", "age")
@@ -28,6 +30,8 @@ def ls(options: argparse.Namespace) -> int:
                 print(f"{run.name} cannot be read: {run.reason}")
     else:
         print(f"no runs in {runs_dir}; start one with: tui-vae train")
+    for pid in lost_trainers():
+        print(f"a trainer lives whose run has been deleted; end it with: kill {pid}", file=sys.stderr)
     return 0
 
 

@@ -19,9 +19,10 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, runs_directory
+from tui_vae.runs.directory import RunDirectory, deleted_error, runs_directory
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import StartError, signal_trainer, start_training
+from tui_vae.runs.opened import OpenRunDirectory
 
 POLL = 0.1
 """Seconds between two looks at the log."""
@@ -38,7 +39,8 @@ def train(options: argparse.Namespace) -> int:
     given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
     wanted = config.make_config(given)
     with asked_to_stop() as asked:
-        directory, _ = create_run(runs_directory(options.runs_dir), wanted)
+        created, _ = create_run(runs_directory(options.runs_dir), wanted)
+        directory = OpenRunDirectory(created.path)  # so that this very run is followed, also once it is renamed
         start_training(directory)
         if not options.detach:
             return follow(directory, reporter(directory, options.json), asked)
@@ -57,7 +59,7 @@ def _wait_until_loaded(directory: RunDirectory, asked: Sequence[int]) -> None:
     Raises:
         UserError: the run failed.
     """
-    tail, history = ev.LogTail(directory.events), History()
+    tail, history = ev.LogTail(directory.files.events), History()
     deadline = time.monotonic() + DETACH_LIMIT
     alive = True
     while alive and not asked and history.run is None and time.monotonic() < deadline:
@@ -86,7 +88,7 @@ def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> i
     Raises:
         UserError: the run failed, or its process died.
     """
-    tail, history = ev.LogTail(directory.events), History()
+    tail, history = ev.LogTail(directory.files.events), History()
     sent = False
     report.on_start()
     while True:
@@ -106,6 +108,8 @@ def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> i
             return INTERRUPTED
         time.sleep(POLL)
     report.on_end(history)
+    if isinstance(directory, OpenRunDirectory) and directory.is_gone():
+        raise deleted_error(directory)
     state = history.state.state if history.state else "failed"
     if state == "failed":
         raise last_error(directory, history)

@@ -74,7 +74,7 @@ def check_resumable(directory: RunDirectory) -> None:
     Raises:
         RunError: training would start over, and overwrite the weights that are there.
     """
-    if directory.best.exists() and not directory.last.exists():
+    if directory.files.best.exists() and not directory.files.last.exists():
         missing = "has only its best weights, not the optimizer's state that resuming needs"
         raise RunError(f"run {directory.name!r} {missing}", train_another(directory))
 
@@ -113,6 +113,11 @@ class RunDirectory:
         return self.path.name
 
     @property
+    def files(self) -> RunDirectory:
+        """The directory by which its files are opened; `path` is for words. They differ where it is held open."""
+        return self
+
+    @property
     def config(self) -> Path:
         return self.path / "config.toml"
 
@@ -146,13 +151,30 @@ class RunDirectory:
 
     @property
     def socket(self) -> Path:
-        """Where this run's process listens: in a private directory, at a short path however deep the run is."""
-        digest = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:20]
+        """Where this run's process listens: in a private directory, at a short path however deep the run is.
+
+        Named after the directory itself: another one that gets its path has another socket.
+
+        Raises:
+            FileNotFoundError: the directory is not there.
+        """
+        device, inode = self.identity
+        digest = hashlib.sha256(f"{device}:{inode}".encode()).hexdigest()[:20]
         return runtime_directory() / f"{digest}.sock"
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode of the directory: what makes it this one, whatever its name.
+
+        Raises:
+            OSError: it is not there, or cannot be looked at.
+        """
+        facts = self.path.stat()
+        return facts.st_dev, facts.st_ino
 
     def changed(self) -> float | None:
         """When the event log was last written, or the run was made; None where the run is no longer there."""
-        for path in (self.events, self.path):
+        for path in (self.files.events, self.files.path):
             with suppress(OSError):
                 return path.lstat().st_mtime
         return None
@@ -160,9 +182,9 @@ class RunDirectory:
     def why_unreadable(self) -> str:
         """Which file keeps the run from being looked at, and why; empty where nothing does."""
         try:
-            os.close(open_plain(self.config))
+            os.close(open_plain(self.files.config))
             with suppress(FileNotFoundError):  # there is none before a run's process has begun
-                os.close(open_plain(self.events))
+                os.close(open_plain(self.files.events))
         except OSError as error:
             return reason(error)
         return ""
@@ -182,7 +204,7 @@ class RunDirectory:
             UsageError: config.toml is missing or damaged, or no plain file.
         """
         try:
-            data = read_whole(self.config, MOST_CONFIG)
+            data = read_whole(self.files.config, MOST_CONFIG)
         except OSError as error:
             raise UsageError(f"cannot read {self.config}: {error.strerror}") from None
         return make_config(parse_config(data, self.config))
@@ -193,9 +215,9 @@ class RunDirectory:
         Only its owner can open a lock. Others learn from the system's list of locks that a process lives, not which.
         """
         try:
-            file = open_plain(self.lock)
+            file = open_plain(self.files.lock)
         except PermissionError:
-            return Holder(pid=0, mode="train") if flock_is_held(self.lock) else None
+            return Holder(pid=0, mode="train") if flock_is_held(self.files.lock) else None
         except OSError:
             return None
         try:
@@ -214,7 +236,7 @@ class RunDirectory:
     def process(self) -> int | None:
         """The number of the run's living process, if it is a trainer of this user on this host, which was checked."""
         holder = self.holder()
-        if holder is None or holder.elsewhere or not is_trainer_of(self.lock, holder.pid):
+        if holder is None or holder.elsewhere or not is_trainer_of(self.files.lock, holder.pid):
             return None
         return holder.pid
 
@@ -233,20 +255,32 @@ class RunLock:
 
     def __init__(self, directory: RunDirectory, mode: Mode) -> None:
         self._holder = Holder(pid=os.getpid(), mode=mode, host=host_name()[:MOST_HOST], boot=boot_id())
+        self._directory = directory
         self._writing = threading.Lock()
-        # Private: whoever can open the file can also lock it, and so keep its owner from training.
-        self._file = open_own(directory.lock, os.O_RDWR, 0o600)
-        if os.fstat(self._file).st_uid == os.getuid():
-            os.fchmod(self._file, 0o600)  # an older version left it open to all
-        for attempt in range(LOCK_TRIES):
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == LOCK_TRIES - 1:
-                    os.close(self._file)
-                    raise already_living(directory) from None
-                time.sleep(LOCK_PAUSE)
+        self._file = _take(directory)
+        self._announce()
+
+    def in_place(self) -> bool:
+        """Whether the lock that is held is still that of the run's directory.
+
+        Raises:
+            OSError: that cannot be told now.
+        """
+        try:
+            return os.path.samestat(os.stat(self._directory.files.lock), os.fstat(self._file))
+        except FileNotFoundError:
+            return False
+
+    def renew(self) -> None:
+        """Take the lock of the run's directory again, as its file has been deleted.
+
+        Raises:
+            RunError: another process was quicker.
+        """
+        fresh = _take(self._directory)
+        with self._writing:
+            os.close(self._file)
+            self._file = fresh
         self._announce()
 
     def change_mode(self, mode: Mode) -> None:
@@ -265,6 +299,28 @@ class RunLock:
 
     def release(self) -> None:
         os.close(self._file)
+
+
+def _take(directory: RunDirectory) -> int:
+    """Lock the run's lock file and return its descriptor.
+
+    Raises:
+        RunError: another process holds it. OSError: it cannot be made.
+    """
+    # Private: whoever can open the file can also lock it, and so keep its owner from training.
+    file = open_own(directory.files.lock, os.O_RDWR, 0o600)
+    if os.fstat(file).st_uid == os.getuid():
+        os.fchmod(file, 0o600)  # an older version left it open to all
+    for attempt in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt == LOCK_TRIES - 1:
+                os.close(file)
+                raise already_living(directory) from None
+            time.sleep(LOCK_PAUSE)
+    return file
 
 
 def runtime_directory() -> Path:

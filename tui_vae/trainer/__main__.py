@@ -14,10 +14,12 @@ from pathlib import Path
 
 from tui_vae.config.own_code import allow_digest
 from tui_vae.errors import UserError
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import RunLock
+from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.protocol import Stop
 from tui_vae.runs.safe_files import reason
 from tui_vae.trainer.server import Inbox, Server, Ticket
+from tui_vae.trainer.watch import DirectoryWatch
 
 NICENESS = 10
 """How far the trainer's scheduling priority is below the app's. Measured from key to repaint, 95th percentile: 41 ms
@@ -37,12 +39,13 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):  # the run's log file, which is UTF-8 in any locale
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    directory, inbox = RunDirectory(options.directory), Inbox()
+    inbox = Inbox()
     # Before the lock shows this process to others, who may then send signals.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: inbox.put(Ticket(Stop(), lambda reply: None)))
     try:
+        directory = OpenRunDirectory(options.directory)
         lock = RunLock(directory, "serve" if options.serve else "train")
     except UserError as error:
         print(error, file=sys.stderr)
@@ -51,14 +54,16 @@ def main() -> int:
         print(f"run {directory.name!r} cannot be locked: {reason(error)}", file=sys.stderr)
         return 1
     os.nice(NICENESS)
-    server = Server(directory, lock, inbox)
+    server, watch = Server(directory, lock, inbox), DirectoryWatch(directory, lock, inbox)
     server.start()
+    watch.start()
     try:
         from tui_vae.trainer.process import RunProcess
 
         process = RunProcess(directory, lock, inbox, leave_core=options.leave_core or options.serve)
         return process.run(serve_first=options.serve, more_epochs=options.epochs)
     finally:
+        watch.close()
         server.close()
 
 

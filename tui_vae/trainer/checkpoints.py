@@ -66,7 +66,8 @@ def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:
     Raises:
         CheckpointError: the run has none.
     """
-    candidates = [directory.path / f"{which}.safetensors"] if which else [directory.last, directory.best]
+    files = directory.files
+    candidates = [files.path / f"{which}.safetensors"] if which else [files.last, files.best]
     for path in candidates:
         if path.exists():
             return path

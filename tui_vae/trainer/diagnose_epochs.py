@@ -30,7 +30,7 @@ class Diverged(UserError):
 def diverged(directory: RunDirectory, config: RunConfig, epoch: int, lr: float) -> Diverged:
     """The error for weights that were found to have diverged in `epoch`, where the learning rate was `lr`."""
     name = shlex.quote(directory.name)
-    if directory.last.exists():
+    if directory.files.last.exists():
         what = f"tui-vae resume {name} && tui-vae set {name} lr={lr / LOWER:.2g} goes on from its last whole checkpoint"
     else:
         config_file = shlex.quote(str(directory.config))
@@ -52,7 +52,7 @@ class SymptomReporter:
         self._log = log
         self._run = run
         self._diagnosis = Diagnosis(pixel_variance(run.test), progress.diagnosis)
-        newer = ev.LogTail(directory.events, progress.log_size).read_all()
+        newer = ev.LogTail(directory.files.events, progress.log_size).read_all()
         self._logged = {event.message for event in newer if isinstance(event, ev.WarningEvent)}
         if progress.diagnosis is None:
             self._replay(newer, progress.evaluated)

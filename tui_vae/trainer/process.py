@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 
@@ -12,6 +13,7 @@ from tui_vae.runs.directory import RunDirectory, RunError, RunLock, check_resuma
 from tui_vae.runs.safe_files import cannot
 from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
+from tui_vae.trainer.watch import RunLost
 
 IDLE_LIMIT = 300.0
 """Seconds after its last client has left that a process which only serves ends: long enough for a reconnection."""
@@ -34,6 +36,9 @@ class RunProcess:
         if serve_first:
             try:
                 wanted = self._serve()
+            except RunLost as error:
+                print(error, file=sys.stderr)
+                return error.exit_code
             except UserError as error:
                 return self._refuse_all(error)
             if wanted is None:
@@ -41,11 +46,14 @@ class RunProcess:
             more_epochs = wanted.epochs
             self._lock.change_mode("train")
         try:
-            log = ev.EventLog(self._directory.events)
+            log = ev.EventLog(self._directory.files.events)
         except OSError as error:
             return self._refuse_all(cannot("write the event log", error))
         try:
             return 0 if self._train(log, more_epochs) in ("finished", "stopped") else 1
+        except RunLost as error:
+            print(error, file=sys.stderr)
+            return self._fail(log, error)
         except UserError as error:
             return self._fail(log, error)
         except Exception as error:
@@ -113,14 +121,25 @@ class RunProcess:
         return None
 
     def _fail(self, log: ev.EventLog, error: UserError) -> int:
+        error = self._with_path(error)
         log.write(ev.ErrorEvent(message=error.message, hint=error.hint))
         log.write(ev.StateEvent(state="failed", reason=error.message))
-        for ticket in self._inbox.pending():
-            ticket.refuse(error)
+        if not isinstance(error, RunLost):
+            for ticket in self._inbox.pending():
+                ticket.refuse(error)
         return error.exit_code
+
+    def _with_path(self, error: UserError) -> UserError:
+        """The error with the directory's path as users know it, not as this process holds the directory open."""
+        error.message, error.hint = (
+            text.replace(str(self._directory.files.path), str(self._directory.path))
+            for text in (error.message, error.hint)
+        )
+        return error
 
     def _refuse_all(self, error: UserError) -> int:
         """Answer every request of the next moments with the reason why nothing can be served."""
+        error = self._with_path(error)
         print(error, flush=True)
         deadline = time.monotonic() + FAREWELL
         while time.monotonic() < deadline:

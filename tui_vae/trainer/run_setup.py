@@ -98,10 +98,11 @@ def set_up_training(
     def warn(message: str, hint: str = "") -> None:
         log.write(ev.WarningEvent(message=message, hint=hint))
 
-    sweep(directory.path)
-    sweep(directory.previews)
+    sweep(directory.files.path)
+    if not directory.files.previews.is_symlink():  # what a link leads to is not the run's
+        sweep(directory.files.previews)
     tensors = None
-    if directory.last.exists():
+    if directory.files.last.exists():
         loading("reading the checkpoint")
         progress, tensors = _read_last_checkpoint(directory)
         config = on_available_device(make_config(progress.config), warn)
@@ -256,7 +257,7 @@ def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
     labels = run.dataset.test_labels[chosen].tolist()
     images = grey_levels(run.dataset.test_images[chosen])  # (N, height, width)
     pixels = tuple(image.tobytes() for image in images)
-    write_originals(directory.previews, Originals(pixels, tuple(chosen), tuple(labels), images.shape[2]))
+    write_originals(directory.files.previews, Originals(pixels, tuple(chosen), tuple(labels), images.shape[2]))
 
 
 # -- The checkpoint ----------------------------------------------------------------------------------------------------
@@ -268,7 +269,7 @@ def _read_last_checkpoint(directory: RunDirectory) -> tuple[Progress, dict[str, 
         CheckpointError: it is damaged.
     """
     try:
-        return load_checkpoint(directory.last)
+        return load_checkpoint(directory.files.last)
     except CheckpointError as error:
         raise CheckpointError(error.message, train_another(directory)) from None
 

@@ -53,6 +53,7 @@ class Inbox:
         self._queue: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
         self._clients = 0
         self._last_left = time.monotonic()
+        self._lost: UserError | None = None
 
     @contextlib.contextmanager
     def client(self) -> Iterator[None]:
@@ -71,13 +72,29 @@ class Inbox:
     def put(self, ticket: Ticket) -> None:
         self._queue.put(ticket)
 
+    def lose(self, error: UserError) -> None:
+        """The run is lost: whoever looks into the inbox next gets this error."""
+        self._lost = error
+
     def pending(self) -> Iterator[Ticket]:
-        """The requests that have come; takes next to no time where none has."""
+        """The requests that have come; takes next to no time where none has.
+
+        Raises:
+            UserError: the run is lost.
+        """
+        if self._lost:
+            raise self._lost
         while not self._queue.empty():
             yield self._queue.get_nowait()
 
     def wait(self, seconds: float) -> Ticket | None:
-        """The next request, or None when none came in time."""
+        """The next request, or None when none came in time.
+
+        Raises:
+            UserError: the run is lost.
+        """
+        if self._lost:
+            raise self._lost
         with contextlib.suppress(queue.Empty):
             return self._queue.get(timeout=seconds)
         return None

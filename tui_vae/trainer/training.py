@@ -180,7 +180,7 @@ class Training:
             images = self._inference.preview_images()  # (N, height, width)
             pixels = [image.tobytes() for image in images]
             try:
-                file = write_preview(self._directory.previews, epoch, pixels, images.shape[2])
+                file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2])
             except OSError as error:
                 self._log.write(ev.WarningEvent(message=f"cannot write a preview: {error.strerror}"))
             else:
@@ -202,14 +202,14 @@ class Training:
         try:
             # The best weights first: the best loss that a checkpoint names is then always that of best.safetensors.
             if self._best is not None:
-                save_checkpoint(self._directory.best, *self._best)
+                save_checkpoint(self._directory.files.best, *self._best)
                 self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
                 self._best = None
             if not self._learner.is_finite():
                 raise diverged(
                     self._directory, run.config, -(-progress.step // run.steps_per_epoch), self._hyperparameters.lr
                 )
-            save_checkpoint(self._directory.last, progress, self._learner.tensors())
+            save_checkpoint(self._directory.files.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self.epoch, progress.step)
         except OSError as error:
             raise UserError(f"cannot write a checkpoint: {error.strerror}", "free some space, then resume") from None
