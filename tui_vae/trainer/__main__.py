@@ -51,7 +51,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"run {directory.name!r} cannot be locked: {reason(error)}", file=sys.stderr)
+        print(f"run {options.directory.name!r} cannot be locked: {reason(error)}", file=sys.stderr)
         return 1
     os.nice(NICENESS)
     server, watch = Server(directory, lock, inbox), DirectoryWatch(directory, lock, inbox)
