@@ -6,10 +6,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.processes import SMALL, Trained, command, end_processes, finish
 from tui_vae.runs.directory import RunDirectory
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("tui-vae", deadline=None)
+hypothesis.settings.load_profile("tui-vae")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -45,7 +45,7 @@ def values(name: str) -> st.SearchStrategy[Any]:
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(options())))
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 def test_what_an_option_accepts_survives_file_shell_and_log(data: st.DataObject, name: str) -> None:
     given_value = data.draw(values(name))
     try:

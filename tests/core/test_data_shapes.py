@@ -62,7 +62,7 @@ def export(directory: RunDirectory, what: str, out: Path, *more: str) -> Path:
     model=st.sampled_from(["mlp", "conv"]), objective=st.sampled_from(["sigma", "mse", "bce"]),
     data_on=st.sampled_from(["auto", "host"]), seed=st.integers(0, 99),
 )  # fmt: skip
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_the_figures_of_a_run_follow_from_what_it_exports(
     tmp_path_factory: pytest.TempPathFactory,
     shape: tuple[int, int], floats: bool, model: str, objective: str, data_on: str, seed: int,
@@ -101,7 +101,7 @@ def test_the_figures_of_a_run_follow_from_what_it_exports(
 @given(
     shape=st.sampled_from([(28, 28), (33, 40)]), seed=st.integers(0, 99), preset=st.sampled_from(["default", "seed"])
 )
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_the_same_images_as_bytes_and_as_floats_give_the_same_run_but_for_rounding(
     tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, int], seed: int, preset: str
 ) -> None:

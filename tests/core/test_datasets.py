@@ -70,7 +70,7 @@ idx_arrays = arrays(np.uint8, array_shapes(max_dims=3, max_side=9))
 
 
 @given(array=idx_arrays, suffix=st.sampled_from(["", ".gz"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_idx_file_reads_back_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, array: datasets.Bytes, suffix: str
 ) -> None:
@@ -80,7 +80,7 @@ def test_an_idx_file_reads_back_as_it_was_written(
 
 
 @given(array=idx_arrays, suffix=st.sampled_from(["", ".gz"]), cut=st.integers(1, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_truncated_idx_file_is_never_read(
     tmp_path_factory: pytest.TempPathFactory, array: datasets.Bytes, suffix: str, cut: int
 ) -> None:

@@ -36,7 +36,7 @@ noise = st.sampled_from([
 
 
 @given(written=st.lists(st.tuples(some_event, noise), max_size=8), cuts=st.lists(st.integers(0, 4000), max_size=30))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_follower_gets_every_event_once_however_the_log_is_torn(
     tmp_path_factory: pytest.TempPathFactory, written: list[tuple[Any, bytes]], cuts: list[int]
 ) -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.log_events import epoch_event, logged, run_event, step_event
@@ -25,7 +25,6 @@ def test_after_a_crash_and_a_resume_each_step_has_its_last_value() -> None:
 
 
 @given(steps=st.lists(st.integers(1, 40), max_size=60))
-@settings(deadline=None)
 def test_curves_are_in_order_whatever_order_the_log_tells_them_in(steps: list[int]) -> None:
     history = History()
     last: dict[int, float] = {}
@@ -45,7 +44,6 @@ history_events = st.one_of(
 
 
 @given(events=st.lists(history_events, max_size=40))
-@settings(deadline=None)
 def test_many_events_at_once_add_up_to_what_they_do_one_by_one(events: list[ev.AnyEvent]) -> None:
     at_once, one_by_one = History(), History()
     at_once.extend(events)
@@ -65,7 +63,6 @@ logged_events = st.one_of(
 
 
 @given(events=st.lists(logged_events, max_size=40))
-@settings(deadline=None)
 def test_all_readers_of_a_log_agree_on_what_a_resume_cuts(
     tmp_path_factory: pytest.TempPathFactory, events: list[ev.AnyEvent]
 ) -> None:

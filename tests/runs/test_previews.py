@@ -21,7 +21,7 @@ def test_previews_are_bounded_however_long_a_run_is(tmp_path: Path) -> None:
 
 
 @given(data=st.data(), width=st.integers(1, 9), height=st.integers(1, 9), count=st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_images_are_read_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, width: int, height: int, count: int
 ) -> None:

@@ -124,7 +124,7 @@ def text(chart: Chart) -> list[str]:
     return ["".join(span.text for span in row) for row in chart.rows]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(any_values, max_size=120), st.integers(12, 90), st.integers(1, 20), st.booleans(),
     st.sampled_from([UNICODE, ASCII]),
@@ -177,7 +177,7 @@ def test_a_logarithm_of_what_is_not_positive_is_refused() -> None:
     assert [tick.label for tick in positive.scale.ticks] == ["1", "10", "100", "1k"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(any_values, min_size=20, max_size=60), st.integers(0, 59), st.integers(5, 40), st.integers(1, 40),
     st.sampled_from([0.0, 0.6, 0.97]),

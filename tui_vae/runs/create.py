@@ -119,6 +119,7 @@ def _clear_away(run: RunDirectory) -> None:
         if failed_early(run):
             away = make_hidden(run.path.parent, "old")
             os.rename(run.path, away)
-            shutil.rmtree(away, ignore_errors=True)
+            for _ in range(3):  # a process that looked the old path up may still create its lock file in there
+                shutil.rmtree(away, ignore_errors=True)
     finally:
         lock.release()
