@@ -1,7 +1,9 @@
 """`ls`: a row a run."""
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tui_vae import config
 from tui_vae.runs import events as ev
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, list_runs
+from tui_vae.ui.numbers import age
 
 
 def test_ls_lists_the_runs(tui_vae: Run, trained: Trained, own_runs: Path) -> None:
@@ -36,6 +39,14 @@ def test_ls_lists_the_runs(tui_vae: Run, trained: Trained, own_runs: Path) -> No
     assert (runs["untrained"]["epochs"], runs["untrained"]["mse"]) == (0, None)
     (row,) = [line for line in table.splitlines() if line.startswith("done")]
     assert row.split()[:5] == ["done", "finished", "3/3", f"{last['loss']:.2f}", f"{last['mse']:.5f}"]
+
+
+def test_an_age_counts_whole_units_as_in_the_app(tui_vae: Run, own_runs: Path) -> None:
+    directory = make_run(own_runs, "old", epochs=1)
+    then = time.time() - 1.7 * 3600
+    os.utime(directory.events, (then, then))
+    _, table, _ = tui_vae("ls")
+    assert table.splitlines()[-1].endswith(f" {age(1.7 * 3600)}") and age(1.7 * 3600) == "1 h"
 
 
 def test_ls_is_as_wide_as_a_terminal_whatever_the_figures(tui_vae: Run, own_runs: Path) -> None:

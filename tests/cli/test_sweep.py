@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def test_the_best_is_the_lowest_and_only_what_can_be_compared_has_one() -> None:
     assert winners([contestant("a", 0.02, 3.0), contestant("b", 0.01, 2.0, beta=4)], LOSS) == set()
     assert winners([contestant("a", 0.02), contestant("b", 0.01, beta=4)], MSE) == {1}
     assert winners([contestant("a", 0.02), contestant("b", 0.01, **{"test-limit": 50})], MSE) == set()
+    assert winners([contestant("a", 0.02), contestant("b", 0.01, data_dir="/own")], MSE) == set()
+    assert winners([contestant("a", 0.02), replace(contestant("b", 0.01), test_images=1000)], MSE) == set()
 
 
 def test_compare_shows_differing_settings_and_marks_the_best_within_80_columns(

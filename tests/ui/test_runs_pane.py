@@ -1,5 +1,6 @@
 """Runs: sorting, filtering, sparklines and differences; marking, comparing, opening, renaming, deleting, continuing."""
 
+import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.support.piloting import in_event_loop, notifications, until
 from tui_vae.config import make_config, option_name, options
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
-from tui_vae.runs.comparison import differences, whole
+from tui_vae.runs.comparison import differences, whole, why_incomparable
 from tui_vae.runs.directory import RunDirectory, RunLock
 from tui_vae.runs.manage import read_note
 from tui_vae.runs.run_records import Figures, Record
@@ -25,7 +26,17 @@ from tui_vae.ui.dialogs import Confirm
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.new_run.screen import NewRun
 from tui_vae.ui.runs.all_runs import Library
-from tui_vae.ui.runs.columns import COLUMNS, NAMED, best_of, columns_for, matches, next_column, sort, sparkline
+from tui_vae.ui.runs.columns import (
+    COLUMNS,
+    COMPARABLE,
+    NAMED,
+    best_of,
+    columns_for,
+    matches,
+    next_column,
+    sort,
+    sparkline,
+)
 from tui_vae.ui.runs.comparison import Comparison
 from tui_vae.ui.runs.draw_overlay import MEASURES, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.runs.marks import MOST, Marks
@@ -101,10 +112,44 @@ def test_alone_a_run_is_told_in_whole_with_what_was_changed_first() -> None:
 
 
 def test_the_best_of_several_runs_stands_out() -> None:
-    figures = Figures(1, 1, loss=-5.0, recon=1.0, kl=1.0, mse=0.02, elbo_bpd=7.0, active_units=3)
-    good, bad = (record(name, best=figures._replace(mse=mse)) for name, mse in (("good", 0.01), ("bad", 0.03)))
+    good, bad = trained("good", 0.01), trained("bad", 0.03)
     assert best_of([good, bad, record("none")], NAMED["mse"]) == 0.01
     assert best_of([good], NAMED["mse"]) is None
+    assert best_of([good, trained("other", 0.03, objective="bce", beta=4.0)], NAMED["mse"]) == 0.01
+
+
+def trained(name: str, mse: float, test_images: int = 10_000, **options: object) -> Record:
+    figures = Figures(1, 1, loss=-5.0, recon=1.0, kl=1.0, mse=mse, elbo_bpd=7.0, active_units=3)
+    return record(name, best=figures, config=make_config(options), test_images=test_images)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        trained("limited", 0.03, test_limit=500),
+        trained("own-images", 0.03, data_dir="/elsewhere"),
+        trained("bundled-sample", 0.03, test_images=1000),
+        replace(trained("unreadable", 0.03), config=None),
+    ],
+    ids=lambda record: record.name,
+)
+def test_no_figure_is_the_best_across_test_sets(other: Record) -> None:
+    for column in COMPARABLE:
+        assert best_of([trained("good", 0.01), other], NAMED[column]) is None, column
+
+
+def test_of_runs_only_losses_depend_on_the_objective() -> None:
+    one, other = trained("one", 0.01), trained("other", 0.01, kl_warmup=2.0)
+    assert why_incomparable([one, other], is_loss=True) == "objectives differ"
+    assert why_incomparable([one, other], is_loss=False) == ""
+    assert why_incomparable([one, trained("few", 0.01, test_limit=10)], is_loss=False) == "test sets differ"
+
+
+def test_a_run_continued_from_the_app_leaves_it_a_core(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "old")
+    with mock.patch.object(launch, "start_training") as start:
+        asyncio.run(RunsPane._resume(run, 5))
+    start.assert_called_once_with(run, 5, True)
 
 
 def test_a_run_keeps_its_colour() -> None:

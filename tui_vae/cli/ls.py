@@ -11,6 +11,7 @@ from tui_vae.cli.tables import number, print_table
 from tui_vae.runs.directory import list_runs, runs_directory
 from tui_vae.runs.processes import lost_trainers
 from tui_vae.runs.summary import RunSummary, summarize_all
+from tui_vae.ui.numbers import age
 
 HEADS = ("name", "state", "epochs", "test loss", "MSE", "KL", "active", "device", "age")
 WORDS = (0, 1, 7)
@@ -37,15 +38,8 @@ def ls(options: argparse.Namespace) -> int:
 
 def _row(run: RunSummary) -> tuple[str, ...]:
     if not run.readable:
-        return run.name, run.state, *["-"] * (len(HEADS) - 3), _age(run.age)
+        return run.name, run.state, *["-"] * (len(HEADS) - 3), age(run.age)
     return (
         run.name, run.state, f"{run.epochs}/{run.planned}", number(run.test_loss, ".2f"), number(run.mse, ".5f"),
-        number(run.kl, ".2f"), number(run.active_units, "d"), run.device, _age(run.age),
+        number(run.kl, ".2f"), number(run.active_units, "d"), run.device, age(run.age),
     )  # fmt: skip
-
-
-def _age(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

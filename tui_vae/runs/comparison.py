@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tui_vae.config import RunConfig, make_config, option_name, options, text_of
 from tui_vae.errors import UserError
@@ -63,6 +64,7 @@ class Contestant:
     best: ev.EpochEvent | None
     parameters: int | None
     seconds_per_epoch: float | None
+    test_images: int | None = None
 
 
 def contestant(directory: RunDirectory, history: History | None = None) -> Contestant:
@@ -82,6 +84,7 @@ def contestant(directory: RunDirectory, history: History | None = None) -> Conte
         best=history.best,
         parameters=history.run.parameters if history.run else None,
         seconds_per_epoch=seconds[len(seconds) // 2] if seconds else None,
+        test_images=history.run.dataset.test if history.run else None,
     )
 
 
@@ -113,22 +116,42 @@ FIGURES = (
 """Seconds an epoch have no best: they depend more on the machine, and on what else it did, than on the recipe."""
 
 
-TEST_SET = {"dataset", "test-limit"}
+class Compared(Protocol):
+    """What decides whether the metrics of a run can be compared with those of another."""
+
+    @property
+    def config(self) -> RunConfig | None:
+        """None where it cannot be read."""
+
+    @property
+    def test_images(self) -> int | None:
+        """Size of the test set in use; None where it is not known."""
+
+
+def why_incomparable(runs: Sequence[Compared], is_loss: bool) -> str:
+    """Why a test metric of these runs cannot be compared, in a few words for the user; empty if it can be.
+
+    Only metrics of one test set can be compared, and losses only where the same function is minimized: one objective
+    with one β, one warm-up, and one number of free nats. All other metrics are the same functions for every objective.
+    """
+    configs = [run.config for run in runs if run.config is not None]
+    if len(configs) < len(runs):
+        return "a config cannot be read"
+    test_sets = {(config.dataset, config.data_dir, config.test_limit) for config in configs}
+    if len(test_sets) > 1 or len({run.test_images for run in runs}) > 1:
+        return "test sets differ"
+    of_loss = [name for name, option in options().items() if option.group == "objective"]
+    losses = {tuple(getattr(config, name) for name in of_loss) for config in configs}
+    return "objectives differ" if is_loss and len(losses) > 1 else ""
 
 
 def winners(runs: Sequence[Contestant], figure: Figure) -> set[int]:
     """The indices of the runs with the best value of a figure; none where values cannot be compared, or are all equal.
 
-    Only figures of one test set can be compared, and losses only where the same function is minimized: one objective
-    with one β and one number of free nats.
+    A run that lacks the figure takes no part.
     """
     values = {at: value for at, run in enumerate(runs) if (value := figure.value(run)) is not None}
-    if not figure.better or len(values) < 2:
-        return set()
-    configs = [runs[at].config for at in values]
-    apart = {each.name for each in differences(configs)}
-    of_loss = {option_name(name) for name, option in options().items() if option.group == "objective"}
-    if None in configs or apart & (TEST_SET | of_loss if figure is LOSS else TEST_SET):
+    if not figure.better or len(values) < 2 or why_incomparable([runs[at] for at in values], figure is LOSS):
         return set()
     best = min(values.values(), key=lambda value: -figure.better * value)
     found = {at for at, value in values.items() if value == best}

@@ -39,7 +39,8 @@ class Record:
     """A run at one moment. Until its log has been read, only the first three fields are known.
 
     `started`, `changed`: first event and last change of the log, in seconds since the epoch; `seconds`: time spent in
-    training; `best`: the epoch of the lowest test loss.
+    training; `best`: the epoch of the lowest test loss; `test_images`: the size of its test set, None where it is not
+    known.
     """
 
     directory: RunDirectory
@@ -55,6 +56,7 @@ class Record:
     best: Figures | None = None
     config: RunConfig | None = None
     note: str = ""
+    test_images: int | None = None
 
     @property
     def name(self) -> str:
@@ -142,4 +144,5 @@ class Ledger:
             best=self._epochs.best,
             config=self._config,
             note=read_note(self.directory),
+            test_images=run.dataset.test if run else None,
         )

@@ -80,7 +80,7 @@ class RunActions(Pane):
 
     @staticmethod
     async def _resume(run: RunDirectory, more_epochs: int = 0) -> str:
-        await asyncio.to_thread(launch.continue_training, run, more_epochs)
+        await asyncio.to_thread(launch.continue_training, run, more_epochs, True)
         return f"Training of {run.name} goes on."
 
     def action_again(self) -> None:

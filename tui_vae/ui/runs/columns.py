@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tui_vae.config import option_name, options, text_of
+from tui_vae.runs.comparison import why_incomparable
 from tui_vae.runs.run_records import Record
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import Glyphs
@@ -94,7 +95,7 @@ MOST_FIGURE = 7
 
 NAMED = {column.name: column for column in COLUMNS}
 COMPARABLE = ("mse", "bits")
-"""Figures whose lowest value is the best of all runs, whatever they minimize."""
+"""Metrics whose lowest value is the best of all runs of one test set, whatever they minimize."""
 
 
 def moment(t: float | None) -> str:
@@ -137,9 +138,15 @@ def sort(records: Iterable[Record], column: Column, reverse: bool) -> list[Recor
 
 
 def best_of(records: Sequence[Record], column: Column) -> SortKey:
-    """The lowest figure of several runs; None where fewer than two have one."""
-    values = [value for record in records if column.key and isinstance(value := column.key(record), float)]
-    return min(values) if len(values) > 1 else None
+    """The lowest value of several runs in one of the `COMPARABLE` columns.
+
+    None where fewer than two runs have one, or where the runs that have one were evaluated on different test sets.
+    """
+    assert column.key is not None
+    found = [(record, value) for record in records if isinstance(value := column.key(record), float)]
+    if len(found) < 2 or why_incomparable([record for record, _ in found], is_loss=False):
+        return None
+    return min(value for _, value in found)
 
 
 def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:

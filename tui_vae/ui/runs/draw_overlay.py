@@ -77,13 +77,6 @@ def cut_to_shortest(all_series: Sequence[Series]) -> list[Series]:
     return [replace(each, points=tuple(point for point in each.points if point[0] <= end)) for each in all_series]
 
 
-def comparable(records: Sequence[Record], measure: Measure) -> bool:
-    """Whether the figure means the same in all runs: a loss does only where the objectives are the same."""
-    configs = [each.config for each in records if each.config is not None]
-    kinds = {(each.objective, each.beta, each.free_bits, each.tc_weight) for each in configs}
-    return measure.name != "loss" or len(kinds) < 2
-
-
 def draw_overlay(
     all_series: Sequence[Series], width: int, height: int, signs: Glyphs, log: bool = False, shortest: bool = False
 ) -> Overlay:

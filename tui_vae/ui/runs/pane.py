@@ -13,6 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from tui_vae.config import command_line
+from tui_vae.runs.comparison import why_incomparable
 from tui_vae.runs.run_records import Record
 from tui_vae.ui.charts import raster
 from tui_vae.ui.glyphs import glyphs
@@ -20,7 +21,7 @@ from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
 from tui_vae.ui.runs.columns import NAMED, Column, matches, next_column, sort
 from tui_vae.ui.runs.comparison import Comparison
-from tui_vae.ui.runs.draw_overlay import MEASURES, comparable, series
+from tui_vae.ui.runs.draw_overlay import MEASURES, series
 from tui_vae.ui.runs.overlay_chart import OverlayChart, OverlayState
 from tui_vae.ui.runs.table import Rows, RunsTable, arrow_of
 from tui_vae.ui.session import RunSession
@@ -235,11 +236,12 @@ class RunsPane(RunActions, can_focus=True):
         comparison.show(records, slots)
         comparison.styles.width = min(comparison.wanted_width, self.size.width * 9 // 20) if self.wide else "1fr"
         chart = self.query_one(OverlayChart)
-        found = [series(r, self.measure, slot) for r, slot in zip(records, slots, strict=True)]
-        found = [each for each in found if each.newest is not None]
+        drawn = [(record, series(record, self.measure, slot)) for record, slot in zip(records, slots, strict=True)]
+        drawn = [(record, curve) for record, curve in drawn if curve.newest is not None]
+        found = [curve for _, curve in drawn]
         unread = not records or any(not record.state for record in records)
         waiting = "" if found and self._ready else "…" if unread or not self._ready else "no epoch is finished yet"
-        apart = "" if comparable(records, self.measure) else "objectives differ"
+        apart = why_incomparable([record for record, _ in drawn], is_loss=self.measure.name == "loss")
         curves = found if self._ready else ()
         chart.show(OverlayState(curves, self.measure, self.logarithmic, self.shortest, apart, waiting))
 
