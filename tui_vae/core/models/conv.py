@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
 from tui_vae.core.models.mlp import hidden_layers
-from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, VAE
+from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, SequentialVAE
 
 CHANNELS = (16, 32, 64)
 """Channels after each convolution of the encoder: twice as many wherever the sides are halved."""
@@ -23,7 +23,7 @@ def _norm_and_activation(norm: str, activation: str, channels: int) -> list[nn.M
     return [*normalization, ACTIVATIONS[activation].module()]
 
 
-class ConvVAE(VAE):
+class ConvVAE(SequentialVAE):
     """Strided convolutions in front of the fully connected layers; the decoder mirrors the encoder.
 
     Each convolution has a 4 × 4 kernel and halves the image's sides.
@@ -37,11 +37,8 @@ class ConvVAE(VAE):
     def __init__(
         self, shape: tuple[int, int], hidden: Sequence[int], latent_dim: int, activation: str, norm: str, output: str
     ) -> None:
-        super().__init__()
         height, width = shape
-        self.pixels = height * width
-        self.latent_dim = latent_dim
-        self.has_logits = output == "logits"
+        super().__init__(height * width, latent_dim, has_logits=output == "logits")
         channels = [1, *CHANNELS[: 2 if max(shape) <= SMALL_SIDE else 3]]
         sizes = [(height, width)]
         for _ in channels[1:]:
@@ -65,15 +62,3 @@ class ConvVAE(VAE):
             *hidden_layers([latent_dim, *reversed(widths)], activation, norm), nn.Unflatten(1, features), *outwards,
             OUTPUTS[output].module(),
         )  # fmt: skip
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mu, logvar = self.encoder(x).chunk(2, dim=1)
-        return mu, logvar
-
-    def decode(self, z: Tensor) -> Tensor:
-        decoded: Tensor = self.decoder(z)
-        return decoded
-
-    def decode_logits(self, z: Tensor) -> Tensor:
-        logits: Tensor = self.decoder[:-1](z)
-        return logits

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
-from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, VAE
+from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, SequentialVAE
 
 
 def hidden_layers(widths: Sequence[int], activation: str, norm: str) -> list[nn.Module]:
@@ -21,7 +21,7 @@ def hidden_layers(widths: Sequence[int], activation: str, norm: str) -> list[nn.
     return stack
 
 
-class MLP(VAE):
+class MLP(SequentialVAE):
     """Fully connected layers; the decoder mirrors the encoder.
 
     Args:
@@ -36,25 +36,9 @@ class MLP(VAE):
     def __init__(
         self, pixels: int, hidden: Sequence[int], latent_dim: int, activation: str, norm: str, output: str
     ) -> None:
-        super().__init__()
-        self.pixels = pixels
-        self.latent_dim = latent_dim
-        self.has_logits = output == "logits"
+        super().__init__(pixels, latent_dim, has_logits=output == "logits")
         inwards, outwards = [pixels, *hidden], [latent_dim, *reversed(hidden)]
-        # μ and log σ² come from one head: one matrix product instead of two.
         self.encoder = nn.Sequential(*hidden_layers(inwards, activation, norm), nn.Linear(inwards[-1], 2 * latent_dim))
         self.decoder = nn.Sequential(
             *hidden_layers(outwards, activation, norm), nn.Linear(outwards[-1], pixels), OUTPUTS[output].module()
         )
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mu, logvar = self.encoder(x).chunk(2, dim=1)
-        return mu, logvar
-
-    def decode(self, z: Tensor) -> Tensor:
-        decoded: Tensor = self.decoder(z)
-        return decoded
-
-    def decode_logits(self, z: Tensor) -> Tensor:
-        logits: Tensor = self.decoder[:-1](z)
-        return logits

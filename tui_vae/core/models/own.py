@@ -46,12 +46,9 @@ class WrappedModel(VAE):
     """A user's own network as one of ours, which take and give flat images."""
 
     def __init__(self, own: nn.Module, shape: tuple[int, int], latent_dim: int) -> None:
-        super().__init__()
+        super().__init__(shape[0] * shape[1], latent_dim, callable(getattr(own, "decode_logits", None)))
         self.own: Any = own
         self._shape = shape
-        self.pixels = shape[0] * shape[1]
-        self.latent_dim = latent_dim
-        self.has_logits = callable(getattr(own, "decode_logits", None))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mu, logvar = self.own.encode(x.view(-1, 1, *self._shape))

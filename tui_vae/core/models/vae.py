@@ -73,7 +73,13 @@ class VAE(nn.Module):
 
     pixels: int
     latent_dim: int
-    has_logits = False
+    has_logits: bool
+
+    def __init__(self, pixels: int, latent_dim: int, has_logits: bool) -> None:
+        super().__init__()
+        self.pixels = pixels
+        self.latent_dim = latent_dim
+        self.has_logits = has_logits
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images `(N, pixels)` in [-1, 1] → μ and log σ² of q(z|x), each `(N, latent_dim)`."""
@@ -86,6 +92,30 @@ class VAE(nn.Module):
     def decode_logits(self, z: Tensor) -> Tensor:
         """z `(N, latent_dim)` → the logits of p̂ = (x̂ + 1)/2, `(N, pixels)`."""
         raise NotImplementedError
+
+
+class SequentialVAE(VAE):
+    """An encoder and a decoder that are sequences of layers.
+
+    Attributes:
+        encoder: images → μ and log σ² side by side, `(N, 2 · latent_dim)`, from one head: one matrix product, not two.
+        decoder: z → x̂; its last layer is the output function.
+    """
+
+    encoder: nn.Sequential
+    decoder: nn.Sequential
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = self.encoder(x).chunk(2, dim=1)
+        return mu, logvar
+
+    def decode(self, z: Tensor) -> Tensor:
+        decoded: Tensor = self.decoder(z)
+        return decoded
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        logits: Tensor = self.decoder[:-1](z)
+        return logits
 
 
 def sample_posterior(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:

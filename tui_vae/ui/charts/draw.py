@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tui_vae.ui.charts import bands, raster, scales
 from tui_vae.ui.charts.curves import Column, Curve
@@ -16,20 +16,24 @@ from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.numbers import metric, short
 
-Role = Literal["ground", "label", "grid", "band", "train", "test", "mark", "cursor"]
-
 GUTTER = 7
 """Cells left of the plot for the labels of the y axis: as many in all charts, so that their plots line up."""
 
 MARKER_SPACING = 4
 """The least distance between two markers of epochs, in cells."""
 
+MARKER_MARGIN = 0.02
+"""The share of the plot's height by which a value may be outside the scale and still have a marker, at the edge."""
+
+NOT_LOG = "linear, as some ≤ 0"
+"""The note of a chart that cannot have the logarithmic scale that was asked for."""
+
 
 class Span(NamedTuple):
     """Neighbouring characters of one role."""
 
     text: str
-    role: Role
+    role: str
 
 
 class Control(NamedTuple):
@@ -98,7 +102,7 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
         return line((zigzag(segment) for segment in segments), dots)
 
     smoothed = sources.steps is not None and sources.steps.smoothing > 0
-    canvas = _Canvas(width, height, dots.down)
+    canvas = Canvas(width, height, dots.down)
     canvas.grid(scale.ticks, scale, glyphs)
     columns = _control_columns(controls, view)
     for column in columns:
@@ -118,7 +122,7 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
         canvas.label(column, glyphs.plain(label))
     if view.cursor is not None and 0 <= view.axis.place(view.cursor) <= 1:
         canvas.vertical(_cell(view.cursor, view), glyphs.cursor, "cursor", through=True)
-    gutter = _gutter(scale, height, dots.down, glyphs)
+    gutter = gutter_labels(scale, height, dots.down, glyphs)
     rows = [[Span(gutter[y], "label"), *canvas.row(y), Span(BLANK, "ground")] for y in range(height)]
     return Chart(rows, scale, refused)
 
@@ -157,6 +161,15 @@ def place_labels(axis: Axis, width: int) -> list[tuple[int, str]]:
             placed.append((start, tick.label))
             free = start + len(tick.label) + 2
     return placed
+
+
+def bottom_edge(labels: Sequence[tuple[int, str]], width: int, glyphs: Glyphs) -> list[tuple[str, str]]:
+    """The lower edge of a frame of `width` cells inside, as texts with roles; `labels` as from `place_labels`."""
+    parts, at = [(glyphs.corners[2] + glyphs.horizontal * (GUTTER - 1), "frame")], -1
+    for start, label in labels:
+        parts += [(glyphs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
+        at = start + len(label) + 1
+    return [*parts, (glyphs.horizontal * (width - GUTTER - at) + glyphs.corners[3], "frame")]
 
 
 def clipped_label(value: float) -> str:
@@ -204,33 +217,33 @@ def _cells_above(segments: list[list[Column]], high: float, across: int) -> set[
     return {column.x // across for segment in segments for column in segment if column.high > high}
 
 
-def _gutter(scale: Scale, height: int, down: int, glyphs: Glyphs) -> list[str]:
+def gutter_labels(scale: Scale, height: int, down: int, glyphs: Glyphs) -> list[str]:
     """The labels of the y axis, a text of `GUTTER` cells for each row."""
     gutter = [BLANK * GUTTER] * height
     for tick in scale.ticks:
-        y = _row(scale.place(tick.value), height, down)
+        y = row_at(scale.place(tick.value), height, down)
         gutter[y] = glyphs.plain(tick.label)[: GUTTER - 1].rjust(GUTTER - 1) + BLANK
     return gutter
 
 
-def _row(place: float, height: int, down: int) -> int:
+def row_at(place: float, height: int, down: int) -> int:
     """The row of cells, from the top, of a place of 0 … 1; `down` is the number of dots a cell is high."""
     dot = min(height * down - 1, max(0, raster.dot_row(place, height * down)))
     return height - 1 - dot // down
 
 
-class _Canvas:
+class Canvas:
     """Cells, each with a character and a role. What is painted later hides what was there, cell by cell."""
 
     def __init__(self, width: int, height: int, down: int) -> None:
         self.width, self.height, self._down = width, height, down
         self._text = [[BLANK] * width for _ in range(height)]
-        self._roles: list[list[Role]] = [["ground"] * width for _ in range(height)]
+        self._roles: list[list[str]] = [["ground"] * width for _ in range(height)]
 
-    def put(self, x: int, y: int, sign: str, role: Role) -> None:
+    def put(self, x: int, y: int, sign: str, role: str) -> None:
         self._text[y][x], self._roles[y][x] = sign, role
 
-    def paint(self, rows: Sequence[str], role: Role) -> None:
+    def paint(self, rows: Sequence[str], role: str) -> None:
         """Put all characters that are not blank."""
         for y, row in enumerate(rows):
             if row.isspace():
@@ -243,21 +256,26 @@ class _Canvas:
     def grid(self, ticks: Sequence[Tick], scale: Scale, glyphs: Glyphs) -> None:
         """Put faint dots at the height of each tick."""
         for tick in ticks:
-            y = _row(scale.place(tick.value), self.height, self._down)
+            y = row_at(scale.place(tick.value), self.height, self._down)
             for x in range(0, self.width, 4):
                 self.put(x, y, glyphs.dot if glyphs.braille else ".", "grid")
 
-    def vertical(self, x: int, sign: str, role: Role, through: bool = False) -> None:
+    def vertical(self, x: int, sign: str, role: str, through: bool = False) -> None:
         """Draw a vertical line in empty cells; `through`: over marks and bands too."""
         for y in range(self.height):
             if self._roles[y][x] in ("ground", "grid") or (through and self._roles[y][x] in ("mark", "band")):
                 self.put(x, y, sign, role)
 
-    def markers(self, points: Iterable[Point], scale: Scale, view: View, sign: str, role: Role) -> None:
-        """Put a sign at each point that is inside the scale, or outside by a fiftieth of the height at most."""
+    def markers(self, points: Iterable[Point], scale: Scale, view: View, sign: str, role: str) -> None:
+        """Put a sign at each point that is inside the scale, or outside by `MARKER_MARGIN` at most."""
         for x, y in points:
-            if math.isfinite(y) and -0.02 <= (place := scale.place(y)) <= 1.02:
-                self.put(_cell(x, view), _row(place, self.height, self._down), sign, role)
+            if math.isfinite(y):
+                self.marker(_cell(x, view), y, scale, sign, role)
+
+    def marker(self, x: int, value: float, scale: Scale, sign: str, role: str) -> None:
+        """Put a sign in column `x` at the height of a value that is not outside the scale by more than the margin."""
+        if -MARKER_MARGIN <= (place := scale.place(value)) <= 1 + MARKER_MARGIN:
+            self.put(x, row_at(place, self.height, self._down), sign, role)
 
     def label(self, x: int, label: str) -> None:
         """Put a label beside a vertical line, at the top or the bottom: whole, or its first word, if there is room."""

@@ -10,12 +10,21 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from tui_vae.ui.charts.draw import GUTTER, Control, Sources, Span, View, clipped_label, draw_chart, place_labels
+from tui_vae.ui.charts.draw import (
+    GUTTER,
+    NOT_LOG,
+    Control,
+    Sources,
+    Span,
+    View,
+    bottom_edge,
+    clipped_label,
+    draw_chart,
+    place_labels,
+)
 from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.strip_widget import StripWidget
-
-NOT_LOG = "linear, as some ≤ 0"
 
 NARROW = 44
 """In a chart of fewer cells, words beside the values say more than notes beside the title."""
@@ -178,11 +187,5 @@ class ChartWidget(StripWidget, can_focus=True):
 
     def _bottom(self, width: int, axis: Axis | None) -> Strip:
         """The frame's lower edge, with the labels of the x axis in it."""
-        signs = glyphs()
         placed = place_labels(axis, self.plot_width) if axis is not None else []
-        parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
-        for start, label in placed:
-            parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
-            at = start + len(label) + 1
-        parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
-        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
+        return self.strip(bottom_edge(placed, width, glyphs())).adjust_cell_length(width + 2, self.style("frame"))

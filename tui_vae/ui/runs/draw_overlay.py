@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import NamedTuple
 
 from tui_vae.runs.run_records import Record
 from tui_vae.ui.charts import raster, scales
-from tui_vae.ui.charts.draw import GUTTER, tick_count
+from tui_vae.ui.charts.draw import GUTTER, Canvas, Span, gutter_labels, tick_count
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.charts.x_axis import Axis
@@ -53,11 +52,6 @@ class Series:
         return next((y for _, y in reversed(self.points) if math.isfinite(y)), None)
 
 
-class Span(NamedTuple):
-    text: str
-    role: str
-
-
 @dataclass(frozen=True)
 class Overlay:
     rows: list[list[Span]]
@@ -91,27 +85,19 @@ def draw_overlay(
     dots = {each.slot: _dots(each.slot, signs) for each in all_series}
     runs = {each.slot: _runs(each.points, end, plot * dots[each.slot].across) for each in all_series}
     scale, refused = _scale([run for found in runs.values() for run in found], height, log)
-    cells = [[(BLANK, "ground")] * plot for _ in range(height)]
-    down = 4 if signs.braille else 1
-    gutter = [BLANK * GUTTER] * height
-    for tick in scale.ticks:
-        y = _row(scale.place(tick.value), height, down)
-        gutter[y] = signs.plain(tick.label)[: GUTTER - 1].rjust(GUTTER - 1) + BLANK
-        for x in range(0, plot, 4):
-            cells[y][x] = (signs.dot if signs.braille else ".", "grid")
+    down = (raster.BRAILLE if signs.braille else raster.one_dot(BLANK)).down
+    canvas = Canvas(plot, height, down)
+    canvas.grid(scale.ticks, scale, signs)
     for each in reversed(all_series):
-        sort, role = dots[each.slot], series_role(each.slot)
+        sort = dots[each.slot]
         placed = ([(x, scale.place(y)) for x, y in run] for run in runs[each.slot])
         paths = tuple(raster.dot_path(part, height * sort.down) for run in placed for part in raster.clip(run))
-        for y, row in enumerate(raster.rasterize(paths, plot, height, sort)):
-            for x, character in enumerate(row):
-                if character != BLANK:
-                    cells[y][x] = (character, role)
+        canvas.paint(raster.rasterize(paths, plot, height, sort), series_role(each.slot))
     for number, each in reversed(list(enumerate(all_series))):
-        for place, value in _signed(each, end, plot, number, len(all_series)):
-            if -0.02 <= (up := scale.place(value)) <= 1.02:
-                cells[_row(up, height, down)][place] = series_sign(each.slot, signs), series_role(each.slot)
-    rows = [[Span(gutter[y], "label"), *_spans(cells[y]), Span(BLANK, "ground")] for y in range(height)]
+        for x, value in _signed(each, end, plot, number, len(all_series)):
+            canvas.marker(x, value, scale, series_sign(each.slot, signs), series_role(each.slot))
+    gutter = gutter_labels(scale, height, down, signs)
+    rows = [[Span(gutter[y], "label"), *canvas.row(y), Span(BLANK, "ground")] for y in range(height)]
     axis = Axis(0.0, end, name="epochs", ticks=scales.ticks(0.0, end, max(2, min(10, plot // 12)), whole=True))
     return Overlay(rows, scale, axis, refused)
 
@@ -141,12 +127,6 @@ def _scale(runs: Sequence[Sequence[Point]], height: int, log: bool) -> tuple[Sca
     return scales.scale(values, [run[-1][1] for run in runs], tick_count(height), log)
 
 
-def _row(place: float, height: int, down: int) -> int:
-    """The row, from the top, of a place from 0 to 1 on the y axis; `down`: dots of a cell's height."""
-    dot = min(height * down - 1, max(0, raster.dot_row(place, height * down)))
-    return height - 1 - dot // down
-
-
 def _signed(each: Series, end: float, plot: int, number: int, count: int) -> list[tuple[int, float]]:
     """Where a curve has its sign: at its newest value, and at intervals, at other places than the other curves."""
     known = [(min(plot - 1, int(x / end * plot)), y) for x, y in each.points if math.isfinite(y)]
@@ -158,14 +138,3 @@ def _signed(each: Series, end: float, plot: int, number: int, count: int) -> lis
             found.append((place, value))
             free = place + spacing
     return [*found, *known[-1:]]
-
-
-def _spans(cells: Sequence[tuple[str, str]]) -> list[Span]:
-    """Neighbouring cells of one role joined to a span."""
-    spans: list[Span] = []
-    start = 0
-    for x in range(1, len(cells) + 1):
-        if x == len(cells) or cells[x][1] != cells[start][1]:
-            spans.append(Span("".join(text for text, _ in cells[start:x]), cells[start][1]))
-            start = x
-    return spans

@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual.strip import Strip
 
 from tui_vae.ui import numbers
-from tui_vae.ui.charts.draw import GUTTER, clipped_label, place_labels
+from tui_vae.ui.charts.draw import GUTTER, NOT_LOG, bottom_edge, clipped_label, place_labels
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.draw_overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
@@ -69,7 +69,7 @@ class OverlayChart(StripWidget):
         if state.shortest:
             state = replace(state, series=cut_to_shortest(state.series))
         overlay = draw_overlay(state.series, width, height, glyphs(), state.log, state.shortest)
-        note = "linear, as some ≤ 0" if overlay.log_refused else "log" if state.log else ""
+        note = NOT_LOG if overlay.log_refused else "log" if state.log else ""
         if not note and overlay.scale.clipped is not None:
             note = f"{glyphs().above}{clipped_label(overlay.scale.clipped)}"
         if state.shortest and not note:
@@ -101,16 +101,10 @@ class OverlayChart(StripWidget):
 
     def _bottom(self, width: int, overlay: Overlay | None) -> Strip:
         """The frame's lower edge, with the epochs in it."""
-        signs = glyphs()
-        plot = max(1, width - GUTTER - 1)
-        placed = place_labels(overlay.axis, plot) if overlay else []
-        parts, at = [(signs.corners[2] + signs.horizontal * (GUTTER - 1), "frame")], -1
-        for start, label in placed:
-            label = f"epoch {label}" if start == 0 and len(placed) > 1 and placed[1][0] > 9 else label
-            parts += [(signs.horizontal * (start - 1 - at), "frame"), (f" {label} ", "label")]
-            at = start + len(label) + 1
-        parts.append((signs.horizontal * (width - GUTTER - at) + signs.corners[3], "frame"))
-        return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
+        placed = place_labels(overlay.axis, max(1, width - GUTTER - 1)) if overlay else []
+        if len(placed) > 1 and placed[0][0] == 0 and placed[1][0] > 9:
+            placed[0] = 0, f"epoch {placed[0][1]}"
+        return self.strip(bottom_edge(placed, width, glyphs())).adjust_cell_length(width + 2, self.style("frame"))
 
 
 def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tuple[str, str]]:
