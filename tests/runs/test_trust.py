@@ -2,8 +2,10 @@
 
 import json
 import os
+import py_compile
 import shutil
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,6 +16,7 @@ from tests.support.processes import SMALL, command, finish, wait_until
 from tests.support.terminal import Terminal
 from tui_vae.config import make_config
 from tui_vae.config.own_code import NotTrusted, allow, check_allowed, find_code, record_file
+from tui_vae.core.models.build import build_model
 from tui_vae.runs.directory import RunDirectory
 
 MODULE = dedent(
@@ -217,3 +220,21 @@ def test_a_record_that_others_could_write_counts_as_none(tmp_path: Path) -> None
     record_file().symlink_to(tmp_path / "record")
     with pytest.raises(NotTrusted):
         check_allowed(config)
+
+
+def test_what_runs_is_the_source_that_was_allowed(tmp_path: Path) -> None:
+    """Python would run a `__pycache__` that says it needs no check, whatever the source beside it says."""
+    source, other = tmp_path / "shown_source.py", tmp_path / "other.py"
+    source.write_text(MODULE)
+    other.write_text("raise ValueError('the other one was run')\n")
+    py_compile.compile(
+        str(other), cache_from_source(source), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    config = make_config({"model": "shown_source:Brought", "model-dir": str(tmp_path), "latent-dim": 4})
+    allow(config)
+    try:
+        assert build_model(config, (28, 28)).latent_dim == 4
+        assert (tmp_path / "marker").exists()
+    finally:
+        sys.modules.pop("shown_source", None)
+        sys.path.remove(str(tmp_path))
