@@ -15,7 +15,7 @@ from tests.support.processes import Trained
 
 PACKAGE = Path(tui_vae.__file__).parent
 CONFIG = {f"tui_vae.config.{name}" for name in ("files", "options", "own_code", "run_config")}
-SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", *CONFIG}
+SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", "tui_vae.plain_text", *CONFIG}
 HEAVY = {"torch", "torchvision"}
 
 MAY_IMPORT = {

@@ -12,6 +12,7 @@ from typing import Any
 from tui_vae.config.options import NotAllowed, absolute_path, check_text, wrong_value
 from tui_vae.config.run_config import check_option, field_name, option_name
 from tui_vae.errors import UsageError
+from tui_vae.plain_text import plain
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _parse_toml(data: bytes, path: Path) -> dict[str, Any]:
     try:
         given = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a TOML file: {error}") from None
+        raise UsageError(f"{path} is not a TOML file: {plain(str(error))}") from None
     except ValueError:
         digits = f"{sys.get_int_max_str_digits():,}"
         raise UsageError(f"{path} has a number of more than {digits} digits", "no option takes such a number") from None
@@ -94,5 +95,7 @@ def _parse_toml(data: bytes, path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} has too many brackets inside each other", "no option takes so many") from None
     for name in given:
         if option_name(name) != name and option_name(name) in given:
-            raise UsageError(f"{path} gives {option_name(name)} twice, once as {name}", "leave one of them out")
+            raise UsageError(
+                f"{path} gives {plain(option_name(name))} twice, once as {plain(name)}", "leave one of them out"
+            )
     return given

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_vae.errors import UsageError
+from tui_vae.plain_text import plain
 
 WIDTHS = "whole numbers with commas between them, such as 512,256"
 
@@ -88,6 +89,8 @@ def check_value(option: Option, kind: type, value: Any) -> Any:
     if kind in (int, float):
         return _number(option, kind, value)
     text = check_text(value, "a word")
+    if plain(text) != text:
+        raise NotAllowed("free of control characters and invisible signs")
     return option.check(text) if option.check else text
 
 

@@ -19,8 +19,10 @@ import msgspec
 
 from tui_vae.config import RUN_NAME, RunConfig, make_config, parse_config
 from tui_vae.errors import UsageError, UserError
+from tui_vae.plain_text import plain_lines
+from tui_vae.runs.foreign_text import cleaned
 from tui_vae.runs.processes import boot_id, flock_is_held, host_name, is_trainer_of
-from tui_vae.runs.safe_files import open_own, open_plain, read_whole, reason
+from tui_vae.runs.safe_files import open_own, open_plain, read_tail, read_whole, reason
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
@@ -209,6 +211,10 @@ class RunDirectory:
             raise UsageError(f"cannot read {self.config}: {error.strerror}") from None
         return make_config(parse_config(data, self.config))
 
+    def output(self, size: int) -> str:
+        """The end of what the run's processes have printed, `size` bytes at most; empty where it cannot be read."""
+        return plain_lines(read_tail(self.log, size).decode(errors="replace"))
+
     def holder(self) -> Holder | None:
         """The living process of this run, if any. The kernel frees a lock when its process ends: none is stale.
 
@@ -225,7 +231,7 @@ class RunDirectory:
         except BlockingIOError:
             data = os.pread(file, 1024, 0)
             try:
-                return msgspec.json.decode(data, type=Holder)
+                return cleaned(msgspec.json.decode(data, type=Holder))
             except msgspec.DecodeError:
                 return Holder(pid=0, mode="train")  # it took the lock this instant and has not said who it is
         else:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tui_vae.runs.foreign_text import cleaned
 from tui_vae.runs.safe_files import open_own, open_to_read
 
 LARGEST = 2**53
@@ -154,6 +155,9 @@ AnyEvent = (
 DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of decoding a line that is not an event of this version; the last one for endless brackets."""
 
+WITHOUT_TEXT = (StepEvent, EpochEvent)
+"""The events that a log has most of; they hold numbers only."""
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
@@ -161,7 +165,8 @@ _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 def parse_line(line: bytes) -> AnyEvent | None:
     """The event in a line; None for a kind that this version does not know, or a torn or damaged line."""
     try:
-        return _decoder.decode(line)
+        event = _decoder.decode(line)
+        return cleaned(event) if _may_steer(line) else event
     except DAMAGED:
         return None
 
@@ -169,9 +174,17 @@ def parse_line(line: bytes) -> AnyEvent | None:
 def parse_lines(data: bytes) -> list[AnyEvent]:
     """The events in whole lines. They are decoded all at once unless one fails: a long log opens twice as fast."""
     try:
-        return _decoder.decode_lines(data)
+        events = _decoder.decode_lines(data)
+        if _may_steer(data):
+            return [event if type(event) in WITHOUT_TEXT else cleaned(event) for event in events]
+        return events
     except DAMAGED:
         return [event for line in data.split(b"\n") if (event := parse_line(line)) is not None]
+
+
+def _may_steer(data: bytes) -> bool:
+    """Whether texts in it may hold what steers a terminal: such a sign is escaped, not ASCII, or DEL."""
+    return b"\\" in data or b"\x7f" in data or not data.isascii()
 
 
 def encode_line(event: AnyEvent) -> bytes:

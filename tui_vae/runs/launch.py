@@ -15,7 +15,7 @@ from tui_vae.runs.client import request
 from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, deleted_error, finished_error
 from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.protocol import Done, Resume
-from tui_vae.runs.safe_files import open_own, read_tail, reason
+from tui_vae.runs.safe_files import open_own, reason
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import check_code
 
@@ -167,5 +167,5 @@ def _size(file: Path) -> int:
 
 
 def _last_line(directory: RunDirectory) -> str:
-    lines = read_tail(directory.log, MOST_LAST_LINE).decode(errors="replace").strip().splitlines()
+    lines = directory.output(MOST_LAST_LINE).strip().splitlines()
     return lines[-1] if lines else ""

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from tui_vae.config import check_option
+from tui_vae.plain_text import plain
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import config_toml
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock
@@ -59,14 +60,15 @@ def delete_run(directory: RunDirectory) -> None:
 def read_note(directory: RunDirectory) -> str:
     """The run's note; empty where it has none."""
     try:
-        return read_whole(directory.note, MOST_NOTE_BYTES).decode(errors="replace").strip()
+        text = read_whole(directory.note, MOST_NOTE_BYTES).decode(errors="replace")
     except OSError:
         return ""
+    return plain(text).strip()[:MOST_NOTE]
 
 
 def write_note(directory: RunDirectory, text: str) -> None:
     """Keep one line of text with a run; an empty one removes it."""
-    line = " ".join(text.split())[:MOST_NOTE]
+    line = " ".join(plain(text).split())[:MOST_NOTE]
     if line:
         write_atomic(directory.note, f"{line}\n".encode())
     else:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from tui_vae.runs.float_arrays import FLOAT_BYTES
+from tui_vae.runs.foreign_text import cleaned
 
 MAX_FRAME = 64 << 20
 """Bytes of a message: twice what `MAX_IMAGES` images of 64×64 pixels take with their reconstructions."""
@@ -226,7 +227,16 @@ _decode_request: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(A
 _decode_reply: msgspec.msgpack.Decoder[AnyReply] = msgspec.msgpack.Decoder(AnyReply)
 
 decode_request = _decode_request.decode
-decode_reply = _decode_reply.decode
+
+
+def decode_reply(body: bytes) -> AnyReply:
+    """A reply, with texts that cannot steer a terminal: they may come from files of a stranger.
+
+    Raises:
+        msgspec.DecodeError: it is none of this version.
+    """
+    reply = _decode_reply.decode(body)
+    return cleaned(reply) if isinstance(reply, Failure | Description) else reply
 
 
 def most_reconstructions(pixels: int, latent_dim: int) -> int:

@@ -15,7 +15,6 @@ from tui_vae.runs.directory import Holder, RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.log_loader import LogLoader, load_if_long
-from tui_vae.runs.safe_files import read_tail
 from tui_vae.runs.trust import allow_code
 
 POLL_SECONDS = 0.25
@@ -241,5 +240,4 @@ class RunSession:
 
     def log_tail(self, lines: int = 4) -> str:
         """The last lines of the trainer's output, which say why it crashed."""
-        text = read_tail(self.directory.log, 4096).decode(errors="replace")
-        return "\n".join(text.strip().splitlines()[-lines:])
+        return "\n".join(self.directory.output(4096).strip().splitlines()[-lines:])

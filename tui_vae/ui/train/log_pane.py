@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -14,15 +12,12 @@ from textual.widgets import Static
 
 from tui_vae.runs.events import ErrorEvent
 from tui_vae.runs.history import History
-from tui_vae.runs.safe_files import read_tail
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.terminal import legible
 
 TAIL = 64 << 10
 """Bytes of the trainer's output that are shown."""
-
-_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class LogPane(VerticalScroll, can_focus=True):
@@ -43,7 +38,7 @@ class LogPane(VerticalScroll, can_focus=True):
         self.run_worker(self._load(), group="log", exclusive=True)
 
     async def _load(self) -> None:
-        words = await asyncio.to_thread(tail_of, self.session.directory.log)
+        words = await asyncio.to_thread(self.session.directory.output, TAIL)
         content = told(self.session.history, words)
         if content != self._shown:
             at_end, self._shown = self.scroll_offset.y >= self.max_scroll_y, content
@@ -58,21 +53,11 @@ def told(history: History, words: str) -> Content:
     for message in history.messages:
         clock = time.strftime("%H:%M:%S", time.localtime(message.t))
         kind, style = ("error  ", "$error") if isinstance(message, ErrorEvent) else ("warning", "$warning")
-        lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), _shown(message.message)))
+        lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), legible(message.message)))
         if message.hint:
-            lines.append(Content.assemble(" " * 19, (_shown(message.hint), "$note")))
+            lines.append(Content.assemble(" " * 19, (legible(message.hint), "$note")))
     if not lines:
         lines.append(Content.styled("no warnings, no errors", "$label"))
     lines += [Content(""), Content.styled("trainer.log", "$label")]
-    lines += [Content(line) for line in words.splitlines()] or [Content.styled("empty", "$label")]
+    lines += [Content(legible(line)) for line in words.splitlines()] or [Content.styled("empty", "$label")]
     return Content("\n").join(lines)
-
-
-def tail_of(path: Path, size: int = TAIL) -> str:
-    """The end of a text file, from a whole line on, without what would steer a terminal."""
-    return _shown(read_tail(path, size).decode(errors="replace"))
-
-
-def _shown(text: str) -> str:
-    plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
-    return legible(_CONTROLS.sub("", plain))
