@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.support.processes import command, events, finish, wait_until
-from tests.support.training import new_run
+from tests.support.training import new_run, train_here
 from tui_vae.cli import doctor, main
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
@@ -21,7 +21,7 @@ from tui_vae.runs.client import request
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.launch import start_training
 from tui_vae.runs.processes import lost_trainers
-from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 
 ENDLESS = {"epochs": 1_000_000, "schedule": "constant", "checkpoint-every": 0.3}
 
@@ -193,6 +193,36 @@ sys.exit(code)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == str([("open", str(directory.path))])
     assert load_checkpoint(directory.last)[0].evaluated == 3
+
+
+def test_a_checkpoint_beside_a_log_that_never_spoke_of_it_is_refused(own_runs: Path) -> None:
+    other, mine = (new_run(own_runs, name=name, epochs=1) for name in ("other", "mine"))
+    for run in (other, mine):
+        assert train_here(run) == 0
+    own = mine.last.read_bytes()
+    mine.last.write_bytes(other.last.read_bytes())
+    assert train_here(mine, more_epochs=1) == 1
+    error = events(mine, ev.ErrorEvent)[-1]
+    assert error.message == f"{mine.last} is of another run than the log beside it"
+    assert "--config" in error.hint
+    mine.last.write_bytes(own)
+    assert train_here(mine, more_epochs=1) == 0
+    ids = {event.id for event in events(mine, ev.RunEvent)}
+    assert ids == {load_checkpoint(mine.last)[0].run_id} == {load_checkpoint(mine.best)[0].run_id}
+
+
+def test_a_run_of_an_older_version_gets_an_id_when_it_goes_on(own_runs: Path) -> None:
+    directory = new_run(own_runs, name="old", epochs=1)
+    assert train_here(directory) == 0
+    progress, tensors = load_checkpoint(directory.last)
+    log = directory.events.read_bytes()
+    directory.events.write_bytes(log.replace(f',"id":"{progress.run_id}"'.encode(), b""))
+    progress.run_id = ""
+    save_checkpoint(directory.last, progress, tensors)
+    for _ in range(2):
+        assert train_here(directory, more_epochs=1) == 0
+    first, second, third = (event.id for event in events(directory, ev.RunEvent))
+    assert first == "" and second == third == load_checkpoint(directory.last)[0].run_id != ""
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
-    """Written at every start and restart. `step`: where this process begins; `epochs`: how many are planned in all."""
+    """Written at every start and restart. `step`: where this process begins; `epochs`: how many are planned in all.
+
+    `id`: drawn when the run began, and in its checkpoints too; older logs do not have it.
+    """
 
     name: str
     config: dict[str, Any]
@@ -78,6 +81,7 @@ class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
     step: Count | UnsetType = UNSET
     epochs: Count = 0
     steps_per_epoch: Count = 0
+    id: str = ""
 
 
 class StateEvent(Event, frozen=True, kw_only=True, tag="state"):
@@ -220,6 +224,22 @@ class EventLog:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def mentions_run(path: Path, run_id: str) -> bool:
+    """Whether a `run` event of a log has this id. The log is searched as bytes: it may have many megabytes.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file.
+    """
+    wanted = f'"id":"{run_id}"'.encode()
+    rest = b""
+    with open_to_read(path) as file:
+        while data := file.read(LogTail.CHUNK):
+            if wanted in rest + data:
+                return True
+            rest = data[-len(wanted) :]
+    return False
 
 
 class LogTail:

@@ -40,6 +40,7 @@ class Progress:
     epoch_seconds, epoch_means: of the part of the epoch under way that is done.
     train_images: how many there were. log_size: bytes of the event log when this was written.
     diagnosis: what `Diagnosis` remembers of the epochs. None in older checkpoints, with a log_size of 0.
+    run_id: drawn when the run began, and in its log too. Empty in older checkpoints.
     """
 
     config: dict[str, Any]
@@ -54,6 +55,7 @@ class Progress:
     train_images: int = 0
     log_size: int = 0
     diagnosis: dict[str, Any] | None = None
+    run_id: str = ""
 
     @property
     def planned_epochs(self) -> int:

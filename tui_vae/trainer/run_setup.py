@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -35,6 +36,9 @@ from tui_vae.runs.previews import Originals, write_originals
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, checkpoint_path, load_checkpoint
 from tui_vae.trainer.learner import Learner, restore_weights
+
+RUN_ID_BYTES = 8
+"""Random bytes of a run's id: no two runs of a person have the same."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def set_up_training(
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
     config = replace(config, name=directory.name)  # the directory may have been renamed
     progress.config["name"] = directory.name
+    progress.run_id = progress.run_id or os.urandom(RUN_ID_BYTES).hex()
     if more_epochs:
         progress.segments.append(more_epochs)
     if progress.evaluated >= progress.planned_epochs:
@@ -266,12 +271,16 @@ def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
 def _read_last_checkpoint(directory: RunDirectory) -> tuple[Progress, dict[str, Tensor]]:
     """
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: it is damaged, or of another run.
     """
     try:
-        return load_checkpoint(directory.files.last)
+        progress, tensors = load_checkpoint(directory.files.last)
     except CheckpointError as error:
         raise CheckpointError(error.message, train_another(directory)) from None
+    if progress.run_id and not ev.mentions_run(directory.files.events, progress.run_id):
+        what = f"{directory.last} is of another run than the log beside it"
+        raise CheckpointError(what, f"put the run's own files back, or {train_another(directory)}")
+    return progress, tensors
 
 
 def _restore(directory: RunDirectory, learner: Learner, tensors: dict[str, Tensor]) -> None:
@@ -298,7 +307,7 @@ def run_event(directory: RunDirectory, run: LoadedRun, progress: Progress, kerne
             train=len(run.train), test=len(run.test), classes=dataset.classes,
         ),
         parameters=count_parameters(run.model), threads=config.threads or 1, precision=config.precision,
-        step=progress.step, epochs=progress.planned_epochs, steps_per_epoch=run.steps_per_epoch,
+        step=progress.step, epochs=progress.planned_epochs, steps_per_epoch=run.steps_per_epoch, id=progress.run_id,
         versions={
             "tui-vae": tui_vae.__version__, "python": platform.python_version(),
             "torch": str(torch.__version__), "numpy": np.__version__, "kernels": kernels,
