@@ -122,3 +122,24 @@ def test_what_is_not_finite_is_null_in_the_log_and_nan_in_the_curves(tmp_path: P
     assert math.isnan(history.steps["loss"][0])
     assert history.epochs[0].test.loss is None
     assert history.best is None
+
+
+def test_a_line_without_an_end_is_skipped_in_bounded_memory(tmp_path: Path) -> None:
+    """A sparse file of 300 MB in one line, and events before and after it."""
+    path = tmp_path / "events.jsonl"
+    before, after = (ev.StateEvent(t=t, state="training") for t in (1.0, 2.0))
+    path.write_bytes(ev.encode_line(before))
+    with path.open("r+b") as log:
+        start = log.seek(0, 2)
+        log.truncate(start + (300 << 20))
+    tail = ev.LogTail(path)
+    tracemalloc.start()
+    try:
+        assert tail.read_all() == [before] and tail.end_of_line == start
+        with path.open("ab") as log:
+            log.write(b"\n" + ev.encode_line(after))
+        assert tail.read_all() == [after]
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert tail.end_of_line == path.stat().st_size

@@ -248,12 +248,17 @@ class LogTail:
     CHUNK = 1 << 20
     """Bytes of one `read`: about 10 ms of parsing, so that a caller can do other things in between."""
 
+    MOST_LINE = 4 << 20
+    """Bytes of the longest line that is kept: a `run` event with every option has 2 kB. A longer one is skipped."""
+
     def __init__(self, path: Path, offset: int = 0) -> None:
         """`offset`: where to begin, in bytes; events before it are not read."""
         self.path = path
         self._offset = offset
         self._rest: list[bytes] = []
         """The beginning of a line in the pieces that were read: they are joined once, when its end comes."""
+        self._begun = 0
+        """Bytes of that beginning. The pieces of a line that is too long are not kept."""
 
     def read(self) -> list[AnyEvent]:
         """The next events, from at most one chunk of the file.
@@ -270,16 +275,23 @@ class LogTail:
         self._offset += len(data)
         whole, newline, rest = data.rpartition(b"\n")
         if newline:
-            whole = b"".join([*self._rest, whole])
+            if self._begun > self.MOST_LINE:
+                whole = whole.partition(b"\n")[2]
+            elif self._rest:
+                whole = b"".join([*self._rest, whole])
             self._rest.clear()
-        if rest:
+            self._begun = 0
+        self._begun += len(rest)
+        if self._begun > self.MOST_LINE:
+            self._rest.clear()
+        elif rest:
             self._rest.append(rest)
         return parse_lines(whole) if newline else []
 
     @property
     def end_of_line(self) -> int:
         """The offset in the log, in bytes, of the first line that `read` has not returned yet."""
-        return self._offset - sum(map(len, self._rest))
+        return self._offset - self._begun
 
     def at_end(self) -> bool:
         try:
