@@ -53,7 +53,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         UsageError: wrong usage, or a file that cannot be read.
     """
     options = make_parser().parse_args(arguments)
-    file: Path | None = getattr(options, "config", None)
+    file: Path | None = options.config
     if options.runs_dir is None and file is not None:
         options.runs_dir = config.read_runs_dir(file)
     return options
@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
     # The parser has its own copies of the shared options: a command that shared them would overwrite with defaults what
     # stands before its name.
-    parser.set_defaults(run=_lazily("attach", "open_app"), runs_dir=None, debug=False, color="auto")
+    parser.set_defaults(run=_lazily("attach", "open_app"), runs_dir=None, config=None, debug=False, color="auto")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
 
     def add(name: str, module: str, summary: str, *more: Parser) -> argparse.ArgumentParser:

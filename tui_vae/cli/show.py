@@ -13,6 +13,7 @@ from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.directory import RunDirectory, runs_directory
 from tui_vae.runs.float_arrays import decode_floats
 from tui_vae.runs.trust import find_to_load
+from tui_vae.ui.test_set import split
 
 if TYPE_CHECKING:
     from tui_vae.trainer.inference import Inference
@@ -35,19 +36,14 @@ def show(options: argparse.Namespace) -> int:
     source = ImageSource(directory, options.checkpoint)
     if options.samples:
         reply = source.ask(protocol.Sample(count=options.images), protocol.Samples)
-        size = len(reply.images) // options.images
-        images = [reply.images[at : at + size] for at in range(0, len(reply.images), size)]
+        images = split(reply.images, options.images)
         print("samples from the Gaussian fitted to the encoder's z")
         print_images([(image,) for image in images], [""] * len(images), reply.width)
         return 0
     chosen = _choose(source, options)
     pairs = source.ask(protocol.Reconstruct(indices=chosen), protocol.Reconstructions)
     classes = source.describe().classes
-    size = len(pairs.originals) // len(chosen)
-    rows = [
-        (pairs.originals[at : at + size], pairs.reconstructions[at : at + size])
-        for at in range(0, len(pairs.originals), size)
-    ]
+    rows = list(zip(*(split(images, len(chosen)) for images in (pairs.originals, pairs.reconstructions)), strict=True))
     captions = [
         f"{classes[label]} #{index}   mse {mse:.4f}"
         for label, index, mse in zip(pairs.labels, pairs.indices, pairs.mse, strict=True)

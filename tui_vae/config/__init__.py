@@ -16,6 +16,7 @@ from tui_vae.config.run_config import (
     make_config,
     option_name,
     options,
+    preset_config,
     text_of,
     toml_value,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "option_name",
     "options",
     "parse_config",
+    "preset_config",
     "read_config",
     "read_runs_dir",
     "text_of",

@@ -279,6 +279,15 @@ def make_config(given: Mapping[str, Any]) -> RunConfig:
     return config
 
 
+def preset_config(preset: str) -> RunConfig:
+    """The description of a run for which nothing but a preset is given.
+
+    Raises:
+        UsageError: there is no preset of this name.
+    """
+    return make_config({"preset": preset})
+
+
 def _check_together(config: RunConfig) -> None:
     """
     Raises:
@@ -301,7 +310,7 @@ def _check_together(config: RunConfig) -> None:
 
 def command_line(config: RunConfig) -> str:
     """The shortest `tui-vae train` command that asks for the same."""
-    base = dataclasses.replace(RunConfig(preset=config.preset), **PRESETS[config.preset])
+    base = preset_config(config.preset)
     words = ["tui-vae", "train"]
     if config.preset != "default":
         words += ["--preset", config.preset]

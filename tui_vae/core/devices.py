@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from tui_vae.core.affinity import usable_core_numbers
 from tui_vae.errors import UserError
 
 BUSY_SHARE = 0.25
@@ -72,7 +72,7 @@ def device_name(device: torch.device) -> str:
 
 def usable_cores() -> int:
     """The number of cores that this process may use, by its affinity and by its control group's quota, if any."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(usable_core_numbers())
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         if quota != "max":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tui_vae.config import RunConfig, make_config, option_name, options, text_of
+from tui_vae.config import RunConfig, option_name, options, preset_config, text_of
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
@@ -38,18 +38,13 @@ def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
 
 def whole(config: RunConfig) -> list[Difference]:
     """Every option of a run beside its preset's value, those that differ first; without the name, which has none."""
-    usual = recipe(config)
+    usual = preset_config(config.preset)
     rows = [
         Difference(option_name(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
         for name in options()
         if name not in ("name", "preset")
     ]
     return sorted(rows, key=lambda row: row.same)
-
-
-def recipe(config: RunConfig) -> RunConfig:
-    """The configuration with the same preset and nothing else given."""
-    return make_config({"preset": config.preset})
 
 
 @dataclass(frozen=True)

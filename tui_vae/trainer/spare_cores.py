@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 
 import psutil
+
+from tui_vae.core.affinity import usable_core_numbers
 
 LEAST_SECONDS = 0.5
 """Seconds to measure for: the kernel counts idle time in steps of 0.01, and other processes come and go."""
@@ -32,5 +33,5 @@ class SpareCores:
 def _idle_seconds() -> float:
     """Seconds that the cores which this process may use have been idle, since the machine started."""
     cores = psutil.cpu_times(percpu=True)
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(cores))
+    usable = usable_core_numbers()
     return float(sum(times.idle + getattr(times, "iowait", 0) for core, times in enumerate(cores) if core in usable))

@@ -34,7 +34,6 @@ class DatasetInfo:
     name: str
     title: str  # also the name of torchvision's class, and of the directory in its layout
     classes: tuple[str, ...]
-    shape: tuple[int, int]  # (height, width) in pixels
     mirror: str
     files: dict[str, PublishedFile]  # by the names that `datasets.Dataset` gives the arrays
 
@@ -55,7 +54,6 @@ DATASETS: dict[str, DatasetInfo] = {
             "Bag",
             "Ankle boot",
         ),
-        shape=(28, 28),
         mirror="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         files={
             "train_images": PublishedFile(

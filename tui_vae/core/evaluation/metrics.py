@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.evaluation.forward import evaluation_mode
+from tui_vae.core.evaluation.likelihood import decoder_variance
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics, posterior_statistics
-from tui_vae.core.models.vae import VAE
+from tui_vae.core.models.vae import VAE, reparameterize
 from tui_vae.core.objectives import Objective, squared_error, total_correlation, with_free_bits
 from tui_vae.core.pixels import normalize
 
@@ -124,7 +125,7 @@ def evaluate(
         kl=kl,
         mse=error_sum / (count * pixels),
         accuracy=hits / (count * pixels) if math.isfinite(error_sum) else math.nan,  # NaN pixels would count as black
-        elbo_bpd=bits_per_pixel(recon / (4 * pixels), kl, pixels),
+        elbo_bpd=bits_per_pixel(decoder_variance(recon, pixels), kl, pixels),
         active_units=int(active.sum()),
         kl_per_dim=tuple(kl_per_dim.tolist()),
     )
@@ -159,7 +160,7 @@ def _evaluate_batch(
     """
     with evaluation_mode(model):
         mu, logvar = model.encode(x)
-        z = mu + torch.exp(0.5 * logvar) * noise
+        z = reparameterize(mu, logvar, noise)
         sampled, distortion = objective.decode(model, z, x)
         decoded = model.decode(mu).clamp(-1, 1)
     error = squared_error(decoded, x) / 4

@@ -119,8 +119,12 @@ class SequentialVAE(VAE):
 
 
 def sample_posterior(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """z ~ q(z|x), reparameterized as μ + σ·ε with ε ~ N(0, I); shapes as μ, `(N, latent_dim)`."""
-    noise = torch.empty_like(mu).normal_(generator=generator)
+    """z ~ q(z|x); shapes as μ, `(N, latent_dim)`."""
+    return reparameterize(mu, logvar, torch.empty_like(mu).normal_(generator=generator))
+
+
+def reparameterize(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
+    """z = μ + σ·ε, a sample of q(z|x) for `noise` ε ~ N(0, I); all shapes are `(N, latent_dim)`."""
     return mu + torch.exp(0.5 * logvar) * noise
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.models.vae import VAE
+from tui_vae.core.models.vae import VAE, reparameterize
 from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
@@ -39,7 +39,7 @@ class AutogradStep:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
             mu, logvar = model.encode(x)
             mu, logvar = mu.float(), logvar.float()
-            z = mu + torch.exp(0.5 * logvar) * noise
+            z = reparameterize(mu, logvar, noise)
             decoded, distortion = objective.decode(model, z, x)
             loss = objective.loss(distortion, z, mu, logvar, beta, model.pixels, self._images)
         assert self._parameters.grad is not None

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import reparameterize
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
@@ -141,7 +142,7 @@ class GPUStep(FusedStep):
                 for place, layer in enumerate(layers):
                     layers[place] = _BFloat16Linear(layer) if isinstance(layer, nn.Linear) else layer
         mu, logvar = model.encode(x)
-        z = mu + torch.exp(0.5 * logvar) * noise
+        z = reparameterize(mu, logvar, noise)
         _, distortion = objective.decode(model, z, x)
         loss = objective.loss(distortion, z, mu, logvar, 1.0, model.pixels, len(images))
         return loss.detach(), torch.autograd.grad(loss, list(model.parameters()))

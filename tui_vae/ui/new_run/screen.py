@@ -16,7 +16,7 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
-from tui_vae.config import RunConfig, allowed, command_line, make_config, option_name, options, text_of
+from tui_vae.config import RunConfig, allowed, command_line, make_config, option_name, options, preset_config, text_of
 from tui_vae.errors import UserError
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.new_run.fields import Field, Fields
@@ -54,7 +54,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         self._throughputs: list[Throughput] = []
         self._title = f"new run, like {like.name}" if like and like.name else "new run"
         self._initial = replace(like or RunConfig(), name=None)
-        recipe = self._recipe(self._initial.preset)
+        recipe = preset_config(self._initial.preset)
         same = {name for name in options() if getattr(self._initial, name) == getattr(recipe, name)}
         self._touched = set(options()) - same - {"preset"}
         """The options that the user has set; another preset leaves them alone."""
@@ -136,7 +136,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         else:
             about.append(legible(reason or values), colours["error" if reason else "note"])
         if name != "preset":
-            usual = text_of(name, getattr(self._recipe(preset), name))
+            usual = text_of(name, getattr(preset_config(preset), name))
             about.append(f"\npreset {preset}: {usual}", colours["label"])
         explain.update(about)
 
@@ -151,12 +151,8 @@ class NewRun(ModalScreen[RunConfig | None]):
     def _preset(self) -> str:
         return self.query_one("#field-preset", Field).text
 
-    @staticmethod
-    def _recipe(preset: str) -> RunConfig:
-        return make_config({"preset": preset})
-
     def _fill(self, preset: str) -> None:
-        recipe = self._recipe(preset)
+        recipe = preset_config(preset)
         for field in self.query(Field):
             if field.option_name not in self._touched:
                 field.put(getattr(recipe, field.option_name))
@@ -170,7 +166,7 @@ class NewRun(ModalScreen[RunConfig | None]):
 
     def _show(self) -> None:
         """Show which fields differ from the preset, the forecast, and the command that would do the same."""
-        recipe = self._recipe(self._preset)
+        recipe = preset_config(self._preset)
         for field in self.query(Field):
             if field.option_name != "preset":
                 field.mark(getattr(recipe, field.option_name))
@@ -199,7 +195,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         field = self._field
         if field is not None and field.option_name != "preset":
             self._touched.discard(field.option_name)
-            field.put(getattr(self._recipe(self._preset), field.option_name))
+            field.put(getattr(preset_config(self._preset), field.option_name))
             self._explain()
             self._show()
 

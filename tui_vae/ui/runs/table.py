@@ -13,12 +13,13 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui_vae.runs.run_records import Record
+from tui_vae.runs.summary import UNREADABLE
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_role, series_sign
+from tui_vae.ui.status_line import STATES
 from tui_vae.ui.strip_widget import StripWidget
 
-STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed", "unreadable")
 GUTTER = 4
 """Cells to the left of the columns, for the cursor and the mark."""
 
@@ -54,7 +55,7 @@ class RunsTable(StripWidget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"runs--{name}" for name in ("head", "sorted", "row", "name", "note", "trend", "best")),
         *(f"runs--{name}" for name in ("open", "cursor", "chosen")),
-        *(f"runs--{state}" for state in STATES),
+        *(f"runs--{state}" for state in (*STATES, UNREADABLE)),
         *(f"runs--series-{number}" for number in range(SERIES_COLOURS)),
     }
 

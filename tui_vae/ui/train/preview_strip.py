@@ -22,6 +22,7 @@ from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.pairs import ImagePairs, Pairs
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
+from tui_vae.ui.test_set import split
 
 REQUEST_SECONDS = 4.0
 """Seconds between two requests to a trainer: it answers between its steps, and images are most of a link's bytes."""
@@ -88,7 +89,7 @@ class PreviewStrip(ImagePairs):
         reply = await self._ask(marked or fixed, start=bool(marked))
         if reply is not None:
             title = f"{'marked images: ' if marked else ''}{TITLE}"
-            self._show(title, _split(reply), reply.width, f"epoch {reply.epoch}", reply.step)
+            self._show(title, _pairs(reply), reply.width, f"epoch {reply.epoch}", reply.step)
         elif film.frames and (self._saved_step(film) >= self._step or (not marked and self.border_title != TITLE)):
             self._show(TITLE, film.both, film.width, f"epoch {film.epoch}", self._saved_step(film))
         elif not self._pairs:
@@ -154,8 +155,6 @@ class PreviewStrip(ImagePairs):
         yield from super().tiles(size)
 
 
-def _split(reply: protocol.Reconstructions) -> Pairs:
+def _pairs(reply: protocol.Reconstructions) -> Pairs:
     count = len(reply.indices)
-    size = len(reply.originals) // count if count else 0
-    slices = [slice(number * size, (number + 1) * size) for number in range(count)]
-    return [(reply.originals[each], reply.reconstructions[each]) for each in slices]
+    return list(zip(split(reply.originals, count), split(reply.reconstructions, count), strict=True))

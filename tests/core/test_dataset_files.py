@@ -1,0 +1,60 @@
+"""Reading idx files, and the choices of images that never change."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from tui_vae.core.data import datasets
+from tui_vae.core.data.datasets import evaluation_subset, preview_indices, read_idx
+from tui_vae.core.data.published import DatasetError
+from tui_vae.core.data.sample.make import write_idx
+
+idx_arrays = arrays(np.uint8, array_shapes(max_dims=3, max_side=9))
+
+
+@given(array=idx_arrays, suffix=st.sampled_from(["", ".gz"]))
+@settings(max_examples=60)
+def test_an_idx_file_reads_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, array: datasets.Bytes, suffix: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"round-trip{suffix}"
+    write_idx(path, array)
+    np.testing.assert_array_equal(read_idx(path), array)
+
+
+@given(array=idx_arrays, suffix=st.sampled_from(["", ".gz"]), cut=st.integers(1, 10_000))
+@settings(max_examples=60)
+def test_a_truncated_idx_file_is_never_read(
+    tmp_path_factory: pytest.TempPathFactory, array: datasets.Bytes, suffix: str, cut: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"truncated{suffix}"
+    write_idx(path, array)
+    data = path.read_bytes()
+    path.write_bytes(data[: max(0, len(data) - cut)])
+    with pytest.raises(DatasetError, match=path.name):
+        read_idx(path)
+
+
+def test_the_evaluation_subset_is_fixed() -> None:
+    subset = evaluation_subset(60_000, 10_000)
+    np.testing.assert_array_equal(subset, evaluation_subset(60_000, 10_000))
+    assert subset[:5].tolist() == [17, 18, 24, 28, 50], "figures of old runs would no longer compare"
+    assert len(set(subset.tolist())) == 10_000
+    assert (np.diff(subset) > 0).all()
+    assert evaluation_subset(5, 10).tolist() == [0, 1, 2, 3, 4]
+
+
+@given(labels=arrays(np.uint8, st.integers(0, 60), elements=st.integers(0, 9)), count=st.integers(0, 70))
+def test_previews_go_round_the_classes(labels: datasets.Bytes, count: int) -> None:
+    chosen = preview_indices(labels, count).tolist()
+    assert len(chosen) == len(set(chosen)) == min(count, len(labels))
+    taken = Counter(labels[chosen].tolist())
+    there = Counter(labels.tolist())
+    for label, n in there.items():
+        # A class is only behind another one if all its images are taken, and its first images are.
+        assert taken[label] >= min(n, max(taken.values(), default=0) - 1)
+        assert set(np.flatnonzero(labels == label)[: taken[label]].tolist()) <= set(chosen)
