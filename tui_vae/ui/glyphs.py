@@ -1,4 +1,4 @@
-"""The signs that the Train pane draws with, and plain ones for terminals without Unicode."""
+"""The signs that the app draws with, and plain ones for terminals without Unicode."""
 
 from __future__ import annotations
 
