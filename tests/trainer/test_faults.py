@@ -24,8 +24,10 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import request
 from tui_vae.runs.files import write_atomic
-from tui_vae.runs.launch import start_serving
+from tui_vae.runs.launch import start_serving, start_training
 from tui_vae.runs.summary import summarize
+from tui_vae.runs.write_errors import HINTS, unwritable
+from tui_vae.trainer import training
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint, save_checkpoint
 from tui_vae.trainer.training import Training
 from tui_vae.ui.session import RunSession
@@ -166,36 +168,102 @@ def no_space(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_on_a_full_disk_the_old_checkpoint_stays_whole_and_training_goes_on(
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training that waits tries again at once."""
+    monkeypatch.setattr(training, "RETRY_EVERY", 0)
+    monkeypatch.setattr(training, "RETRY_SHARE", 1e9)
+
+
+class DiskFull(Script):
+    """A disk that is full from the `full`-th look on, and free again once training has waited `waits` times."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, full: int, waits: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.waited = 0
+        self._patch, self._full, self._waits = patch, full, waits
+
+    def pending(self) -> Any:
+        if self.looks + 1 == self._full:
+            self._patch.setattr(os, "fsync", no_space)
+        return super().pending()
+
+    def wait(self, seconds: float) -> Any:
+        self.waited += 1
+        if self.waited == self._waits:
+            self._patch.undo()
+        return super().wait(seconds)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("full", [3, 9, 10])
+def test_training_waits_on_a_full_disk_and_goes_on_with_its_room(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch, full: int
+) -> None:
+    """In an epoch's course, in its evaluation, and at the very end; the weights are those of a run without."""
+    plain = new_run(own_runs, **{"checkpoint-every": 0})
+    assert train_here(plain) == 0
+    directory = new_run(own_runs, **{"checkpoint-every": 0})
+    with monkeypatch.context() as patch:
+        inbox = DiskFull(patch, full, waits=5)
+        assert train_here(directory, inbox) == 0
+    assert inbox.waited >= 5
+    states = [(event.state, event.reason) for event in events(directory, ev.StateEvent)]
+    (reason,) = [reason for state, reason in states if state == "paused"]
+    assert "No space left on device" in reason and f"free some space on the disk of {directory.path}" in reason
+    assert [state for state, _ in states[-3:]] == ["paused", "training", "finished"]
+    warnings = [event for event in events(directory, ev.WarningEvent) if "checkpoint" in event.message]
+    assert len(warnings) == 1
+    assert same(load_checkpoint(directory.last)[1], load_checkpoint(plain.last)[1])
+    assert not list(directory.path.glob(".*"))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_requests_on_a_full_disk_are_refused_with_what_to_do_and_a_stop_is_remembered(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = new_run(own_runs, **{"epochs": 3, "checkpoint-every": 0})
-    whole: list[bytes] = []
+    directory = new_run(own_runs, **{"epochs": 3})
+    with monkeypatch.context() as patch:
+        asked = [protocol.Pause(), protocol.Checkpoint(), protocol.Resume(epochs=1), protocol.Resume(), protocol.Stop()]
+        inbox = DiskFull(patch, 4, waits=8, at={4: [protocol.Checkpoint()]}, paused=asked)
+        assert train_here(directory, inbox) == 0
+    assert len(inbox.replies) == 6
+    assert all("No space left on device" in reply.message for reply in inbox.replies)
+    assert f"kill -9 {os.getpid()}" in inbox.replies[-1].hint
+    assert events(directory, ev.StateEvent)[-1].state == "stopped"
+    assert load_checkpoint(directory.last)[0].step == 3
 
-    class FullLater(Script):
-        """The disk fills up after the 2nd look, and is free again before the last."""
 
-        def pending(self) -> Any:
-            if self.looks == 2:
-                whole.append(directory.last.read_bytes())
-                monkeypatch.setattr(os, "fsync", no_space)
-            if self.looks == 13:
-                whole.append(directory.last.read_bytes())
-                monkeypatch.undo()
-            return super().pending()
+@pytest.mark.parametrize("number", sorted(HINTS))
+def test_each_error_of_a_disk_has_a_hint_of_its_own(tmp_path: Path, number: int) -> None:
+    error = unwritable("a checkpoint", OSError(number, os.strerror(number)), tmp_path)
+    assert error.message == f"cannot write a checkpoint: {os.strerror(number)}"
+    assert ("free some space" in error.hint) == (number == errno.ENOSPC)
+    assert "{" not in error.hint
 
-    refused: dict[int, list[protocol.AnyRequest]] = {
-        4: [protocol.Checkpoint(), protocol.Resume(epochs=1)], 7: [protocol.Pause(), protocol.Stop()],
-    }  # fmt: skip
-    inbox = FullLater({1: [protocol.Checkpoint()], **refused})
-    assert train_here(directory, inbox) == 0
-    assert inbox.replies[0].step == 1
-    assert all("No space left on device" in reply.message for reply in inbox.replies[1:])
-    assert len(inbox.replies) == 5
-    assert whole[0] == whole[1]
-    assert not list(directory.path.glob(".*"))
-    assert load_checkpoint(directory.last)[0].step == 9
-    assert events(directory, ev.StateEvent)[-1].state == "finished"
+
+def test_a_trainer_lives_on_a_disk_with_no_room_for_a_word(own_runs: Path) -> None:
+    """A limit on files' sizes, which log, output and checkpoints all reach; then it is lifted."""
+    directory = new_run(own_runs, **{"epochs": 100_000, "schedule": "constant", "checkpoint-every": 0.2})
+    process = start_training(directory)
+    wait_until(lambda: directory.last.exists() and events(directory, ev.StepEvent))
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (600, resource.RLIM_INFINITY))
+    wait_until(lambda: summarize(directory).state == "paused")
+    holder = directory.holder()
+    assert holder and holder.trouble == "cannot write a checkpoint: File too large"
+    assert request(directory, protocol.Describe(), protocol.Description).state == "paused"
+    with pytest.raises(UserError, match="File too large") as refusal:
+        request(directory, protocol.Checkpoint(), protocol.Done)
+    assert f"--pid {process.pid}" in refusal.value.hint
+    time.sleep(3)
+    assert process.poll() is None and directory.log.stat().st_size < 10_000
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait_until(lambda: summarize(directory).state == "training")
+    assert any(
+        event.state == "paused" and "File too large" in event.reason for event in events(directory, ev.StateEvent)
+    )
+    request(directory, protocol.Stop(), protocol.Done)
+    assert process.wait(30) == 0
 
 
 def test_a_write_beyond_the_file_size_limit_leaves_the_old_file(tmp_path: Path) -> None:
@@ -229,7 +297,7 @@ def test_leftovers_of_killed_writers_are_swept_away(own_runs: Path) -> None:
     assert not leftover.exists()
 
 
-def test_a_full_disk_loses_events_but_neither_the_run_nor_the_log(tmp_path: Path) -> None:
+def test_a_log_that_a_full_disk_refuses_has_every_event_once_there_is_room(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
@@ -245,7 +313,7 @@ log.write(StateEvent(t=4, state="finished"))
     path = tmp_path / "events.jsonl"
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True)
     told = [(event.t, event.state) for event in ev.LogTail(path).read_all()]  # type: ignore[union-attr]
-    assert told == [(1, "loading"), (4, "finished")]
+    assert told == [(1, "loading"), (2, "training"), (3, "training"), (4, "finished")]
 
 
 def test_a_damaged_configuration_is_one_sentence_that_names_it(

@@ -23,11 +23,15 @@ from tui_vae.plain_text import plain_lines
 from tui_vae.runs.foreign_text import cleaned
 from tui_vae.runs.processes import boot_id, flock_is_held, host_name, is_trainer_of
 from tui_vae.runs.safe_files import open_own, open_plain, read_tail, read_whole, reason
+from tui_vae.runs.write_errors import unwritable
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 HOLDER_LENGTH = 512
 """Bytes of the JSON in the lock file, padded with spaces: writes of one length leave no rest of an older one."""
+
+MOST_TROUBLE = 100
+"""Characters of `trouble` in the lock: what 512 bytes leave beside a socket's path, a host and a boot."""
 
 MOST_HOST = 64
 """Characters of the host's name in the lock file: the longest that Linux allows."""
@@ -87,7 +91,8 @@ Mode = Literal["train", "serve"]
 class Holder(msgspec.Struct, frozen=True):
     """Who holds a run's lock: a process that trains it, or only serves its weights; `socket`: where it listens.
 
-    `host` and `boot`: the machine of the process, and which of its boots; empty in older locks. All of it is a claim of
+    `host` and `boot`: the machine of the process, and which of its boots; empty in older locks. `trouble`: why training
+    waits, where the log may not be able to take it, as on a full disk; empty while it does not. All of it is a claim of
     the file: `RunDirectory.process` gives a number that has been checked.
     """
 
@@ -96,6 +101,7 @@ class Holder(msgspec.Struct, frozen=True):
     socket: str = ""
     host: str = ""
     boot: str = ""
+    trouble: str = ""
 
     @property
     def elsewhere(self) -> str:
@@ -257,6 +263,7 @@ class RunLock:
 
     Raises:
         RunError: another process holds it.
+        Unwritable, OSError: its file cannot be written.
     """
 
     def __init__(self, directory: RunDirectory, mode: Mode) -> None:
@@ -264,7 +271,11 @@ class RunLock:
         self._directory = directory
         self._writing = threading.Lock()
         self._file = _take(directory)
-        self._announce()
+        try:
+            self._announce()
+        except OSError as error:
+            self.release()
+            raise unwritable("the lock", error, directory.path) from None
 
     def in_place(self) -> bool:
         """Whether the lock that is held is still that of the run's directory.
@@ -292,6 +303,12 @@ class RunLock:
     def change_mode(self, mode: Mode) -> None:
         """Announce that this process trains now, or only serves."""
         self._announce(mode=mode)
+
+    def announce_trouble(self, trouble: str) -> None:
+        """Announce why training waits; empty once it does not. The lock's bytes are there already, so a full disk
+        takes them, unlike the log's."""
+        with suppress(OSError):
+            self._announce(trouble=trouble[:MOST_TROUBLE])
 
     def listens_at(self, socket: Path) -> None:
         """Announce the socket: under sudo or cron, clients may have another runtime directory than this process."""

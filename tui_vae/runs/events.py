@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,12 @@ from tui_vae.runs.safe_files import open_own, open_to_read
 
 LARGEST = 2**53
 """The largest count: a double holds every whole number up to it. A line with a larger one is damaged."""
+
+MOST_OWED = 1000
+"""Events that wait for a log that cannot be written; the oldest go first. An `epoch` event has about 1 kB."""
+
+COMPLAIN_EVERY = 60.0
+"""Seconds between two complaints about a log that cannot be written."""
 
 Number = float | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
@@ -196,7 +203,10 @@ def encode_line(event: AnyEvent) -> bytes:
 
 
 class EventLog:
-    """Appends events to a run's log, each by one write, so that another process never sees a mixture of two."""
+    """Appends events to a run's log, each by one write, so that another process never sees a mixture of two.
+
+    Events that cannot be written, on a full disk say, are kept and written before the next one, but for `step` events.
+    """
 
     def __init__(self, path: Path) -> None:
         """
@@ -204,11 +214,25 @@ class EventLog:
             OSError: it cannot be written, or is no plain file of this user.
         """
         self._file = open_own(path, os.O_RDWR | os.O_APPEND)
+        self._owed: deque[AnyEvent] = deque(maxlen=MOST_OWED)
+        self._complain_at = 0.0
         size = os.fstat(self._file).st_size
         self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
     def write(self, event: AnyEvent) -> None:
-        """Append an event. On a full disk the event is lost and the run goes on."""
+        """Append an event, after those that are owed. Where that fails the run goes on, and the event is owed."""
+        if self._owed:
+            self.pay()
+        written = not self._owed and self._append(event)
+        if not written and not isinstance(event, StepEvent):
+            self._owed.append(event)
+
+    def pay(self) -> None:
+        """Write the events that are owed, as far as that is possible now."""
+        while self._owed and self._append(self._owed[0]):
+            self._owed.popleft()
+
+    def _append(self, event: AnyEvent) -> bool:
         line = encode_line(event)
         if self._torn:
             line = b"\n" + line  # a line torn by a crash or a full disk stays on its own, and readers skip it
@@ -216,7 +240,10 @@ class EventLog:
             self._torn = os.write(self._file, line) != len(line)
         except OSError as error:
             self._torn = True
-            print(f"cannot write the event log: {error}", file=sys.stderr)
+            if time.monotonic() >= self._complain_at:
+                self._complain_at = time.monotonic() + COMPLAIN_EVERY
+                print(f"cannot write the event log: {error}", file=sys.stderr)
+        return not self._torn
 
     def size(self) -> int:
         """Bytes written so far: where the next event begins."""

@@ -123,10 +123,14 @@ def _summarize(directory: RunDirectory) -> RunSummary:
 
 def state_of(directory: RunDirectory, newest: ev.StateEvent | None) -> str:
     """The state in the log, or `crashed` where the log says that a trainer lives and there is none."""
+    holder = directory.holder()
+    training = holder is not None and holder.mode == "train"
     if newest is None:
-        return "loading" if directory.is_training() else "crashed"
-    if newest.state in ("loading", "training", "paused") and not directory.is_training():
-        return "crashed"
+        return "loading" if training else "crashed"
+    if newest.state in ("loading", "training", "paused"):
+        if not training:
+            return "crashed"
+        return "paused" if holder is not None and holder.trouble else newest.state
     return newest.state
 
 

@@ -6,7 +6,6 @@ It takes the run's lock and opens its socket before it imports PyTorch, so that 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from tui_vae.runs.directory import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.protocol import Stop
 from tui_vae.runs.safe_files import reason
+from tui_vae.trainer.output import forgive_output
 from tui_vae.trainer.server import Inbox, Server, Ticket
 from tui_vae.trainer.watch import DirectoryWatch
 
@@ -36,9 +36,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.trust:
         allow_digest(options.trust)
-    for stream in (sys.stdout, sys.stderr):  # the run's log file, which is UTF-8 in any locale
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    forgive_output()
     inbox = Inbox()
     # Before the lock shows this process to others, who may then send signals.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

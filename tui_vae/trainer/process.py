@@ -11,6 +11,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory, RunError, RunLock, check_resumable, finished_error
 from tui_vae.runs.safe_files import cannot
+from tui_vae.runs.write_errors import HINTS, unwritable
 from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
 from tui_vae.trainer.watch import RunLost
@@ -65,6 +66,10 @@ class RunProcess:
         if kind == "OutOfMemoryError":  # by name: this module must not import PyTorch, whose error it is
             hint = f"free some of it, then go on with: tui-vae resume {self._directory.name}"
             return UserError("the device has no memory left for this run", hint)
+        if isinstance(error, OSError) and error.errno in HINTS:
+            again = f"; then: tui-vae resume {self._directory.name}"
+            wrong = unwritable("a file of the run", error, self._directory.path)
+            return UserError(wrong.message, wrong.hint + again)
         return UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}")
 
     def _train(self, log: ev.EventLog, more_epochs: int) -> ev.RunState:
@@ -79,7 +84,7 @@ class RunProcess:
 
         cores = Cores(leave_one=self._leave_core, spare=spare.count())
         setup = set_up_training(self._directory, log, more_epochs, loading, cores)
-        return Training(self._directory, log, self._inbox, setup).run()
+        return Training(self._directory, log, self._inbox, setup, self._lock.announce_trouble).run()
 
     def _serve(self) -> protocol.Resume | None:
         """Answer from the newest checkpoint. Return the request to go on training, or None when no client is left.

@@ -45,16 +45,17 @@ class CheckpointTimer:
 
     def __init__(self, every: float | None) -> None:
         self._every = every
-        self._cost = 0.0
+        self.cost = 0.0
+        """Seconds that the last attempt to write one took."""
         self._last = time.monotonic()
 
     def due(self, at_epoch_end: bool) -> bool:
         passed = time.monotonic() - self._last
         if self._every is not None:
             return passed >= self._every and (at_epoch_end or self._every > 0)
-        return passed >= LONGEST or (at_epoch_end and self._cost < WRITING_SHARE * passed)
+        return passed >= LONGEST or (at_epoch_end and self.cost < WRITING_SHARE * passed)
 
     def wrote(self, seconds: float) -> None:
         """Note that a checkpoint was written, which took so long."""
-        self._cost = seconds
+        self.cost = seconds
         self._last = time.monotonic()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import time
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from itertools import accumulate
 
@@ -17,6 +19,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.previews import is_due, write_preview
+from tui_vae.runs.write_errors import Unwritable, unwritable
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
@@ -31,6 +34,16 @@ STEP_EVENTS_A_SECOND = 10
 """The most `step` events that the log gets a second, whatever the speed: the contract of the log."""
 
 
+RETRY_EVERY = 2.0
+"""Seconds after which a checkpoint that could not be written is tried again, at least: it may be of gigabytes."""
+
+RETRY_SHARE = 0.05
+"""The share of the time that these attempts may take."""
+
+WARN_EVERY = 60.0
+"""Seconds between two warnings about previews that cannot be written."""
+
+
 class Stopped(Exception):
     """A request has stopped the training. Its checkpoint is written."""
 
@@ -39,10 +52,15 @@ class Training:
     """Trains one run from where its `progress` stands to the last planned epoch.
 
     Everything happens on the calling thread, which owns the device. It answers requests after every step and between
-    the batches of an evaluation.
+    the batches of an evaluation. While no checkpoint can be written, training pauses, and tries again.
+
+    announce_trouble: told why training waits, and the empty string once it goes on.
     """
 
-    def __init__(self, directory: RunDirectory, log: ev.EventLog, inbox: Inbox, setup: TrainingSetup) -> None:
+    def __init__(
+        self, directory: RunDirectory, log: ev.EventLog, inbox: Inbox, setup: TrainingSetup,
+        announce_trouble: Callable[[str], None] = lambda reason: None,
+    ) -> None:  # fmt: skip
         run, learner, progress = setup
         self._directory = directory
         self._log = log
@@ -63,6 +81,12 @@ class Training:
         self._epoch_means = Means.from_list(progress.epoch_means)
         self._symptoms = SymptomReporter(directory, log, run, progress)
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
+        self._announce_trouble = announce_trouble
+        self._trouble: Unwritable | None = None  # why training waits
+        self._retry_at = self._preview_warned_at = -math.inf
+        self._wanted: protocol.AnyRequest | None = (
+            None  # a stop or pause that came while no checkpoint could be written
+        )
 
     @property
     def epoch(self) -> int:
@@ -77,10 +101,11 @@ class Training:
                 self._epoch_time.start()
                 self._train_epoch()
                 self._end_epoch()
+                if self._progress.evaluated >= self._progress.planned_epochs:
+                    self._checkpoint_at_last()  # a request that comes meanwhile may plan more epochs
         except Stopped:
             self._enter("stopped")
             return "stopped"
-        self._checkpoint()
         self._enter("finished")
         return "finished"
 
@@ -150,7 +175,7 @@ class Training:
         self._epoch_means = Means()
         self._remember_best(test)
         if not math.isfinite(test.loss) and not self._learner.is_finite():
-            self._checkpoint()  # writes the best weights, if they are not written yet, then raises Diverged
+            self._checkpoint_at_last()  # writes the best weights, if they are not written yet, then raises Diverged
         self._symptoms.epoch_ended(event)
         self._preview()
         if self._checkpoint_timer.due(at_epoch_end=True):
@@ -182,7 +207,10 @@ class Training:
             try:
                 file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2])
             except OSError as error:
-                self._log.write(ev.WarningEvent(message=f"cannot write a preview: {error.strerror}"))
+                if time.monotonic() - self._preview_warned_at > WARN_EVERY:
+                    self._preview_warned_at = time.monotonic()
+                    wrong = unwritable("a preview", error, self._directory.path)
+                    self._log.write(ev.WarningEvent(message=wrong.message, hint=wrong.hint))
             else:
                 self._log.write(ev.PreviewEvent(epoch=epoch, file=file))
 
@@ -190,7 +218,7 @@ class Training:
         """Write a checkpoint of this very step.
 
         Raises:
-            UserError: it could not be written; the checkpoint before it stays.
+            Unwritable: it could not be written; the checkpoint before it stays.
             Diverged: its weights are not finite; the checkpoint before it stays.
         """
         started = time.monotonic()
@@ -198,8 +226,9 @@ class Training:
         run, progress = self._run, self._progress
         progress.epoch_seconds = self._epoch_time.seconds
         progress.epoch_means = list(astuple(self._epoch_means))
-        progress.diagnosis, progress.log_size = self._symptoms.state(), self._log.size()
+        progress.diagnosis = self._symptoms.state()
         try:
+            progress.log_size = self._log.size()
             # The best weights first: the best loss that a checkpoint names is then always that of best.safetensors.
             if self._best is not None:
                 save_checkpoint(self._directory.files.best, *self._best)
@@ -212,29 +241,79 @@ class Training:
             save_checkpoint(self._directory.files.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self.epoch, progress.step)
         except OSError as error:
-            raise UserError(f"cannot write a checkpoint: {error.strerror}", "free some space, then resume") from None
+            raise unwritable("a checkpoint", error, self._directory.path) from None
         finally:
             self._checkpoint_timer.wrote(time.monotonic() - started)
 
     def _try_checkpoint(self) -> None:
-        """Write a checkpoint. A full disk brings a warning, and training goes on.
+        """Write a checkpoint, or pause until one can be written.
 
         Raises:
             Diverged: the weights are not finite.
         """
         try:
             self._checkpoint()
-        except Diverged:
-            raise
-        except UserError as error:
+        except Unwritable as error:
+            self._wait_because_of(error)
+
+    def _checkpoint_at_last(self) -> None:
+        """Write a checkpoint, and wait for as long as that takes, so that no trained weights are given up.
+
+        Raises:
+            Diverged: the weights are not finite.
+            Stopped: a request stops the training.
+        """
+        self._try_checkpoint()
+        if self._trouble:
+            self._answer_requests()
+
+    def _wait_because_of(self, error: Unwritable) -> None:
+        """Pause until a checkpoint can be written; say why where it has not been said."""
+        self._retry_at = time.monotonic() + max(RETRY_EVERY, self._checkpoint_timer.cost / RETRY_SHARE)
+        if self._trouble is None and self._state == "paused":
+            self._wanted = protocol.Pause()  # by a request; it stays so
+        if self._trouble is None or self._trouble.message != error.message:
+            self._trouble = error
+            self._announce_trouble(error.message)
+            self._enter("paused", f"{error.message}; {error.hint}; it goes on by itself then")
             self._log.write(ev.WarningEvent(message=error.message, hint=error.hint))
+
+    def _retry_checkpoint(self) -> None:
+        """Try again to write a checkpoint. Where that succeeds do what was requested meanwhile, else train.
+
+        Raises:
+            Diverged: the weights are not finite.
+            Stopped: a request has stopped the training.
+        """
+        self._log.pay()
+        try:
+            self._checkpoint()
+        except Unwritable as error:
+            self._wait_because_of(error)
+            return
+        wanted, self._wanted = self._wanted, None
+        self._end_trouble()
+        match wanted:
+            case protocol.Stop():
+                self._log_control("stop")
+                raise Stopped
+            case protocol.Pause():
+                self._log_control("pause")
+                self._enter("paused")
+            case _:
+                self._enter("training")
+
+    def _end_trouble(self) -> None:
+        if self._trouble:
+            self._trouble = None
+            self._announce_trouble("")
 
     def _log_checkpoint(self, file: str, epoch: int, step: int) -> None:
         self._log.write(ev.CheckpointEvent(epoch=epoch, step=step, file=file, best=file == BEST))
 
-    def _enter(self, state: ev.RunState) -> None:
+    def _enter(self, state: ev.RunState, reason: str = "") -> None:
         self._state = state
-        self._log.write(ev.StateEvent(state=state))
+        self._log.write(ev.StateEvent(state=state, reason=reason))
 
     def _answer_requests(self) -> None:
         """Answer the requests that have come. While paused, stay here and answer until a request resumes or stops.
@@ -255,6 +334,8 @@ class Training:
                 if waiting:
                     self._answer(waiting)
                 self._inference.advance()
+                if self._trouble and time.monotonic() >= self._retry_at:
+                    self._retry_checkpoint()
             for watch in running:
                 watch.start()
 
@@ -262,15 +343,17 @@ class Training:
         try:
             match ticket.request:
                 case protocol.Pause():
-                    if self._state != "paused":
+                    if self._state != "paused" or self._trouble:
                         self._flush_steps()
                         self._checkpoint()
+                        self._end_trouble()
                         self._log_control("pause")
                         self._enter("paused")
                 case protocol.Resume(epochs=more):
                     if more:
                         self._plan(more)
                     if self._state == "paused":
+                        self._checkpoint_before_going_on()
                         self._log_control("resume")
                         self._enter("training")
                 case protocol.Stop():
@@ -292,8 +375,35 @@ class Training:
         except Diverged as error:
             ticket.refuse(error)
             raise
+        except Unwritable as error:
+            ticket.refuse(self._refusal(ticket.request, error))
+            self._wait_because_of(error)
         except UserError as error:
             ticket.refuse(error)
+
+    def _checkpoint_before_going_on(self) -> None:
+        """Where training waits for a checkpoint, write it first.
+
+        Raises:
+            Unwritable: that still fails.
+        """
+        if self._trouble:
+            self._wanted = None
+            self._checkpoint()
+            self._end_trouble()
+
+    def _refusal(self, request: protocol.AnyRequest, error: Unwritable) -> UserError:
+        """What to answer to a request that needs a checkpoint; a stop or a pause is remembered."""
+        match request:
+            case protocol.Stop():
+                self._wanted = request
+                then = f"it stops then; to give up what it has learnt since its last checkpoint: kill -9 {os.getpid()}"
+            case protocol.Pause():
+                self._wanted = request
+                then = "it stays paused then"
+            case _:
+                then = "then try again"
+        return UserError(error.message, f"{error.hint}; {then}")
 
     def _plan(self, more: int) -> None:
         """Plan `more` epochs, and write that into the checkpoint before it is confirmed, so that no crash loses it.

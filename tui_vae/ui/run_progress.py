@@ -93,7 +93,8 @@ def sentence(history: History, state: str) -> str:
         case "loading":
             return f"{reason or 'starting the trainer'}…"
         case "paused":
-            return f"paused at step {history.step:,} · space goes on, x stops"
+            why = f": {reason}" if reason else ""
+            return f"paused at step {history.step:,}{why} · space goes on, x stops"
         case "finished":
             return f"finished · r trains more epochs · {reached(history)}"
         case "stopped":

@@ -84,7 +84,14 @@ class RunSession:
         known = self.caught_up or self.partial
         if newest in ("loading", "training", "paused") and known and self._gone:
             return "crashed"
+        if newest == "training" and self.trouble:
+            return "paused"
         return newest
+
+    @property
+    def trouble(self) -> str:
+        """Why training waits, such as for room on a full disk, whose log may not be able to say so; else empty."""
+        return self.holder.trouble if self.holder is not None and self.alive else ""
 
     @property
     def share_read(self) -> float:

@@ -1,0 +1,48 @@
+"""What to tell users about a file that cannot be written: each error of the system has a remedy of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from tui_vae.errors import UserError
+
+NETWORK = "bring its network drive back"
+DISK_BROKEN = "look what the system's log says of that disk (dmesg), and copy the run to another one"
+
+HINTS = {
+    errno.ENOSPC: "free some space on the disk of {folder}",
+    errno.EDQUOT: "your quota there is used up: delete files of yours on the disk of {folder}, or ask for more",
+    errno.EFBIG: "raise the limit on a file's size (ulimit -f, or: prlimit --fsize=unlimited --pid {pid})",
+    errno.EIO: DISK_BROKEN,
+    errno.ENXIO: DISK_BROKEN,
+    errno.ENODEV: DISK_BROKEN,
+    errno.EROFS: "the disk of {folder} is read-only: mount it so that it can be written",
+    errno.EACCES: "give yourself the permission to write there: chmod u+rwx {folder}",
+    errno.EPERM: "give yourself the permission to write there: chmod u+rwx {folder}",
+    errno.ENOTCONN: NETWORK,
+    errno.ESTALE: NETWORK,
+    errno.ETIMEDOUT: NETWORK,
+    errno.EHOSTDOWN: NETWORK,
+    errno.EHOSTUNREACH: NETWORK,
+    errno.ENETDOWN: NETWORK,
+    errno.ENETUNREACH: NETWORK,
+    errno.EMFILE: "this process has too many files open: raise the limit (ulimit -n)",
+    errno.ENFILE: "all processes together have too many files open: end some of them",
+    errno.ENOENT: "the folder that it belongs into is not there: make it again, {folder}",
+}
+"""Error number → what to do. `folder`: of the file; `pid`: of this process."""
+
+OTHER = "see to it that {folder} can be written"
+
+
+class Unwritable(UserError):
+    """A file cannot be written now. What was there before is untouched."""
+
+
+def unwritable(what: str, error: OSError, folder: Path) -> Unwritable:
+    """The error that says which thing could not be written into `folder`, why, and what to do about it."""
+    why = error.strerror or type(error).__name__
+    hint = HINTS.get(error.errno or 0, OTHER).format(folder=folder, pid=os.getpid())
+    return Unwritable(f"cannot write {what}: {why}", hint)
