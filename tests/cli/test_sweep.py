@@ -38,7 +38,7 @@ def contestant(name: str, mse: float | None, loss: float | None = 1.0, **setting
     return Contestant(name, "finished", make_config({"name": name, **settings}), 1, 1, epoch, 10, 1.0)
 
 
-MSE = Figure("mse", ".5f", lambda run: run.best.test.mse if run.best else None, -1)
+MSE = Figure("mse", ".5f", lambda run: run.best.test.mse if run.best else None, lower_is_better=True)
 
 
 def test_the_best_is_the_lowest_and_only_what_can_be_compared_has_one() -> None:

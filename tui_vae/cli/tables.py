@@ -1,4 +1,4 @@
-"""Tables on a terminal, and the figures in them."""
+"""Tables on a terminal, and the numbers in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ GAP = "  "
 """Between two columns."""
 
 LARGEST = 1e6
-"""Absolute value from which on a figure has three digits and an exponent: more digits would widen its column."""
+"""Larger absolute values are printed in scientific notation with three digits, so that columns stay narrow."""
 
 
 def padded(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[list[str]]:
@@ -34,7 +34,7 @@ def print_table(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> No
 
 
 def number(value: float | None, form: str) -> str:
-    """A figure in a table; a large one is shortened, an unknown one is a dash."""
+    """A number in a table; a large one is shortened, an unknown one is a dash."""
     if value is None:
         return "-"
     return format(value, form) if abs(value) < LARGEST else f"{value:.3g}"

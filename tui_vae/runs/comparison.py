@@ -16,7 +16,7 @@ from tui_vae.runs.summary import state_of
 
 @dataclass(frozen=True)
 class Difference:
-    """One option's values, a run each; None where a run's config cannot be read."""
+    """The values of one option, one per run; None where a run's config cannot be read."""
 
     name: str
     values: tuple[str | None, ...]
@@ -27,7 +27,7 @@ class Difference:
 
 
 def differences(configs: Sequence[RunConfig | None]) -> list[Difference]:
-    """The options in which these differ, in the order of the form; `name`, which always differs, is left out."""
+    """The options in which configurations differ, in the order of the form, without `name`, which always differs."""
     found = []
     for name in options():
         values = tuple(None if config is None else text_of(name, getattr(config, name)) for config in configs)
@@ -48,7 +48,7 @@ def whole(config: RunConfig) -> list[Difference]:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """A run in a comparison. `best` is the epoch of the lowest test loss, whose weights `best.safetensors` holds."""
 
     name: str
@@ -62,7 +62,7 @@ class Contestant:
     test_images: int | None = None
 
 
-def contestant(directory: RunDirectory, history: History | None = None) -> Contestant:
+def candidate(directory: RunDirectory, history: History | None = None) -> Candidate:
     """A run for a comparison; `history`: its log's, where that has been read already."""
     history = history or read_history(directory.events)
     try:
@@ -70,7 +70,7 @@ def contestant(directory: RunDirectory, history: History | None = None) -> Conte
     except UserError:
         config = None
     seconds = sorted(epoch.seconds for epoch in history.epochs)
-    return Contestant(
+    return Candidate(
         name=directory.name,
         state=state_of(directory, history.state),
         config=config,
@@ -85,31 +85,30 @@ def contestant(directory: RunDirectory, history: History | None = None) -> Conte
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the best epoch's test metrics, or of the run. `better`: -1 the lower is better, 0 neither is."""
+    """A metric of the best epoch on the test set, or of the run. `lower_is_better`: False where no value is better."""
 
     name: str
     form: str
-    value: Callable[[Contestant], float | None]
-    better: int = 0
+    value: Callable[[Candidate], float | None]
+    lower_is_better: bool = False
 
 
-def _test(name: str) -> Callable[[Contestant], float | None]:
+def _test(name: str) -> Callable[[Candidate], float | None]:
     return lambda run: getattr(run.best.test, name) if run.best else None
 
 
-LOSS = Figure("test loss", ".2f", _test("loss"), -1)
+LOSS = Figure("test loss", ".2f", _test("loss"), lower_is_better=True)
 ACTIVE = Figure("active", ".0f", _test("active_units"))
 SECONDS = Figure("s/epoch", ".2f", lambda run: run.seconds_per_epoch)
 FIGURES = (
     LOSS,
-    Figure("mse", ".5f", _test("mse"), -1),
-    Figure("bits/px", ".3f", _test("elbo_bpd"), -1),
+    Figure("mse", ".5f", _test("mse"), lower_is_better=True),
+    Figure("bits/px", ".3f", _test("elbo_bpd"), lower_is_better=True),
     Figure("KL", ".2f", _test("kl")),
     ACTIVE,
     SECONDS,
 )
-"""Seconds an epoch have no best: they depend more on the machine, and on what else it did, than on the recipe."""
-
+"""No value of s/epoch is better: it depends more on the machine and its load than on the options."""
 
 class Compared(Protocol):
     """What decides whether the metrics of a run can be compared with those of another."""
@@ -140,14 +139,14 @@ def why_incomparable(runs: Sequence[Compared], is_loss: bool) -> str:
     return "objectives differ" if is_loss and len(losses) > 1 else ""
 
 
-def winners(runs: Sequence[Contestant], figure: Figure) -> set[int]:
+def winners(runs: Sequence[Candidate], figure: Figure) -> set[int]:
     """The indices of the runs with the best value of a figure; none where values cannot be compared, or are all equal.
 
     A run that lacks the figure takes no part.
     """
     values = {at: value for at, run in enumerate(runs) if (value := figure.value(run)) is not None}
-    if not figure.better or len(values) < 2 or why_incomparable([runs[at] for at in values], figure is LOSS):
+    if not figure.lower_is_better or len(values) < 2 or why_incomparable([runs[at] for at in values], figure is LOSS):
         return set()
-    best = min(values.values(), key=lambda value: -figure.better * value)
+    best = min(values.values())
     found = {at for at, value in values.items() if value == best}
     return set() if len(found) == len(values) else found

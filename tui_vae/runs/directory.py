@@ -46,15 +46,15 @@ SOCKET_NAME_LENGTH = 26
 """Bytes of a slash, 20 hexadecimal digits and `.sock`."""
 
 LOCK_TRIES, LOCK_PAUSE = 50, 0.01
-"""A reader that asks whether the lock is held shares it for an instant, so one refusal proves nothing. Seconds."""
+"""Tries, and seconds between them: readers take a shared lock briefly, so that one failure is not conclusive."""
 
 
 class RunError(UserError):
-    """A run that does not exist, has the name that another one wants, or cannot do what was requested."""
+    """A run does not exist, its name is taken, or it cannot do what was requested."""
 
 
 def finished_error(directory: RunDirectory) -> RunError:
-    """A finished run is to go on, and nobody said for how many epochs."""
+    """A finished run was to be continued without a number of epochs."""
     return RunError(f"run {directory.name!r} is finished", "say how many more epochs, such as --epochs 10")
 
 
@@ -105,7 +105,7 @@ class Holder(msgspec.Struct, frozen=True):
 
     @property
     def elsewhere(self) -> str:
-        """The host on which the process runs where that is another one, as with a disk that hosts share; else empty."""
+        """The other host, if the process is not on this one, as with a disk that hosts share; else empty."""
         here = self.boot == boot_id() if self.boot and boot_id() else self.host in ("", host_name()[:MOST_HOST])
         return "" if here else self.host or "unknown"
 

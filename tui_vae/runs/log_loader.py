@@ -1,7 +1,7 @@
 """A long log, read by a process of its own, so that the process that draws meanwhile keeps its interpreter.
 
-`python -m tui_vae.runs.log_loader LOG FILE` packs the log's events in pieces, writes them to the open file of that
-number, and prints each piece's length to stdout. It never waits for its reader.
+`python -m tui_vae.runs.log_loader LOG FILE` packs the log's events in pieces, writes them to the inherited file
+descriptor FILE, and prints each piece's length to stdout. It never waits for its reader.
 """
 
 from __future__ import annotations

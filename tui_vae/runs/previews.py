@@ -51,7 +51,7 @@ class Originals:
 
 
 def stride(epoch: int) -> int:
-    """After `epoch` epochs, every how many epochs one is kept: the power of two that leaves at most `MOST_KEPT`."""
+    """Spacing in epochs of the previews kept after `epoch` epochs: the power of two that keeps `MOST_KEPT` at most."""
     step = 1
     while epoch // step > MOST_KEPT:
         step *= 2
@@ -59,7 +59,7 @@ def stride(epoch: int) -> int:
 
 
 def is_due(epoch: int) -> bool:
-    """Whether an epoch's preview is worth writing."""
+    """Whether the preview of this epoch is written."""
     return epoch == 1 or epoch % stride(epoch) == 0
 
 

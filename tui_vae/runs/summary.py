@@ -15,7 +15,10 @@ from tui_vae.runs.safe_files import open_to_read, reason
 from tui_vae.runs.valid_epochs import last_valid_step
 
 BLOCK = 256 << 10
-"""Bytes read at once, and from which distance on from the log's end a run without a newer state must be training."""
+"""Bytes read at once."""
+
+IN_TRAINING = 256 << 10
+"""Bytes from the log's end. A run without a state event this near to the end is training: nothing else fills a log."""
 
 UNREADABLE = "unreadable"
 """The state of a run that cannot be looked at; no log says it."""
@@ -86,10 +89,9 @@ def _summarize(directory: RunDirectory) -> RunSummary:
     run: ev.RunEvent | None = None
     state: ev.StateEvent | None = None
     epoch: ev.EpochEvent | None = None
-    valid = math.inf  # the last step that counts of what stands before the events read so far
+    valid = math.inf  # older epochs beyond this step are void
     for event, distance in _newest_events(directory):
-        if state is None and distance > BLOCK:
-            # Only training fills the log: any other state would stand among its last lines.
+        if state is None and distance > IN_TRAINING:
             state = ev.StateEvent(t=event.t, state="training")
         match event:
             case ev.RunEvent():

@@ -1,4 +1,4 @@
-"""Which epochs of a log count: the one rule for what a resume cuts off, and the epochs that are left by it."""
+"""The valid epochs of a log: the one rule for what a resume makes void, and the epochs that remain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kept = TypeVar("Kept")
 
 
 def last_valid_step(event: ev.AnyEvent) -> float:
-    """Of all epochs logged before `event`, those up to this step are valid after it; infinity: all of them.
+    """Epochs logged earlier with a step above this are void after `event`; infinity: none of them.
 
     A process that resumes a run begins at its checkpoint's step, and repeats what a crashed process did after it.
     An epoch at or before another one replaces it.
@@ -36,7 +36,7 @@ class _Entry(NamedTuple):
 
 
 class Epochs(Generic[Kept]):
-    """The valid epochs of a log in their order; of each is kept what `keep` makes of its event."""
+    """The valid epochs of a log in their order; `kept` holds what `keep` makes of the event of each."""
 
     def __init__(self, keep: Callable[[ev.EpochEvent], Kept]) -> None:
         self.kept: list[Kept] = []

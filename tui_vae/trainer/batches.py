@@ -51,7 +51,7 @@ def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device) ->
             there[slot][: len(chosen)].copy_(host[slot][: len(chosen)], non_blocking=True)
             copied[slot].record(copying)
 
-    # What was allocated on the usual stream may still be in use there under its old name.
+    # The allocator may reuse memory whose previous tensor is still in use on the current stream.
     copying.wait_stream(torch.cuda.current_stream(device))
     copy(0)
     try:

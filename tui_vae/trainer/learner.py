@@ -58,7 +58,7 @@ class Learner:
     ) -> None:  # fmt: skip
         """Args:
         images: the size of the training set, which the estimate of the total correlation depends on.
-        warn: called once with each thing that makes steps slower than they might be, and its reason.
+        warn: called once for each thing that makes steps slower than they could be, with its reason.
         record: how steps are recorded to be replayed; by default as CUDA graphs, on CUDA only.
         kernels: what steps are made of; by default the best kernels for the device.
         """
@@ -97,7 +97,7 @@ class Learner:
         self._images += len(images)
 
     def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
-        """Everything of a step that happens on the device; it must never wait for it."""
+        """The part of a step that runs on the device; it must not synchronize with the device."""
         self._sums.add_(self._step(images, self._noise, lr, beta), alpha=len(images))
 
     def take_means(self) -> Means:

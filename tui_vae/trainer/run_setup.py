@@ -174,7 +174,7 @@ def _resolve_new_run(asked: RunConfig, cores: Cores, warn: Callable[[str, str], 
     config, usual = resolve_machine_options(asked, cores), choose_threads(asked.threads, Cores(cores.leave_one))
     if config.device == "cpu" and config.threads != usual:
         warn(f"other processes keep cores busy: training on {config.threads} of {usual} threads",
-             f"--threads {usual} takes as many all the same")  # fmt: skip
+             f"--threads {usual} uses {usual} anyway")  # fmt: skip
     return config
 
 

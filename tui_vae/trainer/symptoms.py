@@ -55,7 +55,8 @@ RECENT = 3
 """Overfitting: newest epochs that must all be above the limit."""
 
 LOST = 0.02
-"""Overfitting: the share of all that the test loss had gained under this β that the `RECENT` epochs have lost."""
+"""Overfitting: rise of the `RECENT` epochs above the lowest test loss, as a fraction of the total improvement under
+this β."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What Browse and Latent share: both show what the run's model answers, and follow its newest weights."""
+"""The base of Browse and Latent: both show the answers of the run's model, and follow its newest weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ModelPane(Pane):
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
         self.frozen = False
-        """Whether the pane keeps what it shows, although there may be newer weights."""
+        """Whether the pane keeps what it shows, even if there are newer weights."""
         self.note = ""
         """What the line above the views says in place of the weights."""
         self.weights: tuple[int, int] | None = None
@@ -56,6 +56,6 @@ class ModelPane(Pane):
         self._refresh_status()
 
     def _notify_failure(self, error: UserError) -> None:
-        """Say in full why the model does not answer, once until it answers again."""
+        """Say in full why the model does not answer, at most once per outage."""
         if self.note != NO_MODEL:
             self.app.notify(str(error), title="The model cannot be asked", severity="error", markup=False)

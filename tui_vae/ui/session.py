@@ -77,7 +77,7 @@ class RunSession:
 
     @property
     def state(self) -> str:
-        """The newest state in the log; `crashed` where that needs a living trainer and there is none."""
+        """The newest state in the log; `crashed` if that means a living trainer but no process holds the run's lock."""
         newest = self.history.state.state if self.history.state else "loading"
         if self._starting:
             return "loading"

@@ -21,7 +21,7 @@ CPU_BATCH = 500
 (measured)."""
 
 GPU_PIXELS = 4_000_000
-"""Pixels that a GPU evaluates at once: a thousand small images are less work for it than launching that work."""
+"""Pixels that a GPU evaluates at once: for a thousand small images, kernel-launch time dominates."""
 
 NOISE_BATCH = 1000
 """Images whose noise is drawn together. Every recorded figure depends on it: another value gives other noise."""
@@ -65,7 +65,7 @@ def bits_per_pixel(mse: float, kl: float, pixels: int) -> float:
     dequantized.
 
     Args:
-        mse: m, mean squared error of a pixel on [0, 1] at sampled z. NaN comes of an m that is not above 0.
+        mse: m, mean squared error of a pixel on [0, 1] at sampled z. The result is NaN if m ≤ 0.
         kl: nats an image.
         pixels: D.
     """

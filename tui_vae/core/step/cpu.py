@@ -21,7 +21,7 @@ FIGURES = 3
 """Sums of the output's kernel: FIGURES of kernels.h."""
 
 BERNOULLI_CODE = 4
-"""Of fused.BERNOULLI in enum Output of kernels.h, after those of `OUTPUTS`."""
+"""fused.BERNOULLI's number in enum Output of kernels.h, after those of `OUTPUTS`."""
 
 
 class CPUStep(FusedStep):

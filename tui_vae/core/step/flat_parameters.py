@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 ALIGNMENT = 16
-"""Numbers (float32): each parameter begins at a multiple of this, 64 bytes, which is a CPU's cache line."""
+"""Elements (float32): each parameter begins at a multiple of this, 64 bytes, which is a CPU's cache line."""
 
 
 def flatten_parameters(model: nn.Module) -> nn.Parameter:
@@ -35,6 +35,6 @@ def flatten_parameters(model: nn.Module) -> nn.Parameter:
 
 
 def part_of(vector: Tensor, parameter: Tensor) -> Tensor:
-    """The part of `vector` that lies where `parameter` lies in the vector of all parameters, as a view of its shape."""
+    """The slice of `vector` at `parameter`'s offset in the vector of all parameters, as a view of its shape."""
     start = parameter.storage_offset()
     return vector[start : start + parameter.numel()].view_as(parameter)

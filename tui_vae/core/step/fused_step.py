@@ -23,11 +23,11 @@ from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat_parameters import part_of
 
-# Those that have kernels, and their names in the tables.
+# The modules that have kernels, and their names in the tables.
 ACTIVATION_NAMES = {row.module: name for name, row in ACTIVATIONS.items() if row.kernel_code is not None}
 OUTPUT_NAMES = {row.module: name for name, row in OUTPUTS.items() if row.kernel_code is not None}
 BERNOULLI = "bernoulli"
-"""Output `logits` under objective `bce`, whose distortion comes from the logits: kernels take it for an output."""
+"""A pseudo-output, for output `logits` under objective `bce`: sigmoid, and the cross-entropy from the logits."""
 
 Norm = nn.LayerNorm | nn.BatchNorm1d
 

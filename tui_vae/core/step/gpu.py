@@ -21,16 +21,16 @@ from tui_vae.core.step.flat_parameters import ALIGNMENT, part_of
 from tui_vae.core.step.fused_step import FusedStep, Norm, Product, gradient_of
 
 WIDEST = 8192
-"""Numbers in the widest row, of a layer or of an image, that kernels take: a row is one tile, held in registers."""
+"""Elements in the widest row, of a layer or of an image, that kernels take: a row is one tile, held in registers."""
 
 PROGRAMS = 128
 """Programs that the rows of a batch are divided among: about one for each multiprocessor of a large GPU."""
 
 BLOCK = 1024
-"""Numbers that a program takes of a kernel without rows (the images' bytes, Adam)."""
+"""Elements per program in elementwise kernels: the images' normalization, and Adam."""
 
 COLUMNS = 16
-"""Columns of a program that goes through all rows (batch normalization): half a warp, 64 bytes of float32 a row."""
+"""Columns per program in kernels that go through all rows (batch normalization): half a warp, 64 bytes of float32."""
 
 LARGEST_DISTANCE, LARGEST_BFLOAT16_DISTANCE = 1e-3, 0.1
 """How far a step may be from autograd's, as a part of the norm: well above float32's and bfloat16's rounding, well

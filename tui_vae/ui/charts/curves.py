@@ -266,7 +266,7 @@ class _Segments:
             self._open = True
 
     def extend_to_edges(self, xs: Doubles, ys: Doubles, edges: Doubles) -> None:
-        """Draw the curve to the left and right edge of the window if it continues beyond them."""
+        """Interpolate the curve to the left and right edge of the window if it continues beyond them."""
         for edge, x in ((edges[0], 0), (edges[-1], self._width - 1)):
             after = bisect_left(xs, edge)
             if not 0 < after < len(xs):

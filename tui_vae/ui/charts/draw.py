@@ -199,7 +199,7 @@ def _control_columns(controls: Sequence[Control], view: View) -> dict[int, str]:
 
 
 def _thinned(points: list[Point], view: View) -> list[Point]:
-    """Every epoch in view, or every 2nd, 5th, 10th … so that markers stay apart; and the newest in any case."""
+    """Every epoch in view, or every 2nd, 5th, 10th … so that markers stay apart; and always the newest."""
     first, last = view.axis.window
     start, stop = bisect_left(points, (first, -math.inf)), bisect_right(points, (last, math.inf))
     if stop - start < 2:

@@ -27,11 +27,11 @@ from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.strip_widget import StripWidget
 
 NARROW = 44
-"""In a chart of fewer cells, words beside the values say more than notes beside the title."""
+"""Cells. A narrower chart leaves out the notes beside its title, so that the words beside its values have room."""
 
 
 class Value(NamedTuple):
-    """What stands in a frame's right: `● test 27.30`, or `● 27.30` where there is no room for the word."""
+    """A value at the right of the frame: `● test 27.30`, or `● 27.30` where there is no room for the word."""
 
     sign: str
     word: str
@@ -39,7 +39,7 @@ class Value(NamedTuple):
     role: str
 
     def text(self, word: bool) -> str:
-        """As wide whatever the number: what that leaves free stands before it all."""
+        """The text, with the word or without. Constant width: padding goes in front of the sign."""
         number = self.number.strip()
         parts = (self.sign, self.word if word or not self.sign else "", number)
         return " " * (len(self.number) - len(number)) + " ".join(part for part in parts if part)
@@ -58,9 +58,9 @@ class ChartState:
     log: bool = False
     cursor: float | None = None
     notes: tuple[str, ...] = ()
-    """What else is to be known of the curves, the most important first; left out where there is no room."""
+    """Remarks about the curves, the most important first; left out where there is no room."""
     waiting: str = ""
-    """What stands in the middle while there is nothing to draw."""
+    """The text in the middle while there is nothing to draw."""
 
 
 class ChartWidget(StripWidget, can_focus=True):

@@ -17,8 +17,8 @@ UNITS: tuple[UnitName, ...] = ("epochs", "steps", "time")
 """In the order in which a key changes from one to the next."""
 
 CLOCK_STEPS = 1024
-"""About how many steps a `Clock` knows the time of, besides those at controls and breaks. Between them it interpolates,
-so that it stays small however long the run."""
+"""About how many sample points a `Clock` interpolates between, besides those at controls and breaks: it stays small
+however long the run."""
 
 MIN_WINDOW_STEPS = 4.0
 """How many steps the narrowest window shows."""

@@ -1,4 +1,4 @@
-"""The columns of the table of runs: their texts, their order, and which of them fit."""
+"""The columns of the table of runs: their texts, their order, and the choice of those that fit."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ COLUMNS = (
            role="note"),
 )  # fmt: skip
 MOST_FIGURE = 7
-"""The rank of the last column that is more important than whole names."""
+"""Columns up to this rank are kept even if names are cut."""
 
 NAMED = {column.name: column for column in COLUMNS}
 COMPARABLE = ("mse", "bits")
@@ -172,7 +172,7 @@ def matches(record: Record, text: str) -> bool:
 
 
 def sparkline(values: Sequence[float | None], width: int, signs: Glyphs) -> str:
-    """A series in `width` cells at most; the height of each is the mean of its part, on a scale from lowest to highest.
+    """A series in at most `width` cells; each cell's height is the mean of its part, on a scale from lowest to highest.
 
     The scale is a square root: a loss falls so steeply at first that the rest would look flat.
     """
