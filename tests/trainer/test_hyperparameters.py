@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.processes import events
 from tests.support.training import STEPS, Script, new_run, train_here
+from tui_vae.config import MAX_LR
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
@@ -75,7 +76,7 @@ def test_a_factor_scales_what_is_in_force_at_its_step_whatever_came_before(own_r
     replies = inbox.replies[:-1]
     scheduled = 0.5e-3 * (1 + math.cos(math.pi * 2 / 12))
     factors = [1.25, 1.25**2, 1.25**3, 1.25**2, 1000 * 1.25**2]
-    expected = [*(scheduled * factor for factor in factors), protocol.MAX_LR, protocol.MAX_LR]
+    expected = [*(scheduled * factor for factor in factors), MAX_LR, MAX_LR]
     assert [reply.lr for reply in replies] == pytest.approx(expected)
     assert [reply.beta for reply in replies] == [1, 1, 1, 0.5, 0.5, 0.5, 0.5]
     of_lr = [event for event in events(directory, ev.ControlEvent) if event.command == "set lr"]

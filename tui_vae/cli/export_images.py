@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Image8 = NDArray[np.uint8]
 
 PAIRS_A_CLASS = 6
+"""Test images of each class on a sheet of reconstructions."""
+
 GAP, SCALE = 2, 2
 """Pixels between images, before each pixel becomes a square of SCALE × SCALE."""
 

@@ -31,9 +31,6 @@ from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, start_training
 from tui_vae.runs.summary import state_of
 
-LONGEST_NAME = 64
-"""Characters of a run's name."""
-
 MOST = 1000
 """Combinations in one sweep: a slip of the keyboard must not start more."""
 
@@ -105,10 +102,10 @@ def run_name(prefix: str, settings: Mapping[str, Any]) -> str:
     words = [f"{option_name(name)}-{text_of(name, value)}" for name, value in settings.items()]
     plain = "-".join([prefix, *(word.replace(",", "x") for word in words)])
     name = re.sub(r"[^A-Za-z0-9._-]", "-", plain)
-    if name == plain and len(name) <= LONGEST_NAME:
+    if name == plain and len(name) <= config.MAX_NAME:
         return name
-    digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
-    return f"{name[: LONGEST_NAME - 9]}-{digest}"
+    ending = f"-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+    return name[: config.MAX_NAME - len(ending)] + ending
 
 
 def check_existing(runs_dir: Path, combinations: Sequence[RunConfig], chosen: set[str]) -> None:

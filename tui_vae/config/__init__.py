@@ -6,6 +6,10 @@
 from tui_vae.config.files import parse_config, read_config, read_runs_dir
 from tui_vae.config.options import Option
 from tui_vae.config.run_config import (
+    MAX_BETA,
+    MAX_EPOCHS,
+    MAX_LR,
+    MAX_NAME,
     PRESETS,
     RUN_NAME,
     RunConfig,
@@ -22,6 +26,10 @@ from tui_vae.config.run_config import (
 )
 
 __all__ = [
+    "MAX_BETA",
+    "MAX_EPOCHS",
+    "MAX_LR",
+    "MAX_NAME",
     "PRESETS",
     "RUN_NAME",
     "Option",

@@ -26,9 +26,15 @@ from tui_vae.config.options import (
 )
 from tui_vae.errors import UsageError
 
-RUN_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
+MAX_NAME = 64
+"""Characters of a run's name."""
+
+RUN_NAME = re.compile(rf"(?!\.)[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+MAX_LR, MAX_BETA, MAX_EPOCHS = 10.0, 1e6, 10_000_000
+"""The largest values of these options, and what a living run may be set to: far beyond what is of use."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -62,7 +68,7 @@ class RunConfig:
             "name of the run and of its directory",
             "run",
             unset="auto",
-            check=matching(RUN_NAME, "1 to 64 letters, digits, '.', '_' or '-', not starting with '.'"),
+            check=matching(RUN_NAME, f"1 to {MAX_NAME} letters, digits, '.', '_' or '-', not starting with '.'"),
         ),
     ] = None
     preset: Annotated[str, Option("recipe that fills in whatever is not given", "run", choices=tuple(PRESETS))] = (
@@ -124,7 +130,7 @@ class RunConfig:
         ),
     ] = "sigma"
     beta: Annotated[
-        float, Option("weight β of the KL term (β-VAE, Higgins et al. 2017)", "objective", minimum=0, maximum=1e6)
+        float, Option("weight β of the KL term (β-VAE, Higgins et al. 2017)", "objective", minimum=0, maximum=MAX_BETA)
     ] = 1.0
     kl_warmup: Annotated[
         float,
@@ -160,10 +166,10 @@ class RunConfig:
         ),
     ] = 0.0
 
-    epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=10_000_000)] = 10
+    epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=MAX_EPOCHS)] = 10
     batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 256
     lr: Annotated[
-        float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=10, above=True)
+        float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=MAX_LR, above=True)
     ] = 2e-3
     weight_decay: Annotated[
         float,

@@ -25,6 +25,9 @@ MOST_NOTE = 500
 MOST_NOTE_BYTES = 64 << 10
 """Bytes of a note's file that is read: 500 characters have 2,000 at most; a larger file is no note."""
 
+ANSWER_SECONDS, END_SECONDS = 10.0, 5.0
+"""Seconds to wait until a serving process answers that it stops, and then until it has ended."""
+
 
 def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
     """Give a run another name.
@@ -86,8 +89,8 @@ def _locked(directory: RunDirectory) -> Iterator[None]:
         raise RunError(f"run {directory.name!r} is being trained", "stop it first")
     if directory.holder() is not None:
         with suppress(RequestError):
-            request(directory, Stop(), Done, timeout=10)
-        deadline = time.monotonic() + 5
+            request(directory, Stop(), Done, timeout=ANSWER_SECONDS)
+        deadline = time.monotonic() + END_SECONDS
         while directory.holder() is not None and time.monotonic() < deadline:
             time.sleep(0.02)
     lock = RunLock(directory, "serve")

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tui_vae.config import MAX_BETA, MAX_EPOCHS, MAX_LR
 from tui_vae.runs.float_arrays import FLOAT_BYTES
 from tui_vae.runs.foreign_text import cleaned
 
@@ -29,9 +30,6 @@ _REPLY_BYTES = 1024
 
 _IMAGE_BYTES = 1 + 9 + 9
 """Bytes, at most, of an image's label, and of its index and its error in MessagePack."""
-
-MAX_LR, MAX_BETA = 10.0, 1e6
-"""The largest values that a run may be set to; its options have the same limits."""
 
 FIRST_BETA = 0.1
 """What β becomes when a factor raises it from 0, which no factor changes: small beside the usual 1."""
@@ -57,7 +55,7 @@ class Pause(Request, frozen=True):
 class Resume(Request, frozen=True):
     """Go on training. `epochs` more than planned; a finished run needs them."""
 
-    epochs: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    epochs: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
 
 
 class Stop(Request, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from tui_vae.config import RunConfig
+from tui_vae.config import MAX_NAME, RunConfig
 from tui_vae.core.evaluation.forward import reconstruct
 from tui_vae.core.evaluation.metrics import pixel_variance
 from tui_vae.errors import UserError
@@ -34,7 +34,8 @@ def diverged(directory: RunDirectory, config: RunConfig, epoch: int, lr: float) 
         what = f"tui-vae resume {name} && tui-vae set {name} lr={lr / LOWER:.2g} goes on from its last whole checkpoint"
     else:
         config_file = shlex.quote(str(directory.config))
-        what = f"tui-vae train --config {config_file} --name {name[:62]}-2 --lr {config.lr / LOWER:.2g} trains it anew"
+        other = f"{name[: MAX_NAME - 2]}-2"
+        what = f"tui-vae train --config {config_file} --name {other} --lr {config.lr / LOWER:.2g} trains it anew"
     return Diverged(
         f"the weights diverged in epoch {epoch}: they are no longer finite numbers, so training has ended",
         f"a lower learning rate may help: {what}",

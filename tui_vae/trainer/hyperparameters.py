@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tui_vae.config import MAX_BETA, MAX_LR
 from tui_vae.core.schedules import factor
 from tui_vae.runs import protocol
 from tui_vae.trainer.checkpoints import Progress
@@ -63,7 +64,7 @@ class Hyperparameters:
         if request.lr is not None:
             after = request.lr
         elif request.lr_factor is not None:
-            after = min(protocol.MAX_LR, before * request.lr_factor)
+            after = min(MAX_LR, before * request.lr_factor)
         else:
             return None
         if before == 0 or math.isclose(before, after, rel_tol=SAME):  # a cosine ends at 0, and no scale changes that
@@ -89,4 +90,4 @@ class Hyperparameters:
 def _scaled_beta(target: float, scale: float) -> float:
     if target == 0 and scale > 1:
         return protocol.FIRST_BETA
-    return min(protocol.MAX_BETA, target * scale)
+    return min(MAX_BETA, target * scale)

@@ -34,6 +34,10 @@ RECON_FACTOR, KL_FACTOR = 2.0, 5.0
 """Diverging: the training loss is above that of the first epoch under this β, and recon is twice, or the KL five times,
 what it was at the lowest training loss. Spikes of Adam that heal within an epoch stay below that."""
 
+LEAST_RISE = 1.0
+"""Diverging: recon, or the KL in nats, must also have risen by more than this: a multiple of almost nothing is no
+symptom."""
+
 ABSURD_KL = 1e6
 """Nats an image. All information in 64×64 pixels of 8 bits is 22,713 nats, so that no KL near this encodes anything."""
 
@@ -180,7 +184,7 @@ class Diagnosis:
             ("recon", train.recon, best.recon, RECON_FACTOR),
             ("KL", train.kl, best.kl, KL_FACTOR),
         ):
-            if now is not None and then is not None and now > limit * then and now > then + 1:
+            if now is not None and then is not None and now > limit * then and now > then + LEAST_RISE:
                 what = f"{name} is {now:.4g} {at} and was {then:.4g} at epoch {best.epoch}"
                 return Finding("diverging", f"diverging: {what}", hint)
         return None

@@ -48,6 +48,7 @@ class TuiVae(ImageApp[str]):
     CSS_PATH = "app.tcss"
     AUTO_FOCUS = None
     NOTIFICATION_TIMEOUT = 6
+    """Seconds, one more than Textual's own: an error has two sentences, what it is and what to do."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
         Binding("ctrl+p", "command_palette", "palette", id="app.palette", tooltip="Find any command by its name"),

@@ -35,6 +35,9 @@ SLICE_SECONDS = 0.1
 FIRST_DRAWING_SECONDS = 1.0
 """Seconds that the panes have to draw the newest figures before the reading of a long log takes the interpreter."""
 
+PATIENCE = 60.0
+"""Seconds to wait for an answer, at most, while a process starts that loads PyTorch, the data and the weights."""
+
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
@@ -190,7 +193,9 @@ class RunSession:
         """
         return await asyncio.to_thread(request, self.directory, message, expected, timeout)
 
-    async def ask(self, message: protocol.AnyRequest, expected: type[ReplyType], patience: float = 60.0) -> ReplyType:
+    async def ask(
+        self, message: protocol.AnyRequest, expected: type[ReplyType], patience: float = PATIENCE
+    ) -> ReplyType:
         """Send a request about the model. Where no process lives, start one that only serves, and wait for it.
 
         Raises:

@@ -15,7 +15,7 @@ from tui_vae.core.step.fused_step import BERNOULLI, FusedStep, Norm, gradient_of
 from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment, Weighing
 
 SCRATCH = 5
-"""Rows of a hidden layer's scratch memory, for each thread; `hidden.c` says what they hold."""
+"""Rows of a hidden layer's scratch memory, for each thread: SCRATCH of kernels.h; hidden.c says what they hold."""
 
 FIGURES = 3
 """Sums of the output's kernel: FIGURES of kernels.h."""

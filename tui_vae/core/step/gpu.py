@@ -32,6 +32,18 @@ BLOCK = 1024
 COLUMNS = 16
 """Columns per program in kernels that go through all rows (batch normalization): half a warp, 64 bytes of float32."""
 
+SUM_COLUMNS = 32
+"""Columns per program of `add_up`: with the `PROGRAMS` rows that it adds at once, a tile of 4,096 elements."""
+
+ROWS_AT_ONCE = 64
+"""Rows per tile in kernels that go through all rows: with `COLUMNS`, a tile of 1,024 elements."""
+
+LEAST_WARPS, MOST_WARPS, WARP_COLUMNS = 4, 16, 256
+"""The fewest warps of a program (Triton's default), the most, and the columns per warp in between."""
+
+TRIAL_IMAGES = 64
+"""Images at most in the batch of `compare_with_autograd`: every image takes the same way through the kernels."""
+
 LARGEST_DISTANCE, LARGEST_BFLOAT16_DISTANCE = 1e-3, 0.1
 """How far a step may be from autograd's, as a part of the norm: well above float32's and bfloat16's rounding, well
 below what a wrong kernel does."""
@@ -39,7 +51,7 @@ below what a wrong kernel does."""
 
 def warps_for(block: int) -> int:
     """The warps of a program whose tiles have `block` columns. With fewer, a wide tile does not fit in registers."""
-    return min(16, max(4, block // 256))
+    return min(MOST_WARPS, max(LEAST_WARPS, block // WARP_COLUMNS))
 
 
 def try_out(kernels: ModuleType, device: torch.device) -> None:
@@ -114,7 +126,7 @@ class GPUStep(FusedStep):
 
     def _distance_from_autograd(self, lr: float) -> float:
         """The largest distance of the loss, a parameter's gradient or first update, as a part of its norm; or NaN."""
-        rows, generator = min(self._batch, 64), torch.Generator(self._device).manual_seed(0)
+        rows, generator = min(self._batch, TRIAL_IMAGES), torch.Generator(self._device).manual_seed(0)
         shape, values = (rows, self._model.pixels), self._parameters.detach()
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator, device=self._device)
         loss = self._differentiate(images, generator, 1.0)[0]
@@ -156,10 +168,10 @@ class GPUStep(FusedStep):
         figures = super()._differentiate(images, generator, beta)
         if self._weight_stream is not None:
             torch.cuda.current_stream(self._device).wait_stream(self._weight_stream)
-        kernels, block = self._kernels, 32
-        kernels.add_up[kernels.parts_of(self._sums, block)](
+        kernels = self._kernels
+        kernels.add_up[kernels.parts_of(self._sums, SUM_COLUMNS)](
             self._partials, self._place, gradient_of(self._parameters), self._programs(len(images)), self._sums,
-            AT_ONCE=PROGRAMS, BLOCK=block,
+            AT_ONCE=PROGRAMS, BLOCK=SUM_COLUMNS,
         )  # fmt: skip
         return figures
 
@@ -229,7 +241,7 @@ class GPUStep(FusedStep):
         gain, shift = norm.weight.detach(), norm.bias.detach()
         statistics, grid = self._array(2, width), kernels.parts_of(width, COLUMNS)
         running = norm.running_mean, norm.running_var, norm.num_batches_tracked
-        settings = {"WIDTH": width, "ACTIVATION": activation, "AT_ONCE": 64, "BLOCK": COLUMNS}
+        settings = {"WIDTH": width, "ACTIVATION": activation, "AT_ONCE": ROWS_AT_ONCE, "BLOCK": COLUMNS}
 
         def forward(rows: int) -> None:
             kernels.batch_forward[grid](

@@ -12,7 +12,7 @@ from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 
 FRAME_SECONDS = 0.25
-"""Seconds that each frame stands."""
+"""Seconds per frame: the 60 previews that a long run keeps play for 15 seconds."""
 
 
 class FilmPlayer:

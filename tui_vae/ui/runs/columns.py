@@ -17,7 +17,7 @@ SortKey = float | str | None
 GAP = 2
 """Blank cells after a left-aligned column."""
 
-LEAST_NAME, FAIR_NAME, MOST_NAME = 16, 22, 64
+LEAST_NAME, FAIR_NAME, MOST_NAME = 16, 22, MAX_NAME
 """Cells for names: at least; before less important columns are added; at most."""
 
 LEAST_TREND, MOST_TREND = 10, 24

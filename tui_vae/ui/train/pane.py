@@ -48,6 +48,9 @@ MOST_STEPS = 50_000
 TABLE_WIDTH = 34
 """Cells of the table of epochs beside images of half size, at least."""
 
+COLUMNS_FROM, STACKED_FROM, BESIDE_WIDTH = Size(148, 40), Size(64, 29), 116
+"""The smallest panes for the arrangements `columns` and `stacked`, and the least width for `beside`, in cells."""
+
 
 def arrangement(width: int, height: int) -> Arrangement:
     """The arrangement for a pane of this size. An image is 28×14 cells, or 14×7 at half size, and is drawn twice.
@@ -55,11 +58,11 @@ def arrangement(width: int, height: int) -> Arrangement:
     columns: charts left; large images and the table right. stacked: charts above; small images and the table below.
     beside: charts and the table. compact: charts alone. In all of them the zoom reaches every panel.
     """
-    if width >= 148 and height >= 40:
+    if width >= COLUMNS_FROM.width and height >= COLUMNS_FROM.height:
         return "columns"
-    if width >= 64 and height >= 29:
+    if width >= STACKED_FROM.width and height >= STACKED_FROM.height:
         return "stacked"
-    return "beside" if width >= 116 else "compact"
+    return "beside" if width >= BESIDE_WIDTH else "compact"
 
 
 class Headline(Static):

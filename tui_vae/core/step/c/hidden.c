@@ -30,7 +30,7 @@ INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int l
     }
 }
 
-/* The gradient of `out` is replaced by that of the product. A thread's scratch holds five rows: its sums of the
+/* The gradient of `out` is replaced by that of the product. A thread's scratch holds SCRATCH rows: its sums of the
  * gradients of bias, gain and shift, and of the present image the normalized values and the gradients before the
  * normalization. */
 INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int low, int norm, int activation) {
@@ -38,7 +38,7 @@ INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int 
     const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift;
     const void *product = layer->product;
     void *gradient = layer->gradient;
-    float *to_bias = layer->scratch + omp_get_thread_num() * 5 * width;
+    float *to_bias = layer->scratch + omp_get_thread_num() * SCRATCH * width;
     float *to_gain = to_bias + width, *to_shift = to_gain + width, *normed = to_shift + width, *slope = normed + width;
     memset(to_bias, 0, 3 * width * sizeof *to_bias);
     for (Count row = from; row < to; row++) {
@@ -164,10 +164,10 @@ void hidden_backward(const Hidden *layer, Count rows, int threads) {
 #pragma omp single
         {
             const Count width = layer->width;
-            add_up(layer->scratch, 5 * width, layer->to_bias, width);
+            add_up(layer->scratch, SCRATCH * width, layer->to_bias, width);
             if (layer->gain) {
-                add_up(layer->scratch + width, 5 * width, layer->to_gain, width);
-                add_up(layer->scratch + 2 * width, 5 * width, layer->to_shift, width);
+                add_up(layer->scratch + width, SCRATCH * width, layer->to_gain, width);
+                add_up(layer->scratch + 2 * width, SCRATCH * width, layer->to_shift, width);
             }
         }
     }

@@ -30,6 +30,7 @@ typedef int64_t Count;
 enum Output { EACH_OUTPUT(ENUMERATOR, ) };
 
 enum { FIGURES = 3 };  /* sums of a step: recon, distortion, white hits */
+enum { SCRATCH = 5 };  /* rows of a hidden layer's scratch memory, for each thread; cpu.py allocates them */
 
 /* A hidden layer, from its product to its activation. Without normalization `gain` is NULL. */
 typedef struct {
@@ -41,7 +42,7 @@ typedef struct {
     void *gradient;       /* (rows, width): of `out`; the kernel back replaces it by that of `product` */
     float *statistics;    /* mean and 1/standard deviation: (rows, 2) of a row, or (2, width) of a column */
     float *to_bias, *to_gain, *to_shift;
-    float *scratch;       /* (threads, 5, width) */
+    float *scratch;       /* (threads, SCRATCH, width) */
     float *running_mean, *running_variance;  /* (width), of batch normalization */
 } Hidden;
 
