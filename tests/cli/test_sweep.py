@@ -19,7 +19,7 @@ from tui_vae.errors import UsageError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import request
-from tui_vae.runs.comparison import LOSS, Contestant, Figure, winners
+from tui_vae.runs.comparison import LOSS, Candidate, Figure, winners
 from tui_vae.runs.device_load import cuda_devices
 from tui_vae.runs.directory import RunDirectory, list_runs
 
@@ -32,17 +32,17 @@ QUICK = (
 # -- compare -----------------------------------------------------------------------------------------------------------
 
 
-def contestant(name: str, mse: float | None, loss: float | None = 1.0, **settings: Any) -> Contestant:
+def candidate(name: str, mse: float | None, loss: float | None = 1.0, **settings: Any) -> Candidate:
     test = ev.Metrics(loss=loss, recon=1.0, kl=2.0, mse=mse, accuracy=0.9, elbo_bpd=7.0, active_units=3)
     epoch = ev.EpochEvent(epoch=1, step=1, seconds=1.0, images_per_s=1.0, train=test, test=test)
-    return Contestant(name, "finished", make_config({"name": name, **settings}), 1, 1, epoch, 10, 1.0)
+    return Candidate(name, "finished", make_config({"name": name, **settings}), 1, 1, epoch, 10, 1.0)
 
 
 MSE = Figure("mse", ".5f", lambda run: run.best.test.mse if run.best else None, lower_is_better=True)
 
 
 def test_the_best_is_the_lowest_and_only_what_can_be_compared_has_one() -> None:
-    runs = [contestant("a", 0.02, 3.0), contestant("b", 0.01, 2.0), contestant("c", None, 1.0)]
+    runs = [candidate("a", 0.02, 3.0), candidate("b", 0.01, 2.0), candidate("c", None, 1.0)]
     assert winners(runs, MSE) == {1}
     assert winners(runs, LOSS) == {2}
     assert winners([contestant("a", 0.01), contestant("b", 0.01)], MSE) == set()

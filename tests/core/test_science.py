@@ -310,4 +310,4 @@ def test_the_seed_preset_gives_the_original_notebooks_first_row() -> None:
     per_batch = 60_000 / 469
     assert means.recon * per_batch == pytest.approx(64354.42, rel=0.01)
     assert means.kl * config.beta * per_batch == pytest.approx(1144.68, rel=0.12)
-    assert 100 * means.white_hits == pytest.approx(0.25, abs=0.03)
+    assert 100 * means.legacy_accuracy == pytest.approx(0.25, abs=0.03)

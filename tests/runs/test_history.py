@@ -49,7 +49,7 @@ def test_many_events_at_once_add_up_to_what_they_do_one_by_one(events: list[ev.A
     at_once.extend(events)
     for event in events:
         one_by_one.apply(event)
-    assert at_once.epochs == one_by_one.epochs and at_once.breaks == one_by_one.breaks
+    assert at_once.epochs == one_by_one.epochs and at_once.gaps == one_by_one.gaps
     assert list(at_once.steps["step"]) == list(one_by_one.steps["step"])
     losses = [event.test.loss for event in at_once.epochs if event.test.loss is not None]
     best = next((event for event in at_once.epochs if event.test.loss == min(losses, default=None) is not None), None)

@@ -31,7 +31,7 @@ def images(count: int = 13) -> Tensor:
 
 
 def by_autograd(vae: MLP, batch: Tensor, noise: Tensor, objective: Objective) -> tuple[Tensor, ...]:
-    """Loss, recon, KL and the share of white hits, in the precision of `vae`."""
+    """Loss, recon, KL and the legacy accuracy, in the precision of `vae`."""
     x = normalize(batch).to(noise.dtype)
     mu, logvar = vae.encode(x)
     z = mu + torch.exp(0.5 * logvar) * noise

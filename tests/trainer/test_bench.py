@@ -1,4 +1,4 @@
-"""The contenders of `bench` work on the data that the user names: their shape, and their type."""
+"""The candidates of `bench` work on the data that the user names: their shape, and their type."""
 
 from pathlib import Path
 from typing import Any

@@ -87,7 +87,7 @@ def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
     reading.close()
     afresh = read_history(long_run.events)
     assert pieces > 1 and reading.end == long_run.events.stat().st_size - len('{"ki')
-    assert history.breaks == afresh.breaks
+    assert history.gaps == afresh.gaps
     for name, column in history.steps.columns.items():
         assert column.tobytes() == afresh.steps[name].tobytes(), name
     assert (history.run, history.state, history.epochs) == (afresh.run, afresh.state, afresh.epochs)

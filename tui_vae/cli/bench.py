@@ -17,7 +17,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs.launch import trainer_environment
 
 # By the names that `trainer.bench` knows them by.
-CONTENDERS = {
+CANDIDATES = {
     "ours": "tui-vae's training step",
     "ordinary": "DataLoader, transforms, Adam, loss.item() each step",
     "ordinary-2-workers": "the same, 2 loader workers",
@@ -25,7 +25,7 @@ CONTENDERS = {
 }
 
 
-class ContenderProcess:
+class CandidateProcess:
     """A process of `trainer.bench`, which trains for a while each time it is told to.
 
     facts: what it says of itself. rates: images a second of each round. memory: its peaks after the last round, bytes.
@@ -77,14 +77,14 @@ class ContenderProcess:
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Run the contenders, and compare their rates.
+    """Run the candidates, and compare their rates.
 
     Raises:
-        UserError: a contender failed.
+        UserError: a candidate failed.
     """
     config = make_config(given_options(options))
-    contenders = _run_contenders(config, options.rounds, options.seconds)
-    results = [_result(contender, contenders[0]) for contender in contenders]
+    candidates = _run_candidates(config, options.rounds, options.seconds)
+    results = [_result(candidate, candidates[0]) for candidate in candidates]
     ordinary = max((r for r in results if r["name"].startswith("ordinary")), key=lambda r: r["images_per_s"])
     ratios = {"ours_over_ordinary": ordinary["ours_over_this"], "ours_over_products": results[-1]["ours_over_this"]}
     if options.json:
@@ -92,7 +92,7 @@ def bench(options: argparse.Namespace) -> int:
                     "rounds": options.rounds, "seconds": options.seconds, "versions": _versions()}  # fmt: skip
         print(json.dumps({**settings, **ratios, "results": results}))
         return 0
-    facts = contenders[0].facts
+    facts = candidates[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
     versions += f", kernels {facts['kernels']}"
     print(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, batch {config.batch_size}, {versions}; "
@@ -101,22 +101,22 @@ def bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_contenders(config: RunConfig, rounds: int, seconds: float) -> list[ContenderProcess]:
-    """Let the contenders train in turn, so that other processes on the machine slow all of them alike."""
+def _run_candidates(config: RunConfig, rounds: int, seconds: float) -> list[CandidateProcess]:
+    """Let the candidates train in turn, so that other processes on the machine slow all of them alike."""
     wanted = {name: toml_value(name, getattr(config, name)) for name in vars(config)}
-    contenders: list[ContenderProcess] = []
+    candidates: list[CandidateProcess] = []
     try:
-        contenders.extend(ContenderProcess(name, wanted) for name in CONTENDERS)
-        for contender in contenders:
-            contender.wait()
+        candidates.extend(CandidateProcess(name, wanted) for name in CANDIDATES)
+        for candidate in candidates:
+            candidate.wait()
         for number in range(rounds):
-            for contender in contenders:
-                contender.round(seconds)
+            for candidate in candidates:
+                candidate.round(seconds)
             print(f"round {number + 1} of {rounds} done", file=sys.stderr)
     finally:
-        for contender in contenders:
-            contender.close()
-    return contenders
+        for candidate in candidates:
+            candidate.close()
+    return candidates
 
 
 def _print_results(results: list[dict[str, Any]], ratios: dict[str, float]) -> None:
@@ -137,13 +137,13 @@ def _mebibytes(result: dict[str, Any]) -> str:
     return " + ".join(f"{size / 2**20:,.0f}" for size in sizes)
 
 
-def _result(contender: ContenderProcess, ours: ContenderProcess) -> dict[str, Any]:
-    """A contender's row in `--json`. Ratios are taken round by round, as a noisy machine slows a whole round."""
-    ratios = [mine / theirs for mine, theirs in zip(ours.rates, contender.rates, strict=True)]
+def _result(candidate: CandidateProcess, ours: CandidateProcess) -> dict[str, Any]:
+    """A candidate's row in `--json`. Ratios are taken round by round, as a noisy machine slows a whole round."""
+    ratios = [mine / theirs for mine, theirs in zip(ours.rates, candidate.rates, strict=True)]
     return {
-        "name": contender.name, "what": CONTENDERS[contender.name], **contender.facts,
-        "images_per_s": median(contender.rates), "lowest": min(contender.rates), "highest": max(contender.rates),
-        "rounds": contender.rates, "ours_over_this": median(ratios), **contender.memory,
+        "name": candidate.name, "what": CANDIDATES[candidate.name], **candidate.facts,
+        "images_per_s": median(candidate.rates), "lowest": min(candidate.rates), "highest": max(candidate.rates),
+        "rounds": candidate.rates, "ours_over_this": median(ratios), **candidate.memory,
     }  # fmt: skip
 
 

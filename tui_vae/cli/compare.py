@@ -18,7 +18,7 @@ from tui_vae.cli.tables import GAP, number, padded
 from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
 from tui_vae.errors import UsageError
-from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Contestant, contestant, differences, winners
+from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Candidate, candidate, differences, winners
 from tui_vae.runs.directory import find_run, runs_directory
 
 MARK = "*"
@@ -38,7 +38,7 @@ def compare(options: argparse.Namespace) -> int:
     if len(names) < 2:
         raise UsageError("there is nothing to compare one run with", "name two runs or more; tui-vae ls lists them")
     runs_dir = runs_directory(options.runs_dir)
-    runs = [contestant(find_run(runs_dir, name)) for name in names]
+    runs = [candidate(find_run(runs_dir, name)) for name in names]
     if options.json:
         print(as_json(runs))
     else:
@@ -46,14 +46,14 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def as_json(runs: Sequence[Contestant]) -> str:
+def as_json(runs: Sequence[Candidate]) -> str:
     """A JSON array, an object a run: its state, the settings in which it differs, its best epoch's test metrics."""
     different = [each.name for each in differences([run.config for run in runs])]
     wins = {figure.name: winners(runs, figure) for figure in FIGURES}
     return json.dumps([_object(at, run, different, wins) for at, run in enumerate(runs)], indent=2)
 
 
-def _object(at: int, run: Contestant, different: Sequence[str], wins: dict[str, set[int]]) -> dict[str, Any]:
+def _object(at: int, run: Candidate, different: Sequence[str], wins: dict[str, set[int]]) -> dict[str, Any]:
     fields = [field for field in all_options() if run.config and option_name(field) in different]
     settings = {option_name(field): toml_value(field, getattr(run.config, field)) for field in fields}
     return {
@@ -83,7 +83,7 @@ class Property:
         return any(cell.best for cell in self.cells)
 
 
-def properties_of(runs: Sequence[Contestant]) -> list[Property]:
+def properties_of(runs: Sequence[Candidate]) -> list[Property]:
     """Settings that differ, then how far each run is, then its figures."""
     found = [
         Property(each.name, tuple(Cell(value or "-") for value in each.values), is_number=False)
@@ -101,7 +101,7 @@ def properties_of(runs: Sequence[Contestant]) -> list[Property]:
     return found
 
 
-def print_comparison(runs: Sequence[Contestant]) -> None:
+def print_comparison(runs: Sequence[Candidate]) -> None:
     """A run a row where that fits; else a run a column, in as many blocks as are needed. The best is marked, and bold.
 
     Figures are those of each run's best epoch. Some without a winner are left out if the rows fit without them.

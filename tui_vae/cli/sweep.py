@@ -23,7 +23,7 @@ from tui_vae.cli.train_reporters import warning_line
 from tui_vae.config import RunConfig, option_name, text_of
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import events as ev
-from tui_vae.runs.comparison import contestant, differences
+from tui_vae.runs.comparison import candidate, differences
 from tui_vae.runs.create import create_run, failed_early
 from tui_vae.runs.device_load import cuda_devices
 from tui_vae.runs.directory import RunDirectory, runs_directory
@@ -57,7 +57,7 @@ def sweep(options: argparse.Namespace) -> int:
     runner = Runner(runs_dir, combinations, devices, jobs, threads, lambda line: print(line, file=report, flush=True))
     code = runner.run()
     there = [RunDirectory(runs_dir / str(each.name)) for each in combinations]
-    runs = [contestant(directory) for directory in there if directory.config.is_file()]
+    runs = [candidate(directory) for directory in there if directory.config.is_file()]
     if options.json:
         print(as_json(runs))
     elif len(runs) > 1:

@@ -40,7 +40,7 @@ def whole(config: RunConfig) -> list[Difference]:
     """Every option of a run beside its preset's value, those that differ first; without the name, which has none."""
     usual = preset_config(config.preset)
     rows = [
-        Difference(option_name(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
+        Difference(option_name(name), tuple(text_of(name, getattr(each, name)) for each in (config, preset)))
         for name in options()
         if name not in ("name", "preset")
     ]

@@ -107,7 +107,7 @@ class History:
         self.run: ev.RunEvent | None = None
         self.state: ev.StateEvent | None = None
         self.steps = StepSeries()
-        self.breaks: list[tuple[float, float]] = []
+        self.gaps: list[tuple[float, float]] = []
         """From when to when no process trained, between steps that are both known; seconds since the epoch."""
         self.previews: dict[int, str] = {}
         self.controls: list[ev.ControlEvent] = []
@@ -149,7 +149,7 @@ class History:
                 self.steps.cut(last + 1)
                 if self.checkpoint and self.checkpoint.step > last:
                     self.checkpoint = None
-                self._note_break(event.t)
+                self._note_gap(event.t)
             case ev.PreviewEvent():
                 self.previews[event.epoch] = event.file
             case ev.CheckpointEvent():
@@ -159,12 +159,12 @@ class History:
             case ev.WarningEvent() | ev.ErrorEvent():
                 self.messages.append(event)
 
-    def _note_break(self, until: float) -> None:
+    def _note_gap(self, until: float) -> None:
         times = self.steps["t"]
         last = times[-1] if times else -math.inf
-        self.breaks = [each for each in self.breaks if each[0] < last]
+        self.gaps = [each for each in self.gaps if each[0] < last]
         if times and until > last:
-            self.breaks.append((last, until))
+            self.gaps.append((last, until))
 
     @property
     def step(self) -> int:

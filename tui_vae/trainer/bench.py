@@ -1,6 +1,6 @@
-"""The contenders of `tui-vae bench`, each in a process of its own: `python -m tui_vae.trainer.bench CONTENDER OPTIONS`.
+"""The candidates of `tui-vae bench`, each in a process of its own: `python -m tui_vae.trainer.bench CANDIDATE OPTIONS`.
 
-A contender warms up and prints a JSON line about itself. Then, for each line on stdin, it trains for that many seconds
+A candidate warms up and prints a JSON line about itself. Then, for each line on stdin, it trains for that many seconds
 and prints its images a second. All train the network of one configuration on the same images.
 """
 
@@ -39,7 +39,7 @@ WARM_UP = 1.0
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A way to train.
 
     step: train on the next batch; gives the number of its images.
@@ -60,7 +60,7 @@ class Contender:
         return images / (time.perf_counter() - start)
 
 
-def ours(config: RunConfig) -> Contender:
+def ours(config: RunConfig) -> Candidate:
     """This trainer's own step on its own threads and precision; its figures are read every `REPORT_EVERY` seconds."""
     run = load_data_and_model(config)
     learner = Learner(config, run.model, run.device, images=len(run.train), warn=_warn)
@@ -82,7 +82,7 @@ def ours(config: RunConfig) -> Contender:
             reported = time.perf_counter()
         return len(batch)
 
-    return Contender(step, learner.take_means, learner.kernels)
+    return Candidate(step, learner.take_means, learner.kernels)
 
 
 def _warn(what: str, why: str) -> None:
@@ -112,7 +112,7 @@ class TransformedImages(Dataset[Tensor]):
         return image
 
 
-def ordinary(config: RunConfig, workers: int) -> Contender:
+def ordinary(config: RunConfig, workers: int) -> Candidate:
     """The usual loop: DataLoader, transforms of single images, Adam, `loss.item()` each step, PyTorch's own threads."""
     threads = torch.get_num_threads()
     run = load_data_and_model(config)
@@ -138,11 +138,11 @@ def ordinary(config: RunConfig, workers: int) -> Contender:
         total += loss.item()
         return len(x)
 
-    return Contender(step)
+    return Candidate(step)
 
 
 @torch.no_grad()
-def products(config: RunConfig) -> Contender:
+def products(config: RunConfig) -> Candidate:
     """The limit: nothing but the matrix products of the network's linear layers on batches of the data's own shape.
 
     Each layer has its product forward and the two of its gradients. On CUDA all are one graph.
@@ -183,10 +183,10 @@ def products(config: RunConfig) -> Contender:
         run_products()
         return size
 
-    return Contender(step, torch.cuda.synchronize if device.type == "cuda" else lambda: None)
+    return Candidate(step, torch.cuda.synchronize if device.type == "cuda" else lambda: None)
 
 
-CONTENDERS: dict[str, Callable[[RunConfig], Contender]] = {
+CANDIDATES: dict[str, Callable[[RunConfig], Candidate]] = {
     "ours": ours,
     "ordinary": lambda config: ordinary(config, workers=0),
     "ordinary-2-workers": lambda config: ordinary(config, workers=2),
@@ -197,16 +197,16 @@ CONTENDERS: dict[str, Callable[[RunConfig], Contender]] = {
 def main() -> int:
     name, options = sys.argv[1], json.loads(sys.argv[2])
     config = resolve_machine_options(replace(make_config(options), name=None))
-    contender = CONTENDERS[name](config)
-    contender.train(WARM_UP)
+    candidate = CANDIDATES[name](config)
+    candidate.train(WARM_UP)
     device = torch.device(config.device)
     _print_json({
-        "kernels": contender.kernels, "device": config.device, "device_name": device_name(device),
+        "kernels": candidate.kernels, "device": config.device, "device_name": device_name(device),
         "threads": torch.get_num_threads(),
         "precision": "float32" if name.startswith("ordinary") else config.precision,
     })  # fmt: skip
     for line in sys.stdin:
-        rate = contender.train(float(line))
+        rate = candidate.train(float(line))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
         on_device = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
         _print_json({"images_per_s": rate, "memory_bytes": peak, "device_memory_bytes": on_device})

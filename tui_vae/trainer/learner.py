@@ -22,13 +22,13 @@ from tui_vae.core.step.load_kernels import Kernels
 
 @dataclass(frozen=True)
 class Means:
-    """Means over `images` images; `white_hits` is the share of pixels that the original notebook calls accuracy."""
+    """Means over `images` images; `legacy_accuracy` is the share of pixels that the notebook calls accuracy."""
 
     images: int = 0
     loss: float = 0.0
     recon: float = 0.0
     kl: float = 0.0
-    white_hits: float = 0.0
+    legacy_accuracy: float = 0.0
 
     @staticmethod
     def from_list(values: list[float]) -> Means:

@@ -188,7 +188,9 @@ class Training:
         means, batches = self._epoch_means, self._run.steps_per_epoch
         batch = means.images / batches
         return ev.Legacy(
-            recon=means.recon * batch, kl=self._hyperparameters.beta * means.kl * batch, accuracy=100 * means.white_hits
+            recon=means.recon * batch,
+            kl=self._hyperparameters.beta * means.kl * batch,
+            accuracy=100 * means.legacy_accuracy,
         )
 
     def _remember_best(self, test: Evaluation) -> None:

@@ -128,7 +128,7 @@ def _decoded(value, OUTPUT: tl.constexpr):
 def output_forward(
     product, bias, x, distances, WIDTH: tl.constexpr, OUTPUT: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """recon, distortion and white hits of each image, to `distances` `(rows, 3)`; a program takes an image."""
+    """recon, distortion and legacy accuracy of each image, to `distances` `(rows, 3)`; a program takes an image."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH

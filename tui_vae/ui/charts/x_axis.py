@@ -17,7 +17,7 @@ UNITS: tuple[UnitName, ...] = ("epochs", "steps", "time")
 """In the order in which a key changes from one to the next."""
 
 CLOCK_STEPS = 1024
-"""About how many sample points a `Clock` interpolates between, besides those at controls and breaks: it stays small
+"""About how many sample points a `Clock` interpolates between, besides those at controls and gaps: it stays small
 however long the run."""
 
 MIN_WINDOW_STEPS = 4.0
@@ -55,7 +55,7 @@ class Linear:
 
 
 class Clock:
-    """Seconds since a run began, without the breaks during which no process trained it."""
+    """Seconds since a run began, without the gaps during which no process trained it."""
 
     def __init__(self, history: History) -> None:
         self._steps, self._seconds = array("d", [0.0]), array("d", [0.0])
@@ -63,23 +63,23 @@ class Clock:
         if not count:
             return
         chosen = {*range(0, count, max(1, count // CLOCK_STEPS)), count - 1}
-        for step in [*(float(control.step) for control in history.controls), *self._steps_at_breaks(history)]:
+        for step in [*(float(control.step) for control in history.controls), *self._steps_at_gaps(history)]:
             at = bisect_left(steps, step)  # time passes there without a step
             chosen.update(near for near in (at - 1, at, at + 1) if 0 <= near < count)
         before_first = (times[1] - times[0]) / (steps[1] - steps[0]) * steps[0] if count > 1 else 0.1
-        breaks = list(history.breaks)
+        gaps = list(history.gaps)
         offset = times[0] - before_first
         for at in sorted(chosen):
-            while breaks and breaks[0][1] <= times[at]:
-                offset += breaks[0][1] - breaks.pop(0)[0]
+            while gaps and gaps[0][1] <= times[at]:
+                offset += gaps[0][1] - gaps.pop(0)[0]
             self._steps.append(steps[at])
             self._seconds.append(max(self._seconds[-1] + 1e-6, times[at] - offset))
 
     @staticmethod
-    def _steps_at_breaks(history: History) -> list[float]:
-        """The newest step before each break: a break starts when that step was reported."""
+    def _steps_at_gaps(history: History) -> list[float]:
+        """The newest step before each gap: a gap starts when that step was reported."""
         times, steps = history.steps["t"], history.steps["step"]
-        return [steps[min(bisect_left(times, start), len(steps) - 1)] for start, _ in history.breaks]
+        return [steps[min(bisect_left(times, start), len(steps) - 1)] for start, _ in history.gaps]
 
     def value(self, step: float) -> float:
         return self._interpolate(self._steps, self._seconds, step)

@@ -29,7 +29,7 @@ typedef int64_t Count;
     DO(BERNOULLI, __VA_ARGS__)
 enum Output { EACH_OUTPUT(ENUMERATOR, ) };
 
-enum { FIGURES = 3 };  /* sums of a step: recon, distortion, white hits */
+enum { FIGURES = 3 };  /* sums of a step: recon, distortion, legacy accuracy */
 enum { SCRATCH = 5 };  /* rows of a hidden layer's scratch memory, for each thread; cpu.py allocates them */
 
 /* A hidden layer, from its product to its activation. Without normalization `gain` is NULL. */
@@ -66,7 +66,7 @@ typedef struct {
     const float *bias, *x;
     void *product;      /* (rows, width); the kernel back replaces it by its gradient */
     float *slope;       /* (rows, width): ∂ distortion of an image / ∂ product */
-    double *figures;    /* FIGURES sums over images and pixels: recon, distortion, white hits */
+    double *figures;    /* FIGURES sums over images and pixels: recon, distortion, legacy accuracy */
     float *to_bias;
     float *scratch;     /* (threads, width) */
     double *partial;    /* (threads, FIGURES) */
@@ -78,7 +78,7 @@ typedef struct {
     int sigma;  /* the formula of the objective `sigma`, else distortion + β·KL */
     double free_bits;
     const double *figures, *kl;
-    double *found;  /* (6): loss, recon, KL, share of white hits; weight of an image's distortion, of its KL */
+    double *found;  /* (6): loss, recon, KL, legacy accuracy; weight of an image's distortion, of its KL */
 } Weighing;
 
 /* Parameters that lie side by side: those of one matrix or one vector. */

@@ -61,7 +61,7 @@ void latent_backward(const Latent *latent, Count rows, double weight, double fre
     else latent_backward_rows(latent, rows, weight, free_bits, 0);
 }
 
-/* The step's figures: loss, recon and KL, means over images, and the share of white hits; then the weights of an
+/* The step's figures: loss, recon and KL, means over images, and the legacy accuracy; then the weights of an
  * image's distortion and KL in the loss, whose formulas are in objectives.py. */
 void weigh(const Weighing *given, Count rows, double beta) {
     double *found = given->found, kl = 0, paid = 0;

@@ -15,8 +15,8 @@ void normalize(const uint8_t *images, float *x, uint16_t *low, Count count, int 
 }
 
 /* Some images' sums: recon, Σ (x̂ - x)²; the distortion, which is the same but for BERNOULLI: there it is -p·ln p̂ -
- * (1-p)·ln(1-p̂), from the logits (`cross_entropy` in objectives.py); and the white hits, pixels whose x is 1 and
- * whose x̂ is above ½. Also the distortion's slope, by the product. */
+ * (1-p)·ln(1-p̂), from the logits (`cross_entropy` in objectives.py); and the pixels that the
+ * legacy accuracy counts: x is 1 and x̂ above ½. Also the distortion's slope, by the product. */
 INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *figures, int low, int output) {
     const Count width = last->width;
     const void *product = last->product;
