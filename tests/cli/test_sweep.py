@@ -45,13 +45,13 @@ def test_the_best_is_the_lowest_and_only_what_can_be_compared_has_one() -> None:
     runs = [candidate("a", 0.02, 3.0), candidate("b", 0.01, 2.0), candidate("c", None, 1.0)]
     assert winners(runs, MSE) == {1}
     assert winners(runs, LOSS) == {2}
-    assert winners([contestant("a", 0.01), contestant("b", 0.01)], MSE) == set()
-    assert winners([contestant("a", 0.02, 3.0), contestant("b", 0.01, 2.0, lr=0.1)], LOSS) == {1}
-    assert winners([contestant("a", 0.02, 3.0), contestant("b", 0.01, 2.0, beta=4)], LOSS) == set()
-    assert winners([contestant("a", 0.02), contestant("b", 0.01, beta=4)], MSE) == {1}
-    assert winners([contestant("a", 0.02), contestant("b", 0.01, **{"test-limit": 50})], MSE) == set()
-    assert winners([contestant("a", 0.02), contestant("b", 0.01, data_dir="/own")], MSE) == set()
-    assert winners([contestant("a", 0.02), replace(contestant("b", 0.01), test_images=1000)], MSE) == set()
+    assert winners([candidate("a", 0.01), candidate("b", 0.01)], MSE) == set()
+    assert winners([candidate("a", 0.02, 3.0), candidate("b", 0.01, 2.0, lr=0.1)], LOSS) == {1}
+    assert winners([candidate("a", 0.02, 3.0), candidate("b", 0.01, 2.0, beta=4)], LOSS) == set()
+    assert winners([candidate("a", 0.02), candidate("b", 0.01, beta=4)], MSE) == {1}
+    assert winners([candidate("a", 0.02), candidate("b", 0.01, **{"test-limit": 50})], MSE) == set()
+    assert winners([candidate("a", 0.02), candidate("b", 0.01, data_dir="/own")], MSE) == set()
+    assert winners([candidate("a", 0.02), replace(candidate("b", 0.01), test_images=1000)], MSE) == set()
 
 
 def test_compare_shows_differing_settings_and_marks_the_best_within_80_columns(

@@ -40,7 +40,7 @@ def whole(config: RunConfig) -> list[Difference]:
     """Every option of a run beside its preset's value, those that differ first; without the name, which has none."""
     usual = preset_config(config.preset)
     rows = [
-        Difference(option_name(name), tuple(text_of(name, getattr(each, name)) for each in (config, preset)))
+        Difference(option_name(name), tuple(text_of(name, getattr(each, name)) for each in (config, usual)))
         for name in options()
         if name not in ("name", "preset")
     ]
@@ -109,6 +109,7 @@ FIGURES = (
     SECONDS,
 )
 """No value of s/epoch is better: it depends more on the machine and its load than on the options."""
+
 
 class Compared(Protocol):
     """What decides whether the metrics of a run can be compared with those of another."""

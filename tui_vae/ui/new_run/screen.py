@@ -155,7 +155,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         recipe = preset_config(preset)
         for field in self.query(Field):
             if field.option_name not in self._touched:
-                field.put(getattr(preset_config, field.option_name))
+                field.put(getattr(recipe, field.option_name))
 
     def _config(self) -> RunConfig:
         """
@@ -169,7 +169,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         recipe = preset_config(self._preset)
         for field in self.query(Field):
             if field.option_name != "preset":
-                field.mark(getattr(preset_config, field.option_name))
+                field.mark(getattr(recipe, field.option_name))
         reason = next((field.reason for field in self.query(Field) if field.reason), "")
         command = ""
         try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tui_vae.config import option_name, options, text_of
+from tui_vae.config import MAX_NAME, option_name, options, text_of
 from tui_vae.runs.comparison import why_incomparable
 from tui_vae.runs.run_records import Record
 from tui_vae.ui import numbers
