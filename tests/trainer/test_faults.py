@@ -27,7 +27,7 @@ from tui_vae.runs.files import write_atomic
 from tui_vae.runs.launch import start_serving, start_training
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.write_errors import HINTS, unwritable
-from tui_vae.trainer import training
+from tui_vae.trainer import timers
 from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint, save_checkpoint
 from tui_vae.trainer.training import Training
 from tui_vae.ui.session import RunSession
@@ -171,8 +171,8 @@ def no_space(*_: object) -> None:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training that waits tries again at once."""
-    monkeypatch.setattr(training, "RETRY_EVERY", 0)
-    monkeypatch.setattr(training, "RETRY_SHARE", 1e9)
+    monkeypatch.setattr(timers, "RETRY_EVERY", 0)
+    monkeypatch.setattr(timers, "RETRY_SHARE", 1e9)
 
 
 class DiskFull(Script):

@@ -18,8 +18,9 @@ import tui_vae
 from tui_vae.cli.tables import print_table
 from tui_vae.core.data import published, sources
 from tui_vae.errors import UserError, first_line
-from tui_vae.runs.directory import runs_directory, runtime_directory
+from tui_vae.runs.directory import runs_directory
 from tui_vae.runs.processes import lost_trainers
+from tui_vae.runs.runtime_directory import runtime_directory
 
 if TYPE_CHECKING:
     import torch

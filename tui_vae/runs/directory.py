@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import stat
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -22,6 +20,7 @@ from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
 from tui_vae.runs.foreign_text import cleaned
 from tui_vae.runs.processes import boot_id, flock_is_held, host_name, is_trainer_of
+from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.runs.safe_files import open_own, open_plain, read_tail, read_whole, reason
 from tui_vae.runs.write_errors import unwritable
 
@@ -38,12 +37,6 @@ MOST_HOST = 64
 
 MOST_CONFIG = 1 << 20
 """Bytes of a config.toml that are read: one with every option has about 1 kB."""
-
-SOCKET_PATH_LIMIT = 104
-"""Bytes of a socket's path: sun_path holds 108 on Linux and 104 on macOS."""
-
-SOCKET_NAME_LENGTH = 26
-"""Bytes of a slash, 20 hexadecimal digits and `.sock`."""
 
 LOCK_TRIES, LOCK_PAUSE = 50, 0.01
 """Tries, and seconds between them: readers take a shared lock briefly, so that one failure is not conclusive."""
@@ -344,32 +337,6 @@ def _take(directory: RunDirectory) -> int:
                 raise already_living(directory) from None
             time.sleep(LOCK_PAUSE)
     return file
-
-
-def runtime_directory() -> Path:
-    """A directory for sockets that only this user can enter: the user's runtime directory, else a temporary one.
-
-    Raises:
-        UserError: the directory belongs to somebody else.
-    """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    candidates = [Path(runtime) / "tui-vae"] if runtime and os.path.isdir(runtime) else []
-    candidates.append(Path(tempfile.gettempdir()) / f"tui-vae-{os.getuid()}")
-    candidates.append(Path("/tmp") / f"tui-vae-{os.getuid()}")
-    for path in candidates:
-        if len(os.fsencode(path)) + SOCKET_NAME_LENGTH > SOCKET_PATH_LIMIT:
-            continue
-        try:
-            path.mkdir(mode=0o700, exist_ok=True)
-        except OSError:
-            continue
-        facts = path.lstat()
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-            raise UserError(f"{path} is not a directory of yours", "remove it, or set XDG_RUNTIME_DIR to a private one")
-        if stat.S_IMODE(facts.st_mode) & 0o077:
-            path.chmod(0o700)
-        return path
-    raise UserError("no directory for the trainer's socket can be made", "set XDG_RUNTIME_DIR to a private, short one")
 
 
 def runs_directory(given: str | Path | None = None) -> Path:

@@ -58,6 +58,11 @@ class Progress:
     run_id: str = ""
 
     @property
+    def epoch(self) -> int:
+        """The epoch under way, counted from 1; after the last, the last."""
+        return min(self.evaluated + 1, self.planned_epochs)
+
+    @property
     def planned_epochs(self) -> int:
         return sum(self.segments)
 

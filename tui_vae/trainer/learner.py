@@ -18,6 +18,7 @@ from tui_vae.core.step.choose import NO_CUDA_GRAPH, choose_step
 from tui_vae.core.step.cuda_graph import CudaGraphStep, Recorder, record_cuda_graph
 from tui_vae.core.step.flat_parameters import flatten_parameters
 from tui_vae.core.step.load_kernels import Kernels
+from tui_vae.runs.events import Legacy
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Means:
             return self
         pairs = zip(astuple(self)[1:], astuple(other)[1:], strict=True)
         return Means(images, *((mine * self.images + theirs * other.images) / images for mine, theirs in pairs))
+
+    def legacy(self, batches: int, beta: float) -> Legacy:
+        """The original notebook's figures: sums over each batch, averaged over `batches` batches, the KL times β."""
+        batch = self.images / batches
+        return Legacy(recon=self.recon * batch, kl=beta * self.kl * batch, accuracy=100 * self.legacy_accuracy)
 
 
 class Learner:

@@ -7,6 +7,12 @@ import time
 WRITING_SHARE = 0.01
 """The share of the time that writing a checkpoint after every epoch may take: training hardly slows down."""
 
+RETRY_EVERY = 2.0
+"""Seconds after which a checkpoint that could not be written is tried again, at least: it may be of gigabytes."""
+
+RETRY_SHARE = 0.05
+"""The share of the time that these attempts may take."""
+
 LONGEST = 30.0
 """Seconds between two checkpoints at most: a crash loses no more."""
 
@@ -48,6 +54,7 @@ class CheckpointTimer:
         self.cost = 0.0
         """Seconds that the last attempt to write one took."""
         self._last = time.monotonic()
+        self._retry_at = 0.0
 
     def due(self, at_epoch_end: bool) -> bool:
         passed = time.monotonic() - self._last
@@ -59,3 +66,12 @@ class CheckpointTimer:
         """Note that a checkpoint was written, which took so long."""
         self.cost = seconds
         self._last = time.monotonic()
+
+    def failed(self) -> None:
+        """Note that a checkpoint could not be written."""
+        self._retry_at = time.monotonic() + max(RETRY_EVERY, self.cost / RETRY_SHARE)
+
+    @property
+    def retry_due(self) -> bool:
+        """Whether it is time to try again what has failed."""
+        return time.monotonic() >= self._retry_at

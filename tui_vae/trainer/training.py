@@ -18,7 +18,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
-from tui_vae.runs.previews import is_due, write_preview
+from tui_vae.runs.previews import is_due
 from tui_vae.runs.write_errors import Unwritable, unwritable
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoints import Progress, save_checkpoint
@@ -26,22 +26,13 @@ from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
 from tui_vae.trainer.hyperparameters import Hyperparameters
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
+from tui_vae.trainer.preview_writer import PreviewWriter
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
 from tui_vae.trainer.timers import CheckpointTimer, Stopwatch
 
 STEP_EVENTS_A_SECOND = 10
 """The most `step` events that the log gets a second, whatever the speed: the contract of the log."""
-
-
-RETRY_EVERY = 2.0
-"""Seconds after which a checkpoint that could not be written is tried again, at least: it may be of gigabytes."""
-
-RETRY_SHARE = 0.05
-"""The share of the time that these attempts may take."""
-
-WARN_EVERY = 60.0
-"""Seconds between two warnings about previews that cannot be written."""
 
 
 class Stopped(Exception):
@@ -69,7 +60,7 @@ class Training:
         self._learner = learner
         self._progress = progress
         self._hyperparameters = Hyperparameters(run, progress)
-        self._inference = Inference(run, where=lambda: (self.epoch, progress.step), state=lambda: self._state)
+        self._inference = Inference(run, where=lambda: (progress.epoch, progress.step), state=lambda: self._state)
         self._state: ev.RunState = "training"
         self._checkpoint_timer = CheckpointTimer(run.config.checkpoint_every)
         self._epoch_time = Stopwatch(progress.epoch_seconds)
@@ -83,15 +74,8 @@ class Training:
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
         self._announce_trouble = announce_trouble
         self._trouble: Unwritable | None = None  # why training waits
-        self._retry_at = self._preview_warned_at = -math.inf
-        self._wanted: protocol.AnyRequest | None = (
-            None  # a stop or pause that came while no checkpoint could be written
-        )
-
-    @property
-    def epoch(self) -> int:
-        """The epoch under way, counted from 1; after the last, the last."""
-        return min(self._progress.evaluated + 1, self._progress.planned_epochs)
+        self._wanted: protocol.AnyRequest | None = None  # a stop or pause that came while no checkpoint was possible
+        self._previews = PreviewWriter(directory, log)
 
     def run(self) -> ev.RunState:
         """Train to the last planned epoch or until a request stops it. Return the final state, which is logged."""
@@ -146,7 +130,7 @@ class Training:
             images = progress.evaluated * len(run.train) + min(in_epoch * run.config.batch_size, len(run.train))
             self._log.write(
                 ev.StepEvent(
-                    epoch=self.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
+                    epoch=self._progress.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
                     kl=means.kl, lr=self._hyperparameters.lr, beta=self._hyperparameters.beta,
                     images_per_s=means.images / seconds if seconds > 0 else None,
                 )
@@ -164,10 +148,12 @@ class Training:
         if progress.evaluated in accumulate(progress.segments) and run.config.schedule != "constant":
             progress.lr_scale = 1.0  # it scaled the schedule that ends here; the next stretch begins a new one
         trained = self._step_time.seconds - self._epoch_began_at
+        reports_legacy = run.config.preset == "seed"
+        legacy = self._epoch_means.legacy(run.steps_per_epoch, self._hyperparameters.beta) if reports_legacy else UNSET
         event = ev.EpochEvent(
             epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
             images_per_s=self._epoch_images / trained if self._epoch_images else None,
-            train=logged_metrics(train), test=logged_metrics(test), beta=beta, legacy=self._legacy(),
+            train=logged_metrics(train), test=logged_metrics(test), beta=beta, legacy=legacy,
         )  # fmt: skip
         self._log.write(event)
         self._epoch_time = Stopwatch()
@@ -181,18 +167,6 @@ class Training:
         if self._checkpoint_timer.due(at_epoch_end=True):
             self._try_checkpoint()
 
-    def _legacy(self) -> ev.Legacy | UnsetType:
-        """The original notebook's figures: sums over each batch, averaged over the epoch's batches, the KL times β."""
-        if self._run.config.preset != "seed":
-            return UNSET
-        means, batches = self._epoch_means, self._run.steps_per_epoch
-        batch = means.images / batches
-        return ev.Legacy(
-            recon=means.recon * batch,
-            kl=self._hyperparameters.beta * means.kl * batch,
-            accuracy=100 * means.legacy_accuracy,
-        )
-
     def _remember_best(self, test: Evaluation) -> None:
         best = self._progress.best_loss
         if math.isfinite(test.loss) and (best is None or test.loss < best):
@@ -204,17 +178,7 @@ class Training:
     def _preview(self) -> None:
         epoch = self._progress.evaluated
         if is_due(epoch) or epoch == self._progress.planned_epochs:
-            images = self._inference.preview_images()  # (N, height, width)
-            pixels = [image.tobytes() for image in images]
-            try:
-                file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2])
-            except OSError as error:
-                if time.monotonic() - self._preview_warned_at > WARN_EVERY:
-                    self._preview_warned_at = time.monotonic()
-                    wrong = unwritable("a preview", error, self._directory.path)
-                    self._log.write(ev.WarningEvent(message=wrong.message, hint=wrong.hint))
-            else:
-                self._log.write(ev.PreviewEvent(epoch=epoch, file=file))
+            self._previews.write(epoch, self._inference.preview_images())
 
     def _checkpoint(self) -> None:
         """Write a checkpoint of this very step.
@@ -237,11 +201,10 @@ class Training:
                 self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
                 self._best = None
             if not self._learner.is_finite():
-                raise diverged(
-                    self._directory, run.config, -(-progress.step // run.steps_per_epoch), self._hyperparameters.lr
-                )
+                epoch = -(-progress.step // run.steps_per_epoch)
+                raise diverged(self._directory, run.config, epoch, self._hyperparameters.lr)
             save_checkpoint(self._directory.files.last, progress, self._learner.tensors())
-            self._log_checkpoint(LAST, self.epoch, progress.step)
+            self._log_checkpoint(LAST, self._progress.epoch, progress.step)
         except OSError as error:
             raise unwritable("a checkpoint", error, self._directory.path) from None
         finally:
@@ -271,7 +234,7 @@ class Training:
 
     def _wait_because_of(self, error: Unwritable) -> None:
         """Pause until a checkpoint can be written; say why where it has not been said."""
-        self._retry_at = time.monotonic() + max(RETRY_EVERY, self._checkpoint_timer.cost / RETRY_SHARE)
+        self._checkpoint_timer.failed()
         if self._trouble is None and self._state == "paused":
             self._wanted = protocol.Pause()  # by a request; it stays so
         if self._trouble is None or self._trouble.message != error.message:
@@ -306,9 +269,8 @@ class Training:
                 self._enter("training")
 
     def _end_trouble(self) -> None:
-        if self._trouble:
-            self._trouble = None
-            self._announce_trouble("")
+        self._trouble = None
+        self._announce_trouble("")
 
     def _log_checkpoint(self, file: str, epoch: int, step: int) -> None:
         self._log.write(ev.CheckpointEvent(epoch=epoch, step=step, file=file, best=file == BEST))
@@ -336,7 +298,7 @@ class Training:
                 if waiting:
                     self._answer(waiting)
                 self._inference.advance()
-                if self._trouble and time.monotonic() >= self._retry_at:
+                if self._trouble and self._checkpoint_timer.retry_due:
                     self._retry_checkpoint()
             for watch in running:
                 watch.start()
@@ -429,10 +391,10 @@ class Training:
 
     def _log_control(self, command: str, value: float | None = None, before: float | UnsetType = UNSET) -> None:
         step = self._progress.step
-        self._log.write(ev.ControlEvent(command=command, value=value, epoch=self.epoch, step=step, before=before))
+        self._log.write(
+            ev.ControlEvent(command=command, value=value, epoch=self._progress.epoch, step=step, before=before)
+        )
 
     def _done(self) -> protocol.Done:
-        now = self._hyperparameters
-        return protocol.Done(
-            epoch=self.epoch, step=self._progress.step, lr=now.lr, beta=now.beta, rising_to=now.rising_to
-        )
+        step, now = self._progress.step, self._hyperparameters
+        return protocol.Done(epoch=self._progress.epoch, step=step, lr=now.lr, beta=now.beta, rising_to=now.rising_to)

@@ -1,0 +1,39 @@
+"""Writes the preview images' reconstructions as training goes on; where that fails, training goes on all the same."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_vae.runs import events as ev
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.previews import write_preview
+from tui_vae.runs.write_errors import unwritable
+
+WARN_EVERY = 60.0
+"""Seconds between two warnings about previews that cannot be written: a full disk fails every one of them."""
+
+
+class PreviewWriter:
+    """Writes the previews of one run and logs each."""
+
+    def __init__(self, directory: RunDirectory, log: ev.EventLog) -> None:
+        self._directory = directory
+        self._log = log
+        self._warned_at = -math.inf
+
+    def write(self, epoch: int, images: NDArray[np.uint8]) -> None:
+        """Write the reconstructions after `epoch`, `(N, height, width)`. A failure is a warning in the log."""
+        pixels = [image.tobytes() for image in images]
+        try:
+            file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2])
+        except OSError as error:
+            if time.monotonic() - self._warned_at > WARN_EVERY:
+                self._warned_at = time.monotonic()
+                wrong = unwritable("a preview", error, self._directory.path)
+                self._log.write(ev.WarningEvent(message=wrong.message, hint=wrong.hint))
+        else:
+            self._log.write(ev.PreviewEvent(epoch=epoch, file=file))
