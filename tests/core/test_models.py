@@ -357,6 +357,7 @@ def test_tied_and_frozen_weights_are_kept(workplace: Path) -> None:
     given: dict[str, Any] = {"model": "ours:Ours", "model-dir": str(workplace), "latent-dim": 5, "weight-decay": 1,
                              "precision": "float32"}  # fmt: skip
     config = make_config(given)
+    allow(config)  # as `tui-vae train` does
     learner = Learner(config, build_model(config, SHAPE), torch.device("cpu"))
     before = {name: value.clone() for name, value in learner.weights().items()}
     learner.step(pictures(30), 1e-2, 1.0)
