@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,5 +230,6 @@ def test_a_run_of_an_older_version_gets_an_id_when_it_goes_on(own_runs: Path) ->
 def no_trainer_is_left(own_runs: Path) -> Any:
     yield
     for child in psutil.Process().children():
-        if "tui_vae.trainer" in child.cmdline():
-            child.kill()
+        with suppress(psutil.Error):  # it may have ended this moment
+            if "tui_vae.trainer" in child.cmdline():
+                child.kill()

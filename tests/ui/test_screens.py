@@ -26,6 +26,7 @@ from tests.support.terminal import Terminal
 from tui_vae.runs.events import StepEvent
 from tui_vae.ui import run_progress, theme
 from tui_vae.ui.app import TuiVae
+from tui_vae.ui.images.halfblocks import DIFFERENCE_256
 from tui_vae.ui.run_screen import RunScreen
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
@@ -245,10 +246,19 @@ def test_the_start_screen_in_every_terminal(tmp_path: Path) -> None:
 
 
 def palette() -> Iterator[int]:
-    """The numbers, in 256 colours, of the theme's colours and of all greys."""
+    """The numbers, in 256 colours, of the theme's colours, of the map of differences, and of all greys."""
     dark = theme.for_terminal(theme.DARK, "256")
     yield from (0, 16, 59, 102, 145, 188, 231, *range(232, 256))
-    for name in (dark.primary, dark.accent, dark.success, dark.warning, dark.error, *dark.variables.values()):
+    differences = {"#{:02x}{:02x}{:02x}".format(*colour) for colour in DIFFERENCE_256}
+    for name in (
+        dark.primary,
+        dark.accent,
+        dark.success,
+        dark.warning,
+        dark.error,
+        *dark.variables.values(),
+        *differences,
+    ):
         if name is not None and name.startswith("#"):
             number = Color.parse(name).downgrade(ColorSystem.EIGHT_BIT).number
             assert number is not None

@@ -102,16 +102,18 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
         CheckpointError: the file is missing, damaged, or not a checkpoint of tui-vae.
     """
     try:
-        os.close(open_plain(path))
+        with os.fdopen(open_plain(path), "rb") as file:
+            data = file.read()
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}", _other_checkpoint(path)) from None
+    # Read once: safetensors' own safe_open opens the path a second time for the tensors, by which time a training run
+    # may have replaced the file, so that header and tensors are of two checkpoints.
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        tensors = safetensors.torch.load(data)
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
+    except (safetensors.SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", _other_checkpoint(path)) from None
     try:
         facts = json.loads(metadata["tui-vae"])

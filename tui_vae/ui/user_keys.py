@@ -20,11 +20,12 @@ MODAL = {"dialog", "help", "form", "choice"}
 
 
 def known_commands() -> dict[str, Binding]:
-    """Every command of the app by its id. This imports all modules of the app."""
+    """Every command of the app by its id, in the order of the ids. This imports all modules of the app."""
     for module in pkgutil.walk_packages(tui_vae.ui.__path__, "tui_vae.ui."):
         importlib.import_module(module.name)
-    return {binding.id: binding for node in _nodes(DOMNode) for binding in node.__dict__.get("BINDINGS", ())
-            if isinstance(binding, Binding) and binding.id}  # fmt: skip
+    known = {binding.id: binding for node in _nodes(DOMNode) for binding in node.__dict__.get("BINDINGS", ())
+             if isinstance(binding, Binding) and binding.id}  # fmt: skip
+    return dict(sorted(known.items()))
 
 
 def _nodes(kind: type[DOMNode]) -> Iterator[type[DOMNode]]:
