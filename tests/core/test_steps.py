@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes.util
 import math
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.core.seeds import epoch_order
+from tui_vae.core.step import load_kernels as kernel_loader
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat_parameters import flatten_parameters
 from tui_vae.core.step.fused_step import ACTIVATION_NAMES
@@ -69,6 +71,18 @@ def test_a_layer_without_kernels_is_left_to_autograd(monkeypatch: pytest.MonkeyP
     assert without.kernels == "none"
     monkeypatch.undo()
     assert taught(without).take_means().loss == pytest.approx(taught(with_kernels).take_means().loss, rel=1e-4)
+
+
+@pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
+@pytest.mark.parametrize("old_build", ["another version's", "none of ours"])
+def test_kernels_built_from_another_version_are_not_used(monkeypatch: pytest.MonkeyPatch, old_build: str) -> None:
+    """As after an update of a checkout without another `pip install`."""
+    if old_build == "another version's":
+        monkeypatch.setattr(kernel_loader, "KERNELS_VERSION", kernel_loader.KERNELS_VERSION + 1)
+    else:
+        monkeypatch.setattr(kernel_loader, "_built", lambda level: ctypes.util.find_library("m"))
+    kernels = kernel_loader.usable_kernels.__wrapped__()[0]
+    assert not kernels and "built from another version of tui-vae: install it again" in kernels.reason
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])

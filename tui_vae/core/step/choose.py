@@ -8,8 +8,9 @@
     anything else                      CUDA     -                                  AutogradStep   as a CUDA graph
     anything else                      other    -                                  AutogradStep   kernel by kernel
 
-(*) `fused_step.has_kernels`: the fully connected network, and an objective without total correlation. Where such a
-model has no kernels on its device, it is "anything else".
+(*) `fused_step.has_kernels`: the fully connected network, with the formula of `beta_vae` or `sigma_vae`, without total
+correlation; where the objective is `bce`, the output must be `logits`. Where such a model has no kernels on its device,
+it is "anything else".
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.step.fused_step import BERNOULLI, FusedStep, Norm, gradient_of
-from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, Segment, Weighing
+from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, LossSums, Segment
 
 SCRATCH = 5
 """Rows of a hidden layer's scratch memory, for each thread: SCRATCH of kernels.h; hidden.c says what they hold."""
@@ -41,18 +41,18 @@ class CPUStep(FusedStep):
         self._adam = self._adam_structure()
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
         self._figures = torch.zeros(FIGURES, dtype=torch.float64)
-        # What `weigh` writes: the four figures; the weight of an image's distortion in the loss; that of its KL.
-        self._found = (c_double * 6)()
-        self._found_figures = torch.frombuffer(self._found, dtype=torch.float64)[:4]
-        self._weighing = Weighing(
+        # What `compute_loss` writes: the four figures; the weight of an image's distortion in the loss; that of its KL.
+        self._results = (c_double * 6)()
+        self._results_figures = torch.frombuffer(self._results, dtype=torch.float64)[:4]
+        self._loss_sums = LossSums(
             width=model.latent_dim, pixels=model.pixels, sigma=objective.formula is sigma_vae,
             free_bits=objective.free_bits, figures=self._figures.data_ptr(), kl=self._kl.data_ptr(),
-            found=addressof(self._found),
+            results=addressof(self._results),
         )  # fmt: skip
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
-        low = None if self._x_bfloat16 is None else self._x_bfloat16.data_ptr()
-        self._functions.normalize(images.data_ptr(), x.data_ptr(), low, x.numel(), self._threads)
+        x_bf16 = None if self._x_bfloat16 is None else self._x_bfloat16.data_ptr()
+        self._functions.normalize(images.data_ptr(), x.data_ptr(), x_bf16, x.numel(), self._threads)
 
     def _add_hidden_kernels(
         self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
@@ -60,15 +60,15 @@ class CPUStep(FusedStep):
     ) -> None:  # fmt: skip
         width = linear.out_features
         layer = Hidden(
-            width=width, low=self.bfloat16_copy is not None, activation=ACTIVATIONS[activation].kernel_code,
+            width=width, bf16=self.bfloat16_copy is not None, activation=ACTIVATIONS[activation].kernel_code,
             product=product.data_ptr(), out=out.data_ptr(), gradient=gradient.data_ptr(),
             bias=linear.bias.data_ptr(), to_bias=gradient_of(linear.bias).data_ptr(),
             scratch=self._array(self._threads, SCRATCH, width).data_ptr(),
         )  # fmt: skip
         if norm is not None:
             layer.epsilon = norm.eps
-            layer.gain, layer.to_gain = norm.weight.data_ptr(), gradient_of(norm.weight).data_ptr()
-            layer.shift, layer.to_shift = norm.bias.data_ptr(), gradient_of(norm.bias).data_ptr()
+            layer.norm_weight, layer.to_norm_weight = norm.weight.data_ptr(), gradient_of(norm.weight).data_ptr()
+            layer.norm_bias, layer.to_norm_bias = norm.bias.data_ptr(), gradient_of(norm.bias).data_ptr()
         if isinstance(norm, nn.BatchNorm1d):
             self._add_batch_norm_kernels(layer, norm)
             return
@@ -97,19 +97,19 @@ class CPUStep(FusedStep):
     ) -> None:
         mu, sigma = (self._array(*z.shape) for _ in range(2))
         latent = Latent(
-            width=z.shape[1], low=self.bfloat16_copy is not None,
+            width=z.shape[1], bf16=self.bfloat16_copy is not None,
             bias=head.bias.data_ptr(), to_bias=gradient_of(head.bias).data_ptr(),
             product=product.data_ptr(), to_product=to_product.data_ptr(), z=z.data_ptr(), to_z=to_z.data_ptr(),
             noise=self._noise.data_ptr(), mu=mu.data_ptr(), sigma=sigma.data_ptr(), kl=self._kl.data_ptr(),
         )  # fmt: skip
-        functions, found, free_bits = self._functions, self._found, self._objective.free_bits
+        functions, results, free_bits = self._functions, self._results, self._objective.free_bits
         self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
-        self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, found[5], free_bits))
+        self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, results[5], free_bits))
 
     def _add_output_kernels(self, last: nn.Linear, product: Tensor, output: str) -> None:
         pixels = self._model.pixels
         decoded = Decoded(
-            width=pixels, low=self.bfloat16_copy is not None,
+            width=pixels, bf16=self.bfloat16_copy is not None,
             output=BERNOULLI_CODE if output == BERNOULLI else OUTPUTS[output].kernel_code,
             bias=last.bias.data_ptr(), to_bias=gradient_of(last.bias).data_ptr(),
             x=self._x.data_ptr(), product=product.data_ptr(),
@@ -117,22 +117,22 @@ class CPUStep(FusedStep):
             scratch=self._array(self._threads, pixels).data_ptr(),
             partial=self._array(self._threads, FIGURES, dtype=torch.float64).data_ptr(),
         )  # fmt: skip
-        functions, found, threads = self._functions, self._found, self._threads
+        functions, results, threads = self._functions, self._results, self._threads
         self._forward.append(lambda rows: functions.decoded_forward(byref(decoded), rows, threads))
-        self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, found[4], threads))
+        self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, results[4], threads))
 
     def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
         # In C for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
-        self._functions.weigh(byref(self._weighing), rows, float(beta))
-        return self._found_figures
+        self._functions.compute_loss(byref(self._loss_sums), rows, float(beta))
+        return self._results_figures
 
     def _update(self, lr: float | Tensor) -> None:
         self._functions.adam_step(byref(self._adam), float(lr), self._threads)
 
     def _adam_structure(self) -> Adam:
-        low = self.bfloat16_copy is not None
+        bf16 = self.bfloat16_copy is not None
         parts = [
-            Segment(part.storage_offset(), part.storage_offset() + part.numel(), low and part.dim() == 2)
+            Segment(part.storage_offset(), part.storage_offset() + part.numel(), bf16 and part.dim() == 2)
             for part in self._model.parameters()
         ]
         optimizer, parameters = self._optimizer, self._parameters

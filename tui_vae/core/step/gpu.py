@@ -61,7 +61,7 @@ def try_out(kernels: ModuleType, device: torch.device) -> None:
         Exception: of any type, from the driver or a compiler.
     """
     image, x = torch.ones(1, dtype=torch.uint8, device=device), torch.zeros(1, device=device)
-    kernels.normalize[(1,)](image, x, x, 1, LOW=False, BLOCK=16)
+    kernels.normalize[(1,)](image, x, x, 1, BF16=False, BLOCK=16)
     x.tolist()
 
 
@@ -185,9 +185,9 @@ class GPUStep(FusedStep):
         product.backward_to_x()
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
-        kernels, low = self._kernels, self._x_bfloat16
+        kernels, x_bf16 = self._kernels, self._x_bfloat16
         kernels.normalize[kernels.parts_of(x.numel(), BLOCK)](
-            images, x, x if low is None else low, x.numel(), LOW=low is not None, BLOCK=BLOCK
+            images, x, x if x_bf16 is None else x_bf16, x.numel(), BF16=x_bf16 is not None, BLOCK=BLOCK
         )
 
     def _tile(self, width: int) -> dict[str, int]:
@@ -217,18 +217,18 @@ class GPUStep(FusedStep):
         settings = self._tile(width) | {"NORM": norm is not None, "ACTIVATION": activation}
         statistics = self._array(self._batch, 2)
         epsilon = 0.0 if norm is None else norm.eps
-        gain, shift = (bias, bias) if norm is None else (norm.weight.detach(), norm.bias.detach())
+        norm_weight, norm_bias = (bias, bias) if norm is None else (norm.weight.detach(), norm.bias.detach())
         vectors = [linear.bias] if norm is None else [linear.bias, norm.weight, norm.bias]
         columns = [self._column_of(vector) for vector in vectors]
         columns += columns[:1] * (3 - len(columns))  # the kernel doesn't write to those of a norm that isn't there
 
         def forward(rows: int) -> None:
-            kernels.hidden_forward[(rows,)](product, bias, gain, shift, out, statistics, epsilon, **settings)
+            kernels.hidden_forward[(rows,)](product, bias, norm_weight, norm_bias, out, statistics, epsilon, **settings)
 
         def backward(rows: int) -> None:
             kernels.hidden_backward[(self._programs(rows),)](
-                product, bias, gain, shift, gradient, statistics, *map(self._partial, columns), rows, self._sums,
-                ROWS=self._rows, **settings,
+                product, bias, norm_weight, norm_bias, gradient, statistics, *map(self._partial, columns), rows,
+                self._sums, ROWS=self._rows, **settings,
             )  # fmt: skip
 
         self._forward.append(forward)
@@ -238,20 +238,30 @@ class GPUStep(FusedStep):
         self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: nn.BatchNorm1d, activation: str
     ) -> None:
         kernels, width, bias = self._kernels, linear.out_features, linear.bias.detach()
-        gain, shift = norm.weight.detach(), norm.bias.detach()
+        norm_weight, norm_bias = norm.weight.detach(), norm.bias.detach()
         statistics, grid = self._array(2, width), kernels.parts_of(width, COLUMNS)
         running = norm.running_mean, norm.running_var, norm.num_batches_tracked
         settings = {"WIDTH": width, "ACTIVATION": activation, "AT_ONCE": ROWS_AT_ONCE, "BLOCK": COLUMNS}
 
         def forward(rows: int) -> None:
             kernels.batch_forward[grid](
-                product, bias, gain, shift, out, statistics, *running, rows, norm.eps, norm.momentum, **settings
+                product,
+                bias,
+                norm_weight,
+                norm_bias,
+                out,
+                statistics,
+                *running,
+                rows,
+                norm.eps,
+                norm.momentum,
+                **settings,
             )
 
         def backward(rows: int) -> None:
             kernels.batch_backward[grid](
-                product, bias, gain, shift, gradient, statistics, gradient_of(norm.weight), gradient_of(norm.bias),
-                rows, **settings,
+                product, bias, norm_weight, norm_bias, gradient, statistics, gradient_of(norm.weight),
+                gradient_of(norm.bias), rows, **settings,
             )  # fmt: skip
 
         self._forward.append(forward)
@@ -297,7 +307,7 @@ class GPUStep(FusedStep):
 
     def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
         width = self._model.latent_dim
-        self._kernels.weigh[(1,)](
+        self._kernels.compute_loss[(1,)](
             self._distances, self._kl_sums, self._on_device(beta), self._figures, self._weights, self._kl, rows,
             self._programs(rows), self._objective.free_bits, PIXELS=self._model.pixels, WIDTH=width,
             SIGMA=self._objective.formula is sigma_vae, BLOCK=self._kernels.block_of(width),
@@ -306,15 +316,15 @@ class GPUStep(FusedStep):
 
     def _update(self, lr: float | Tensor) -> None:
         optimizer, values = self._optimizer, self._parameters.detach()
-        low = self.bfloat16_copy is not None
+        bf16 = self.bfloat16_copy is not None
         self._kernels.rates[(1,)](
             optimizer.step_count, self._on_device(lr), self._rates, optimizer.weight_decay,
             BETA1=BETAS[0], BETA2=BETAS[1],
         )  # fmt: skip
         self._kernels.adam[self._kernels.parts_of(values.numel(), BLOCK)](
-            values, gradient_of(self._parameters), self._bfloat16_gradient if low else values, optimizer.mean,
-            optimizer.square, self.bfloat16_copy if low else values, self._is_matrix, self._rates, values.numel(),
-            BETA1=BETAS[0], BETA2=BETAS[1], EPSILON=EPSILON, LOW=low, GRAIN=ALIGNMENT, BLOCK=BLOCK,
+            values, gradient_of(self._parameters), self._bfloat16_gradient if bf16 else values, optimizer.mean,
+            optimizer.square, self.bfloat16_copy if bf16 else values, self._is_matrix, self._rates, values.numel(),
+            BETA1=BETAS[0], BETA2=BETAS[1], EPSILON=EPSILON, BF16=bf16, GRAIN=ALIGNMENT, BLOCK=BLOCK,
         )  # fmt: skip
 
     def _on_device(self, number: float | Tensor) -> Tensor:

@@ -27,22 +27,26 @@ RUNTIMES = ("libgomp", "libomp", "libiomp")
 """How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
 
+KERNELS_VERSION = 2
+"""`KERNELS_VERSION` of c/kernels.h: a build of another one would read other structures from the same bytes."""
+
+
 class Hidden(Structure):
     """`Hidden` of c/kernels.h, which explains its fields; so do the structures below."""
 
     _fields_ = (
-        ("width", c_int64), ("low", c_int), ("activation", c_int), ("epsilon", c_float),
+        ("width", c_int64), ("bf16", c_int), ("activation", c_int), ("epsilon", c_float),
         ("momentum", c_float),
         *((name, c_void_p) for name in (
-            "bias", "gain", "shift", "product", "out", "gradient", "statistics", "to_bias", "to_gain", "to_shift",
-            "scratch", "running_mean", "running_variance",
+            "bias", "norm_weight", "norm_bias", "product", "out", "gradient", "statistics",
+            "to_bias", "to_norm_weight", "to_norm_bias", "scratch", "running_mean", "running_variance",
         )),
     )  # fmt: skip
 
 
 class Latent(Structure):
     _fields_ = (
-        ("width", c_int64), ("low", c_int),
+        ("width", c_int64), ("bf16", c_int),
         *((name, c_void_p) for name in (
             "bias", "product", "z", "noise", "mu", "sigma", "kl", "to_z", "to_product", "to_bias",
         )),
@@ -51,22 +55,22 @@ class Latent(Structure):
 
 class Decoded(Structure):
     _fields_ = (
-        ("width", c_int64), ("low", c_int), ("output", c_int),
+        ("width", c_int64), ("bf16", c_int), ("output", c_int),
         *((name, c_void_p) for name in (
             "bias", "x", "product", "slope", "figures", "to_bias", "scratch", "partial",
         )),
     )  # fmt: skip
 
 
-class Weighing(Structure):
+class LossSums(Structure):
     _fields_ = (
         ("width", c_int64), ("pixels", c_int64), ("sigma", c_int), ("free_bits", c_double),
-        *((name, c_void_p) for name in ("figures", "kl", "found")),
+        *((name, c_void_p) for name in ("figures", "kl", "results")),
     )  # fmt: skip
 
 
 class Segment(Structure):
-    _fields_ = (("start", c_int64), ("end", c_int64), ("low", c_int))
+    _fields_ = (("start", c_int64), ("end", c_int64), ("bf16", c_int))
 
 
 class Adam(Structure):
@@ -87,7 +91,7 @@ SIGNATURES: dict[str, list[Any]] = {
     "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
     "decoded_forward": [POINTER(Decoded), c_int64, c_int],
     "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
-    "weigh": [POINTER(Weighing), c_int64, c_double],
+    "compute_loss": [POINTER(LossSums), c_int64, c_double],
     "adam_step": [POINTER(Adam), c_double, c_int],
 }
 
@@ -139,13 +143,21 @@ def usable_kernels() -> tuple[Kernels, ...]:
         kernels = tuple(Kernels(level, library=_library(path)) for level, path in built)
     except OSError as error:
         return (Kernels(reason=f"they cannot be loaded: {error}"),)
+    except AttributeError:
+        return (Kernels(reason="they were built from another version of tui-vae: install it again"),)
     if len(_openmp_runtimes()) != 1:
         return (Kernels(reason="this PyTorch brings an OpenMP runtime of its own"),)
     return kernels
 
 
 def _library(path: Path) -> ctypes.CDLL:
+    """
+    Raises:
+        OSError: it cannot be loaded. AttributeError: it was built from another version.
+    """
     library = ctypes.CDLL(str(path))
+    if library.kernels_version() != KERNELS_VERSION:
+        raise AttributeError("kernels_version")
     for name, arguments in SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None

@@ -32,7 +32,7 @@ def _activated(value, ACTIVATION: tl.constexpr):
 
 @triton.jit
 def hidden_forward(
-    product, bias, gain, shift, out, statistics, epsilon,
+    product, bias, norm_weight, norm_bias, out, statistics, epsilon,
     WIDTH: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450) and activation.
@@ -50,15 +50,15 @@ def hidden_forward(
         scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / WIDTH + epsilon)
         tl.store(statistics + 2 * row, mean)
         tl.store(statistics + 2 * row + 1, scale)
-        value = centred * scale * tl.load(gain + column, mask=inside, other=0)
-        value += tl.load(shift + column, mask=inside, other=0)
+        value = centred * scale * tl.load(norm_weight + column, mask=inside, other=0)
+        value += tl.load(norm_bias + column, mask=inside, other=0)
     value, _ = _activated(value, ACTIVATION)
     tl.store(out + at, value.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit(do_not_specialize=ANY_BATCH)
 def hidden_backward(
-    product, bias, gain, shift, gradient, statistics, to_bias, to_gain, to_shift, rows, sums,
+    product, bias, norm_weight, norm_bias, gradient, statistics, to_bias, to_norm_weight, to_norm_bias, rows, sums,
     WIDTH: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Replace the gradient of a hidden layer's output, `(rows, WIDTH)`, by that of its product.
@@ -69,11 +69,11 @@ def hidden_backward(
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
     offset = tl.load(bias + column, mask=inside, other=0)
-    factor = tl.load(gain + column, mask=inside, other=0)
-    moved = tl.load(shift + column, mask=inside, other=0)
+    factor = tl.load(norm_weight + column, mask=inside, other=0)
+    moved = tl.load(norm_bias + column, mask=inside, other=0)
     bias_sum = tl.zeros([BLOCK], tl.float32)
-    gain_sum = tl.zeros([BLOCK], tl.float32)
-    shift_sum = tl.zeros([BLOCK], tl.float32)
+    norm_weight_sum = tl.zeros([BLOCK], tl.float32)
+    norm_bias_sum = tl.zeros([BLOCK], tl.float32)
     for number in range(ROWS):
         row = program * ROWS + number
         there = inside & (row < rows)
@@ -90,8 +90,8 @@ def hidden_backward(
         _, through = _activated(value, ACTIVATION)
         slope *= through
         if NORM:
-            shift_sum += slope
-            gain_sum += slope * x
+            norm_bias_sum += slope
+            norm_weight_sum += slope * x
             slope *= factor
             slope = (slope - tl.sum(slope, 0) / WIDTH - x * (tl.sum(slope * x, 0) / WIDTH)) * scale
         bias_sum += tl.where(there, slope, 0.0)
@@ -99,8 +99,8 @@ def hidden_backward(
     at = program * sums + column
     tl.store(to_bias + at, bias_sum, mask=inside)
     if NORM:
-        tl.store(to_gain + at, gain_sum, mask=inside)
-        tl.store(to_shift + at, shift_sum, mask=inside)
+        tl.store(to_norm_weight + at, norm_weight_sum, mask=inside)
+        tl.store(to_norm_bias + at, norm_bias_sum, mask=inside)
 
 
 @triton.jit
@@ -112,8 +112,8 @@ def _tile(row, rows, column, WIDTH: tl.constexpr):
 
 @triton.jit(do_not_specialize=ANY_BATCH)
 def batch_forward(
-    product, bias, gain, shift, out, statistics, running_mean, running_variance, steps, rows, epsilon, momentum,
-    WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
+    product, bias, norm_weight, norm_bias, out, statistics, running_mean, running_variance, steps, rows, epsilon,
+    momentum, WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) and activation.
 
@@ -145,8 +145,8 @@ def batch_forward(
     tl.store(running_variance + column, known + momentum * (unbiased - known), mask=inside)
     if tl.program_id(0) == 0:
         tl.store(steps, tl.load(steps) + 1)
-    factor = scale * tl.load(gain + column, mask=inside, other=0)
-    moved = tl.load(shift + column, mask=inside, other=0)
+    factor = scale * tl.load(norm_weight + column, mask=inside, other=0)
+    moved = tl.load(norm_bias + column, mask=inside, other=0)
     for start in range(0, rows, AT_ONCE):
         at, there = _tile(start + part, rows, column, WIDTH)
         value = tl.load(product + at, mask=there, other=0).to(tl.float32) + offset[None, :]
@@ -156,7 +156,7 @@ def batch_forward(
 
 @triton.jit(do_not_specialize=ANY_BATCH)
 def batch_backward(
-    product, bias, gain, shift, gradient, statistics, to_gain, to_shift, rows,
+    product, bias, norm_weight, norm_bias, gradient, statistics, to_norm_weight, to_norm_bias, rows,
     WIDTH: tl.constexpr, ACTIVATION: tl.constexpr, AT_ONCE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """As `hidden_backward`. The gradient of the product's bias is 0, as subtracting the mean removes the bias."""
@@ -165,23 +165,23 @@ def batch_backward(
     part = tl.arange(0, AT_ONCE)
     mean = tl.load(statistics + column, mask=inside, other=0) - tl.load(bias + column, mask=inside, other=0)
     scale = tl.load(statistics + WIDTH + column, mask=inside, other=0)
-    factor = tl.load(gain + column, mask=inside, other=0)
-    moved = tl.load(shift + column, mask=inside, other=0)
-    gain_sum = tl.zeros([BLOCK], tl.float32)
-    shift_sum = tl.zeros([BLOCK], tl.float32)
+    factor = tl.load(norm_weight + column, mask=inside, other=0)
+    moved = tl.load(norm_bias + column, mask=inside, other=0)
+    norm_weight_sum = tl.zeros([BLOCK], tl.float32)
+    norm_bias_sum = tl.zeros([BLOCK], tl.float32)
     for start in range(0, rows, AT_ONCE):
         at, there = _tile(start + part, rows, column, WIDTH)
         x = (tl.load(product + at, mask=there, other=0).to(tl.float32) - mean[None, :]) * scale[None, :]
         _, slope = _activated(x * factor[None, :] + moved[None, :], ACTIVATION)
         slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)  # 0 where there is no row
-        shift_sum += tl.sum(slope, 0)
-        gain_sum += tl.sum(slope * x, 0)
-    tl.store(to_gain + column, gain_sum, mask=inside)
-    tl.store(to_shift + column, shift_sum, mask=inside)
+        norm_bias_sum += tl.sum(slope, 0)
+        norm_weight_sum += tl.sum(slope * x, 0)
+    tl.store(to_norm_weight + column, norm_weight_sum, mask=inside)
+    tl.store(to_norm_bias + column, norm_bias_sum, mask=inside)
     for start in range(0, rows, AT_ONCE):
         at, there = _tile(start + part, rows, column, WIDTH)
         x = (tl.load(product + at, mask=there, other=0).to(tl.float32) - mean[None, :]) * scale[None, :]
         _, slope = _activated(x * factor[None, :] + moved[None, :], ACTIVATION)
         slope *= tl.load(gradient + at, mask=there, other=0).to(tl.float32)
-        slope = (slope - (shift_sum[None, :] + x * gain_sum[None, :]) / rows) * (factor * scale)[None, :]
+        slope = (slope - (norm_bias_sum[None, :] + x * norm_weight_sum[None, :]) / rows) * (factor * scale)[None, :]
         tl.store(gradient + at, slope.to(gradient.dtype.element_ty), mask=there)

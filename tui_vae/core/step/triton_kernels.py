@@ -22,8 +22,9 @@ import triton.language as tl
 from tui_vae.core.step.triton_hidden import ANY_BATCH, batch_backward, batch_forward, hidden_backward, hidden_forward
 
 __all__ = [
-    "adam", "add_up", "batch_backward", "batch_forward", "block_of", "hidden_backward", "hidden_forward",
-    "latent_backward", "latent_forward", "normalize", "output_backward", "output_forward", "parts_of", "rates", "weigh",
+    "adam", "add_up", "batch_backward", "batch_forward", "block_of", "compute_loss", "hidden_backward",
+    "hidden_forward", "latent_backward", "latent_forward", "normalize", "output_backward", "output_forward",
+    "parts_of", "rates",
 ]  # fmt: skip
 
 WHITE = tl.constexpr(0.999999)
@@ -31,14 +32,14 @@ WHITE = tl.constexpr(0.999999)
 
 
 @triton.jit
-def normalize(images, x, low, count, LOW: tl.constexpr, BLOCK: tl.constexpr):
-    """uint8 → x in [-1, 1], both `(count,)`; also in bfloat16, if `LOW`."""
+def normalize(images, x, x_bf16, count, BF16: tl.constexpr, BLOCK: tl.constexpr):
+    """uint8 → x in [-1, 1], both `(count,)`; also in bfloat16, if `BF16`."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     value = tl.load(images + at, mask=inside, other=0).to(tl.float32) * (2.0 / 255.0) - 1.0
     tl.store(x + at, value, mask=inside)
-    if LOW:
-        tl.store(low + at, value.to(low.dtype.element_ty), mask=inside)
+    if BF16:
+        tl.store(x_bf16 + at, value.to(x_bf16.dtype.element_ty), mask=inside)
 
 
 @triton.jit(do_not_specialize=ANY_BATCH)
@@ -175,7 +176,7 @@ def output_backward(
 
 
 @triton.jit(do_not_specialize=ANY_BATCH)
-def weigh(
+def compute_loss(
     distances, kl_sums, beta, figures, weights, kl, rows, programs, free_bits,
     PIXELS: tl.constexpr, WIDTH: tl.constexpr, SIGMA: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -251,29 +252,29 @@ def rates(step_count, lr, found, weight_decay, BETA1: tl.constexpr, BETA2: tl.co
 @triton.jit
 def adam(
     values, gradient, bfloat16_gradient, mean, square, bfloat16_copy, is_matrix, rates, count,
-    BETA1: tl.constexpr, BETA2: tl.constexpr, EPSILON: tl.constexpr, LOW: tl.constexpr, GRAIN: tl.constexpr,
+    BETA1: tl.constexpr, BETA2: tl.constexpr, EPSILON: tl.constexpr, BF16: tl.constexpr, GRAIN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Adam (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980), weight decay of https://arxiv.org/abs/1711.05101.
 
-    `is_matrix` has a number for every `GRAIN` values: 1 if, where `LOW`, their gradient is in `bfloat16_gradient` and
+    `is_matrix` has a number for every `GRAIN` values: 1 if, where `BF16`, their gradient is in `bfloat16_gradient` and
     their new values also go to `bfloat16_copy`.
     """
     keep, rate, root = tl.load(rates), tl.load(rates + 1), tl.load(rates + 2)
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     slope = tl.load(gradient + at, mask=inside, other=0)
-    if LOW:
-        low = tl.load(is_matrix + at // GRAIN, mask=inside, other=0) != 0
-        slope = tl.where(low, tl.load(bfloat16_gradient + at, mask=low, other=0).to(tl.float32), slope)
+    if BF16:
+        from_matrix = tl.load(is_matrix + at // GRAIN, mask=inside, other=0) != 0
+        slope = tl.where(from_matrix, tl.load(bfloat16_gradient + at, mask=from_matrix, other=0).to(tl.float32), slope)
     first = BETA1 * tl.load(mean + at, mask=inside, other=0) + (1.0 - BETA1) * slope
     second = BETA2 * tl.load(square + at, mask=inside, other=0) + (1.0 - BETA2) * slope * slope
     value = tl.load(values + at, mask=inside, other=0) * keep - rate * first / (tl.sqrt(second) * root + EPSILON)
     tl.store(mean + at, first, mask=inside)
     tl.store(square + at, second, mask=inside)
     tl.store(values + at, value, mask=inside)
-    if LOW:
-        tl.store(bfloat16_copy + at, value.to(bfloat16_copy.dtype.element_ty), mask=low)
+    if BF16:
+        tl.store(bfloat16_copy + at, value.to(bfloat16_copy.dtype.element_ty), mask=from_matrix)
 
 
 def block_of(width: int) -> int:

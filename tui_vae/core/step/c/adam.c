@@ -1,22 +1,24 @@
 /* The update of the parameters. */
 #include "kernels.h"
 
+int kernels_version(void) { return KERNELS_VERSION; }
+
 /* Adam (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980) with the decoupled weight decay of
  * https://arxiv.org/abs/1711.05101. `rate` and `root` are the learning rate and the factor of √v, with the corrections
  * of their bias; the weights are first multiplied by `keep`. */
-INLINE void adam_range(const Adam *adam, Count from, Count to, float rate, float root, float keep, int low) {
+INLINE void adam_range(const Adam *adam, Count from, Count to, float rate, float root, float keep, int bf16) {
     float *values = adam->values, *mean = adam->mean, *square = adam->square;
     const float beta1 = adam->beta1, beta2 = adam->beta2, epsilon = adam->epsilon;
-    const void *gradient = low ? (const void *)adam->bfloat16_gradient : adam->gradient;
+    const void *gradient = bf16 ? (const void *)adam->bfloat16_gradient : adam->gradient;
     SIMD for (Count i = from; i < to; i++) {
-        float g = load(gradient, i, low);
+        float g = load(gradient, i, bf16);
         float m = beta1 * mean[i] + (1.0f - beta1) * g;
         float v = beta2 * square[i] + (1.0f - beta2) * g * g;
         float value = values[i] * keep - rate * m / (sqrtf(v) * root + epsilon);
         mean[i] = m;
         square[i] = v;
         values[i] = value;
-        if (low) store(adam->bfloat16_copy, i, value, 1);
+        if (bf16) store(adam->bfloat16_copy, i, value, 1);
     }
 }
 
@@ -29,7 +31,7 @@ void adam_step(const Adam *adam, double lr, int threads) {
         const Segment *segment = adam->segments + i;
         Count from, to;
         share(segment->to - segment->from, &from, &to);
-        if (segment->low) adam_range(adam, segment->from + from, segment->from + to, rate, root, keep, 1);
+        if (segment->bf16) adam_range(adam, segment->from + from, segment->from + to, rate, root, keep, 1);
         else adam_range(adam, segment->from + from, segment->from + to, rate, root, keep, 0);
     }
 }

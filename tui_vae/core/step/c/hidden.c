@@ -2,9 +2,9 @@
 #include "kernels.h"
 
 /* Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450) and activation. */
-INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int low, int norm, int activation) {
+INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int bf16, int norm, int activation) {
     const Count width = layer->width;
-    const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
     const void *product = layer->product;
     void *out = layer->out;
     for (Count row = from; row < to; row++) {
@@ -12,10 +12,10 @@ INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int l
         float mean = 0, scale = 1;
         if (norm) {
             float sum = 0, squares = 0;
-            SIMD_SUM(sum) for (Count i = 0; i < width; i++) sum += load(product, at + i, low) + bias[i];
+            SIMD_SUM(sum) for (Count i = 0; i < width; i++) sum += load(product, at + i, bf16) + bias[i];
             mean = sum / width;
             SIMD_SUM(squares) for (Count i = 0; i < width; i++) {
-                float centred = load(product, at + i, low) + bias[i] - mean;
+                float centred = load(product, at + i, bf16) + bias[i] - mean;
                 squares += centred * centred;
             }
             scale = 1.0f / sqrtf(squares / width + layer->epsilon);
@@ -23,39 +23,40 @@ INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int l
             layer->statistics[2 * row + 1] = scale;
         }
         SIMD for (Count i = 0; i < width; i++) {
-            float v = load(product, at + i, low) + bias[i];
-            if (norm) v = (v - mean) * scale * gain[i] + shift[i];
-            store(out, at + i, activated(v, activation), low);
+            float v = load(product, at + i, bf16) + bias[i];
+            if (norm) v = (v - mean) * scale * norm_weight[i] + norm_bias[i];
+            store(out, at + i, activated(v, activation), bf16);
         }
     }
 }
 
 /* The gradient of `out` is replaced by that of the product. A thread's scratch holds SCRATCH rows: its sums of the
- * gradients of bias, gain and shift, and of the present image the normalized values and the gradients before the
- * normalization. */
-INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int low, int norm, int activation) {
+ * gradients of bias, norm_weight and norm_bias, and of the present image the normalized values and the gradients before
+ * the normalization. */
+INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int bf16, int norm, int activation) {
     const Count width = layer->width;
-    const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
     const void *product = layer->product;
     void *gradient = layer->gradient;
     float *to_bias = layer->scratch + omp_get_thread_num() * SCRATCH * width;
-    float *to_gain = to_bias + width, *to_shift = to_gain + width, *normed = to_shift + width, *slope = normed + width;
+    float *to_norm_weight = to_bias + width, *to_norm_bias = to_norm_weight + width;
+    float *normed = to_norm_bias + width, *slope = normed + width;
     memset(to_bias, 0, 3 * width * sizeof *to_bias);
     for (Count row = from; row < to; row++) {
         const Count at = row * width;
         const float mean = norm ? layer->statistics[2 * row] : 0, scale = norm ? layer->statistics[2 * row + 1] : 1;
         float sum = 0, along = 0;
         SIMD_SUM(sum, along) for (Count i = 0; i < width; i++) {
-            float x = load(product, at + i, low) + bias[i], v = x, g = load(gradient, at + i, low);
+            float x = load(product, at + i, bf16) + bias[i], v = x, g = load(gradient, at + i, bf16);
             if (norm) {
                 x = (x - mean) * scale;
-                v = x * gain[i] + shift[i];
+                v = x * norm_weight[i] + norm_bias[i];
             }
             g = through_activation(g, v, activation);
             if (norm) {
-                to_shift[i] += g;
-                to_gain[i] += g * x;
-                g *= gain[i];
+                to_norm_bias[i] += g;
+                to_norm_weight[i] += g * x;
+                g *= norm_weight[i];
                 sum += g;
                 along += g * x;
                 normed[i] = x;
@@ -67,27 +68,28 @@ INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int 
         SIMD for (Count i = 0; i < width; i++) {
             float g = norm ? (slope[i] - sum - normed[i] * along) * scale : slope[i];
             to_bias[i] += g;
-            store(gradient, at + i, g, low);
+            store(gradient, at + i, g, bf16);
         }
     }
 }
 
 /* Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) and activation. Each thread takes
  * columns, so that nothing is added up between threads. */
-INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, Count to, int low, int norm,
+INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
                                   int activation) {
     const Count width = layer->width;
-    const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift, momentum = layer->momentum;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
+    const float momentum = layer->momentum;
     const void *product = layer->product;
     float *mean = layer->statistics, *scale = mean + width;
     (void)norm;
     SIMD for (Count i = from; i < to; i++) mean[i] = scale[i] = 0;
     for (Count row = 0; row < rows; row++)
-        SIMD for (Count i = from; i < to; i++) mean[i] += load(product, row * width + i, low) + bias[i];
+        SIMD for (Count i = from; i < to; i++) mean[i] += load(product, row * width + i, bf16) + bias[i];
     SIMD for (Count i = from; i < to; i++) mean[i] /= rows;
     for (Count row = 0; row < rows; row++) {
         SIMD for (Count i = from; i < to; i++) {
-            float centred = load(product, row * width + i, low) + bias[i] - mean[i];
+            float centred = load(product, row * width + i, bf16) + bias[i] - mean[i];
             scale[i] += centred * centred;
         }
     }
@@ -99,37 +101,39 @@ INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, C
     }
     for (Count row = 0; row < rows; row++) {
         SIMD for (Count i = from; i < to; i++) {
-            float x = (load(product, row * width + i, low) + bias[i] - mean[i]) * scale[i];
-            store(layer->out, row * width + i, activated(x * gain[i] + shift[i], activation), low);
+            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            store(layer->out, row * width + i, activated(x * norm_weight[i] + norm_bias[i], activation), bf16);
         }
     }
 }
 
 /* The gradient of the product's bias is 0, as subtracting the mean removes the bias. */
-INLINE void batch_backward_columns(const Hidden *layer, Count rows, Count from, Count to, int low, int norm,
+INLINE void batch_backward_columns(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
                                    int activation) {
     const Count width = layer->width;
-    const float *bias = layer->bias, *gain = layer->gain, *shift = layer->shift;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
     const float *mean = layer->statistics, *scale = mean + width;
     const void *product = layer->product;
     void *gradient = layer->gradient;
-    float *to_gain = layer->to_gain, *to_shift = layer->to_shift;
+    float *to_norm_weight = layer->to_norm_weight, *to_norm_bias = layer->to_norm_bias;
     (void)norm;
-    SIMD for (Count i = from; i < to; i++) layer->to_bias[i] = to_gain[i] = to_shift[i] = 0;
+    SIMD for (Count i = from; i < to; i++) layer->to_bias[i] = to_norm_weight[i] = to_norm_bias[i] = 0;
     for (Count row = 0; row < rows; row++) {
         SIMD for (Count i = from; i < to; i++) {
-            float x = (load(product, row * width + i, low) + bias[i] - mean[i]) * scale[i];
-            float g = through_activation(load(gradient, row * width + i, low), x * gain[i] + shift[i], activation);
-            to_shift[i] += g;
-            to_gain[i] += g * x;
+            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            float g = load(gradient, row * width + i, bf16);
+            g = through_activation(g, x * norm_weight[i] + norm_bias[i], activation);
+            to_norm_bias[i] += g;
+            to_norm_weight[i] += g * x;
         }
     }
     for (Count row = 0; row < rows; row++) {
         SIMD for (Count i = from; i < to; i++) {
-            float x = (load(product, row * width + i, low) + bias[i] - mean[i]) * scale[i];
-            float g = through_activation(load(gradient, row * width + i, low), x * gain[i] + shift[i], activation);
-            g = (g - (to_shift[i] + x * to_gain[i]) / rows) * gain[i] * scale[i];
-            store(gradient, row * width + i, g, low);
+            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            float g = load(gradient, row * width + i, bf16);
+            g = through_activation(g, x * norm_weight[i] + norm_bias[i], activation);
+            g = (g - (to_norm_bias[i] + x * to_norm_weight[i]) / rows) * norm_weight[i] * scale[i];
+            store(gradient, row * width + i, g, bf16);
         }
     }
 }
@@ -141,7 +145,7 @@ INLINE void batch_backward_columns(const Hidden *layer, Count rows, Count from, 
     case activation << 2 | 2: body(__VA_ARGS__, 1, 0, activation); break;                                              \
     case activation << 2 | 3: body(__VA_ARGS__, 1, 1, activation); break;
 #define FOR_KIND(body, layer, ...)                                                                                     \
-    switch ((layer)->activation << 2 | ((layer)->low != 0) << 1 | ((layer)->gain != NULL)) {                           \
+    switch ((layer)->activation << 2 | ((layer)->bf16 != 0) << 1 | ((layer)->norm_weight != NULL)) {                   \
         EACH_ACTIVATION(KIND_CASE, body, layer, __VA_ARGS__)                                                           \
     }
 
@@ -165,9 +169,9 @@ void hidden_backward(const Hidden *layer, Count rows, int threads) {
         {
             const Count width = layer->width;
             add_up(layer->scratch, SCRATCH * width, layer->to_bias, width);
-            if (layer->gain) {
-                add_up(layer->scratch + width, SCRATCH * width, layer->to_gain, width);
-                add_up(layer->scratch + 2 * width, SCRATCH * width, layer->to_shift, width);
+            if (layer->norm_weight) {
+                add_up(layer->scratch + width, SCRATCH * width, layer->to_norm_weight, width);
+                add_up(layer->scratch + 2 * width, SCRATCH * width, layer->to_norm_bias, width);
             }
         }
     }

@@ -1,6 +1,6 @@
 /* The kernels between the matrix products of a training step of the fully connected VAE: each stretch in one pass.
  *
- * Rows are images. Arrays between a kernel and a product are float32 or, where `low`, bfloat16; all arithmetic is
+ * Rows are images. Arrays between a kernel and a product are float32 or, where `bf16`, bfloat16; all arithmetic is
  * float32. `to_` is a gradient: `to_z` is the gradient of the loss with respect to z. A thread takes one block of rows
  * and keeps its own sums, which are added in the threads' order: for a given number of threads, a result is the same
  * to the last bit.
@@ -17,6 +17,10 @@
 
 #include "kernels_math.h"
 
+/* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
+ * after an update without a new build, the functions that lie there are of the old one. */
+enum { KERNELS_VERSION = 2 };
+
 typedef int64_t Count;
 
 #define SIMD _Pragma("omp simd")
@@ -32,16 +36,16 @@ enum Output { EACH_OUTPUT(ENUMERATOR, ) };
 enum { FIGURES = 3 };  /* sums of a step: recon, distortion, legacy accuracy */
 enum { SCRATCH = 5 };  /* rows of a hidden layer's scratch memory, for each thread; cpu.py allocates them */
 
-/* A hidden layer, from its product to its activation. Without normalization `gain` is NULL. */
+/* A hidden layer, from its product to its activation. Without normalization `norm_weight` is NULL. */
 typedef struct {
     Count width;
-    int low, activation;
+    int bf16, activation;
     float epsilon, momentum;
-    const float *bias, *gain, *shift;
+    const float *bias, *norm_weight, *norm_bias;
     void *product, *out;  /* (rows, width) */
     void *gradient;       /* (rows, width): of `out`; the kernel back replaces it by that of `product` */
     float *statistics;    /* mean and 1/standard deviation: (rows, 2) of a row, or (2, width) of a column */
-    float *to_bias, *to_gain, *to_shift;
+    float *to_bias, *to_norm_weight, *to_norm_bias;
     float *scratch;       /* (threads, SCRATCH, width) */
     float *running_mean, *running_variance;  /* (width), of batch normalization */
 } Hidden;
@@ -49,7 +53,7 @@ typedef struct {
 /* From the head's product, μ and log σ² side by side, to z. */
 typedef struct {
     Count width;  /* latent dimensions */
-    int low;
+    int bf16;
     const float *bias;        /* (2·width) */
     void *product, *z;        /* (rows, 2·width), (rows, width) */
     const float *noise;       /* (rows, width): ε */
@@ -62,7 +66,7 @@ typedef struct {
 /* From the last product to the distortion. */
 typedef struct {
     Count width;  /* pixels */
-    int low, output;
+    int bf16, output;
     const float *bias, *x;
     void *product;      /* (rows, width); the kernel back replaces it by its gradient */
     float *slope;       /* (rows, width): ∂ distortion of an image / ∂ product */
@@ -78,13 +82,13 @@ typedef struct {
     int sigma;  /* the formula of the objective `sigma`, else distortion + β·KL */
     double free_bits;
     const double *figures, *kl;
-    double *found;  /* (6): loss, recon, KL, legacy accuracy; weight of an image's distortion, of its KL */
-} Weighing;
+    double *results;  /* (6): loss, recon, KL, legacy accuracy; weight of an image's distortion, of its KL */
+} LossSums;
 
 /* Parameters that lie side by side: those of one matrix or one vector. */
 typedef struct {
     Count from, to;
-    int low;  /* the gradient is in `bfloat16_gradient`, and the new values also go to `bfloat16_copy` */
+    int bf16;  /* whether the gradient is in `bfloat16_gradient`, and the new values also go to `bfloat16_copy` */
 } Segment;
 
 typedef struct {

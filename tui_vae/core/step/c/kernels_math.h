@@ -28,14 +28,14 @@ INLINE uint32_t to_bits(float value) {
     return bits;
 }
 
-/* Number `at` of an array of bfloat16, where `low`, or float32. */
-INLINE float load(const void *array, int64_t at, int low) {
-    return low ? from_bits((uint32_t)((const uint16_t *)array)[at] << 16) : ((const float *)array)[at];
+/* Number `at` of an array of bfloat16, where `bf16`, or float32. */
+INLINE float load(const void *array, int64_t at, int bf16) {
+    return bf16 ? from_bits((uint32_t)((const uint16_t *)array)[at] << 16) : ((const float *)array)[at];
 }
 
 /* bfloat16 is rounded as PyTorch rounds it: to the nearest, ties to even. */
-INLINE void store(void *array, int64_t at, float value, int low) {
-    if (low) {
+INLINE void store(void *array, int64_t at, float value, int bf16) {
+    if (bf16) {
         uint32_t bits = to_bits(value);
         uint16_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
         ((uint16_t *)array)[at] = value == value ? rounded : 0x7fc0;

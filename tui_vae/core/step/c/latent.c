@@ -3,7 +3,7 @@
 
 /* z = μ + σ·ε, and the KL of each dimension, ½·(μ² + σ² - log σ² - 1) (Kingma & Welling 2014,
  * https://arxiv.org/abs/1312.6114, appendix B). There are few numbers: one thread is the fastest. */
-INLINE void latent_forward_rows(const Latent *latent, Count rows, int low) {
+INLINE void latent_forward_rows(const Latent *latent, Count rows, int bf16) {
     const Count width = latent->width;
     const void *product = latent->product;
     const float *bias = latent->bias, *noise = latent->noise;
@@ -14,26 +14,26 @@ INLINE void latent_forward_rows(const Latent *latent, Count rows, int low) {
     for (Count row = 0; row < rows; row++) {
         const Count at = row * width, head = 2 * at;
         SIMD for (Count i = 0; i < width; i++) {
-            float mu = load(product, head + i, low) + bias[i];
-            float logvar = load(product, head + width + i, low) + bias[width + i];
+            float mu = load(product, head + i, bf16) + bias[i];
+            float logvar = load(product, head + width + i, bf16) + bias[width + i];
             float sigma = exponential(0.5f * logvar);
             mus[at + i] = mu;
             sigmas[at + i] = sigma;
             kl[i] += mu * mu + (sigma * sigma - logvar - 1.0f);
-            store(z, at + i, mu + sigma * noise[at + i], low);
+            store(z, at + i, mu + sigma * noise[at + i], bf16);
         }
     }
     for (Count i = 0; i < width; i++) kl[i] *= 0.5 / rows;
 }
 
 void latent_forward(const Latent *latent, Count rows) {
-    if (latent->low) latent_forward_rows(latent, rows, 1);
+    if (latent->bf16) latent_forward_rows(latent, rows, 1);
     else latent_forward_rows(latent, rows, 0);
 }
 
 /* The gradient of the head's product, from that of z and from the KL: ∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times
  * `weight`, or times 0 in a dimension whose KL is below its free bits. */
-INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight, double free_bits, int low) {
+INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight, double free_bits, int bf16) {
     const Count width = latent->width;
     const float *mu = latent->mu, *sigmas = latent->sigma, *noise = latent->noise;
     const double *kl = latent->kl;
@@ -45,35 +45,35 @@ INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight,
         const Count at = row * width, head = 2 * at;
         SIMD for (Count i = 0; i < width; i++) {
             float paid = free_bits > 0 && kl[i] <= free_bits ? 0 : weight;
-            float g = load(to_z, at + i, low), sigma = sigmas[at + i];
+            float g = load(to_z, at + i, bf16), sigma = sigmas[at + i];
             float to_mu = g + paid * mu[at + i];
             float to_logvar = 0.5f * (g * sigma * noise[at + i] + paid * (sigma * sigma - 1.0f));
             to_bias[i] += to_mu;
             to_bias[width + i] += to_logvar;
-            store(to_product, head + i, to_mu, low);
-            store(to_product, head + width + i, to_logvar, low);
+            store(to_product, head + i, to_mu, bf16);
+            store(to_product, head + width + i, to_logvar, bf16);
         }
     }
 }
 
 void latent_backward(const Latent *latent, Count rows, double weight, double free_bits) {
-    if (latent->low) latent_backward_rows(latent, rows, weight, free_bits, 1);
+    if (latent->bf16) latent_backward_rows(latent, rows, weight, free_bits, 1);
     else latent_backward_rows(latent, rows, weight, free_bits, 0);
 }
 
 /* The step's figures: loss, recon and KL, means over images, and the legacy accuracy; then the weights of an
  * image's distortion and KL in the loss, whose formulas are in objectives.py. */
-void weigh(const Weighing *given, Count rows, double beta) {
-    double *found = given->found, kl = 0, paid = 0;
+void compute_loss(const LossSums *given, Count rows, double beta) {
+    double *results = given->results, kl = 0, paid = 0;
     const double recon = given->figures[0] / rows, distortion = given->figures[1] / rows, pixels = given->pixels;
     for (Count i = 0; i < given->width; i++) {
         kl += given->kl[i];
         paid += given->free_bits > 0 && given->kl[i] < given->free_bits ? given->free_bits : given->kl[i];
     }
-    found[0] = (given->sigma ? 0.5 * pixels * log(distortion / pixels) : distortion) + beta * paid;
-    found[1] = recon;
-    found[2] = kl;
-    found[3] = given->figures[2] / rows / pixels;
-    found[4] = (given->sigma ? 0.5 * pixels / distortion : 1) / rows;
-    found[5] = beta / rows;
+    results[0] = (given->sigma ? 0.5 * pixels * log(distortion / pixels) : distortion) + beta * paid;
+    results[1] = recon;
+    results[2] = kl;
+    results[3] = given->figures[2] / rows / pixels;
+    results[4] = (given->sigma ? 0.5 * pixels / distortion : 1) / rows;
+    results[5] = beta / rows;
 }

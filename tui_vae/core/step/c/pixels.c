@@ -3,21 +3,21 @@
 
 #define WHITE 0.999999f  /* x on [-1, 1] above which a pixel is white, 1: the next byte, 254, is 0.992 */
 
-/* uint8 → x in [-1, 1], `count` numbers; also as bfloat16, unless `low` is NULL. */
-void normalize(const uint8_t *images, float *x, uint16_t *low, Count count, int threads) {
+/* uint8 → x in [-1, 1], `count` numbers; also as bfloat16, unless `x_bf16` is NULL. */
+void normalize(const uint8_t *images, float *x, uint16_t *x_bf16, Count count, int threads) {
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
         share(count, &from, &to);
         SIMD for (Count i = from; i < to; i++) x[i] = images[i] * (2.0f / 255.0f) - 1.0f;
-        if (low) SIMD for (Count i = from; i < to; i++) store(low, i, x[i], 1);
+        if (x_bf16) SIMD for (Count i = from; i < to; i++) store(x_bf16, i, x[i], 1);
     }
 }
 
 /* Some images' sums: recon, Σ (x̂ - x)²; the distortion, which is the same but for BERNOULLI: there it is -p·ln p̂ -
  * (1-p)·ln(1-p̂), from the logits (`cross_entropy` in objectives.py); and the pixels that the
  * legacy accuracy counts: x is 1 and x̂ above ½. Also the distortion's slope, by the product. */
-INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *figures, int low, int output) {
+INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *figures, int bf16, int output) {
     const Count width = last->width;
     const void *product = last->product;
     const float *bias = last->bias, *images = last->x;
@@ -27,7 +27,7 @@ INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *f
         const Count at = row * width;
         float squares = 0, entropy = 0, hits = 0;
         SIMD_SUM(squares, entropy, hits) for (Count i = 0; i < width; i++) {
-            float a = load(product, at + i, low) + bias[i], x = images[at + i];
+            float a = load(product, at + i, bf16) + bias[i], x = images[at + i];
             float decoded = a, derivative = 1.0f;
             if (output == TANH) {
                 decoded = 2.0f * sigmoid(2.0f * a) - 1.0f;
@@ -58,10 +58,10 @@ INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *f
     figures[2] = white;
 }
 
-#define DISTORTION_CASE(output, low) \
-    case output: distortion_rows(last, from, to, own, low, output); break;
-#define FOR_OUTPUT(low) \
-    switch (last->output) { EACH_OUTPUT(DISTORTION_CASE, low) }
+#define DISTORTION_CASE(output, bf16) \
+    case output: distortion_rows(last, from, to, own, bf16, output); break;
+#define FOR_OUTPUT(bf16) \
+    switch (last->output) { EACH_OUTPUT(DISTORTION_CASE, bf16) }
 
 void decoded_forward(const Decoded *last, Count rows, int threads) {
 #pragma omp parallel num_threads(threads)
@@ -69,7 +69,7 @@ void decoded_forward(const Decoded *last, Count rows, int threads) {
         Count from, to;
         double *own = last->partial + FIGURES * omp_get_thread_num();
         share(rows, &from, &to);
-        if (last->low) FOR_OUTPUT(1) else FOR_OUTPUT(0)
+        if (last->bf16) FOR_OUTPUT(1) else FOR_OUTPUT(0)
 #pragma omp barrier
 #pragma omp single
         {
@@ -92,7 +92,8 @@ void decoded_backward(const Decoded *last, Count rows, double factor_, int threa
         for (Count row = from; row < to; row++) {
             const float *slope = last->slope + row * width;
             SIMD for (Count i = 0; i < width; i++) to_bias[i] += slope[i] * factor;
-            if (last->low) SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * factor, 1);
+            if (last->bf16)
+                SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * factor, 1);
             else SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * factor, 0);
         }
 #pragma omp barrier
