@@ -265,6 +265,7 @@ def test_what_has_no_kernels_is_left_to_autograd() -> None:
         small.learn(torch.zeros(14, SIDE, SIDE, dtype=torch.uint8))
 
 
+@pytest.mark.long
 def test_the_kernels_compile_without_a_gpu(tmp_path: Path) -> None:
     """For compute capability 9.0; what the interpreter runs, the compiler may still refuse."""
     script = Path(__file__).parents[2] / "scripts" / "compile_gpu_kernels.py"

@@ -87,7 +87,7 @@ for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
     assert as_nobody(block, shared) == ""
 
 
-@pytest.mark.parametrize("pid", [-1, 0, 1, os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize("pid", [-1, 0, 1, pytest.param(os.getpid(), id="our own"), 2**22 + 1])
 def test_a_number_that_is_no_trainer_is_neither_advised_nor_signalled(directory: RunDirectory, pid: int) -> None:
     file = forge(directory, Holder(pid=pid, mode="train", socket="/nowhere"))
     with pytest.raises(NoProcess) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tui_vae.cli.show import note
+from tui_vae.cli.load_trained import load_trained, note
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.directory import runs_directory
 from tui_vae.runs.trust import find_to_load
@@ -33,14 +33,14 @@ def evaluate(options: argparse.Namespace) -> int:
     Raises:
         UserError: the run or its data cannot be loaded, or a figure cannot be computed.
     """
-    from tui_vae.trainer.checkpoints import checkpoint_path
-    from tui_vae.trainer.run_setup import load_trained_run, logged_metrics
-
     if options.samples and not options.frechet:
         raise UsageError("--samples goes with --frechet", "add it")
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
+    run, progress = load_trained(directory, options.checkpoint)
+    from tui_vae.trainer.checkpoints import checkpoint_path
+    from tui_vae.trainer.run_setup import logged_metrics
+
     which = options.checkpoint or checkpoint_path(directory).stem
-    run, progress = load_trained_run(directory, which, note)
     figures, _ = run.evaluate(run.test, progress.beta)
     test = msgspec.to_builtins(logged_metrics(figures))
     facts = {"run": directory.name, "checkpoint": which, "epoch": progress.evaluated, "step": progress.step,

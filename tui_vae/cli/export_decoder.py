@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from tui_vae.cli.show import note
+from tui_vae.cli.load_trained import load_trained
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 
@@ -21,11 +21,10 @@ def decoder_onnx(directory: RunDirectory, which: str | None = None) -> bytes:
     if missing:
         hint = f"install it: pip install {' '.join(NEEDED)}"
         raise UserError(f"an ONNX file cannot be written without {' and '.join(missing)}", hint)
+    run, progress = load_trained(directory, which)
     import tui_vae
     from tui_vae.core.evaluation.onnx_decoder import as_onnx
-    from tui_vae.trainer.run_setup import load_trained_run
 
-    run, progress = load_trained_run(directory, which, note)
     height, width = run.dataset.test_images.shape[1:]
     facts = {
         "run": directory.name, "dataset": run.dataset.name, "epoch": str(progress.evaluated),

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui_vae.cli.show import note
+from tui_vae.cli.load_trained import load_trained
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 
@@ -29,12 +29,11 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
 
     `original` is as the data are: uint8, or float32 in [0, 1].
     """
+    run, _ = load_trained(directory, which)
     import numpy as np
 
     from tui_vae.core.evaluation.forward import reconstruct
-    from tui_vae.trainer.run_setup import load_trained_run
 
-    run, _ = load_trained_run(directory, which, note)
     result = reconstruct(run.model, run.test)
     originals = run.dataset.test_images
     buffer = io.BytesIO()
@@ -52,14 +51,13 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
 
 def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     """A row a class: its first test images, each original with its reconstruction to the right."""
+    run, _ = load_trained(directory, which)
     import numpy as np
     import torch
 
     from tui_vae.core.evaluation.forward import reconstruct
     from tui_vae.core.pixels import grey_levels, unit_to_grey_levels
-    from tui_vae.trainer.run_setup import load_trained_run
 
-    run, _ = load_trained_run(directory, which, note)
     labels, originals = run.dataset.test_labels, run.dataset.test_images
     height, width = originals.shape[1:]
     rows = []
@@ -81,15 +79,14 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     Raises:
         UserError: no Gaussian fits, as the encoder has diverged.
     """
+    run, progress = load_trained(directory, which)
     import torch
 
     from tui_vae.core.evaluation.forward import decode
     from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
     from tui_vae.core.evaluation.posteriors import encode_posteriors
     from tui_vae.core.pixels import unit_to_grey_levels
-    from tui_vae.trainer.run_setup import load_trained_run
 
-    run, progress = load_trained_run(directory, which, note)
     generator = torch.Generator().manual_seed(seed)
     if prior:
         z = torch.randn(count, run.model.latent_dim, generator=generator)

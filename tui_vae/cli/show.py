@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from tui_vae.cli.load_trained import load_trained
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
@@ -103,11 +103,10 @@ class ImageSource:
         """
         if self._living:
             return request(self._directory, message, expected, timeout=120)
-        from tui_vae.trainer.inference import Inference
-        from tui_vae.trainer.run_setup import load_trained_run
-
         if self._inference is None:
-            run, progress = load_trained_run(self._directory, self._which, note)
+            run, progress = load_trained(self._directory, self._which)
+            from tui_vae.trainer.inference import Inference
+
             self._inference = Inference(run, lambda: (progress.evaluated, progress.step), lambda: "serving")
         reply = self._inference.answer(message)
         if isinstance(reply, expected):
@@ -161,8 +160,3 @@ def _style(foreground: tuple[int, int, int] | None, background: tuple[int, int, 
         return ""
     front = "#{:02x}{:02x}{:02x}".format(*foreground)
     return front if background is None else front + " on #{:02x}{:02x}{:02x}".format(*background)
-
-
-def note(text: str) -> None:
-    """Print a note for the user, on stderr."""
-    print(text, file=sys.stderr)

@@ -38,7 +38,7 @@ def epoch_line(event: ev.EpochEvent, planned: int) -> str:
 
 
 def legacy_table(history: History) -> list[str]:
-    """The original notebook's table, for a run with its recipe."""
+    """The original notebook's table, for a run of preset `seed`."""
     found = [(event.epoch, event.legacy) for event in history.epochs if isinstance(event.legacy, ev.Legacy)]
     if not found:
         return []

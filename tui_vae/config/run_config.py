@@ -71,9 +71,7 @@ class RunConfig:
             check=matching(RUN_NAME, f"1 to {MAX_NAME} letters, digits, '.', '_' or '-', not starting with '.'"),
         ),
     ] = None
-    preset: Annotated[str, Option("recipe that fills in whatever is not given", "run", choices=tuple(PRESETS))] = (
-        "default"
-    )
+    preset: Annotated[str, Option("named values for whatever is not given", "run", choices=tuple(PRESETS))] = "default"
 
     dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
     data_dir: Annotated[

@@ -17,13 +17,15 @@ MOST_HEADER = 100_000_000
 """Bytes of a safetensors header, as that format limits it."""
 
 
-def check_code(directory: RunDirectory) -> OwnCode | None:
+def check_code(directory: RunDirectory, which: str | None = None) -> OwnCode | None:
     """The code of the model that a process of this run would import, which may run; None if there is none.
+
+    `which`: the checkpoint that it would load; by default the newest.
 
     Raises:
         NotTrusted: it may not run.
     """
-    config = _config(directory, None)
+    config = _config(directory, which)
     return check_allowed(config) if config else None
 
 

@@ -54,8 +54,8 @@ class NewRun(ModalScreen[RunConfig | None]):
         self._throughputs: list[Throughput] = []
         self._title = f"new run, like {like.name}" if like and like.name else "new run"
         self._initial = replace(like or RunConfig(), name=None)
-        recipe = preset_config(self._initial.preset)
-        same = {name for name in options() if getattr(self._initial, name) == getattr(recipe, name)}
+        defaults = preset_config(self._initial.preset)
+        same = {name for name in options() if getattr(self._initial, name) == getattr(defaults, name)}
         self._touched = set(options()) - same - {"preset"}
         """The options that the user has set; another preset leaves them alone."""
 
@@ -152,10 +152,10 @@ class NewRun(ModalScreen[RunConfig | None]):
         return self.query_one("#field-preset", Field).text
 
     def _fill(self, preset: str) -> None:
-        recipe = preset_config(preset)
+        defaults = preset_config(preset)
         for field in self.query(Field):
             if field.option_name not in self._touched:
-                field.put(getattr(recipe, field.option_name))
+                field.put(getattr(defaults, field.option_name))
 
     def _config(self) -> RunConfig:
         """
@@ -166,10 +166,10 @@ class NewRun(ModalScreen[RunConfig | None]):
 
     def _show(self) -> None:
         """Show which fields differ from the preset, the forecast, and the command that would do the same."""
-        recipe = preset_config(self._preset)
+        defaults = preset_config(self._preset)
         for field in self.query(Field):
             if field.option_name != "preset":
-                field.mark(getattr(recipe, field.option_name))
+                field.mark(getattr(defaults, field.option_name))
         reason = next((field.reason for field in self.query(Field) if field.reason), "")
         command = ""
         try:
