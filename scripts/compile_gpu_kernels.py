@@ -24,14 +24,14 @@ ACTIVATIONS = list(ACTIVATION_NAMES.values())
 OUTPUTS = [*OUTPUT_NAMES.values(), BERNOULLI]
 
 POINTERS = {"images": "*u8", "places": "*i32", "is_matrix": "*i8", "steps": "*i64", "figures": "*fp64"}
-LOW = {"low", "product", "out", "gradient", "z", "to_z", "to_product", "bfloat16_gradient", "bfloat16_copy"}
+BF16 = {"x_bf16", "product", "out", "gradient", "z", "to_z", "to_product", "bfloat16_gradient", "bfloat16_copy"}
 NUMBERS = {"count": "i32", "rows": "i32", "programs": "i32", "sums": "i32", "epsilon": "fp32", "free_bits": "fp32",
            "momentum": "fp32", "weight_decay": "fp32"}  # fmt: skip
 
 
 def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
     """Kernels, their settings, and the types of arguments that have another type in other kernels."""
-    yield kernels.normalize, {"LOW": True, "BLOCK": 1024}, {}
+    yield kernels.normalize, {"BF16": True, "BLOCK": 1024}, {}
     for norm in (True, False):
         for activation in ACTIVATIONS:
             hidden = {"WIDTH": 512, "NORM": norm, "ACTIVATION": activation, "BLOCK": 512}
@@ -49,18 +49,18 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
         yield kernels.output_forward, image, {}
         yield kernels.output_backward, image | {"ROWS": 2}, {}
     for sigma in (True, False):
-        yield kernels.weigh, latent | {"PIXELS": 784, "SIGMA": sigma}, {"kl": "*fp64"}
+        yield kernels.compute_loss, latent | {"PIXELS": 784, "SIGMA": sigma}, {"kl": "*fp64"}
     yield kernels.add_up, {"AT_ONCE": 128, "BLOCK": 32}, {"gradient": "*fp32"}
     betas = {"BETA1": 0.9, "BETA2": 0.999}
     yield kernels.rates, betas, {}
     adam = betas | {"EPSILON": 1e-8, "GRAIN": 16, "BLOCK": 1024}
-    yield kernels.adam, adam | {"LOW": True}, {"gradient": "*fp32"}
+    yield kernels.adam, adam | {"BF16": True}, {"gradient": "*fp32"}
 
 
 def main() -> None:
     for capability in map(int, sys.argv[1:]):
         for kernel, settings, types in launches():
-            known = POINTERS | NUMBERS | dict.fromkeys(LOW, "*bf16") | types | dict.fromkeys(settings, "constexpr")
+            known = POINTERS | NUMBERS | dict.fromkeys(BF16, "*bf16") | types | dict.fromkeys(settings, "constexpr")
             source = ASTSource(
                 fn=kernel, signature={name: known.get(name, "*fp32") for name in kernel.arg_names},
                 constexprs={(kernel.arg_names.index(name),): value for name, value in settings.items()},
