@@ -9,7 +9,7 @@ import pytest
 from tui_vae.config import make_config
 from tui_vae.runs import client, protocol
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunLock
+from tui_vae.runs.lock import RunLock
 from tui_vae.trainer.server import Inbox, Server
 
 

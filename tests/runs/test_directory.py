@@ -16,7 +16,8 @@ from tui_vae.config import make_config, options, read_config
 from tui_vae.runs import events as ev
 from tui_vae.runs import summary
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunError, RunLock, find_run, list_runs
+from tui_vae.runs.directory import RunError, find_run, list_runs
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.summary import summarize
 
 
@@ -135,7 +136,8 @@ def test_a_lock_lives_as_long_as_its_process(own_runs: Path) -> None:
     code = """
 import sys, time
 from pathlib import Path
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.lock import RunLock
 lock = RunLock(RunDirectory(Path(sys.argv[1])), "train")
 print("held", flush=True)
 time.sleep(60)

@@ -13,8 +13,9 @@ import pytest
 from tests.support.fake_run import make_run
 from tests.support.processes import command, finish
 from tui_vae.runs import events as ev
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock, find_run
+from tui_vae.runs.directory import RunDirectory, RunError, find_run
 from tui_vae.runs.launch import StartError, start_serving
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.manage import read_note, write_note
 from tui_vae.runs.previews import Originals, preview_files, read_originals, read_previews, write_originals
 from tui_vae.runs.safe_files import UnsafeFile, open_own, open_to_read, read_tail, read_whole

@@ -21,8 +21,9 @@ from tui_vae.errors import UsageError
 from tui_vae.plain_text import plain, plain_lines
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import Holder, RunDirectory
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
+from tui_vae.runs.holder import Holder
 from tui_vae.runs.run_records import Ledger
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.runs.columns import COLUMNS, matches

@@ -19,8 +19,10 @@ from tui_vae.config import make_config
 from tui_vae.runs import protocol
 from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import HOLDER_LENGTH, Holder, RunDirectory, RunError, RunLock
+from tui_vae.runs.directory import RunDirectory, RunError
+from tui_vae.runs.holder import HOLDER_LENGTH, Holder
 from tui_vae.runs.launch import signal_trainer
+from tui_vae.runs.lock import RunLock
 
 NOBODY = 65534
 

@@ -14,8 +14,8 @@ from tests.support.log_events import epoch_event, logged, run_event, step_event
 from tests.support.processes import events
 from tui_vae.runs import events as ev
 from tui_vae.runs import summary
-from tui_vae.runs.directory import RunLock
 from tui_vae.runs.history import read_history
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.summary import summarize
 
 

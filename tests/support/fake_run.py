@@ -17,8 +17,9 @@ from tui_vae.config import make_config
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.float_arrays import encode_floats
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.previews import Originals, write_originals, write_preview
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")

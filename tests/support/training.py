@@ -10,7 +10,8 @@ from torch import Tensor
 from tui_vae.config import make_config
 from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.lock import RunLock
 from tui_vae.trainer.process import RunProcess
 from tui_vae.trainer.server import Inbox, Ticket
 

@@ -26,8 +26,9 @@ from tui_vae.core.devices import usable_cores
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import Caller, RequestError, request
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock
+from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.launch import start_training
+from tui_vae.runs.lock import RunLock
 from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.process import RunProcess

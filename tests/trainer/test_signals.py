@@ -24,9 +24,11 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import Holder, RunDirectory, RunLock
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
+from tui_vae.runs.holder import Holder
 from tui_vae.runs.launch import signal_trainer, start_training
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.summary import summarize
 from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.server import Inbox, Server

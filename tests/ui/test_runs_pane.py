@@ -16,7 +16,8 @@ from tui_vae.config import make_config, option_name, options
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
 from tui_vae.runs.comparison import differences, whole, why_incomparable
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.manage import read_note
 from tui_vae.runs.run_records import Figures, Record
 from tui_vae.runs.summary import summarize

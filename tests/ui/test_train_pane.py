@@ -17,8 +17,9 @@ from tui_vae.config import make_config
 from tui_vae.runs import device_load
 from tui_vae.runs import events as ev
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History, read_newest
+from tui_vae.runs.lock import RunLock
 from tui_vae.ui import glyphs, run_progress, status_line, theme
 from tui_vae.ui.charts import x_axis
 from tui_vae.ui.charts.widget import ChartWidget

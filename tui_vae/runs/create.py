@@ -11,10 +11,11 @@ from pathlib import Path
 
 from tui_vae.config import RunConfig
 from tui_vae.config.own_code import allow
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock
+from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.history import read_history
 from tui_vae.runs.leftovers import make_hidden, sweep_leftovers
+from tui_vae.runs.lock import RunLock
 
 MOST_EARLY = 1 << 20
 """Bytes of a log that is looked at for an early failure: the log of a run that made no step is far shorter."""

@@ -1,45 +1,26 @@
-"""A run's directory: the names of its files, how a run is found, and which living process holds its lock."""
+"""A run's directory: the names of its files, how a run is found, and which living process it has."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal
-
-import msgspec
 
 from tui_vae.config import RUN_NAME, RunConfig, make_config, parse_config
 from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
-from tui_vae.runs.foreign_text import cleaned
-from tui_vae.runs.processes import boot_id, flock_is_held, host_name, is_trainer_of
+from tui_vae.runs.holder import Holder, read_holder
+from tui_vae.runs.processes import is_trainer_of
 from tui_vae.runs.runtime_directory import runtime_directory
-from tui_vae.runs.safe_files import open_own, open_plain, read_tail, read_whole, reason
-from tui_vae.runs.write_errors import unwritable
+from tui_vae.runs.safe_files import open_plain, read_tail, read_whole, reason
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
-HOLDER_LENGTH = 512
-"""Bytes of the JSON in the lock file, padded with spaces: writes of one length leave no rest of an older one."""
-
-MOST_TROUBLE = 100
-"""Characters of `trouble` in the lock: what 512 bytes leave beside a socket's path, a host and a boot."""
-
-MOST_HOST = 64
-"""Characters of the host's name in the lock file: the longest that Linux allows."""
-
 MOST_CONFIG = 1 << 20
 """Bytes of a config.toml that are read: one with every option has about 1 kB."""
-
-LOCK_TRIES, LOCK_PAUSE = 50, 0.01
-"""Tries, and seconds between them: readers take a shared lock briefly, so that one failure is not conclusive."""
 
 
 class RunError(UserError):
@@ -76,31 +57,6 @@ def check_resumable(directory: RunDirectory) -> None:
     if directory.files.best.exists() and not directory.files.last.exists():
         missing = "has only its best weights, not the optimizer's state that resuming needs"
         raise RunError(f"run {directory.name!r} {missing}", train_another(directory))
-
-
-Mode = Literal["train", "serve"]
-
-
-class Holder(msgspec.Struct, frozen=True):
-    """Who holds a run's lock: a process that trains it, or only serves its weights; `socket`: where it listens.
-
-    `host` and `boot`: the machine of the process, and which of its boots; empty in older locks. `trouble`: why training
-    waits, where the log may not be able to take it, as on a full disk; empty while it does not. All of it is a claim of
-    the file: `RunDirectory.process` gives a number that has been checked.
-    """
-
-    pid: int
-    mode: Mode
-    socket: str = ""
-    host: str = ""
-    boot: str = ""
-    trouble: str = ""
-
-    @property
-    def elsewhere(self) -> str:
-        """The other host, if the process is not on this one, as with a disk that hosts share; else empty."""
-        here = self.boot == boot_id() if self.boot and boot_id() else self.host in ("", host_name()[:MOST_HOST])
-        return "" if here else self.host or "unknown"
 
 
 @dataclass(frozen=True)
@@ -215,28 +171,8 @@ class RunDirectory:
         return plain_lines(read_tail(self.log, size).decode(errors="replace"))
 
     def holder(self) -> Holder | None:
-        """The living process of this run, if any. The kernel frees a lock when its process ends: none is stale.
-
-        Only its owner can open a lock. Others learn from the system's list of locks that a process lives, not which.
-        """
-        try:
-            file = open_plain(self.files.lock)
-        except PermissionError:
-            return Holder(pid=0, mode="train") if flock_is_held(self.files.lock) else None
-        except OSError:
-            return None
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            data = os.pread(file, 1024, 0)
-            try:
-                return cleaned(msgspec.json.decode(data, type=Holder))
-            except msgspec.DecodeError:
-                return Holder(pid=0, mode="train")  # it took the lock this instant and has not said who it is
-        else:
-            return None
-        finally:
-            os.close(file)
+        """The living process of this run, if any."""
+        return read_holder(self.files.lock)
 
     def process(self) -> int | None:
         """The number of the run's living process, if it is a trainer of this user on this host, which was checked."""
@@ -249,94 +185,6 @@ class RunDirectory:
         """Whether a process lives that trains this run (or is paused in it)."""
         holder = self.holder()
         return holder is not None and holder.mode == "train"
-
-
-class RunLock:
-    """The lock of a run, held by its one living process until that process ends.
-
-    Raises:
-        RunError: another process holds it.
-        Unwritable, OSError: its file cannot be written.
-    """
-
-    def __init__(self, directory: RunDirectory, mode: Mode) -> None:
-        self._holder = Holder(pid=os.getpid(), mode=mode, host=host_name()[:MOST_HOST], boot=boot_id())
-        self._directory = directory
-        self._writing = threading.Lock()
-        self._file = _take(directory)
-        try:
-            self._announce()
-        except OSError as error:
-            self.release()
-            raise unwritable("the lock", error, directory.path) from None
-
-    def in_place(self) -> bool:
-        """Whether the lock that is held is still that of the run's directory.
-
-        Raises:
-            OSError: that cannot be told now.
-        """
-        try:
-            return os.path.samestat(os.stat(self._directory.files.lock), os.fstat(self._file))
-        except FileNotFoundError:
-            return False
-
-    def renew(self) -> None:
-        """Take the lock of the run's directory again, as its file has been deleted.
-
-        Raises:
-            RunError: another process was quicker.
-        """
-        fresh = _take(self._directory)
-        with self._writing:
-            os.close(self._file)
-            self._file = fresh
-        self._announce()
-
-    def change_mode(self, mode: Mode) -> None:
-        """Announce that this process trains now, or only serves."""
-        self._announce(mode=mode)
-
-    def announce_trouble(self, trouble: str) -> None:
-        """Announce why training waits; empty once it does not. The lock's bytes are there already, so a full disk
-        takes them, unlike the log's."""
-        with suppress(OSError):
-            self._announce(trouble=trouble[:MOST_TROUBLE])
-
-    def listens_at(self, socket: Path) -> None:
-        """Announce the socket: under sudo or cron, clients may have another runtime directory than this process."""
-        self._announce(socket=str(socket))
-
-    def _announce(self, **changes: str) -> None:
-        with self._writing:
-            self._holder = msgspec.structs.replace(self._holder, **changes)
-            # One write of one length, so that a reader never sees half of it.
-            os.pwrite(self._file, msgspec.json.encode(self._holder).ljust(HOLDER_LENGTH), 0)
-
-    def release(self) -> None:
-        os.close(self._file)
-
-
-def _take(directory: RunDirectory) -> int:
-    """Lock the run's lock file and return its descriptor.
-
-    Raises:
-        RunError: another process holds it. OSError: it cannot be made.
-    """
-    # Private: whoever can open the file can also lock it, and so keep its owner from training.
-    file = open_own(directory.files.lock, os.O_RDWR, 0o600)
-    if os.fstat(file).st_uid == os.getuid():
-        os.fchmod(file, 0o600)  # an older version left it open to all
-    for attempt in range(LOCK_TRIES):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if attempt == LOCK_TRIES - 1:
-                os.close(file)
-                raise already_living(directory) from None
-            time.sleep(LOCK_PAUSE)
-    return file
 
 
 def runs_directory(given: str | Path | None = None) -> Path:

@@ -13,9 +13,10 @@ from tui_vae.config import check_option
 from tui_vae.plain_text import plain
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import config_toml
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock
+from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.leftovers import make_hidden, sweep_leftovers
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.protocol import Done, Stop
 from tui_vae.runs.safe_files import read_whole
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tui_vae.config.own_code import allow_digest
 from tui_vae.errors import UserError
-from tui_vae.runs.directory import RunLock
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.protocol import Stop
 from tui_vae.runs.safe_files import reason

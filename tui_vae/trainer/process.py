@@ -9,7 +9,8 @@ import traceback
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, RunError, RunLock, check_resumable, finished_error
+from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, finished_error
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.safe_files import cannot
 from tui_vae.runs.write_errors import HINTS, unwritable
 from tui_vae.trainer.server import Inbox

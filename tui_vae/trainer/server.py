@@ -17,7 +17,8 @@ import msgspec
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, RunLock
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.lock import RunLock
 
 SLOW_CLIENT = 30.0
 """Seconds within which a client must read its answer; then it is disconnected."""

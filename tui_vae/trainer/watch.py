@@ -8,7 +8,8 @@ import threading
 from contextlib import suppress
 
 from tui_vae.errors import UserError
-from tui_vae.runs.directory import RunError, RunLock
+from tui_vae.runs.directory import RunError
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.trainer.server import Inbox
 

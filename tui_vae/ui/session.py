@@ -11,9 +11,10 @@ from typing import TypeVar
 from tui_vae.config.own_code import NotTrusted
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.client import Caller, NoProcess, request
-from tui_vae.runs.directory import Holder, RunDirectory
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
+from tui_vae.runs.holder import Holder
 from tui_vae.runs.log_loader import LogLoader, load_if_long
 from tui_vae.runs.trust import allow_code
 

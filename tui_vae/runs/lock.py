@@ -1,0 +1,109 @@
+"""The lock of a run: whoever holds it is its one living process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from tui_vae.runs.directory import RunDirectory, already_living
+from tui_vae.runs.holder import HOLDER_LENGTH, MOST_HOST, MOST_TROUBLE, Holder, Mode
+from tui_vae.runs.processes import boot_id, host_name
+from tui_vae.runs.safe_files import open_own
+from tui_vae.runs.write_errors import unwritable
+
+LOCK_TRIES, LOCK_PAUSE = 50, 0.01
+"""Tries, and seconds between them: readers take a shared lock briefly, so that one failure is not conclusive."""
+
+
+class RunLock:
+    """The lock of a run, held by its one living process until that process ends.
+
+    Raises:
+        RunError: another process holds it.
+        Unwritable, OSError: its file cannot be written.
+    """
+
+    def __init__(self, directory: RunDirectory, mode: Mode) -> None:
+        self._holder = Holder(pid=os.getpid(), mode=mode, host=host_name()[:MOST_HOST], boot=boot_id())
+        self._directory = directory
+        self._writing = threading.Lock()
+        self._file = _take(directory)
+        try:
+            self._announce()
+        except OSError as error:
+            self.release()
+            raise unwritable("the lock", error, directory.path) from None
+
+    def in_place(self) -> bool:
+        """Whether the lock that is held is still that of the run's directory.
+
+        Raises:
+            OSError: that cannot be told now.
+        """
+        try:
+            return os.path.samestat(os.stat(self._directory.files.lock), os.fstat(self._file))
+        except FileNotFoundError:
+            return False
+
+    def renew(self) -> None:
+        """Take the lock of the run's directory again, as its file has been deleted.
+
+        Raises:
+            RunError: another process was quicker.
+        """
+        fresh = _take(self._directory)
+        with self._writing:
+            os.close(self._file)
+            self._file = fresh
+        self._announce()
+
+    def change_mode(self, mode: Mode) -> None:
+        """Announce that this process trains now, or only serves."""
+        self._announce(mode=mode)
+
+    def announce_trouble(self, trouble: str) -> None:
+        """Announce why training waits; empty once it does not. The lock's bytes are there already, so a full disk
+        takes them, unlike the log's."""
+        with suppress(OSError):
+            self._announce(trouble=trouble[:MOST_TROUBLE])
+
+    def listens_at(self, socket: Path) -> None:
+        """Announce the socket: under sudo or cron, clients may have another runtime directory than this process."""
+        self._announce(socket=str(socket))
+
+    def _announce(self, **changes: str) -> None:
+        with self._writing:
+            self._holder = msgspec.structs.replace(self._holder, **changes)
+            # One write of one length, so that a reader never sees half of it.
+            os.pwrite(self._file, msgspec.json.encode(self._holder).ljust(HOLDER_LENGTH), 0)
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+def _take(directory: RunDirectory) -> int:
+    """Lock the run's lock file and return its descriptor.
+
+    Raises:
+        RunError: another process holds it. OSError: it cannot be made.
+    """
+    # Private: whoever can open the file can also lock it, and so keep its owner from training.
+    file = open_own(directory.files.lock, os.O_RDWR, 0o600)
+    if os.fstat(file).st_uid == os.getuid():
+        os.fchmod(file, 0o600)  # an older version left it open to all
+    for attempt in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt == LOCK_TRIES - 1:
+                os.close(file)
+                raise already_living(directory) from None
+            time.sleep(LOCK_PAUSE)
+    return file
