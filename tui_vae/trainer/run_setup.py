@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import tui_vae
 from tui_vae.config import RunConfig, make_config
+from tui_vae.core.arithmetic import settle_arithmetic
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
@@ -196,22 +197,19 @@ def on_available_device(config: RunConfig, progress: Callable[[str], None] | Non
 def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | None = None) -> LoadedRun:
     """Load the data onto the device, and build the network there with its initial weights.
 
-    `config` is resolved. Sets this process's thread count, and on CUDA its device and its float32 arithmetic.
+    `config` is resolved. Sets this process's arithmetic, and on CUDA its device.
 
     Raises:
         UserError: the device or the data are not there, or the data do not fit on the device.
     """
     device = choose_device(config.device)
-    torch.set_num_threads(config.threads or 1)
+    settle_arithmetic(config.threads or 1)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # graphs and kernels are launched there where no tensor says which device
-        # float32 products are float32, not TF32, and gradients of convolutions are the same to the last bit.
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.deterministic = True
     dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
     height, width = dataset.train_images.shape[1:]
     model = build_model(config, (height, width))
+    settle_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
     _check_batches(config, model, len(dataset.train_images))
     try:
         model = model.to(device)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig
 from tui_vae.config.own_code import HINT, NotTrusted, OwnCode, check_allowed
+from tui_vae.core.arithmetic import settle_arithmetic
 from tui_vae.core.models.vae import VAE
 from tui_vae.errors import UserError
 
@@ -71,7 +72,9 @@ def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
         UserError: it is not there, or does not fit; the message says in what.
     """
     module_name, _, class_name = config.model.partition(":")
+    threads = torch.get_num_threads()
     module = _import(module_name, config)
+    settle_arithmetic(threads)  # such files often begin with a lower precision of products
     made = getattr(module, class_name, None)
     if not isinstance(made, type):
         raise _misfit(config, f"{module.__file__} has no class {class_name}")
