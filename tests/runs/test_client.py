@@ -29,7 +29,7 @@ def test_questions_share_a_connection_until_their_process_is_another(
     caller = client.Caller(directory)
     for process in (1, 2):
         lock, inbox = RunLock(directory, "serve"), Inbox()
-        server = Server(directory, lock, inbox)
+        server = Server(lambda: directory.socket, lock, inbox)
         server.start()
         for step in range(3):
             answer = threading.Thread(target=answer_one, args=(inbox, protocol.Images(epoch=0, step=step, images=b"")))

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from tests.support.processes import wait_until
+from tests.support.users import as_nobody
 from tui_vae.config import make_config
 from tui_vae.runs import protocol
 from tui_vae.runs.client import NoProcess, request
@@ -23,8 +24,6 @@ from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.holder import HOLDER_LENGTH, Holder
 from tui_vae.runs.launch import signal_trainer
 from tui_vae.runs.lock import RunLock
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -38,23 +37,6 @@ def shared() -> Iterator[RunDirectory]:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         yield create_run(Path(folder) / "runs", make_config({}))[0]
-
-
-def as_nobody(code: str, directory: RunDirectory) -> str:
-    """What a program prints that runs as another user, who may only read the run; `run` is the run's directory."""
-    os.chmod(directory.path.parent, 0o755)
-    become = f"""
-import fcntl, os, sys
-from pathlib import Path
-from tui_vae.runs.directory import RunDirectory
-run = RunDirectory(Path(sys.argv[1]))
-os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
-"""
-    done = subprocess.run([sys.executable, "-c", become + code, str(directory.path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def forge(directory: RunDirectory, holder: Holder) -> int:
@@ -78,6 +60,7 @@ def test_who_may_only_read_a_run_sees_that_it_lives_and_cannot_block_it(shared: 
     assert as_nobody(look, shared) == "True"
     lock.release()
     assert as_nobody(look, shared) == "False"
+    assert as_nobody("print(run.living().not_own)", shared) == "belongs to user root"
     block = """
 for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
     try:
@@ -107,7 +90,27 @@ def test_a_run_that_lives_on_another_host_is_said_to_live_there(directory: RunDi
     assert "kill" not in str(error.value)
     with pytest.raises(RunError, match="living process on host 'node7'"):
         RunLock(directory, "train")
+    living = directory.living()  # questions about the model are answered here, by a process apart
+    assert living.look_only and living.server is None and living.not_own == ""
     os.close(file)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_living_run_of_another_user_is_watched_and_not_steered(shared: RunDirectory) -> None:
+    lock = RunLock(shared, "train")
+    code = """
+living = run.living()
+assert living.holder.mode == "train" and living.look_only and living.server is None
+for message in (protocol.Pause(), protocol.Stop(), protocol.Set(lr=1e-3)):
+    try:
+        client.request(run, message, protocol.Done)
+    except LookOnly as error:
+        print(error)
+"""
+    said = as_nobody(code, shared).splitlines()
+    assert len(said) == 3
+    assert said[0].startswith(f"run {shared.name!r} belongs to user root: you may look at it, not change it")
+    lock.release()
 
 
 def test_a_run_can_be_taken_however_often_others_ask_who_holds_it(directory: RunDirectory) -> None:

@@ -79,9 +79,9 @@ def test_a_device_without_memory_ends_the_run_with_a_sentence(own_runs: Path, mo
 def test_who_only_serves_stays_until_its_last_client_has_gone(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = new_run(own_runs, epochs=1)
     assert train_here(directory) == 0
-    monkeypatch.setattr("tui_vae.trainer.process.IDLE_LIMIT", 0.1)
+    monkeypatch.setattr("tui_vae.trainer.serving.IDLE_LIMIT", 0.1)
     lock, inbox, caller = RunLock(directory, "serve"), Inbox(), Caller(directory)
-    server = Server(directory, lock, inbox)
+    server = Server(lambda: directory.socket, lock, inbox)
     server.start()
     with connected(directory):
         serve = RunProcess(directory, lock, inbox).run

@@ -187,7 +187,7 @@ def test_a_signal_to_stop_waits_until_a_swept_away_socket_is_back(
     monkeypatch.setattr(train, "request", asked)
     train.ask_to_stop(directory)
     wait_until(lambda: asked.call_count > 1, timeout=10)
-    server = Server(directory, lock, inbox)
+    server = Server(lambda: directory.socket, lock, inbox)
     server.start()
     ticket = inbox.wait(10)
     assert ticket is not None and ticket.request == protocol.Stop()

@@ -77,6 +77,7 @@ def _control(options: argparse.Namespace, message: protocol.AnyRequest, what: st
 def _training_run(options: argparse.Namespace) -> RunDirectory:
     directory = find_run(runs_directory(options.runs_dir), options.name)
     if not directory.is_training():
+        directory.check_own()
         state = summarize(directory).state
         raise RunError(f"run {directory.name!r} is not training, it is {state}",
                        f"continue it with: tui-vae resume {directory.name}")  # fmt: skip

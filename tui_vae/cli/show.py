@@ -85,7 +85,7 @@ class ImageSource:
     def __init__(self, directory: RunDirectory, which: str | None) -> None:
         self._directory = directory
         self._which = which
-        self._living = which is None and directory.holder() is not None
+        self._living = which is None and directory.living().server is not None
         self._inference: Inference | None = None
         self._facts: protocol.Description | None = None
 

@@ -12,7 +12,7 @@ import msgspec
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import RunDirectory, look_only_error
 
 LOADING_LIMIT = 120.0
 """Seconds to wait for an answer where PyTorch, the data and the weights may have to be loaded first."""
@@ -35,9 +35,10 @@ def request(
 
     Raises:
         NoProcess: no process listens.
+        LookOnly: it would change a run of another user.
         RequestError: the request was refused, or no answer came within `timeout` seconds.
     """
-    with _explaining(directory, timeout), _connect(directory, timeout) as connection:
+    with _explaining(directory, timeout), _connect(_address(directory, message), timeout) as connection:
         return _checked(directory, _exchange(connection, message), expected)
 
 
@@ -59,7 +60,7 @@ class Caller:
             with suppress(IndexError, EOFError, ConnectionError):
                 return self._ask(self._idle.popleft(), message, expected, timeout)
             self._hang_up()  # the other connections are to the same dead process
-            connection = _connect(self._directory, timeout)
+            connection = _connect(_address(self._directory, message), timeout)
             return self._ask(connection, message, expected, timeout)
 
     def close(self) -> None:
@@ -104,21 +105,22 @@ def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
 
 
 def _no_process(directory: RunDirectory) -> NoProcess:
-    name, holder = directory.name, directory.holder()
+    living, name = directory.living(), directory.name
+    holder = living.server
+    if holder is None and living.look_only:
+        return NoProcess(f"no process of yours shows run {name!r}", f"tui-vae attach {name} starts one")
     if holder is None:
         return NoProcess(f"run {name!r} has no living process", f"continue it with: tui-vae resume {name}")
-    if holder.elsewhere:
-        return NoProcess(f"run {name!r} lives on host {holder.elsewhere!r}", "use tui-vae there: no request reaches it")
     pid = directory.process()
     end = f", or end it, after a checkpoint if it trains, with: kill {pid}" if pid else ""
     return NoProcess(f"run {name!r} lives and cannot be reached just now", f"try again in some seconds{end}")
 
 
-def _connect(directory: RunDirectory, timeout: float) -> socket.socket:
+def _connect(address: str, timeout: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout)
-        connection.connect(_address(directory))
+        connection.connect(address)
     except BaseException:
         connection.close()
         raise
@@ -140,8 +142,23 @@ def _checked(directory: RunDirectory, body: bytes, expected: type[ReplyType]) ->
     return reply
 
 
-def _address(directory: RunDirectory) -> str:
-    holder = directory.holder()
+def _address(directory: RunDirectory, message: protocol.AnyRequest) -> str:
+    """Where the process listens that answers this request.
+
+    Raises:
+        NoProcess: it lives on another host. LookOnly: the request would change a run of another user.
+        FileNotFoundError: the run is not there.
+    """
+    living = directory.living()
+    if not isinstance(message, protocol.CONTROLS):
+        server = living.server
+        return server.socket if server and server.socket else str(directory.serving_files(living.look_only).socket)
+    holder = living.holder
+    if holder is not None and holder.elsewhere:
+        what = f"run {directory.name!r} lives on host {holder.elsewhere!r}"
+        raise NoProcess(what, "use tui-vae there: no request reaches it")
+    if living.not_own:
+        raise look_only_error(directory, living.not_own)
     return holder.socket if holder and holder.socket else str(directory.socket)
 
 

@@ -8,11 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from tui_vae.config import RUN_NAME, RunConfig, make_config, parse_config
 from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
 from tui_vae.runs.holder import Holder, read_holder
+from tui_vae.runs.ownership import why_look_only
 from tui_vae.runs.processes import is_trainer_of
 from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.runs.safe_files import open_plain, read_tail, read_whole, reason
@@ -27,6 +29,10 @@ class RunError(UserError):
     """A run does not exist, its name is taken, or it cannot do what was requested."""
 
 
+class LookOnly(RunError):
+    """The run is not this user's to change."""
+
+
 def finished_error(directory: RunDirectory) -> RunError:
     """A finished run was to be continued without a number of epochs."""
     return RunError(f"run {directory.name!r} is finished", "say how many more epochs, such as --epochs 10")
@@ -34,6 +40,12 @@ def finished_error(directory: RunDirectory) -> RunError:
 
 def deleted_error(directory: RunDirectory) -> RunError:
     return RunError(f"run {directory.name!r} has been deleted", "tui-vae ls lists those that are there")
+
+
+def look_only_error(directory: RunDirectory, why: str) -> LookOnly:
+    """`why`: the end of a sentence about the run."""
+    hint = f"copy it and change the copy: cp -r {directory.path} DIRECTORY"
+    return LookOnly(f"run {directory.name!r} {why}: you may look at it, not change it", hint)
 
 
 def already_living(directory: RunDirectory) -> RunError:
@@ -57,6 +69,29 @@ def check_resumable(directory: RunDirectory) -> None:
     if directory.files.best.exists() and not directory.files.last.exists():
         missing = "has only its best weights, not the optimizer's state that resuming needs"
         raise RunError(f"run {directory.name!r} {missing}", train_another(directory))
+
+
+class ServingFiles(NamedTuple):
+    """Where the process that answers requests about a run has its lock, its output and its socket."""
+
+    lock: Path
+    log: Path
+    socket: Path
+
+
+class Living(NamedTuple):
+    """The living processes that matter to this user.
+
+    holder: the one that holds the run's own lock, which trains or serves it; of another user it says hardly more than
+    that it lives. server: the one that answers this user about the model; where `look_only`, it is a process apart that
+    reads the newest checkpoint and writes nothing into the directory. not_own: why this user cannot change the run, as
+    the end of a sentence; empty where they can.
+    """
+
+    holder: Holder | None
+    server: Holder | None
+    look_only: bool = False
+    not_own: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,9 +150,23 @@ class RunDirectory:
         Raises:
             FileNotFoundError: the directory is not there.
         """
+        return self._in_runtime_directory("").with_suffix(".sock")
+
+    def _in_runtime_directory(self, purpose: str) -> Path:
         device, inode = self.identity
-        digest = hashlib.sha256(f"{device}:{inode}".encode()).hexdigest()[:20]
-        return runtime_directory() / f"{digest}.sock"
+        digest = hashlib.sha256(f"{device}:{inode}{purpose}".encode()).hexdigest()[:20]
+        return runtime_directory() / digest
+
+    def serving_files(self, look_only: bool) -> ServingFiles:
+        """`look_only`: the process of a user who may only read the run has them in their own runtime directory.
+
+        Raises:
+            UserError: there is none. OSError: the run is not there, or cannot be looked at.
+        """
+        if not look_only:
+            return ServingFiles(self.files.lock, self.log, self.socket)
+        stem = self._in_runtime_directory(":look")
+        return ServingFiles(*(stem.with_suffix(suffix) for suffix in (".lock", ".log", ".sock")))
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -168,11 +217,38 @@ class RunDirectory:
 
     def output(self, size: int) -> str:
         """The end of what the run's processes have printed, `size` bytes at most; empty where it cannot be read."""
-        return plain_lines(read_tail(self.log, size).decode(errors="replace"))
+        return read_output(self.log, size)
 
     def holder(self) -> Holder | None:
         """The living process of this run, if any."""
         return read_holder(self.files.lock)
+
+    def living(self) -> Living:
+        """The living processes: the only answer to which one to ask about the model."""
+        holder = self.holder()
+        elsewhere = holder is not None and bool(holder.elsewhere)
+        if holder is not None and holder.pid and not elsewhere:
+            return Living(holder, holder)
+        not_own = self.why_look_only()
+        if not (not_own or elsewhere):
+            return Living(holder, holder)
+        server = None
+        with suppress(UserError, OSError):  # without a place for its lock there is no such process
+            server = read_holder(self.serving_files(look_only=True).lock)
+        return Living(holder, server, True, not_own)
+
+    def why_look_only(self) -> str:
+        """Why this user may look at the run and not change it, such as `belongs to user anna`; empty where they may."""
+        files = self.files
+        return why_look_only(files.path, (files.lock, files.log, files.events))
+
+    def check_own(self) -> None:
+        """
+        Raises:
+            LookOnly: this user may not change the run.
+        """
+        if why := self.why_look_only():
+            raise look_only_error(self, why)
 
     def process(self) -> int | None:
         """The number of the run's living process, if it is a trainer of this user on this host, which was checked."""
@@ -185,6 +261,11 @@ class RunDirectory:
         """Whether a process lives that trains this run (or is paused in it)."""
         holder = self.holder()
         return holder is not None and holder.mode == "train"
+
+
+def read_output(log: Path, size: int) -> str:
+    """The end of what a process has printed, `size` bytes at most; empty where it cannot be read."""
+    return plain_lines(read_tail(log, size).decode(errors="replace"))
 
 
 def runs_directory(given: str | Path | None = None) -> Path:

@@ -50,7 +50,8 @@ class Holder(msgspec.Struct, frozen=True):
 def read_holder(lock: Path) -> Holder | None:
     """The living process that holds a lock file, if any. The kernel frees a lock when its process ends: none is stale.
 
-    Only its owner can open a lock. Others learn from the system's list of locks that a process lives, not which.
+    Only its owner can open a lock. Others learn from the system's list of locks that a process lives, not which; so
+    they do of a lock that an older version left open to all, as its process answers nobody but its own user.
     """
     try:
         file = open_plain(lock)
@@ -61,11 +62,13 @@ def read_holder(lock: Path) -> Holder | None:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        data = os.pread(file, 1024, 0)
+        data, facts = os.pread(file, 1024, 0), os.fstat(file)
         try:
-            return cleaned(msgspec.json.decode(data, type=Holder))
+            holder = cleaned(msgspec.json.decode(data, type=Holder))
         except msgspec.DecodeError:
             return Holder(pid=0, mode="train")  # it took the lock this instant and has not said who it is
+        strangers = facts.st_uid != os.geteuid() and facts.st_mode & 0o077
+        return msgspec.structs.replace(holder, pid=0, socket="") if strangers else holder
     else:
         return None
     finally:

@@ -12,7 +12,15 @@ from pathlib import Path
 
 from tui_vae.errors import UserError
 from tui_vae.runs.client import request
-from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, deleted_error, finished_error
+from tui_vae.runs.directory import (
+    RunDirectory,
+    RunError,
+    check_resumable,
+    deleted_error,
+    finished_error,
+    look_only_error,
+    read_output,
+)
 from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.safe_files import open_own, reason
@@ -43,13 +51,14 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
     `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it.
 
     Raises:
-        RunError: a process already trains it, or what resuming needs is not there.
+        RunError: a process already trains it, or what resuming needs is not there. LookOnly: it is another user's.
         NotTrusted: the run names code of a model that may not run.
         StartError: the process ended at once; the message is its own.
         Forestalled: another process was quicker.
     """
     if directory.is_training():
         raise RunError(f"run {directory.name!r} is already being trained", f"watch it: tui-vae attach {directory.name}")
+    directory.check_own()
     directory.check_readable()
     check_resumable(directory)
     options = ["--epochs", str(more_epochs)] if more_epochs else []
@@ -59,19 +68,22 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
 def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
     """Start a process that loads the run's weights and answers requests; None if one lives already or was quicker.
 
+    Of a run that this user may only look at, or that lives on another host, it writes nothing into the directory.
+
     Raises:
         RunError: the run has no checkpoint, or has been deleted.
         NotTrusted: the run names code of a model that may not run.
         StartError: the process ended at once.
     """
-    if directory.holder() is not None:
+    living = directory.living()
+    if living.server is not None:
         return None
     if not directory.path.exists():
         raise deleted_error(directory)
     if not directory.last.exists() and not directory.best.exists():
         raise RunError(f"run {directory.name!r} has no checkpoint yet", f"train it: tui-vae resume {directory.name}")
     try:
-        return _start(directory, ["--serve"])
+        return _start(directory, ["--serve"], living.look_only)
     except Forestalled:
         return None
 
@@ -82,9 +94,13 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
     `more_epochs` are added to those planned; a finished run needs some. `leave_core`: as for `start_training`.
 
     Raises:
-        RequestError, RunError, StartError: it cannot be continued; the message says why.
+        RequestError, RunError, StartError: it cannot be continued; the message says why. LookOnly: it is another
+            user's.
     """
-    if directory.holder() is None:
+    living = directory.living()
+    if living.not_own:
+        raise look_only_error(directory, living.not_own)
+    if living.holder is None:
         newest = summarize(directory)
         if newest.state == "finished" and not more_epochs:
             raise finished_error(directory)
@@ -123,13 +139,16 @@ def trainer_environment() -> dict[str, str]:
     return {"GOMP_SPINCOUNT": "10000", **keep, **os.environ}
 
 
-def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[bytes]:
+def _start(directory: RunDirectory, options: list[str], look_only: bool = False) -> subprocess.Popen[bytes]:
     code = check_code(directory)
     if code is not None:  # the record of what is allowed may be where nothing can be written
         options = [*options, "--trust", code.digest]
-    log_before = _size(directory.events)
+    if look_only:
+        options = [*options, "--look-only"]
+    log_before, output = _size(directory.events), directory.serving_files(look_only).log
     try:
-        log = open_own(directory.log, os.O_WRONLY | os.O_APPEND)
+        # Only the newest process's words are kept where nobody would ever delete them.
+        log = open_own(output, os.O_WRONLY | (os.O_TRUNC if look_only else os.O_APPEND))
     except OSError as error:
         raise StartError(f"run {directory.name!r} cannot be written: {reason(error)}") from None
     try:
@@ -141,7 +160,7 @@ def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[byte
         os.close(log)
     began = time.monotonic()
     while (waited := time.monotonic() - began) < START_LIMIT:
-        holder = directory.holder()
+        holder = directory.living().server
         # It listens a moment after it takes the lock. Where it finds no place to listen, it trains without a socket.
         if holder is not None and holder.pid == process.pid and (holder.socket or waited > LISTEN_LIMIT):
             return process
@@ -154,9 +173,9 @@ def _start(directory: RunDirectory, options: list[str]) -> subprocess.Popen[byte
             errors = [event for event in told if isinstance(event, ErrorEvent)]
             if errors:
                 raise StartError(errors[-1].message, errors[-1].hint)
-            raise StartError(_last_line(directory) or "the trainer ended at once", f"see {directory.log}")
+            raise StartError(_last_line(output) or "the trainer ended at once", f"see {output}")
         time.sleep(0.01)
-    raise StartError(f"the trainer of run {directory.name!r} did not start", f"see {directory.log}")
+    raise StartError(f"the trainer of run {directory.name!r} did not start", f"see {output}")
 
 
 def _size(file: Path) -> int:
@@ -166,6 +185,6 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _last_line(directory: RunDirectory) -> str:
-    lines = directory.output(MOST_LAST_LINE).strip().splitlines()
+def _last_line(output: Path) -> str:
+    lines = read_output(output, MOST_LAST_LINE).strip().splitlines()
     return lines[-1] if lines else ""

@@ -29,16 +29,22 @@ class RunLock:
         Unwritable, OSError: its file cannot be written.
     """
 
-    def __init__(self, directory: RunDirectory, mode: Mode) -> None:
+    def __init__(self, directory: RunDirectory, mode: Mode, look_only: bool = False) -> None:
+        """`look_only`: this user may only look at the run; the lock lies in their runtime directory."""
         self._holder = Holder(pid=os.getpid(), mode=mode, host=host_name()[:MOST_HOST], boot=boot_id())
         self._directory = directory
+        self._look_only = look_only
         self._writing = threading.Lock()
-        self._file = _take(directory)
+        self._file = self._take()
         try:
             self._announce()
         except OSError as error:
             self.release()
-            raise unwritable("the lock", error, directory.path) from None
+            raise unwritable("the lock", error, self._path.parent) from None
+
+    @property
+    def _path(self) -> Path:
+        return self._directory.serving_files(True).lock if self._look_only else self._directory.files.lock
 
     def in_place(self) -> bool:
         """Whether the lock that is held is still that of the run's directory.
@@ -47,7 +53,7 @@ class RunLock:
             OSError: that cannot be told now.
         """
         try:
-            return os.path.samestat(os.stat(self._directory.files.lock), os.fstat(self._file))
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file))
         except FileNotFoundError:
             return False
 
@@ -57,7 +63,7 @@ class RunLock:
         Raises:
             RunError: another process was quicker.
         """
-        fresh = _take(self._directory)
+        fresh = self._take()
         with self._writing:
             os.close(self._file)
             self._file = fresh
@@ -83,27 +89,26 @@ class RunLock:
             # One write of one length, so that a reader never sees half of it.
             os.pwrite(self._file, msgspec.json.encode(self._holder).ljust(HOLDER_LENGTH), 0)
 
+    def _take(self) -> int:
+        """Lock the run's lock file and return its descriptor.
+
+        Raises:
+            RunError: another process holds it. OSError: it cannot be made.
+        """
+        # Private: whoever can open the file can also lock it, and so keep its owner from training.
+        file = open_own(self._path, os.O_RDWR, 0o600)
+        if os.fstat(file).st_uid == os.getuid():
+            os.fchmod(file, 0o600)  # an older version left it open to all
+        for attempt in range(LOCK_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == LOCK_TRIES - 1:
+                    os.close(file)
+                    raise already_living(self._directory) from None
+                time.sleep(LOCK_PAUSE)
+        return file
+
     def release(self) -> None:
         os.close(self._file)
-
-
-def _take(directory: RunDirectory) -> int:
-    """Lock the run's lock file and return its descriptor.
-
-    Raises:
-        RunError: another process holds it. OSError: it cannot be made.
-    """
-    # Private: whoever can open the file can also lock it, and so keep its owner from training.
-    file = open_own(directory.files.lock, os.O_RDWR, 0o600)
-    if os.fstat(file).st_uid == os.getuid():
-        os.fchmod(file, 0o600)  # an older version left it open to all
-    for attempt in range(LOCK_TRIES):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if attempt == LOCK_TRIES - 1:
-                os.close(file)
-                raise already_living(directory) from None
-            time.sleep(LOCK_PAUSE)
-    return file

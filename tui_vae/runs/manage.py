@@ -34,9 +34,11 @@ def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
     """Give a run another name.
 
     Raises:
-        UsageError: it is not a name. RunError: the run is being trained, or the name is taken.
+        UsageError: it is not a name. RunError: the run is being trained, or the name is taken. LookOnly: it is
+            another user's.
     """
     check_option("name", name)
+    directory.check_own()
     target = RunDirectory(directory.path.with_name(name))
     with _locked(directory):
         if target.path.exists():
@@ -51,8 +53,9 @@ def delete_run(directory: RunDirectory) -> None:
     """Delete a run with everything in it.
 
     Raises:
-        RunError: the run is being trained.
+        RunError: the run is being trained. LookOnly: it is another user's.
     """
+    directory.check_own()
     with _locked(directory):
         # Moved away in one step first, so that nobody ever sees half a run.
         trash = make_hidden(directory.path.parent, "deleted")
@@ -71,7 +74,12 @@ def read_note(directory: RunDirectory) -> str:
 
 
 def write_note(directory: RunDirectory, text: str) -> None:
-    """Keep one line of text with a run; an empty one removes it."""
+    """Keep one line of text with a run; an empty one removes it.
+
+    Raises:
+        LookOnly: it is another user's. OSError: it cannot be written.
+    """
+    directory.check_own()
     line = " ".join(plain(text).split())[:MOST_NOTE]
     if line:
         write_atomic(directory.note, f"{line}\n".encode())

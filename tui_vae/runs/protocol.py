@@ -116,6 +116,9 @@ class Map(Request, frozen=True):
     """The plane of the two main directions of the posterior means, and where the test images lie on it."""
 
 
+CONTROLS = (Pause, Resume, Stop, Checkpoint, Set)
+"""Requests that change the run, which only its own process obeys; the others are questions about the model."""
+
 AnyRequest = Pause | Resume | Stop | Checkpoint | Set | Describe | Reconstruct | TestErrors | Sample | Decode | Map
 
 

@@ -131,7 +131,7 @@ def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
         facts = os.fstat(handle)
         if facts.st_nlink > 1:
             raise UnsafeFile("a hard link: the same file has another name", path)
-        if facts.st_uid != os.geteuid() and facts.st_uid != _owner_of_new_files(path.parent):
+        if not is_of_this_user(facts, path.parent):
             raise UnsafeFile(f"a file of another user ({facts.st_uid})", path)
     except BaseException:
         os.close(handle)
@@ -150,14 +150,21 @@ def check_own_folder(path: Path) -> None:
         raise UnsafeFile(f"{what}, not a directory", path)
 
 
-def _owner_of_new_files(folder: Path) -> int:
-    """The owner that this file system gives to files of this user: NFS and sshfs may have another number for them.
+def is_of_this_user(facts: os.stat_result, folder: Path) -> bool:
+    """Whether a file in `folder`, or the folder, belongs to this user, by its facts.
 
-    Raises:
-        OSError: nothing can be written there.
+    NFS and sshfs may have another number for the user: what they give to a new file tells, one without a name where
+    there are such files.
     """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        return os.fstat(file.fileno()).st_uid
+    if facts.st_uid == os.geteuid():
+        return True
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_uid == facts.st_uid
+    except OSError:
+        return False
 
 
 def reason(error: OSError) -> str:

@@ -9,7 +9,7 @@ import traceback
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, finished_error
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.safe_files import cannot
 from tui_vae.runs.write_errors import HINTS, unwritable
@@ -17,21 +17,21 @@ from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
 from tui_vae.trainer.watch import RunLost
 
-IDLE_LIMIT = 300.0
-"""Seconds after its last client has left that a process which only serves ends: long enough for a reconnection."""
-
 FAREWELL = 5.0
 """Seconds for which a process that cannot serve tells clients why, such as the one that started it."""
 
 
 class RunProcess:
-    """The process of one run. It holds the run's lock."""
+    """The process of one run. It holds the run's lock; `look_only`: one of its own, and it only ever serves."""
 
-    def __init__(self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False) -> None:
+    def __init__(
+        self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False, look_only: bool = False
+    ) -> None:
         self._directory = directory
         self._lock = lock
         self._inbox = inbox
         self._leave_core = leave_core
+        self._look_only = look_only
 
     def run(self, serve_first: bool, more_epochs: int) -> int:
         """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code."""
@@ -93,38 +93,9 @@ class RunProcess:
         Raises:
             UserError: no checkpoint can be loaded.
         """
-        from tui_vae.trainer.inference import Inference
-        from tui_vae.trainer.run_setup import load_trained_run
+        from tui_vae.trainer.serving import Serving
 
-        run, progress = load_trained_run(self._directory, progress=print)
-        finished = progress.evaluated >= progress.planned_epochs
-        epoch = min(progress.evaluated + 1, progress.planned_epochs)
-        here = protocol.Done(epoch=epoch, step=progress.step, lr=run.config.lr, beta=progress.beta)
-        inference = Inference(run, where=lambda: (epoch, progress.step), state=lambda: "serving")
-        while self._inbox.seconds_without_clients() < IDLE_LIMIT:
-            ticket = self._inbox.wait(0.0 if inference.busy else 1.0)
-            inference.advance()
-            if ticket is None:
-                continue
-            try:
-                match ticket.request:
-                    case protocol.Resume(epochs=more) as wanted:
-                        if finished and not more:
-                            raise finished_error(self._directory)
-                        check_resumable(self._directory)
-                        ticket.answer(here)
-                        return wanted
-                    case protocol.Stop():
-                        ticket.answer(here)
-                        return None
-                    case protocol.Pause() | protocol.Checkpoint() | protocol.Set():
-                        hint = f"continue it with: tui-vae resume {self._directory.name}"
-                        raise RunError(f"run {self._directory.name!r} is not training", hint)
-                    case _:
-                        inference.take(ticket)
-            except UserError as error:
-                ticket.refuse(error)
-        return None
+        return Serving(self._directory, self._inbox, self._look_only).until_left()
 
     def _fail(self, log: ev.EventLog, error: UserError) -> int:
         error = self._with_path(error)

@@ -17,7 +17,6 @@ import msgspec
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 
 SLOW_CLIENT = 30.0
@@ -107,8 +106,9 @@ class Server:
     (A user's runtime directory disappears with their last login session, and is back with the next; training goes on.)
     """
 
-    def __init__(self, directory: RunDirectory, lock: RunLock, inbox: Inbox) -> None:
-        self._directory = directory
+    def __init__(self, place: Callable[[], Path], lock: RunLock, inbox: Inbox) -> None:
+        """`place`: gives the path of the socket; the user's runtime directory may be another one later."""
+        self._place = place
         self._lock = lock
         self._inbox = inbox
         self._loop = asyncio.new_event_loop()
@@ -149,7 +149,7 @@ class Server:
         self._main = asyncio.current_task()
         while True:
             try:
-                await self._listen_at(self._directory.socket)
+                await self._listen_at(self._place())
             except (OSError, UserError) as error:  # no place to listen for now; training goes on
                 print(f"cannot be reached: {error}", file=sys.stderr)
                 await asyncio.sleep(UNREACHABLE_FOR)
@@ -164,7 +164,7 @@ class Server:
             inode = path.stat().st_ino
             self._lock.listens_at(path)
             self._ready.set()
-            while _inode(path) == inode and self._directory.socket == path:
+            while _inode(path) == inode and self._place() == path:
                 await asyncio.sleep(REBIND_EVERY)
         finally:
             server.close()

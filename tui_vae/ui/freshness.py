@@ -20,7 +20,7 @@ class Freshness:
     def outdated(self, step: int) -> bool:
         """Whether there are newer weights than those of a step, and the pane should request from them."""
         session = self._session
-        if session.history.step <= step or session.state not in ("training", "paused", "finished", "stopped"):
+        if session.newest_step <= step or session.state not in ("training", "paused", "finished", "stopped"):
             return False
-        before, self._ended_at = self._ended_at, None if session.alive else session.history.step
+        before, self._ended_at = self._ended_at, None if session.alive else session.newest_step
         return session.alive or before != self._ended_at

@@ -180,7 +180,7 @@ class RunScreen(Screen[None], KeysInContext):
     def makes_sense_now(self, action: str) -> bool:
         """Steering needs a living trainer; continuing needs a run that has none, or is paused."""
         if action in ("pause", "save", "scale_lr", "scale_beta", "stop"):
-            return self.session.alive
+            return self.session.alive and not self.session.living.not_own
         if action == "trust":
             return bool(self.session.untrusted)
         return action != "go_on" or not self.steering.why_not_continue()
@@ -280,7 +280,7 @@ class RunScreen(Screen[None], KeysInContext):
         self._steer(self.steering.scale_beta(steering.FACTOR**direction))
 
     def action_stop(self) -> None:
-        if not self.session.alive:
+        if not self.session.alive or self.session.living.not_own:
             self._steer(self.steering.stop())  # it refuses, and says why
             return
         from tui_vae.ui.dialogs import Choose

@@ -53,7 +53,7 @@ class RunSession:
         """`reading`: the reading of the run's log, if that has begun already."""
         self.directory = directory
         self.history = History()
-        self.holder: Holder | None = directory.holder()
+        self.living = directory.living()
         self.caught_up = False
         """Whether the log has been read to its end once."""
         self.partial = False
@@ -75,6 +75,16 @@ class RunSession:
         return self.directory.name
 
     @property
+    def holder(self) -> Holder | None:
+        """The process that holds the run's lock, as of a second ago at most."""
+        return self.living.holder
+
+    @property
+    def server(self) -> Holder | None:
+        """The process that answers about the model, as of a second ago at most."""
+        return self.living.server
+
+    @property
     def alive(self) -> bool:
         """Whether a process trains this run, or is paused in it, as of a second ago at most."""
         return self.holder is not None and self.holder.mode == "train"
@@ -91,6 +101,13 @@ class RunSession:
         if newest == "training" and self.trouble:
             return "paused"
         return newest
+
+    @property
+    def newest_step(self) -> int:
+        """The step of the newest weights that answer: the trainer's, or a checkpoint's if another process answers."""
+        if not self.living.look_only:
+            return self.history.step
+        return self.history.checkpoint.step if self.history.checkpoint else 0
 
     @property
     def trouble(self) -> str:
@@ -123,17 +140,17 @@ class RunSession:
             look = now - looked_at >= HOLDER_SECONDS
             # First the process, then the log: a trainer takes its lock before it writes its first event, and frees it
             # after its last one. So "no process, and the log says training" can only mean a crash.
-            holder, before, fresh = self.holder, self.holder, events
+            living, before, fresh = self.living, self.living, events
             while look or any(isinstance(event, StateEvent) for event in fresh):
-                holder = await asyncio.to_thread(self.directory.holder)
+                living = await asyncio.to_thread(self.directory.living)
                 look, looked_at = False, now
                 fresh = await self._read()
                 events = events + fresh
             self.history.extend(events)
-            if self.holder == before:  # else `look_for_process` has looked later than this
-                self.holder = holder
+            if self.living == before:  # else `look_for_process` has looked later than this
+                self.living = living
                 self._gone = not self.alive
-            news |= bool(events) or self.holder != before
+            news |= bool(events) or self.living != before
             behind = not self._tail.at_end()
             if not behind and not self.caught_up:
                 self.caught_up = news = True
@@ -180,9 +197,9 @@ class RunSession:
 
     async def look_for_process(self) -> bool:
         """Look which process holds the run, and return whether that has changed."""
-        before, self.holder = self.holder, await asyncio.to_thread(self.directory.holder)
+        before, self.living = self.living, await asyncio.to_thread(self.directory.living)
         self._gone &= not self.alive  # a crash is certain only after the log has been read again
-        return before != self.holder
+        return before != self.living
 
     async def request(
         self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0
@@ -209,9 +226,9 @@ class RunSession:
                 return await asyncio.to_thread(self._caller.ask, message, expected)
             except NoProcess:
                 await self.look_for_process()
-                if time.monotonic() > deadline or (started and self.holder is None):
+                if time.monotonic() > deadline or (started and self.server is None):
                     raise
-            if self.holder is None:
+            if self.server is None:
                 # Shielded: the caller may be cancelled, but two processes must not be started at once.
                 if self._serving is None or self._serving.done():
                     self._serving = asyncio.create_task(asyncio.to_thread(launch.start_serving, self.directory))

@@ -102,6 +102,8 @@ class Steering:
 
     def why_not_continue(self) -> str:
         """Why the run cannot be continued now; empty where it can."""
+        if self.session.living.not_own:
+            return self._not_own()
         if not self.session.alive or self.session.state == "paused":
             return ""
         return f"{self.session.name} is {self.session.state} already."
@@ -124,7 +126,12 @@ class Steering:
         await self.session.train(more_epochs)
         return f"Training of {self.session.name} goes on."
 
+    def _not_own(self) -> str:
+        return f"{self.session.name} {self.session.living.not_own}: you may look at it, not change it."
+
     def _must_live(self, what: str) -> None:
+        if self.session.living.not_own:
+            raise Refused(self._not_own())
         if self.session.alive:
             return
         state = self.session.state

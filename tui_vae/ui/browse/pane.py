@@ -179,7 +179,7 @@ class BrowsePane(ModelPane, can_focus=True):
         shown = errors.step if of_classes and errors else self.weights[1]
         if not self._freshness.outdated(shown):
             return
-        if self.session.holder is None:
+        if self.session.server is None:
             self._say("the final weights are being loaded …")
         if of_classes:
             self.action_measure()
@@ -190,7 +190,7 @@ class BrowsePane(ModelPane, can_focus=True):
 
     async def _show_saved(self) -> None:
         """Show the newest saved previews until the model answers."""
-        if self.session.holder is not None:
+        if self.session.server is not None:
             await asyncio.sleep(SAVED_SECONDS)
         await self.session.wait_for_run_event()
         if self.weights is None:

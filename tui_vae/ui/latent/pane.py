@@ -142,7 +142,7 @@ class LatentPane(ModelPane, can_focus=True):
 
     async def _loading_plane(self) -> None:
         if self.plane is None:
-            self._say(LOADING if self.session.holder is None else ENCODING)
+            self._say(LOADING if self.session.server is None else ENCODING)
         try:
             reply = await self.session.ask(protocol.Map(), protocol.LatentMap)
             await self.session.wait_for_run_event()

@@ -72,6 +72,8 @@ class RunActions(Pane):
         elif record.state in ("loading", "training"):
             self.notify(f"{record.name} is {record.state} already.", severity="warning", markup=False)
         elif record.state == "finished":
+            if not self._is_own(record):
+                return
             ask = AskMoreEpochs(record.name, record.planned)
             run = record.directory
             self.app.push_screen(ask, lambda more: self._act(self._resume(run, more)) if more else None)
@@ -100,7 +102,7 @@ class RunActions(Pane):
 
     def action_note(self) -> None:
         record = self.selected
-        if record is not None:
+        if record is not None and self._is_own(record):
             ask = AskText(f"Note on {record.name}", "A line of text, kept with the run; empty removes it.", record.note)
             self.app.push_screen(ask, partial(self._note, record))
 
@@ -157,11 +159,22 @@ class RunActions(Pane):
 
     def _may(self, record: Record, what: str) -> bool:
         """Whether a run can be changed; where it cannot, the user is told why."""
+        if not self._is_own(record):
+            return False
         if not record.directory.is_training():
             return True
         said = f"{record.name} is being trained; stop it before you {what} it."
         self.notify(said, severity="warning", markup=False)
         return False
+
+    def _is_own(self, record: Record) -> bool:
+        """Whether a run is this user's to change; where it is not, the user is told why."""
+        try:
+            record.directory.check_own()
+        except UserError as error:
+            self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            return False
+        return True
 
     def action_export(self) -> None:
         record = self.selected

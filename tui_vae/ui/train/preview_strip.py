@@ -106,7 +106,7 @@ class PreviewStrip(ImagePairs):
         directory = self.session.directory
         serve = start and not self.session.alive and (directory.last.exists() or directory.best.exists())
         try:
-            if not indices or not (self.session.holder or serve):
+            if not indices or not (self.session.server or serve):
                 return None
             if serve:
                 return await self.session.ask(question, protocol.Reconstructions)
