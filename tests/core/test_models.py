@@ -29,12 +29,13 @@ from tui_vae.core.models.build import build_model
 from tui_vae.core.objectives import make_objective
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
+from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.client import request
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.launch import start_serving
 from tui_vae.runs.protocol import Decode, Done, Images, LatentMap, Map, Reconstruct, Reconstructions, Stop
-from tui_vae.trainer.checkpoints import Progress, load_checkpoint, save_checkpoint
+from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
 

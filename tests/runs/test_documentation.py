@@ -11,9 +11,9 @@ import pytest
 import tui_vae
 from tui_vae.runs import events as ev
 from tui_vae.runs import previews, protocol
+from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.holder import Holder
-from tui_vae.trainer.checkpoints import Progress
 
 PAGE = (Path(tui_vae.__file__).parents[1] / "docs" / "run-directory.md").read_text()
 

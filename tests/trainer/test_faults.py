@@ -22,13 +22,14 @@ from tui_vae.cli import main
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
+from tui_vae.runs.checkpoint_file import CheckpointError, Progress
 from tui_vae.runs.client import request
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.launch import start_serving, start_training
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.write_errors import HINTS, unwritable
 from tui_vae.trainer import timers
-from tui_vae.trainer.checkpoints import CheckpointError, Progress, load_checkpoint, save_checkpoint
+from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 from tui_vae.trainer.training import Training
 from tui_vae.ui.session import RunSession
 

@@ -9,7 +9,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.trust import check_code
 
 if TYPE_CHECKING:
-    from tui_vae.trainer.checkpoints import Progress
+    from tui_vae.runs.checkpoint_file import Progress
     from tui_vae.trainer.run_setup import LoadedRun
 
 

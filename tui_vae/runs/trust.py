@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.config.own_code import OwnCode, allow, check_allowed
 from tui_vae.errors import UserError
+from tui_vae.runs.checkpoint_file import read_facts
 from tui_vae.runs.directory import RunDirectory, find_run
-from tui_vae.runs.safe_files import open_plain
-
-MOST_HEADER = 100_000_000
-"""Bytes of a safetensors header, as that format limits it."""
 
 
 def check_code(directory: RunDirectory, which: str | None = None) -> OwnCode | None:
@@ -56,16 +50,6 @@ def _config(directory: RunDirectory, which: str | None) -> RunConfig | None:
     candidates = [directory.path / f"{which}.safetensors"] if which else [directory.last, directory.best]
     path = next((path for path in candidates if path.exists()), None)
     try:
-        return directory.read_config() if path is None else make_config(_checkpoint_config(path))
-    except (OSError, UserError, ValueError, KeyError, TypeError, RecursionError):
+        return directory.read_config() if path is None else make_config(read_facts(path)["config"])
+    except (UserError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _checkpoint_config(path: Path) -> dict[str, Any]:
-    with os.fdopen(open_plain(path), "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > MOST_HEADER:
-            raise ValueError(f"a header of {length} bytes")
-        header = json.loads(file.read(length))
-    config: dict[str, Any] = json.loads(header["__metadata__"]["tui-vae"])["config"]
-    return config

@@ -10,9 +10,9 @@ from tui_vae.core.evaluation.forward import reconstruct
 from tui_vae.core.evaluation.metrics import pixel_variance
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
+from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History
-from tui_vae.trainer.checkpoints import Progress
 from tui_vae.trainer.run_setup import LoadedRun
 from tui_vae.trainer.symptoms import Diagnosis
 

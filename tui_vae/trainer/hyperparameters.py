@@ -9,7 +9,7 @@ from typing import Literal
 from tui_vae.config import MAX_BETA, MAX_LR
 from tui_vae.core.schedules import factor
 from tui_vae.runs import protocol
-from tui_vae.trainer.checkpoints import Progress
+from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.trainer.run_setup import LoadedRun
 
 SAME = 1e-9

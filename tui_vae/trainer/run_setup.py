@@ -31,11 +31,12 @@ from tui_vae.core.schedules import beta_share
 from tui_vae.core.seeds import derived_seed
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
+from tui_vae.runs.checkpoint_file import CheckpointError, Progress
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
 from tui_vae.runs.previews import Originals, write_originals
 from tui_vae.trainer.batches import fits
-from tui_vae.trainer.checkpoints import CheckpointError, Progress, checkpoint_path, load_checkpoint
+from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.learner import Learner, restore_weights
 
 RUN_ID_BYTES = 8

@@ -17,11 +17,12 @@ from tui_vae.core.seeds import epoch_order
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
+from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.previews import is_due
 from tui_vae.runs.write_errors import Unwritable, unwritable
 from tui_vae.trainer.batches import batches
-from tui_vae.trainer.checkpoints import Progress, save_checkpoint
+from tui_vae.trainer.checkpoints import save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
 from tui_vae.trainer.hyperparameters import Hyperparameters
 from tui_vae.trainer.inference import Inference
