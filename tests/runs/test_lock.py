@@ -17,7 +17,7 @@ import pytest
 from tests.support.processes import wait_until
 from tests.support.users import as_nobody
 from tui_vae.config import make_config
-from tui_vae.runs import protocol
+from tui_vae.runs import launch, protocol
 from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, RunError
@@ -111,6 +111,25 @@ for message in (protocol.Pause(), protocol.Stop(), protocol.Set(lr=1e-3)):
     assert len(said) == 3
     assert said[0].startswith(f"run {shared.name!r} belongs to user root: you may look at it, not change it")
     lock.release()
+
+
+def test_resume_waits_for_a_process_that_ends(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the lock still and answers nobody any more."""
+    ends = """
+import sys, time
+from pathlib import Path
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.lock import RunLock
+lock = RunLock(RunDirectory(Path(sys.argv[1])), "train")
+print("ends", flush=True)
+time.sleep(0.5)
+"""
+    started: list[RunDirectory] = []
+    monkeypatch.setattr(launch, "start_training", lambda run, *options: started.append(run))
+    with subprocess.Popen([sys.executable, "-c", ends, str(directory.path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline()
+        launch.continue_training(directory)
+    assert started == [directory]
 
 
 def test_a_run_can_be_taken_however_often_others_ask_who_holds_it(directory: RunDirectory) -> None:

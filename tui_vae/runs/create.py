@@ -12,6 +12,7 @@ from pathlib import Path
 from tui_vae.config import RunConfig
 from tui_vae.config.own_code import allow
 from tui_vae.runs.directory import RunDirectory, RunError
+from tui_vae.runs.file_locks import WHAT_TO_DO, has_locks
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.history import read_history
 from tui_vae.runs.leftovers import make_hidden, sweep_leftovers
@@ -32,7 +33,7 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
     before its first step gives way to a new one of its name.
 
     Raises:
-        RunError: the name is taken, or the directory cannot be written.
+        RunError: the name is taken, or the directory cannot be written, or its disk has no file locks.
     """
     if ":" in config.model and config.model_dir is None:
         config = replace(config, model_dir=os.getcwd())
@@ -61,7 +62,7 @@ def _put_in_place(target: RunDirectory, config: RunConfig) -> bool:
     """Make the directory beside its place and rename it; whether the name was free.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written. RunError: the disk has no file locks, so that nothing could train there.
     """
     runs_dir = target.path.parent
     fresh = make_hidden(runs_dir, "new")
@@ -69,6 +70,10 @@ def _put_in_place(target: RunDirectory, config: RunConfig) -> bool:
         fresh.chmod(0o755)
         RunDirectory(fresh).previews.mkdir()
         write_atomic(RunDirectory(fresh).config, config_toml(config))  # syncs the file, and both names in `fresh`
+        if not has_locks(RunDirectory(fresh).config):
+            shutil.rmtree(fresh, ignore_errors=True)
+            what = "has no file locks (flock), which keep two processes from training one run"
+            raise RunError(f"cannot create a run in {runs_dir}: its disk {what}", WHAT_TO_DO)
         os.rename(fresh, target.path)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -240,7 +240,7 @@ class RunDirectory:
     def why_look_only(self) -> str:
         """Why this user may look at the run and not change it, such as `belongs to user anna`; empty where they may."""
         files = self.files
-        return why_look_only(files.path, (files.lock, files.log, files.events))
+        return why_look_only(files.path, files.config, (files.lock, files.log, files.events))
 
     def check_own(self) -> None:
         """

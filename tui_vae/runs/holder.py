@@ -69,6 +69,8 @@ def read_holder(lock: Path) -> Holder | None:
             return Holder(pid=0, mode="train")  # it took the lock this instant and has not said who it is
         strangers = facts.st_uid != os.geteuid() and facts.st_mode & 0o077
         return msgspec.structs.replace(holder, pid=0, socket="") if strangers else holder
+    except OSError:
+        return None  # a file system without locks
     else:
         return None
     finally:

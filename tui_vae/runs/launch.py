@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tui_vae.errors import UserError
-from tui_vae.runs.client import request
+from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.directory import (
     RunDirectory,
     RunError,
@@ -35,6 +35,10 @@ MOST_LAST_LINE = 4096
 
 LISTEN_LIMIT = 7.0
 """Seconds after which a process that holds the lock counts as started without a socket: it can train without one."""
+
+
+ENDING_LIMIT, ENDING_PAUSE = 8.0, 0.1
+"""Seconds to wait for a process that holds the lock and answers nobody, as one that ends; and between two looks."""
 
 
 class StartError(UserError):
@@ -97,20 +101,26 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
         RequestError, RunError, StartError: it cannot be continued; the message says why. LookOnly: it is another
             user's.
     """
-    living = directory.living()
-    if living.not_own:
-        raise look_only_error(directory, living.not_own)
-    if living.holder is None:
-        newest = summarize(directory)
-        if newest.state == "finished" and not more_epochs:
-            raise finished_error(directory)
+    deadline = time.monotonic() + ENDING_LIMIT
+    while True:
+        living = directory.living()
+        if living.not_own:
+            raise look_only_error(directory, living.not_own)
         try:
+            if living.holder is not None:
+                request(directory, Resume(epochs=more_epochs), Done)  # a process that only serves then trains
+                return
+            if summarize(directory).state == "finished" and not more_epochs:
+                raise finished_error(directory)
             start_training(directory, more_epochs, leave_core)
             return
         except Forestalled:
             if directory.is_training():
                 raise
-    request(directory, Resume(epochs=more_epochs), Done)  # a process that only serves then trains
+        except NoProcess:
+            if time.monotonic() > deadline or (living.holder is not None and living.holder.elsewhere):
+                raise
+        time.sleep(ENDING_PAUSE)
 
 
 def signal_trainer(directory: RunDirectory, number: signal.Signals) -> bool:

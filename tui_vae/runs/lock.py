@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from tui_vae.runs.directory import RunDirectory, already_living
+from tui_vae.runs.directory import RunDirectory, RunError, already_living
+from tui_vae.runs.file_locks import MISSING, WHAT_TO_DO
 from tui_vae.runs.holder import HOLDER_LENGTH, MOST_HOST, MOST_TROUBLE, Holder, Mode
 from tui_vae.runs.processes import boot_id, host_name
 from tui_vae.runs.safe_files import open_own
@@ -108,6 +109,12 @@ class RunLock:
                     os.close(file)
                     raise already_living(self._directory) from None
                 time.sleep(LOCK_PAUSE)
+            except OSError as error:
+                os.close(file)
+                if error.errno not in MISSING:
+                    raise
+                what = "its disk has no file locks (flock), which keep two processes from training one run"
+                raise RunError(f"run {self._directory.name!r} cannot be trained: {what}", WHAT_TO_DO) from None
         return file
 
     def release(self) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from tui_vae.runs.file_locks import has_locks
 from tui_vae.runs.safe_files import is_of_this_user
 
 
-def why_look_only(folder: Path, files: Iterable[Path]) -> str:
+def why_look_only(folder: Path, config: Path, files: Iterable[Path]) -> str:
     """Why this user may only look at a run, as the end of a sentence about it; empty where they may change it.
 
-    folder: of the run. files: those that its processes write to, which may be missing.
+    folder: of the run. config: a file that is there. files: those that its processes write to, which may be missing.
     """
     try:
         facts = folder.stat()
@@ -36,6 +37,8 @@ def why_look_only(folder: Path, files: Iterable[Path]) -> str:
                 return f"has a file {file.name} that belongs to {_user_name(facts.st_uid)}"
             if not os.access(file, os.W_OK):
                 return f"has a file {file.name} that you may not write to"
+    if not has_locks(config):
+        return "is on a disk without file locks (flock)"
     return ""
 
 
