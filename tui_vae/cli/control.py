@@ -47,17 +47,18 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def set_values(options: argparse.Namespace) -> int:
-    """`set RUN lr=3e-4 beta=2`."""
+    """`set RUN lr=3e-4 muon-lr=0.03 beta=2`."""
     values: dict[str, float] = {}
     for change in options.changes:
         name, _, text = change.partition("=")
-        if name not in ("lr", "beta"):
-            raise UsageError(f"{change!r} is not a change of lr or beta", "write it like lr=3e-4 or beta=2")
-        values[name] = _checked_value(name, text)
+        if name not in ("lr", "muon-lr", "beta"):
+            raise UsageError(f"{change!r} is not a change of lr, muon-lr or beta", "write it like lr=3e-4 or beta=2")
+        values[name.replace("-", "_")] = _checked_value(name, text)
     directory = _training_run(options)
     done = request(directory, protocol.Set(**values), protocol.Done, LOADING_LIMIT)
     rising = "" if done.rising_to is None else f", rising to {done.rising_to:.3g}"
-    print(f"{directory.name}: lr {done.lr:.3g}, β {done.beta:g} from step {done.step} on{rising}")
+    muon = "" if done.muon_lr is None else f", muon-lr {done.muon_lr:.3g}"
+    print(f"{directory.name}: lr {done.lr:.3g}{muon}, β {done.beta:g} from step {done.step} on{rising}")
     return 0
 
 

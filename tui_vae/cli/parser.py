@@ -137,7 +137,7 @@ def _add_steering(add: Add) -> None:
 
     change = add("set", "control", "change the learning rate or β of a living run: set RUN lr=3e-4 beta=2")
     change.add_argument("name", metavar="RUN")
-    change.add_argument("changes", metavar="lr=X|beta=X", nargs="+")
+    change.add_argument("changes", metavar="lr=X|muon-lr=X|beta=X", nargs="+")
     change.set_defaults(run=_lazily("control", "set_values"))
 
 

@@ -169,11 +169,28 @@ class RunConfig:
     lr: Annotated[
         float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=MAX_LR, above=True)
     ] = 2e-3
-    weight_decay: Annotated[
+    optimizer: Annotated[
+        str,
+        Option(
+            "adam (Kingma & Ba 2015), or muon: momentum made orthogonal for every matrix, Adam for biases and "
+            "norms (Jordan et al. 2024)",
+            "training",
+            choices=("adam", "muon"),
+        ),
+    ] = "adam"
+    muon_lr: Annotated[
         float,
         Option(
-            "decoupled weight decay (AdamW, Loshchilov & Hutter 2019); 0: plain Adam", "training", minimum=0, maximum=10
+            "muon's learning rate for matrices, the highest of its schedule; lr is that of all others",
+            "training",
+            minimum=0,
+            maximum=MAX_LR,
+            above=True,
         ),
+    ] = 0.05
+    weight_decay: Annotated[
+        float,
+        Option("decoupled weight decay (AdamW, Loshchilov & Hutter 2019); 0: none", "training", minimum=0, maximum=10),
     ] = 0.0
     schedule: Annotated[
         str, Option("course of the learning rate", "training", choices=("one-cycle", "cosine", "constant"))

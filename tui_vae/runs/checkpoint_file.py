@@ -62,7 +62,8 @@ class Progress:
 
     step: gradient steps done. evaluated: epochs whose end was evaluated and logged.
     segments: epochs of each stretch of training; every stretch has a schedule of its own.
-    lr_scale, beta: the factor by which live changes scale the schedule, and the β that they left.
+    lr_scale, beta: the factor by which live changes scale the schedule, and the β that they left. muon_scale: the
+        factor by which they scale Muon's learning rate over Adam's.
     epoch_seconds, epoch_means: of the part of the epoch under way that is done.
     train_images: how many there were. log_size: bytes of the event log when this was written.
     diagnosis: what `Diagnosis` remembers of the epochs. None in older checkpoints, with a log_size of 0.
@@ -75,6 +76,7 @@ class Progress:
     step: int = 0
     evaluated: int = 0
     lr_scale: float = 1.0
+    muon_scale: float = 1.0
     best_loss: float | None = None
     epoch_seconds: float = 0.0
     epoch_means: list[float] = field(default_factory=list)

@@ -136,7 +136,8 @@ class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint", gc=Fal
 
 
 class ControlEvent(Event, frozen=True, kw_only=True, tag="control"):
-    """`command` is `pause`, `resume`, `stop`, `checkpoint`, `set lr` or `set beta`; `value` the new lr or β.
+    """`command` is `pause`, `resume`, `stop`, `checkpoint`, `set lr`, `set muon-lr` or `set beta`; `value` the new
+    one.
 
     `before`, in JSON `from`: the lr or β that it replaced. Older logs do not have it.
     """

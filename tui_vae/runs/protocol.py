@@ -71,10 +71,12 @@ class Set(Request, frozen=True, kw_only=True):
 
     `lr`, `beta`: the values in force from then on. `lr_factor`, `beta_factor`: what to multiply by, whatever is in
     force when the request is answered, up to `MAX_LR` and `MAX_BETA`. During a warm-up `beta_factor` scales the β that
-    it rises to. A β of 0 stays 0 under a factor below 1, and becomes `FIRST_BETA` under one above 1.
+    it rises to. A β of 0 stays 0 under a factor below 1, and becomes `FIRST_BETA` under one above 1. A change of `lr`
+    changes Muon's learning rate in the same proportion; `muon_lr` changes that one alone, after it.
     """
 
     lr: LearningRate | None = None
+    muon_lr: LearningRate | None = None
     beta: Beta | None = None
     lr_factor: Factor | None = None
     beta_factor: Factor | None = None
@@ -134,13 +136,14 @@ class Failure(Reply, frozen=True, kw_only=True):
 class Done(Reply, frozen=True, kw_only=True):
     """A control took effect, at this step, with these values in force.
 
-    `rising_to`: the β that a warm-up still leads to.
+    `rising_to`: the β that a warm-up still leads to. `muon_lr`: None where Adam updates all parameters.
     """
 
     epoch: int
     step: int
     lr: float
     beta: float
+    muon_lr: float | None = None
     rising_to: float | None = None
 
 

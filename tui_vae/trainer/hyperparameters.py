@@ -10,6 +10,7 @@ from tui_vae.config import MAX_BETA, MAX_LR
 from tui_vae.core.schedules import factor
 from tui_vae.runs import protocol
 from tui_vae.runs.checkpoint_file import Progress
+from tui_vae.runs.directory import RunError
 from tui_vae.trainer.run_setup import LoadedRun
 
 SAME = 1e-9
@@ -20,7 +21,7 @@ SAME = 1e-9
 class Change:
     """A value that a request has changed, as the log tells it: `command`, and the value before and after."""
 
-    command: Literal["set lr", "set beta"]
+    command: Literal["set lr", "set muon-lr", "set beta"]
     before: float
     after: float
 
@@ -45,6 +46,17 @@ class Hyperparameters:
         return config.lr * factor(config.schedule, share) * self._progress.lr_scale
 
     @property
+    def muon_ratio(self) -> float:
+        """Muon's learning rate over Adam's."""
+        config = self._run.config
+        return config.muon_lr / config.lr * self._progress.muon_scale
+
+    @property
+    def muon_lr(self) -> float | None:
+        """Muon's learning rate, which has the schedule of Adam's; None where Adam updates all parameters."""
+        return self.lr * self.muon_ratio if self._run.config.optimizer == "muon" else None
+
+    @property
     def beta(self) -> float:
         """β as the warm-up or cycle has it now."""
         return self._progress.beta * self._run.beta_share(self._progress.step)
@@ -54,9 +66,23 @@ class Hyperparameters:
         """The β that a warm-up or cycle still leads to; None where that is in force."""
         return self._progress.beta if self._run.beta_share(self._progress.step) < 1 else None
 
+    def in_force(self) -> protocol.Done:
+        """The reply that tells the values of the next step."""
+        progress = self._progress
+        return protocol.Done(
+            epoch=progress.epoch, step=progress.step, lr=self.lr, muon_lr=self.muon_lr, beta=self.beta,
+            rising_to=self.rising_to,
+        )  # fmt: skip
+
     def apply(self, request: protocol.Set) -> list[Change]:
-        """Put a request into force and return what it has changed: nothing where the values were in force already."""
-        changes = (self._change_lr(request), self._change_beta(request))
+        """Put a request into force and return what it has changed: nothing where the values were in force already.
+
+        Raises:
+            RunError: Muon's learning rate is to be changed, and the run does without Muon.
+        """
+        if request.muon_lr is not None and self.muon_lr is None:
+            raise RunError("muon-lr belongs to optimizer muon, and this run trains with adam", "change lr")
+        changes = (self._change_lr(request), self._change_muon_lr(request), self._change_beta(request))
         return [change for change in changes if change is not None]
 
     def _change_lr(self, request: protocol.Set) -> Change | None:
@@ -71,6 +97,13 @@ class Hyperparameters:
             return None
         self._progress.lr_scale *= after / before
         return Change("set lr", before, after)
+
+    def _change_muon_lr(self, request: protocol.Set) -> Change | None:
+        before, after = self.muon_lr, request.muon_lr
+        if not before or after is None or math.isclose(before, after, rel_tol=SAME):
+            return None
+        self._progress.muon_scale *= after / before
+        return Change("set muon-lr", before, after)
 
     def _change_beta(self, request: protocol.Set) -> Change | None:
         share, target = self._run.beta_share(self._progress.step), self._progress.beta

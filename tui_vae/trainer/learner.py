@@ -13,12 +13,15 @@ from tui_vae.core.models.own import WrappedModel
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import make_objective
 from tui_vae.core.seeds import derived_seed
-from tui_vae.core.step.adam import FlatAdam
-from tui_vae.core.step.choose import NO_CUDA_GRAPH, choose_step
+from tui_vae.core.step.choose import NO_CUDA_GRAPH, choose_step, make_optimizer
 from tui_vae.core.step.cuda_graph import CudaGraphStep, Recorder, record_cuda_graph
 from tui_vae.core.step.flat_parameters import flatten_parameters
 from tui_vae.core.step.load_kernels import Kernels
+from tui_vae.core.step.muon import Muon
 from tui_vae.runs.events import Legacy
+
+OPTIMIZERS = ("adam.", "muon.")
+"""How the names of optimizers' states begin in a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Learner:
         self.device = device
         self._has_dropout = isinstance(model, WrappedModel)  # the user's own model may; ours have none
         self._parameters = flatten_parameters(model)
-        self.optimizer = FlatAdam(self._parameters, config.weight_decay)
+        self.optimizer = make_optimizer(config, model, self._parameters)
+        self._optimizer_name = config.optimizer
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         # Sums over images of a step's figures, and the number of these images, since the last `take_means`.
         self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
@@ -106,6 +110,11 @@ class Learner:
         """The part of a step that runs on the device; it must not synchronize with the device."""
         self._sums.add_(self._step(images, self._noise, lr, beta), alpha=len(images))
 
+    def set_muon_ratio(self, ratio: float) -> None:
+        """Set Muon's learning rate over Adam's, which `step` is given."""
+        if isinstance(self.optimizer, Muon):
+            self.optimizer.ratio.fill_(ratio)
+
     def take_means(self) -> Means:
         """Means over the images of all steps since the last call. Waits for the device."""
         sums = self._sums.tolist()
@@ -117,7 +126,7 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimizer and random generators, under the names that a checkpoint gives them."""
         tensors = self.weights()
-        tensors.update({f"adam.{name}": value for name, value in self.optimizer.tensors().items()})
+        tensors.update({f"{self._optimizer_name}.{name}": value for name, value in self.optimizer.tensors().items()})
         tensors["noise"] = self._noise.get_state()
         if self._has_dropout:
             tensors["rng"] = self._global_rng().get_state()
@@ -139,9 +148,11 @@ class Learner:
         """
         restore_weights(self.model, tensors)
         self._step.parameters_changed()
-        prefix = "adam."
+        prefix = f"{self._optimizer_name}."
         state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        if state:  # an older version's checkpoint from before its first step has none
+        if any(
+            name.startswith(OPTIMIZERS) for name in tensors
+        ):  # an older version's from before its first step has none
             self.optimizer.restore(state)
         self._restore_generator(self._noise, tensors["noise"])
         if self._has_dropout:

@@ -61,6 +61,7 @@ class Training:
         self._learner = learner
         self._progress = progress
         self._hyperparameters = Hyperparameters(run, progress)
+        learner.set_muon_ratio(self._hyperparameters.muon_ratio)
         self._inference = Inference(run, where=lambda: (progress.epoch, progress.step), state=lambda: self._state)
         self._state: ev.RunState = "training"
         self._checkpoint_timer = CheckpointTimer(run.config.checkpoint_every)
@@ -325,7 +326,7 @@ class Training:
                     self._flush_steps()
                     self._checkpoint()
                     self._log_control("stop")
-                    ticket.answer(self._done())
+                    ticket.answer(self._hyperparameters.in_force())
                     raise Stopped
                 case protocol.Checkpoint():
                     self._checkpoint()
@@ -333,10 +334,11 @@ class Training:
                 case protocol.Set():
                     for change in self._hyperparameters.apply(ticket.request):
                         self._log_control(change.command, change.after, change.before)
+                    self._learner.set_muon_ratio(self._hyperparameters.muon_ratio)
                 case _:
                     self._inference.take(ticket)
                     return
-            ticket.answer(self._done())
+            ticket.answer(self._hyperparameters.in_force())
         except Diverged as error:
             ticket.refuse(error)
             raise
@@ -395,7 +397,3 @@ class Training:
         self._log.write(
             ev.ControlEvent(command=command, value=value, epoch=self._progress.epoch, step=step, before=before)
         )
-
-    def _done(self) -> protocol.Done:
-        step, now = self._progress.step, self._hyperparameters
-        return protocol.Done(epoch=self._progress.epoch, step=step, lr=now.lr, beta=now.beta, rising_to=now.rising_to)

@@ -1,4 +1,4 @@
-"""The training step of any model and objective: PyTorch's autograd, and one kernel for Adam."""
+"""The training step of any model and objective: PyTorch's autograd."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from tui_vae.core.models.vae import VAE, reparameterize
 from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
+from tui_vae.core.step.muon import Muon
 
 
 class AutogradStep:
-    """Learns from batches: forward, backward and Adam, in PyTorch's own kernels.
+    """Learns from batches: forward, backward and the optimizer, in PyTorch's own kernels.
 
     Args:
         parameters: the vector that the model's parameters are views of (`flatten_parameters`).
@@ -22,7 +23,7 @@ class AutogradStep:
     """
 
     def __init__(
-        self, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam, bfloat16: bool,
+        self, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon, bfloat16: bool,
         images: int, counts_white: bool,
     ) -> None:  # fmt: skip
         self._model, self._objective = model, objective

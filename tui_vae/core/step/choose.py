@@ -31,6 +31,7 @@ from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.fused_step import has_kernels
 from tui_vae.core.step.gpu import GPUStep
 from tui_vae.core.step.load_kernels import Kernels, load_kernels
+from tui_vae.core.step.muon import Muon
 from tui_vae.errors import first_line
 
 NO_KERNELS = "steps are made of PyTorch's own kernels, which takes longer"
@@ -41,7 +42,7 @@ class Step(Protocol):
     """Learns from batches of images."""
 
     def __call__(self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor) -> Tensor:
-        """Do one step: forward, backward, Adam.
+        """Do one step: forward, backward, update.
 
         Args:
             images: `(N, height, width)`, uint8 or float32 in [0, 1], on the model's device.
@@ -73,15 +74,23 @@ class Choice:
     refusals: tuple[tuple[str, str], ...]
 
 
+def make_optimizer(config: RunConfig, model: VAE, parameters: nn.Parameter) -> FlatAdam | Muon:
+    """The optimizer that `config` names, for the vector that the model's parameters are views of."""
+    if config.optimizer == "adam":
+        return FlatAdam(parameters, config.weight_decay)
+    parts = [part for part in model.parameters() if part.requires_grad]
+    return Muon(parameters, parts, config.muon_lr / config.lr, config.weight_decay)
+
+
 def choose_step(
-    config: RunConfig, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam, images: int,
-    kernels: Kernels | None = None,
+    config: RunConfig, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
+    images: int, kernels: Kernels | None = None,
 ) -> Choice:  # fmt: skip
     """Make the step that the table at the top of this file gives to a run.
 
     Args:
         config: gives the precision and the size of a batch.
-        model: on its device. parameters: the vector that its parameters are views of. optimizer: that vector's Adam.
+        model: on its device. parameters: the vector that its parameters are views of. optimizer: what updates it.
         images: the size of the training set.
         kernels: by default the best for the device.
 

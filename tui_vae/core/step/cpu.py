@@ -13,6 +13,7 @@ from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.step.fused_step import BERNOULLI, FusedStep, Norm, gradient_of
 from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, LossSums, Segment
+from tui_vae.core.step.muon import Muon
 
 SCRATCH = 5
 """Rows of a hidden layer's scratch memory, for each thread: SCRATCH of kernels.h; hidden.c says what they hold."""
@@ -32,13 +33,13 @@ class CPUStep(FusedStep):
     """
 
     def __init__(
-        self, kernels: Kernels, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam,
+        self, kernels: Kernels, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
         bfloat16: bool,
     ) -> None:  # fmt: skip
         super().__init__(model, objective, parameters, optimizer, bfloat16)
         self._functions = kernels.library
         self._threads = torch.get_num_threads()
-        self._adam = self._adam_structure()
+        self._adam = self._adam_structure(optimizer) if isinstance(optimizer, FlatAdam) else None
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
         self._figures = torch.zeros(FIGURES, dtype=torch.float64)
         # What `compute_loss` writes: the four figures; the weight of an image's distortion in the loss; that of its KL.
@@ -126,16 +127,17 @@ class CPUStep(FusedStep):
         self._functions.compute_loss(byref(self._loss_sums), rows, float(beta))
         return self._results_figures
 
-    def _update(self, lr: float | Tensor) -> None:
+    def _update_by_adam(self, optimizer: FlatAdam, lr: float | Tensor) -> None:
+        assert self._adam is not None
         self._functions.adam_step(byref(self._adam), float(lr), self._threads)
 
-    def _adam_structure(self) -> Adam:
+    def _adam_structure(self, optimizer: FlatAdam) -> Adam:
         bf16 = self.bfloat16_copy is not None
         parts = [
             Segment(part.storage_offset(), part.storage_offset() + part.numel(), bf16 and part.dim() == 2)
             for part in self._model.parameters()
         ]
-        optimizer, parameters = self._optimizer, self._parameters
+        parameters = self._parameters
         return Adam(
             values=parameters.data_ptr(), gradient=gradient_of(parameters).data_ptr(), mean=optimizer.mean.data_ptr(),
             square=optimizer.square.data_ptr(), step_count=optimizer.step_count.data_ptr(),

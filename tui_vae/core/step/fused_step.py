@@ -22,6 +22,7 @@ from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat_parameters import part_of
+from tui_vae.core.step.muon import Muon
 
 # The modules that have kernels, and their names in the tables.
 ACTIVATION_NAMES = {row.module: name for name, row in ACTIVATIONS.items() if row.kernel_code is not None}
@@ -82,7 +83,7 @@ class FusedStep(ABC):
 
     Args:
         model: its parameters are views of one vector, which has a gradient (`flatten_parameters`).
-        parameters: that vector. optimizer: its Adam.
+        parameters: that vector. optimizer: what updates it.
         bfloat16: whether matrix products are computed in bfloat16, on a copy of the parameters that every step renews.
 
     Attributes:
@@ -93,7 +94,7 @@ class FusedStep(ABC):
     """
 
     def __init__(
-        self, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam, bfloat16: bool
+        self, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon, bfloat16: bool
     ) -> None:
         if not has_kernels(model, objective):
             raise ValueError("there are no kernels for this model and objective")
@@ -110,6 +111,14 @@ class FusedStep(ABC):
         figures = self._differentiate(images, generator, beta)
         self._update(lr)
         return figures
+
+    def _update(self, lr: float | Tensor) -> None:
+        """Update the parameters from their gradients, and renew the copy in bfloat16."""
+        if isinstance(self._optimizer, FlatAdam):
+            self._update_by_adam(self._optimizer, lr)
+        else:  # a few large products of matrices, for which PyTorch needs no help
+            self._optimizer.step(lr, self._bfloat16_gradient)
+            self.parameters_changed()
 
     def parameters_changed(self) -> None:
         """Copy the parameters to bfloat16, after somebody else has written them."""
@@ -244,7 +253,7 @@ class FusedStep(ABC):
         """The step's figures, `(4,)`; also the weights of distortion and KL in the loss, for the kernels back."""
 
     @abstractmethod
-    def _update(self, lr: float | Tensor) -> None:
+    def _update_by_adam(self, optimizer: FlatAdam, lr: float | Tensor) -> None:
         """Do Adam's step, and renew the copy in bfloat16."""
 
 

@@ -19,6 +19,7 @@ from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.step.flat_parameters import ALIGNMENT, part_of
 from tui_vae.core.step.fused_step import FusedStep, Norm, Product, gradient_of
+from tui_vae.core.step.muon import Muon
 
 WIDEST = 8192
 """Elements in the widest row, of a layer or of an image, that kernels take: a row is one tile, held in registers."""
@@ -78,8 +79,8 @@ class GPUStep(FusedStep):
     """
 
     def __init__(
-        self, kernels: ModuleType, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam,
-        bfloat16: bool, batch: int,
+        self, kernels: ModuleType, model: MLP, objective: Objective, parameters: nn.Parameter,
+        optimizer: FlatAdam | Muon, bfloat16: bool, batch: int,
     ) -> None:  # fmt: skip
         super().__init__(model, objective, parameters, optimizer, bfloat16)
         widths = [layer.out_features for layer in model.modules() if isinstance(layer, nn.Linear)]
@@ -131,17 +132,21 @@ class GPUStep(FusedStep):
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator, device=self._device)
         loss = self._differentiate(images, generator, 1.0)[0]
         mine = [gradient.float().clone() for gradient in self.gradients()]
-        expected, theirs = self._by_autograd(images, self._noise[:rows])
-        start = values * (1 - lr * self._optimizer.weight_decay)
-        self._update(lr)
-        update = start - values
-        updates = [part_of(update, part) for part in self._model.parameters()]
-        first = [lr * gradient / (gradient.abs() + EPSILON) for gradient in mine]  # Adam's first update
+        expected, of_autograd = self._by_autograd(images, self._noise[:rows])
+        theirs = list(of_autograd)
         # A gradient that is nothing but rounding (a bias's before a batch normalization) is measured on this scale …
         least = 1e-3 * torch.stack([gradient.norm() for gradient in theirs]).max()
         # … and the loss, which as a logarithm may be close to 0, on the scale of a nat per pixel.
         distances = [(loss - expected).abs() / expected.abs().clamp(min=self._model.pixels)]
-        for pairs, floor in ((zip(mine, theirs, strict=True), least), (zip(updates, first, strict=True), lr * least)):
+        compared = [(mine, theirs, least)]
+        if isinstance(self._optimizer, FlatAdam):  # Muon's update is of PyTorch's own kernels
+            start = values * (1 - lr * self._optimizer.weight_decay)
+            self._update(lr)
+            updates = [part_of(start - values, part) for part in self._model.parameters()]
+            first = [lr * gradient / (gradient.abs() + EPSILON) for gradient in mine]  # Adam's first update
+            compared.append((updates, first, lr * least))
+        for ours, others, floor in compared:
+            pairs = zip(ours, others, strict=True)
             distances += [(one - other).norm() / torch.maximum(other.norm(), floor) for one, other in pairs]
         return float(torch.stack([distance.double() for distance in distances]).max())  # max() of tensors keeps a NaN
 
@@ -314,8 +319,8 @@ class GPUStep(FusedStep):
         )  # fmt: skip
         return self._figures
 
-    def _update(self, lr: float | Tensor) -> None:
-        optimizer, values = self._optimizer, self._parameters.detach()
+    def _update_by_adam(self, optimizer: FlatAdam, lr: float | Tensor) -> None:
+        values = self._parameters.detach()
         bf16 = self.bfloat16_copy is not None
         self._kernels.rates[(1,)](
             optimizer.step_count, self._on_device(lr), self._rates, optimizer.weight_decay,

@@ -164,6 +164,8 @@ def _label(event: ControlEvent) -> str:
     match event.command:
         case "set lr" | "lr":
             return f"lr {numbers.setting(event.value)}"
+        case "set muon-lr":
+            return f"muon-lr {numbers.setting(event.value)}"
         case "set beta" | "beta":
             return f"β {numbers.setting(event.value)}"
     return {"checkpoint": "saved", "pause": "paused", "resume": "resumed", "stop": "stopped"}.get(

@@ -1,0 +1,172 @@
+"""Muon's update: against float64 arithmetic, against torch's own, and in every way to do a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.support.steps import IMAGES, assert_same, run_again
+from tui_vae.config import make_config
+from tui_vae.core.models.build import build_model
+from tui_vae.core.step.flat_parameters import flatten_parameters
+from tui_vae.core.step.load_kernels import Kernels, load_kernels
+from tui_vae.core.step.muon import Muon, block_rows
+from tui_vae.trainer.learner import Learner
+
+CPU = torch.device("cpu")
+LR, MUON_LR, DECAY = 2**-9, 0.05, 0.1  # a rate that float32 holds exactly
+SHAPES = [(150, 40), (40, 150), (260, 300), (7, 3, 5, 5), (12,)]
+"""Of parameters: tall, wide, in blocks of 65 or 130 rows, a convolution's, a bias."""
+
+
+def parts_of(shapes: list[tuple[int, ...]], seed: int = 0) -> tuple[nn.Parameter, list[nn.Parameter]]:
+    torch.manual_seed(seed)
+    module = nn.ParameterList([nn.Parameter(torch.randn(shape)) for shape in shapes])
+    return flatten_parameters(module), list(module)
+
+
+def orthogonal(x: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Five iterations of Jordan's polynomial as his post writes them, in float64."""
+    x = x / np.linalg.norm(x)
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
+    return x
+
+
+def test_an_update_is_that_of_float64_arithmetic() -> None:
+    flat, parts = parts_of(SHAPES)
+    muon = Muon(flat, parts, MUON_LR / LR, DECAY)
+    expected = [part.detach().numpy().astype(np.float64) for part in parts]
+    momenta = [np.zeros_like(values) for values in expected]
+    first, second = np.zeros(12), np.zeros(12)
+    for step in range(1, 4):
+        for part in parts:
+            assert part.grad is not None
+            part.grad.copy_(torch.randn(part.shape))
+        gradients = [into_float64(part.grad) for part in parts]
+        muon.step(LR / step)
+        for values, momentum, gradient in zip(expected[:-1], momenta[:-1], gradients[:-1], strict=True):
+            momentum += 0.05 * (gradient - momentum)
+            ahead = (gradient + 0.95 * (momentum - gradient)).reshape(len(values), -1)
+            tall = ahead.shape[0] > ahead.shape[1]
+            wide = ahead.T if tall else ahead
+            rows = {40: 40, 260: 130, 7: 7}[len(wide)]
+            rows = 65 if rows == 130 else rows  # the largest divisor of 260 up to 128
+            blocks = [orthogonal(wide[at : at + rows]) for at in range(0, len(wide), rows)]
+            update = np.concatenate(blocks).T if tall else np.concatenate(blocks)
+            scale = math.sqrt(max(1, ahead.shape[0] / ahead.shape[1]))
+            values *= 1 - MUON_LR / step * DECAY
+            values -= MUON_LR / step * scale * update.reshape(values.shape)
+        first += 0.1 * (gradients[-1] - first)
+        second += 0.001 * (gradients[-1] ** 2 - second)
+        expected[-1] *= 1 - LR / step * DECAY
+        expected[-1] -= LR / step * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    for part, values in zip(parts, expected, strict=True):
+        np.testing.assert_allclose(part.detach().numpy(), values, rtol=0, atol=3e-5)
+
+
+def into_float64(gradient: Tensor | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    assert gradient is not None
+    return gradient.numpy().astype(np.float64)
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim has a Muon from 2.9 on")
+def test_with_whole_matrices_it_is_torchs() -> None:
+    """torch's own iterates in bfloat16, and on the matrix instead of its Gram matrix."""
+    flat, parts = parts_of([(150, 40), (40, 150), (260, 300)])
+    _, theirs = parts_of([(150, 40), (40, 150), (260, 300)])
+    muon = Muon(flat, parts, MUON_LR / LR, DECAY, block=10_000)
+    usual = torch.optim.Muon(theirs, lr=MUON_LR, weight_decay=DECAY, momentum=0.95)
+    start = [part.detach().clone() for part in parts]
+    for _ in range(3):
+        for part, other in zip(parts, theirs, strict=True):
+            assert part.grad is not None
+            part.grad.copy_(torch.randn(part.shape))
+            other.grad = part.grad.clone()
+        muon.step(LR)
+        usual.step()
+    for part, other, before in zip(parts, theirs, start, strict=True):
+        assert (part - other).norm() < 0.01 * (part - before).norm()
+
+
+def test_singular_values_become_nearly_equal_and_zeros_stay_zeros() -> None:
+    flat, parts = parts_of([(128, 784), (64, 64)])
+    muon = Muon(flat, parts, 1.0)
+    before = [part.detach().clone() for part in parts]
+    wide, square = parts
+    assert wide.grad is not None and square.grad is not None
+    spread = torch.logspace(0, -1, 128).unsqueeze(1)
+    wide.grad.copy_(torch.linalg.qr(torch.randn(784, 128)).Q.t() * spread)
+    square.grad.zero_()
+    muon.step(1.0)
+    values = torch.linalg.svdvals(before[0] - wide.detach())
+    assert values.min() > 0.6 and values.max() < 1.3
+    assert torch.equal(square, before[1])
+
+
+@pytest.mark.parametrize(("rows", "block"), [(512, 128), (400, 100), (64, 64), (100, 100), (130, 65), (257, 257)])
+def test_blocks_divide_the_rows(rows: int, block: int) -> None:
+    assert block_rows(rows, 128) == block
+
+
+def learner(kernels: Kernels | None = None, record: Any = None, **options: object) -> Learner:
+    given = {
+        "hidden": "40,24",
+        "latent-dim": 4,
+        "batch-size": 32,
+        "precision": "float32",
+        "optimizer": "muon",
+        **options,
+    }
+    config = make_config(given)
+    return Learner(config, build_model(config, (28, 28)), CPU, kernels=kernels, record=record)
+
+
+def taught(one: Learner, steps: Callable[[int], float] = lambda step: LR) -> Learner:
+    for step in range(6):
+        one.step(IMAGES[32 * step % 96 :][:32], steps(step), 1.0)
+    return one
+
+
+@pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
+@pytest.mark.parametrize(("precision", "far"), [("float32", 1e-4), ("bfloat16", 0.03)])
+def test_compiled_steps_do_what_autograds_do(precision: str, far: float) -> None:
+    mine, theirs = taught(learner(precision=precision)), taught(learner(Kernels(), precision=precision))
+    assert mine.kernels != "none" and theirs.kernels == "none"
+    for one, other in zip(mine.model.parameters(), theirs.model.parameters(), strict=True):
+        assert (one - other).norm() < far * other.norm() + 1e-4
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "conv"}, {"norm": "batch", "weight-decay": 0.1}])
+def test_a_restored_learner_goes_on_bit_for_bit(options: dict[str, Any]) -> None:
+    whole = taught(learner(**options))
+    state = {name: tensor.clone() for name, tensor in whole.tensors().items()}
+    again = learner(**options)
+    again.restore(state)
+    for one in (whole, again):
+        one.set_muon_ratio(7.0)
+    assert_same(taught(whole), taught(again))
+
+
+def test_a_replayed_step_follows_both_rates() -> None:
+    def falling(step: int) -> float:
+        return LR * 0.5**step
+
+    def both(record: Any) -> Learner:
+        one = taught(learner(record=record), falling)
+        one.set_muon_ratio(3.0)
+        return taught(one, falling)
+
+    assert_same(both(run_again), both(None))
+
+
+def test_an_adam_checkpoint_does_not_fit() -> None:
+    with pytest.raises(KeyError):
+        learner().restore(taught(learner(optimizer="adam")).tensors())
