@@ -157,3 +157,12 @@ while True:
             reader.kill()
             reader.communicate()
     wait_until(lambda: directory.holder() is None)
+
+
+def test_a_lock_that_is_no_text_counts_as_held_by_somebody(directory: RunDirectory) -> None:
+    file = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    for data in (b'{"pid":17,"mode":"\xfftrain"}', b'{"a":' * 100):
+        os.pwrite(file, data.ljust(HOLDER_LENGTH), 0)
+        assert directory.holder() == Holder(pid=0, mode="train")
+    os.close(file)

@@ -1,10 +1,15 @@
 """The preview files: bounded in number, and read as they were written."""
 
+import io
+import struct
+import warnings
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tui_vae.runs import previews
 from tui_vae.runs.previews import Originals, read_originals, read_previews, write_originals, write_preview
@@ -33,3 +38,21 @@ def test_images_are_read_as_they_were_written(
     write_preview(folder, 7, images[::-1], width)
     assert read_originals(folder) == originals
     assert read_previews(folder, width) == [(7, images[::-1])]
+
+
+def test_a_width_of_one_pixel_makes_no_millions_of_images(tmp_path: Path) -> None:
+    Image.new("L", (1 << 20, 1)).save(tmp_path / "originals.png")
+    assert len(read_originals(tmp_path).images) == previews.MOST_IMAGES
+
+
+def test_a_damaged_animation_says_nothing_on_the_screen(tmp_path: Path) -> None:
+    """Pillow warns of it on stderr, which is the app's screen."""
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4)).save(buffer, "PNG")
+    data = buffer.getvalue()
+    animation = struct.pack(">I", 8) + b"acTL" + bytes(8)
+    animation += struct.pack(">I", zlib.crc32(animation[4:]))
+    (tmp_path / "originals.png").write_bytes(data[:33] + animation + data[33:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(read_originals(tmp_path).images) == 1

@@ -17,7 +17,7 @@ from typing import Annotated, Any, BinaryIO, NamedTuple
 import msgspec
 
 from tui_vae.errors import UserError
-from tui_vae.runs.events import Count
+from tui_vae.runs.events import LARGEST, Count
 from tui_vae.runs.safe_files import open_to_read
 
 FORMAT = 1
@@ -47,6 +47,9 @@ DTYPES = {
 }  # fmt: skip
 """Types of tensors by their names in a safetensors header: the name that the checksum covers, and bytes a number."""
 
+Segments = Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]], msgspec.Meta(min_length=1)]
+EpochMeans = Annotated[list[float], msgspec.Meta(max_length=5)]
+
 
 class CheckpointError(UserError):
     """A checkpoint that is missing, damaged, or of another kind of model."""
@@ -71,17 +74,17 @@ class Progress:
     """
 
     config: dict[str, Any]
-    segments: list[int]
+    segments: Segments
     beta: float
-    step: int = 0
-    evaluated: int = 0
+    step: Count = 0
+    evaluated: Count = 0
     lr_scale: float = 1.0
     muon_scale: float = 1.0
     best_loss: float | None = None
     epoch_seconds: float = 0.0
-    epoch_means: list[float] = field(default_factory=list)
-    train_images: int = 0
-    log_size: int = 0
+    epoch_means: EpochMeans = field(default_factory=list)
+    train_images: Count = 0
+    log_size: Count = 0
     diagnosis: dict[str, Any] | None = None
     run_id: str = ""
 
@@ -166,12 +169,12 @@ def verify(file: BinaryIO) -> Progress:
         version = facts["format"]
         if version != FORMAT:
             raise Damaged(f"has format {version}, this tui-vae reads {FORMAT}")
-        expected = facts.pop("crc32")
+        expected = int(facts.pop("crc32"))
         progress = Progress(**{name: value for name, value in facts.items() if name != "format"})
         msgspec.convert(asdict(progress), Progress)  # each field has the type that it should have
-    except (KeyError, TypeError, ValueError, RecursionError):
+        found = _checksum(facts, _tensors(file, header, start))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise Damaged("is not a checkpoint of tui-vae") from None
-    found = _checksum(facts, _tensors(file, header, start))
     if found != expected:
         raise Damaged(f"is damaged: its checksum is {found:08x}, not {expected:08x}")
     return progress

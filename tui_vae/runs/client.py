@@ -17,6 +17,9 @@ from tui_vae.runs.directory import RunDirectory, look_only_error
 LOADING_LIMIT = 120.0
 """Seconds to wait for an answer where PyTorch, the data and the weights may have to be loaded first."""
 
+OTHER_VERSION = "is it of another version of tui-vae?"
+"""The hint for an answer that cannot be understood."""
+
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
@@ -39,7 +42,7 @@ def request(
         RequestError: the request was refused, or no answer came within `timeout` seconds.
     """
     with _explaining(directory, timeout), _connect(_address(directory, message), timeout) as connection:
-        return _checked(directory, _exchange(connection, message), expected)
+        return _checked(directory, _exchange(connection, message), message, expected)
 
 
 class Caller:
@@ -85,7 +88,7 @@ class Caller:
         self._idle.append(connection)
         if self._closed:
             self._hang_up()
-        return _checked(self._directory, body, expected)
+        return _checked(self._directory, body, message, expected)
 
 
 @contextmanager
@@ -100,8 +103,8 @@ def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
         raise RequestError(f"run {name!r} did not answer within {timeout:g} s", f"see {directory.log}") from None
     except (OSError, EOFError):
         raise NoProcess(f"the process of run {name!r} ended before it answered", f"see {directory.log}") from None
-    except (msgspec.DecodeError, ValueError):
-        raise RequestError(f"run {name!r} answered something unknown", "is it of another version of tui-vae?") from None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise RequestError(f"run {name!r} answered something unknown", OTHER_VERSION) from None
 
 
 def _no_process(directory: RunDirectory) -> NoProcess:
@@ -132,9 +135,12 @@ def _exchange(connection: socket.socket, message: protocol.AnyRequest) -> bytes:
     return _receive(connection, protocol.frame_length(_receive(connection, protocol.HEADER_LENGTH)))
 
 
-def _checked(directory: RunDirectory, body: bytes, expected: type[ReplyType]) -> ReplyType:
+def _checked(
+    directory: RunDirectory, body: bytes, message: protocol.AnyRequest, expected: type[ReplyType]
+) -> ReplyType:
     name = directory.name
     reply = protocol.decode_reply(body)
+    protocol.check_answer(message, reply)
     if isinstance(reply, protocol.Failure):
         raise RequestError(reply.message, reply.hint)
     if not isinstance(reply, expected):

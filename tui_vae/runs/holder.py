@@ -65,7 +65,7 @@ def read_holder(lock: Path) -> Holder | None:
         data, facts = os.pread(file, 1024, 0), os.fstat(file)
         try:
             holder = cleaned(msgspec.json.decode(data, type=Holder))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Holder(pid=0, mode="train")  # it took the lock this instant and has not said who it is
         strangers = facts.st_uid != os.geteuid() and facts.st_mode & 0o077
         return msgspec.structs.replace(holder, pid=0, socket="") if strangers else holder

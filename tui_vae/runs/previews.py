@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ MOST_PIXELS = 4 << 20
 
 PNG_SIZE = 16, 20
 """Offsets of the two numbers of 4 bytes, most significant first, that are a PNG's width and height (RFC 2083)."""
+
+MOST_IMAGES = 1000
+"""Images of a preview file that are cut out; a run has ten, and a damaged width would make millions of one pixel."""
 
 MOST_BYTES = 16 << 20
 """Bytes of a preview file that is read: `MOST_PIXELS` of any content, and its texts."""
@@ -144,13 +148,15 @@ def _read_png(path: Path, width: int) -> tuple[tuple[bytes, ...], dict[str, str]
         width_of_sheet, height_of_sheet = (int.from_bytes(data[at : at + 4]) for at in PNG_SIZE)
         if width_of_sheet * height_of_sheet > MOST_PIXELS:
             return (), {}
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
-            sheet = file.convert("L")
-            texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they would go to stderr, where the app's screen is
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
+                sheet = file.convert("L")
+                texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # all that Pillow raises for a damaged PNG
         return (), {}
     width = (*_numbers(texts.get("width", "")), width)[0] or sheet.height
-    starts = range(0, sheet.width - width + 1, width)
+    starts = range(0, sheet.width - width + 1, width)[:MOST_IMAGES]
     return tuple(sheet.crop((x, 0, x + width, sheet.height)).tobytes() for x in starts), texts
 
 

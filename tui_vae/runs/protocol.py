@@ -6,6 +6,7 @@ that they are square.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Annotated, Literal
 
@@ -125,7 +126,28 @@ AnyRequest = Pause | Resume | Stop | Checkpoint | Set | Describe | Reconstruct |
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    pass
+    """A reply whose parts do not fit each other cannot be made or decoded, so that whoever shows it need not ask."""
+
+
+def check_images(images: bytes, count: int, width: int) -> None:
+    """
+    Raises:
+        ValueError: these are not `count` images of one size, `width` pixels wide or, where that is 0, square.
+    """
+    size, rest = divmod(len(images), count) if count > 0 else (0, len(images))
+    whole = size % width == 0 if width > 0 else width == 0 and math.isqrt(size) ** 2 == size
+    if rest or not whole or (count and not size):
+        raise ValueError(f"{len(images)} bytes are not {count} images of width {width}")
+
+
+def _check_floats(data: bytes, count: int) -> None:
+    if len(data) != FLOAT_BYTES * count:
+        raise ValueError(f"{len(data)} bytes are not {count} numbers")
+
+
+def _check_length(values: bytes | tuple[object, ...], count: int) -> None:
+    if len(values) != count:
+        raise ValueError(f"{len(values)} values for {count}")
 
 
 class Failure(Reply, frozen=True, kw_only=True):
@@ -179,6 +201,15 @@ class Reconstructions(Reply, frozen=True, kw_only=True):
     mu: bytes = b""
     width: int = 0
 
+    def __post_init__(self) -> None:
+        count = len(self.indices)
+        _check_length(self.labels, count)
+        _check_length(self.mse, count)
+        check_images(self.originals, count, self.width)
+        check_images(self.reconstructions, count, self.width)
+        _check_length(self.reconstructions, len(self.originals))
+        _check_floats(self.mu, len(self.mu) // FLOAT_BYTES // max(1, count) * count)
+
 
 class Errors(Reply, frozen=True, kw_only=True):
     """`mse`: little-endian float32, one for each test image in order; `labels`: one byte each."""
@@ -187,6 +218,9 @@ class Errors(Reply, frozen=True, kw_only=True):
     step: int
     mse: bytes
     labels: bytes
+
+    def __post_init__(self) -> None:
+        _check_floats(self.mse, len(self.labels))
 
 
 class Samples(Reply, frozen=True, kw_only=True):
@@ -223,6 +257,15 @@ class LatentMap(Reply, frozen=True, kw_only=True):
     kl_per_dim: tuple[float, ...]
     deviations: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if self.latent_dim < 1:
+            raise ValueError("a latent space without a dimension")
+        for data, count in ((self.origin, 1), (self.directions, 2)):
+            _check_floats(data, count * self.latent_dim)
+        _check_floats(self.points, 2 * len(self.labels))
+        for numbers in (self.kl_per_dim, self.deviations):
+            _check_length(numbers, self.latent_dim)
+
 
 AnyReply = Failure | Done | Description | Reconstructions | Errors | Samples | Images | LatentMap
 
@@ -241,6 +284,18 @@ def decode_reply(body: bytes) -> AnyReply:
     """
     reply = _decode_reply.decode(body)
     return cleaned(reply) if isinstance(reply, Failure | Description) else reply
+
+
+def check_answer(request: AnyRequest, reply: AnyReply) -> None:
+    """
+    Raises:
+        ValueError: the reply is not about what was requested.
+    """
+    match request, reply:
+        case Reconstruct(indices=wanted), Reconstructions(indices=found) if list(found) != wanted:
+            raise ValueError("reconstructions of other images")
+        case Sample(count=count), Samples():
+            check_images(reply.images, count, reply.width)
 
 
 def most_reconstructions(pixels: int, latent_dim: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import msgspec
 import safetensors
 import safetensors.torch
 import torch
@@ -17,6 +18,7 @@ from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, Ten
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.safe_files import open_to_read
+from tui_vae.trainer.symptoms import DiagnosisState
 
 
 def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:
@@ -62,7 +64,11 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     # Read once: safetensors' own safe_open opens the path a second time for the tensors, by which time a training run
     # may have replaced the file, so that header and tensors are of two checkpoints.
     try:
-        return verify(io.BytesIO(data)), safetensors.torch.load(data)
+        progress, tensors = verify(io.BytesIO(data)), safetensors.torch.load(data)
+        msgspec.convert(progress.diagnosis or {}, DiagnosisState)
+        return progress, tensors
+    except msgspec.ValidationError:
+        raise CheckpointError(f"{path} is not a checkpoint of tui-vae", _other_checkpoint(path)) from None
     except Damaged as error:
         raise CheckpointError(f"{path} {error}", _other_checkpoint(path)) from None
     except safetensors.SafetensorError as error:

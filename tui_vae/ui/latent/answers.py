@@ -10,6 +10,7 @@ from typing import Literal
 from textual.geometry import Size
 
 from tui_vae.runs import protocol
+from tui_vae.runs.client import OTHER_VERSION, RequestError
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.image_board import Captioned, ImageBoard, Line
@@ -29,7 +30,12 @@ async def decode(session: RunSession, latents: Sequence[Latent]) -> protocol.Ima
         UserError: the model cannot be asked.
     """
     z = encode_floats(array("f", chain.from_iterable(latents)))
-    return await session.ask(protocol.Decode(z=z), protocol.Images)
+    reply = await session.ask(protocol.Decode(z=z), protocol.Images)
+    try:
+        protocol.check_images(reply.images, len(latents), reply.width)
+    except ValueError:
+        raise RequestError(f"run {session.name!r} answered something unknown", OTHER_VERSION) from None
+    return reply
 
 
 async def decode_cursor(

@@ -28,6 +28,8 @@ from textual.driver import Driver
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui_vae.ui.workarounds.key_parser import ForgivingParser
+
 ENDS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
                signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU)  # fmt: skip
 """The signals that end a process by default and may be handled. Ctrl-C is a key in the app; `kill -INT` is not."""
@@ -158,5 +160,10 @@ def restoring(driver: type[Driver]) -> type[Driver]:
     """One that restores the terminal in the place of Textual's for Unix; any other driver as it is."""
     if driver is not LinuxDriver:
         return driver
-    vars(linux_driver)["getincrementaldecoder"] = _replacing_decoder
+    prepare_input()
     return RestoringDriver
+
+
+def prepare_input() -> None:
+    """Let Textual's driver for Unix read whatever a terminal sends."""
+    vars(linux_driver).update(getincrementaldecoder=_replacing_decoder, XTermParser=ForgivingParser)

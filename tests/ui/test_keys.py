@@ -1,0 +1,40 @@
+"""What a terminal sends, whatever it is, ends in keys or in nothing, never in an end of the app."""
+
+from __future__ import annotations
+
+import pytest
+from textual.drivers import linux_driver
+from textual.events import Key, MouseMove, Resize
+from textual.message import Message
+
+from tui_vae.ui.workarounds.terminal_end import prepare_input
+
+
+def heard(*reads: str) -> list[Message]:
+    prepare_input()
+    parser = vars(linux_driver)["XTermParser"]()
+    return [message for data in reads for message in parser.feed(data)]
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    ["\x1b[1114112u", "\x1b[:u", "\x1b[97;:u", "\x1b[97;1;99999999999u", f"\x1b[<35;{'9' * 20};1M",
+     "\x1b[48;0;0;0;0t\x1b[<35;1;1M", "\x1b[48;999999;999999;9;9t"],
+)  # fmt: skip
+def test_a_sequence_without_sense_is_left_out(sequence: str) -> None:
+    messages = heard("a", sequence, "b")
+    assert [message.key for message in messages if isinstance(message, Key)] == ["a", "b"]
+    assert not any(isinstance(message, Resize) for message in messages)
+
+
+def test_a_terminal_that_does_not_know_its_pixels_has_a_size_and_a_mouse() -> None:
+    messages = heard("\x1b[48;24;80;0;0t", "\x1b[<35;10;20M", "\x1b[<35;11;20M")
+    assert [message.size for message in messages if isinstance(message, Resize)] == [(80, 24)]
+    assert [message.x for message in messages if isinstance(message, MouseMove)][-1:] == [10]
+
+
+def test_what_makes_sense_is_heard_as_before() -> None:
+    keys = heard("\x1b[A", "\x1b[97;5u", "\x1b[<35;10;20M", "\x1b[48;24;80;480;800t", "é")
+    assert [message.key for message in keys if isinstance(message, Key)] == ["up", "ctrl+a", "é"]
+    assert [(message.x, message.y) for message in keys if isinstance(message, MouseMove)] == [(9, 19)]
+    assert [message.size for message in keys if isinstance(message, Resize)] == [(80, 24)]
