@@ -67,9 +67,11 @@ def test_every_message_is_documented_with_all_its_keys(heading: str, messages: t
 def test_every_file_is_documented() -> None:
     run = RunDirectory(Path("run"))
     files = {run.config, run.events, run.last, run.best, run.log, run.lock, run.note}
-    names = {path.name for path in files} | {f"{run.previews.name}/"}
+    names = {path.name for path in files} | {f"{run.previews.name}/", f"{run.kept.name}/"}
     assert names == set(re.findall(r"^\| `([^`]+)` \|", sections("##")["Files"], flags=re.MULTILINE))
     assert {previews.ORIGINALS, "epoch-NNNNNN.png", *previews.TEXT_KEYS} <= named(sections("##")["previews/"])
+    kept_files = {"epoch-NNNNNN.safetensors", "epoch-NNNNNN.best.safetensors"}
+    assert kept_files <= named(sections("##")["kept/"])
     assert fields(Holder) <= named(sections("##")["lock"])
 
 

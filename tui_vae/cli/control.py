@@ -35,7 +35,10 @@ def resume(options: argparse.Namespace) -> int:
     """Continue a run, in its living process or in a new one."""
     from tui_vae.runs.launch import continue_training
 
-    directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust)
+    which = str(options.from_epoch) if options.from_epoch else None
+    directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, which)
+    if options.from_epoch:
+        _go_back(directory, options.from_epoch, options.epochs)
     continue_training(directory, options.epochs)
     try:
         request(directory, protocol.Describe(), protocol.Description, LOADING_LIMIT)  # answered once it is loaded
@@ -44,6 +47,14 @@ def resume(options: argparse.Namespace) -> int:
             raise
     print(f"{directory.name}: training goes on; watch it with: tui-vae attach {directory.name}")
     return 0
+
+
+def _go_back(directory: RunDirectory, epoch: int, more_epochs: int) -> None:
+    from tui_vae.runs.go_back import go_back
+
+    former = go_back(directory, epoch, more_epochs)
+    if former:
+        print(f"{directory.name} is back at epoch {epoch}; what it was until now is kept as run {former.name}")
 
 
 def set_values(options: argparse.Namespace) -> int:

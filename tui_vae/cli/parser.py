@@ -134,6 +134,14 @@ def _add_steering(add: Add) -> None:
                 default=0,
                 help="train so many epochs more than planned, over which the schedule runs anew",
             )
+            command.add_argument(
+                "--from",
+                dest="from_epoch",
+                metavar="EPOCH",
+                type=_counted(config.MAX_EPOCHS),
+                help="go back to a kept epoch (train --keep) and on from there; what the run was until now "
+                "becomes a run of its own",
+            )
 
     change = add("set", "control", "change the learning rate or β of a living run: set RUN lr=3e-4 beta=2")
     change.add_argument("name", metavar="RUN")
@@ -225,7 +233,8 @@ def _add_trust(command: argparse.ArgumentParser) -> None:
 def _add_run_and_checkpoint(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="RUN")
     _add_trust(command)
-    command.add_argument("--checkpoint", choices=("best", "last"), help="which weights (last, else best)")
+    command.add_argument("--checkpoint", metavar="best|last|EPOCH", type=_checkpoint_name,
+                         help="which weights: best, last, or of a kept epoch (last, else best)")  # fmt: skip
 
 
 def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], several: bool = False) -> None:
@@ -282,6 +291,12 @@ def _counted(most: int, least: int = 1) -> Callable[[str], int]:
 
 
 _count = _counted(1000)
+
+
+def _checkpoint_name(text: str) -> str:
+    if text in ("best", "last") or (text.isdecimal() and text.isascii() and int(text[:10]) > 0 and len(text) < 10):
+        return text
+    raise argparse.ArgumentTypeError(f"it must be best, last, or the number of a kept epoch, not {text[:40]!r}")
 
 
 def _indices(text: str) -> tuple[int, ...]:

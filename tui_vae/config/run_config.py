@@ -217,6 +217,16 @@ class RunConfig:
         float | None, Option("seconds between checkpoints", "machine", minimum=0, maximum=1e9, unset="auto")
     ] = None
 
+    keep: Annotated[
+        int,
+        Option(
+            "checkpoints of so many epochs, kept to go back to: the newest, and ever fewer the further back",
+            "machine",
+            minimum=0,
+            maximum=100_000,
+        ),
+    ] = 0
+
     def to_dict(self) -> dict[str, Any]:
         """Every option under its outside name, None written as its word: what config.toml and the `run` event hold."""
         return {option_name(name): toml_value(name, getattr(self, name)) for name in options()}

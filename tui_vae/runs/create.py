@@ -6,7 +6,9 @@ import errno
 import itertools
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tui_vae.config import RunConfig
@@ -45,7 +47,7 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
             target = RunDirectory(runs_dir / str(named.name))
             if config.name and failed_early(target):
                 _clear_away(target)
-            if _put_in_place(target, named):
+            if put_in_place(target, partial(_fill, named)):
                 allow(named)
                 return target, named
             if config.name and target.path.exists():
@@ -58,8 +60,13 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
     raise RunError(f"no free run name in {runs_dir}", "choose one with --name")
 
 
-def _put_in_place(target: RunDirectory, config: RunConfig) -> bool:
-    """Make the directory beside its place and rename it; whether the name was free.
+def _fill(config: RunConfig, fresh: RunDirectory) -> None:
+    fresh.previews.mkdir()
+    write_atomic(fresh.config, config_toml(config))  # syncs the file, and both names in `fresh`
+
+
+def put_in_place(target: RunDirectory, fill: Callable[[RunDirectory], None], mode: int = 0o755) -> bool:
+    """Make a run's directory beside its place, let `fill` write its files, and rename it; whether the name was free.
 
     Raises:
         OSError: it cannot be written. RunError: the disk has no file locks, so that nothing could train there.
@@ -67,9 +74,8 @@ def _put_in_place(target: RunDirectory, config: RunConfig) -> bool:
     runs_dir = target.path.parent
     fresh = make_hidden(runs_dir, "new")
     try:
-        fresh.chmod(0o755)
-        RunDirectory(fresh).previews.mkdir()
-        write_atomic(RunDirectory(fresh).config, config_toml(config))  # syncs the file, and both names in `fresh`
+        fresh.chmod(mode)
+        fill(RunDirectory(fresh))
         if not has_locks(RunDirectory(fresh).config):
             shutil.rmtree(fresh, ignore_errors=True)
             what = "has no file locks (flock), which keep two processes from training one run"

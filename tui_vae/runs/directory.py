@@ -14,6 +14,7 @@ from tui_vae.config import RUN_NAME, RunConfig, make_config, parse_config
 from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
 from tui_vae.runs.holder import Holder, read_holder
+from tui_vae.runs.kept import state_file
 from tui_vae.runs.ownership import why_look_only
 from tui_vae.runs.processes import is_trainer_of
 from tui_vae.runs.runtime_directory import runtime_directory
@@ -128,6 +129,14 @@ class RunDirectory:
     @property
     def previews(self) -> Path:
         return self.path / "previews"
+
+    @property
+    def kept(self) -> Path:
+        return self.path / "kept"
+
+    def checkpoint(self, which: str) -> Path:
+        """The checkpoint called `last` or `best`, or of the epoch that is given by its number."""
+        return state_file(self.kept, int(which)) if which.isdecimal() else self.path / f"{which}.safetensors"
 
     @property
     def log(self) -> Path:

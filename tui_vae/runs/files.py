@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -29,8 +31,33 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give the file `source` the name `target` as well, atomically; where the file system has no hard links, copy it.
+
+    Only for files that are replaced and never changed.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full; what `target` was before is untouched.
+    """
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        os.link(source, temporary, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        write_atomic(target, source.read_bytes())
+        return
+    try:
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)  # two names of one file: the rename has changed nothing
+    sync_directory(target.parent)
+
+
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of killed writers from a folder where nobody else writes now."""
+    """Remove the temporary files of killed writers from a folder where nobody else writes now, unless it is a link."""
+    if folder.is_symlink():
+        return
     for leftover in folder.glob(".*.part"):
         leftover.unlink(missing_ok=True)
 

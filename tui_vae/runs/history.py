@@ -149,6 +149,9 @@ class History:
                 self.steps.cut(last + 1)
                 if self.checkpoint and self.checkpoint.step > last:
                     self.checkpoint = None
+                self.controls = [each for each in self.controls if each.step <= last]
+                self.previews = {epoch: file for epoch, file in self.previews.items()
+                                 if epoch * event.steps_per_epoch <= last}  # fmt: skip
                 self._note_gap(event.t)
             case ev.PreviewEvent():
                 self.previews[event.epoch] = event.file

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tui_vae.errors import UserError
+from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.directory import (
     RunDirectory,
@@ -110,7 +111,7 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
             if living.holder is not None:
                 request(directory, Resume(epochs=more_epochs), Done)  # a process that only serves then trains
                 return
-            if summarize(directory).state == "finished" and not more_epochs:
+            if not more_epochs and summarize(directory).state == "finished" and not _has_epochs_left(directory):
                 raise finished_error(directory)
             start_training(directory, more_epochs, leave_core)
             return
@@ -121,6 +122,15 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
             if time.monotonic() > deadline or (living.holder is not None and living.holder.elsewhere):
                 raise
         time.sleep(ENDING_PAUSE)
+
+
+def _has_epochs_left(directory: RunDirectory) -> bool:
+    """Whether the last checkpoint is of before the end that the log speaks of, as when a run has gone back."""
+    try:
+        facts = read_facts(directory.files.last)
+        return bool(facts["evaluated"] < sum(facts["segments"]))
+    except (CheckpointError, KeyError, TypeError):
+        return False
 
 
 def signal_trainer(directory: RunDirectory, number: signal.Signals) -> bool:

@@ -40,7 +40,7 @@ def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
     check_option("name", name)
     directory.check_own()
     target = RunDirectory(directory.path.with_name(name))
-    with _locked(directory):
+    with locked(directory):
         if target.path.exists():
             raise RunError(f"run {name!r} already exists", "choose another name")
         write_atomic(directory.config, config_toml(replace(directory.read_config(), name=name)))
@@ -56,7 +56,7 @@ def delete_run(directory: RunDirectory) -> None:
         RunError: the run is being trained. LookOnly: it is another user's.
     """
     directory.check_own()
-    with _locked(directory):
+    with locked(directory):
         # Moved away in one step first, so that nobody ever sees half a run.
         trash = make_hidden(directory.path.parent, "deleted")
         os.rename(directory.path, trash / directory.name)
@@ -88,7 +88,7 @@ def write_note(directory: RunDirectory, text: str) -> None:
 
 
 @contextmanager
-def _locked(directory: RunDirectory) -> Iterator[None]:
+def locked(directory: RunDirectory) -> Iterator[None]:
     """Hold the run's lock. A process that only serves its weights is asked to end.
 
     Raises:

@@ -95,6 +95,17 @@ def write_preview(folder: Path, epoch: int, images: Sequence[bytes], width: int)
     return name
 
 
+def remove_previews_after(folder: Path, epoch: int) -> None:
+    """Remove the previews of later epochs: a run that goes on from the end of this one makes them anew.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    for each, path in preview_files(folder):
+        if each > epoch:
+            path.unlink(missing_ok=True)
+
+
 def preview_files(folder: Path) -> list[tuple[int, Path]]:
     """Epoch and file of each preview, in the order of the epochs."""
     try:

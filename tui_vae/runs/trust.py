@@ -47,7 +47,7 @@ def _config(directory: RunDirectory, which: str | None) -> RunConfig | None:
 
     None where it cannot be read: whoever needs it will say why, and imports nothing before.
     """
-    candidates = [directory.path / f"{which}.safetensors"] if which else [directory.last, directory.best]
+    candidates = [directory.checkpoint(which)] if which else [directory.last, directory.best]
     path = next((path for path in candidates if path.exists()), None)
     try:
         return directory.read_config() if path is None else make_config(read_facts(path)["config"])

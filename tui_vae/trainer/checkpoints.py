@@ -17,21 +17,24 @@ from torch import Tensor
 from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, TensorBytes, metadata_with_checksum, verify
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.files import write_atomic
+from tui_vae.runs.go_back import not_kept
 from tui_vae.runs.safe_files import open_to_read
 from tui_vae.trainer.symptoms import DiagnosisState
 
 
 def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:
-    """The run's checkpoint called `which`, `last` or `best`; by default the newest there is: last, else best.
+    """The run's checkpoint `last`, `best` or of a kept epoch; by default the newest there is: last, else best.
 
     Raises:
         CheckpointError: the run has none.
     """
     files = directory.files
-    candidates = [files.path / f"{which}.safetensors"] if which else [files.last, files.best]
+    candidates = [files.checkpoint(which)] if which else [files.last, files.best]
     for path in candidates:
         if path.exists():
             return path
+    if which and which.isdecimal():
+        raise not_kept(directory, int(which))
     wanted = f"{which} checkpoint" if which else "checkpoint"
     raise CheckpointError(f"run {directory.name!r} has no {wanted} yet", f"train it: tui-vae resume {directory.name}")
 

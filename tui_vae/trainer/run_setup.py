@@ -34,7 +34,8 @@ from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import CheckpointError, Progress
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
-from tui_vae.runs.previews import Originals, write_originals
+from tui_vae.runs.go_back import way_on
+from tui_vae.runs.previews import Originals, remove_previews_after, write_originals
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.learner import Learner, restore_weights
@@ -104,9 +105,8 @@ def set_up_training(
     def warn(message: str, hint: str = "") -> None:
         log.write(ev.WarningEvent(message=message, hint=hint))
 
-    sweep(directory.files.path)
-    if not directory.files.previews.is_symlink():  # what a link leads to is not the run's
-        sweep(directory.files.previews)
+    for folder in (directory.files.path, directory.files.previews, directory.files.kept):
+        sweep(folder)
     tensors = None
     if directory.files.last.exists():
         loading("reading the checkpoint")
@@ -130,6 +130,7 @@ def set_up_training(
     learner = Learner(config, run.model, run.device, images=len(run.train), warn=warn)
     if tensors is not None:
         _restore(directory, learner, tensors)
+    remove_previews_after(directory.files.previews, progress.evaluated)
     _write_originals(directory, run)
     log.write(run_event(directory, run, progress, learner.kernels))
     return TrainingSetup(run, learner, progress)
@@ -140,7 +141,8 @@ def load_trained_run(
 ) -> tuple[LoadedRun, Progress]:
     """A trained run with the weights of a checkpoint, on its own device or, where that is not there, on another.
 
-    `which`: `last` or `best`; by default the newest there is. `progress` is told what is under way.
+    `which`: `last`, `best` or the number of a kept epoch; by default the newest there is. `progress` is told what is
+    under way.
 
     Raises:
         UserError: there is no checkpoint, it is damaged or does not fit, or there are no data.
@@ -275,7 +277,7 @@ def _read_last_checkpoint(directory: RunDirectory) -> tuple[Progress, dict[str, 
     try:
         progress, tensors = load_checkpoint(directory.files.last)
     except CheckpointError as error:
-        raise CheckpointError(error.message, train_another(directory)) from None
+        raise CheckpointError(error.message, way_on(directory)) from None
     if progress.run_id and not ev.mentions_run(directory.files.events, progress.run_id):
         what = f"{directory.last} is of another run than the log beside it"
         raise CheckpointError(what, f"put the run's own files back, or {train_another(directory)}")

@@ -22,6 +22,7 @@ from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.previews import is_due
 from tui_vae.runs.write_errors import Unwritable, unwritable
 from tui_vae.trainer.batches import batches
+from tui_vae.trainer.checkpoint_keeper import CheckpointKeeper
 from tui_vae.trainer.checkpoints import save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
 from tui_vae.trainer.hyperparameters import Hyperparameters
@@ -78,6 +79,7 @@ class Training:
         self._trouble: Unwritable | None = None  # why training waits
         self._wanted: protocol.AnyRequest | None = None  # a stop or pause that came while no checkpoint was possible
         self._previews = PreviewWriter(directory, log)
+        self._keeper = CheckpointKeeper(directory, log, run.config.keep, run.steps_per_epoch)
 
     def run(self) -> ev.RunState:
         """Train to the last planned epoch or until a request stops it. Return the final state, which is logged."""
@@ -130,13 +132,11 @@ class Training:
             progress, run = self._progress, self._run
             in_epoch = progress.step - progress.evaluated * run.steps_per_epoch
             images = progress.evaluated * len(run.train) + min(in_epoch * run.config.batch_size, len(run.train))
-            self._log.write(
-                ev.StepEvent(
-                    epoch=self._progress.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
-                    kl=means.kl, lr=self._hyperparameters.lr, beta=self._hyperparameters.beta,
-                    images_per_s=means.images / seconds if seconds > 0 else None,
-                )
-            )  # fmt: skip
+            self._log.write(ev.StepEvent(
+                epoch=progress.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
+                kl=means.kl, lr=self._hyperparameters.lr, beta=self._hyperparameters.beta,
+                images_per_s=means.images / seconds if seconds > 0 else None,
+            ))  # fmt: skip
 
     def _end_epoch(self) -> None:
         run, progress = self._run, self._progress
@@ -166,7 +166,7 @@ class Training:
             self._checkpoint_at_last()  # writes the best weights, if they are not written yet, then raises Diverged
         self._symptoms.epoch_ended(event)
         self._preview()
-        if self._checkpoint_timer.due(at_epoch_end=True):
+        if self._checkpoint_timer.due(at_epoch_end=True) or self._keeper.due(self._checkpoint_timer.cost):
             self._try_checkpoint()
 
     def _remember_best(self, test: Evaluation) -> None:
@@ -174,8 +174,8 @@ class Training:
         if math.isfinite(test.loss) and (best is None or test.loss < best):
             self._progress.best_loss = test.loss
             weights = {name: value.clone() for name, value in self._learner.weights().items()}
-            progress = replace(self._progress, segments=[*self._progress.segments], diagnosis=None, log_size=0)
-            self._best = progress, weights
+            segments = [*self._progress.segments]
+            self._best = replace(self._progress, segments=segments, diagnosis=None, log_size=0), weights
 
     def _preview(self) -> None:
         epoch = self._progress.evaluated
@@ -207,6 +207,7 @@ class Training:
                 raise diverged(self._directory, run.config, epoch, self._hyperparameters.lr)
             save_checkpoint(self._directory.files.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self._progress.epoch, progress.step)
+            self._keeper.keep_epoch_end(progress)
         except OSError as error:
             raise unwritable("a checkpoint", error, self._directory.path) from None
         finally:
@@ -393,7 +394,5 @@ class Training:
             self._report_steps()
 
     def _log_control(self, command: str, value: float | None = None, before: float | UnsetType = UNSET) -> None:
-        step = self._progress.step
-        self._log.write(
-            ev.ControlEvent(command=command, value=value, epoch=self._progress.epoch, step=step, before=before)
-        )
+        epoch, step = self._progress.epoch, self._progress.step
+        self._log.write(ev.ControlEvent(command=command, value=value, epoch=epoch, step=step, before=before))

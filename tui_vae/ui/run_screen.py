@@ -339,6 +339,14 @@ class RunScreen(Screen[None], KeysInContext):
         elif self.session.state == "finished":
             planned = self.session.history.run.epochs if self.session.history.run else 0
             question = AskMoreEpochs(self.session.name, planned)
-            self.app.push_screen(question, lambda more: self._steer(self.steering.go_on(more)) if more else None)
+            self.app.push_screen(question, lambda more: self._go_on(more) if more else None)
         else:
-            self._steer(self.steering.go_on())
+            self._go_on()
+
+    def _go_on(self, more_epochs: int = 0) -> None:
+        from tui_vae.ui.damaged_last import ask_where_last_is_damaged
+
+        def go_on(epoch: int | None) -> None:
+            self._steer(self.steering.go_on(more_epochs, epoch))
+
+        self.run_worker(ask_where_last_is_damaged(self, self.session.directory, go_on))

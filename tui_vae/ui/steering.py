@@ -8,6 +8,7 @@ import signal
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.runs.launch import signal_trainer
+from tui_vae.ui.damaged_last import went_back
 from tui_vae.ui.session import RunSession
 
 FACTOR = 1.25
@@ -117,14 +118,18 @@ class Steering:
         await self.session.train()
         return f"Training of {self.session.name} starts; it goes on when you leave."
 
-    async def go_on(self, more_epochs: int = 0) -> str:
-        """
+    async def go_on(self, more_epochs: int = 0, from_epoch: int | None = None) -> str:
+        """`from_epoch`: the kept epoch to go back to before.
+
         Raises:
-            UserError: the trainer cannot be started.
+            UserError: that cannot be done, or the trainer cannot be started.
         """
         self.killed = False
+        former = ""
+        if from_epoch:
+            former = await asyncio.to_thread(went_back, self.session.directory, from_epoch, more_epochs)
         await self.session.train(more_epochs)
-        return f"Training of {self.session.name} goes on."
+        return f"Training of {self.session.name} goes on.{former}"
 
     def _not_own(self) -> str:
         return f"{self.session.name} {self.session.living.not_own}: you may look at it, not change it."

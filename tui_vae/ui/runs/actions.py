@@ -12,6 +12,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.run_records import Record
+from tui_vae.ui.damaged_last import ask_where_last_is_damaged, went_back
 from tui_vae.ui.dialogs import AskMoreEpochs, AskText, Confirm
 from tui_vae.ui.export import ask_and_export
 from tui_vae.ui.messages import OpenRun, StartRun
@@ -76,14 +77,21 @@ class RunActions(Pane):
                 return
             ask = AskMoreEpochs(record.name, record.planned)
             run = record.directory
-            self.app.push_screen(ask, lambda more: self._act(self._resume(run, more)) if more else None)
+            self.app.push_screen(ask, lambda more: self._go_on(run, more) if more else None)
         else:
-            self._act(self._resume(record.directory))
+            self._go_on(record.directory)
+
+    def _go_on(self, run: RunDirectory, more_epochs: int = 0) -> None:
+        def go_on(epoch: int | None) -> None:
+            self._act(self._resume(run, more_epochs, epoch))
+
+        self.run_worker(ask_where_last_is_damaged(self, run, go_on))
 
     @staticmethod
-    async def _resume(run: RunDirectory, more_epochs: int = 0) -> str:
+    async def _resume(run: RunDirectory, more_epochs: int = 0, from_epoch: int | None = None) -> str:
+        former = await asyncio.to_thread(went_back, run, from_epoch, more_epochs) if from_epoch else ""
         await asyncio.to_thread(launch.continue_training, run, more_epochs, True)
-        return f"Training of {run.name} goes on."
+        return f"Training of {run.name} goes on.{former}"
 
     def action_again(self) -> None:
         from tui_vae.ui.new_run.screen import NewRun

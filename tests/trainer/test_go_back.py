@@ -1,0 +1,195 @@
+"""Going back to a kept epoch: a run goes on from there bit for bit, and what it was is a run of its own."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.support.piloting import in_event_loop, notifications, opened, seen, until
+from tests.support.processes import SMALL, command, events, finish, wait_until
+from tests.support.training import Killed, Script, new_run, same, train_here
+from tui_vae.cli import main
+from tui_vae.runs import events as ev
+from tui_vae.runs import launch, protocol
+from tui_vae.runs.checkpoint_file import CheckpointError, verify_checkpoint
+from tui_vae.runs.directory import RunDirectory, RunError, list_runs
+from tui_vae.runs.go_back import go_back, newest_whole
+from tui_vae.runs.history import read_history
+from tui_vae.runs.kept import kept_epochs, state_file
+from tui_vae.runs.previews import preview_files
+from tui_vae.runs.summary import summarize
+from tui_vae.ui.app import TuiVae
+
+KEEPING = {"keep": 10, "checkpoint-every": 0, "epochs": 4}
+
+
+def figures(directory: RunDirectory) -> list[tuple[int, ev.Metrics, ev.Metrics]]:
+    return [(event.epoch, event.train, event.test) for event in read_history(directory.events).epochs]
+
+
+def contents(directory: RunDirectory) -> dict[str, bytes]:
+    """Every file of a run but those of its processes and its name."""
+    passed = {directory.lock, directory.log, directory.config}
+    files = [path for path in directory.path.rglob("*") if path.is_file() and path not in passed]
+    return {str(path.relative_to(directory.path)): path.read_bytes() for path in files}
+
+
+def trained(runs: Path, **given: object) -> RunDirectory:
+    directory = new_run(runs, **{**KEEPING, "name": "run", **given})
+    assert train_here(directory) == 0
+    return directory
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.unlink()  # not the file that other names have too
+    path.write_bytes(data)
+
+
+def test_a_kept_epoch_is_what_a_run_is_that_stops_there(own_runs: Path) -> None:
+    directory = trained(own_runs)
+    assert kept_epochs(directory.kept) == [1, 2, 3, 4]
+    for epoch in (1, 2, 3, 4):
+        assert verify_checkpoint(state_file(directory.kept, epoch)).evaluated == epoch
+    assert state_file(directory.kept, 4).samefile(directory.last)
+    assert not trained(own_runs, keep=0, name="none").kept.exists()
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_run_that_went_back_ends_as_one_that_went_straight_on(own_runs: Path, epoch: int) -> None:
+    directory = trained(own_runs)
+    straight = contents(directory)
+    wanted = figures(directory), load_file(directory.last), load_file(directory.best)
+    former = go_back(directory, epoch)
+    assert former is not None and former.name == "run-until-4"
+    assert contents(former) == straight  # nothing of it is lost
+    assert kept_epochs(directory.kept) == [*range(1, epoch + 1)]
+    assert [each for each, _ in preview_files(directory.previews)] == [*range(1, epoch + 1)]
+    assert verify_checkpoint(directory.last).evaluated == epoch
+
+    with pytest.raises(Killed):  # killed at once, it has still gone back: one rule cuts its log
+        train_here(directory, Script(kill_at=1))
+    history = read_history(directory.events)
+    assert [event.epoch for event in history.epochs] == [*range(1, epoch + 1)]
+    assert set(history.previews) == {*range(1, epoch + 1)}
+    assert summarize(directory).epochs == epoch
+    assert train_here(directory) == 0
+    assert figures(directory) == wanted[0]
+    assert same(load_file(directory.last), wanted[1]) and same(load_file(directory.best), wanted[2])
+    assert kept_epochs(directory.kept) == [1, 2, 3, 4]
+    assert contents(former) == straight
+    assert train_here(former, more_epochs=1) == 0
+    assert [event.epoch for event in read_history(former.events).epochs] == [1, 2, 3, 4, 5]
+
+
+def test_a_finished_run_that_went_back_is_not_finished_any_more(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = trained(own_runs)
+    started: list[RunDirectory] = []
+    monkeypatch.setattr(launch, "start_training", lambda run, *options: started.append(run))
+    with pytest.raises(RunError, match="finished"):
+        launch.continue_training(directory)
+    go_back(directory, 2)
+    launch.continue_training(directory)
+    assert started == [directory]
+
+
+def test_controls_of_what_was_cut_are_marked_no_more(own_runs: Path) -> None:
+    directory = new_run(own_runs, **KEEPING, name="run")
+    assert train_here(directory, Script({2: [protocol.Set(lr=1e-3)], 12: [protocol.Set(lr=1e-4)]})) == 0
+    assert [event.value for event in read_history(directory.events).controls] == [1e-3, 1e-4]
+    go_back(directory, 1)
+    assert train_here(directory) == 0
+    assert [event.value for event in read_history(directory.events).controls] == [1e-3]
+
+
+def test_an_epoch_that_is_not_kept_is_one_sentence_with_those_that_are(
+    own_runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = trained(own_runs, keep=2)
+    before = contents(directory)
+    for arguments in (["resume", "run", "--from", "1"], ["eval", "run", "--checkpoint", "1"]):
+        assert main(arguments) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        kept = ", ".join(map(str, kept_epochs(directory.kept)))
+        assert line.startswith("tui-vae: run 'run' keeps no checkpoint of epoch 1") and line.endswith(f": {kept}")
+    with pytest.raises(RunError, match="finished"):
+        go_back(directory, 4)
+    assert contents(directory) == before and len(list_runs(own_runs)) == 1
+
+
+def test_the_weights_of_a_kept_epoch_can_be_looked_at(own_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = trained(own_runs)
+    for epoch in (2, 4):
+        assert main(["eval", "run", "--checkpoint", str(epoch), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        logged = read_history(directory.events).epochs[epoch - 1]
+        assert (found["checkpoint"], found["epoch"], found["test"]["loss"]) == (str(epoch), epoch, logged.test.loss)
+    assert main(["show", "run", "--checkpoint", "2", "--images", "1"]) == 0
+    assert main(["eval", "run", "--checkpoint", "0"]) == 2
+
+
+def test_a_damaged_last_checkpoint_leads_to_the_one_before(own_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = trained(own_runs)
+    damaged = state_file(directory.kept, 4)
+    flip(directory.last)
+    flip(damaged)
+    assert newest_whole(directory) == 3
+    assert train_here(directory, more_epochs=1) == 1
+    hint = events(directory, ev.ErrorEvent)[-1].hint
+    assert "the epoch after it is lost" in hint
+    words = shlex.split(hint[hint.index("tui-vae resume") :])
+    assert words == ["tui-vae", "resume", "run", "--from", "3"]
+    former = go_back(directory, 3)
+    assert former is not None and former.last.read_bytes() != directory.last.read_bytes()
+    assert train_here(directory) == 0
+    assert summarize(directory).epochs == 4
+    flip(directory.last)
+    for epoch in kept_epochs(directory.kept):
+        flip(state_file(directory.kept, epoch))
+    with pytest.raises(CheckpointError):
+        go_back(directory, 3)
+    assert train_here(directory, more_epochs=1) == 1
+    assert "--config" in events(directory, ev.ErrorEvent)[-1].hint
+
+
+@in_event_loop
+async def test_r_offers_the_checkpoint_before_a_damaged_one(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = new_run(own_runs, **KEEPING, name="run")
+    assert train_here(directory, Script({12: [protocol.Stop()]})) == 0
+    flip(directory.last)
+    started: list[RunDirectory] = []
+    monkeypatch.setattr(launch, "continue_training", lambda run, *options: started.append(run))
+    app = TuiVae(own_runs, directory)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("r")
+        await seen(app, pilot, "The last checkpoint of run is damaged.")
+        assert "epoch 2, the newest whole checkpoint" in await seen(app, pilot, "Go on from")
+        await pilot.press("escape")
+        assert not started and len(list_runs(own_runs)) == 1
+        await pilot.press("r")
+        await seen(app, pilot, "Go on from")
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(started))
+        await until(pilot, lambda: any("is run run-until-" in said for said in notifications(app)))
+    assert verify_checkpoint(directory.last).evaluated == 2
+
+
+@pytest.mark.long
+def test_resume_from_an_epoch_with_real_processes(own_runs: Path) -> None:
+    options = (*SMALL, "--epochs", 3, "--checkpoint-every", 0, "--keep", 5)
+    assert finish(command("train", "--name", "run", *options))[0] == 0
+    directory = RunDirectory(own_runs / "run")
+    wanted = figures(directory), load_file(directory.last), load_file(directory.best)
+    code, out, err = finish(command("resume", "run", "--from", 1))
+    assert code == 0, err
+    assert "run is back at epoch 1; what it was until now is kept as run run-until-3\n" in out
+    wait_until(lambda: directory.holder() is None and summarize(directory).state == "finished")
+    assert figures(directory) == wanted[0]
+    assert same(load_file(directory.last), wanted[1]) and same(load_file(directory.best), wanted[2])
+    assert figures(RunDirectory(own_runs / "run-until-3")) == wanted[0]
