@@ -25,11 +25,15 @@ def end_processes(runs_dir: Path) -> None:
 
 
 def kill_trainer(directory: RunDirectory) -> None:
-    """`kill -9` of the run's process, if it has one, and of one that only looks at it."""
-    for holder in {directory.holder(), directory.living().server} - {None}:
-        if holder is not None and holder.pid not in (0, os.getpid()):
-            os.kill(holder.pid, signal.SIGKILL)
-    wait_until(lambda: {each and each.pid for each in directory.living()[:2]} <= {None, 0, os.getpid()})
+    """`kill -9` of the run's process, if it has one here, and of one that only looks at it."""
+
+    def here() -> set[int]:
+        holders = (each for each in (directory.holder(), directory.living().server) if each and not each.elsewhere)
+        return {each.pid for each in holders} - {0, os.getpid()}
+
+    for pid in here():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not here())
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = 60.0) -> Any:

@@ -49,9 +49,9 @@ def look_only_error(directory: RunDirectory, why: str) -> LookOnly:
     return LookOnly(f"run {directory.name!r} {why}: you may look at it, not change it", hint)
 
 
-def already_living(directory: RunDirectory) -> RunError:
+def already_living(directory: RunDirectory, holder: Holder | None = None) -> RunError:
     """Another process holds the run's lock, perhaps on another host that shares the disk."""
-    holder = directory.holder()
+    holder = holder or directory.holder()
     where = f" on host {holder.elsewhere!r}" if holder and holder.elsewhere else ""
     hint = "go on there, or stop it there first" if where else ""
     return RunError(f"run {directory.name!r} already has a living process{where}", hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,15 @@ MOST_TROUBLE = 100
 MOST_HOST = 64
 """Characters of the host's name in the lock file: the longest that Linux allows."""
 
+BEAT_EVERY = 5.0
+"""Seconds between two beats of the process that holds a lock: it writes its claim anew, with another number.
+
+Some network file systems keep a lock to the host that took it (sshfs, NFS with local_lock, Lustre with localflock);
+there the beats show other hosts that the process lives."""
+
+FRESH = 20.0
+"""Seconds since the last beat for which a process on another host counts as living: a few beats, as clocks differ."""
+
 Mode = Literal["train", "serve"]
 
 
@@ -29,8 +39,9 @@ class Holder(msgspec.Struct, frozen=True):
     """Who holds a run's lock: a process that trains it, or only serves its weights; `socket`: where it listens.
 
     `host` and `boot`: the machine of the process, and which of its boots; empty in older locks. `trouble`: why training
-    waits, where the log may not be able to take it, as on a full disk; empty while it does not. All of it is a claim of
-    the file: `RunDirectory.process` gives a number that has been checked.
+    waits, where the log may not be able to take it, as on a full disk; empty while it does not. `beat`: a number that
+    changes while the process lives. All of it is a claim of the file: `RunDirectory.process` gives a number that has
+    been checked.
     """
 
     pid: int
@@ -39,6 +50,7 @@ class Holder(msgspec.Struct, frozen=True):
     host: str = ""
     boot: str = ""
     trouble: str = ""
+    beat: int = 0
 
     @property
     def elsewhere(self) -> str:
@@ -50,6 +62,7 @@ class Holder(msgspec.Struct, frozen=True):
 def read_holder(lock: Path) -> Holder | None:
     """The living process that holds a lock file, if any. The kernel frees a lock when its process ends: none is stale.
 
+    Where the file system keeps a lock to its host, the beats tell of a process on another one.
     Only its owner can open a lock. Others learn from the system's list of locks that a process lives, not which; so
     they do of a lock that an older version left open to all, as its process answers nobody but its own user.
     """
@@ -61,17 +74,26 @@ def read_holder(lock: Path) -> Holder | None:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_UN)  # at once: whoever wants to take it now must not wait
     except BlockingIOError:
-        data, facts = os.pread(file, 1024, 0), os.fstat(file)
-        try:
-            holder = cleaned(msgspec.json.decode(data, type=Holder))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        holder, facts = read_claim(file), os.fstat(file)
+        if holder is None:
             return Holder(pid=0, mode="train")  # it took the lock this instant and has not said who it is
         strangers = facts.st_uid != os.geteuid() and facts.st_mode & 0o077
         return msgspec.structs.replace(holder, pid=0, socket="") if strangers else holder
     except OSError:
         return None  # a file system without locks
     else:
-        return None
+        claim = read_claim(file)
+        fresh = abs(time.time() - os.fstat(file).st_mtime) < FRESH
+        return claim if claim is not None and claim.elsewhere and fresh else None
     finally:
         os.close(file)
+
+
+def read_claim(file: int) -> Holder | None:
+    """What an open lock file says, whether that is true or not; None where it says nothing."""
+    try:
+        return cleaned(msgspec.json.decode(os.pread(file, HOLDER_LENGTH, 0), type=Holder))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -16,6 +16,7 @@ from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.directory import (
     RunDirectory,
     RunError,
+    already_living,
     check_resumable,
     deleted_error,
     finished_error,
@@ -188,7 +189,8 @@ def _start(directory: RunDirectory, options: list[str], look_only: bool = False)
             if process.returncode == 0:
                 return process  # it has finished already
             if holder is not None and holder.pid != process.pid:
-                raise Forestalled(f"run {directory.name!r} already has a living process")
+                wrong = already_living(directory, holder)
+                raise Forestalled(wrong.message, wrong.hint)
             told = LogTail(directory.events, log_before).read_all()
             errors = [event for event in told if isinstance(event, ErrorEvent)]
             if errors:

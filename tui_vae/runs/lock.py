@@ -13,13 +13,18 @@ import msgspec
 
 from tui_vae.runs.directory import RunDirectory, RunError, already_living
 from tui_vae.runs.file_locks import MISSING, WHAT_TO_DO
-from tui_vae.runs.holder import HOLDER_LENGTH, MOST_HOST, MOST_TROUBLE, Holder, Mode
+from tui_vae.runs.holder import HOLDER_LENGTH, MOST_HOST, MOST_TROUBLE, Holder, Mode, read_claim
 from tui_vae.runs.processes import boot_id, host_name
-from tui_vae.runs.safe_files import open_own
+from tui_vae.runs.safe_files import open_own, open_plain
 from tui_vae.runs.write_errors import unwritable
 
 LOCK_TRIES, LOCK_PAUSE = 50, 0.01
 """Tries, and seconds between them: readers take a shared lock briefly, so that one failure is not conclusive."""
+
+
+WATCHED_FOR, WATCH_PAUSE = 12.0, 0.5
+"""Seconds for which the claim of another host is watched before it is taken for that of a process which has died
+without a farewell; longer than two of its beats. And between two looks."""
 
 
 class RunLock:
@@ -36,6 +41,8 @@ class RunLock:
         self._directory = directory
         self._look_only = look_only
         self._writing = threading.Lock()
+        self._lost = False
+        """Whether a process on another host has taken the run."""
         self._file = self._take()
         try:
             self._announce()
@@ -74,6 +81,33 @@ class RunLock:
         """Announce that this process trains now, or only serves."""
         self._announce(mode=mode)
 
+    def beat(self) -> Holder | None:
+        """Show other hosts that this process lives, and give the process on another host that has taken the run.
+
+        The file is opened anew: of an open one, a network file system shows what it has read before.
+
+        Raises:
+            OSError: the file is not there, or cannot be written now.
+        """
+        file = open_plain(self._path, os.O_RDWR)
+        try:
+            if not os.path.samestat(os.fstat(file), os.fstat(self._file)):
+                return None
+            other = read_claim(file)
+            if other is not None and other.elsewhere:
+                self._lost = True
+                return other
+            self._announce(file, beat=self._holder.beat + 1)
+        finally:
+            os.close(file)
+        return None
+
+    def say_farewell(self) -> None:
+        """Tell other hosts that this process ends: they need not wait for its beats."""
+        if not self._lost:
+            with suppress(OSError):
+                self._announce(host="", boot="")
+
     def announce_trouble(self, trouble: str) -> None:
         """Announce why training waits; empty once it does not. The lock's bytes are there already, so a full disk
         takes them, unlike the log's."""
@@ -84,11 +118,11 @@ class RunLock:
         """Announce the socket: under sudo or cron, clients may have another runtime directory than this process."""
         self._announce(socket=str(socket))
 
-    def _announce(self, **changes: str) -> None:
+    def _announce(self, file: int | None = None, **changes: str | int) -> None:
         with self._writing:
             self._holder = msgspec.structs.replace(self._holder, **changes)
             # One write of one length, so that a reader never sees half of it.
-            os.pwrite(self._file, msgspec.json.encode(self._holder).ljust(HOLDER_LENGTH), 0)
+            os.pwrite(self._file if file is None else file, msgspec.json.encode(self._holder).ljust(HOLDER_LENGTH), 0)
 
     def _take(self) -> int:
         """Lock the run's lock file and return its descriptor.
@@ -115,7 +149,40 @@ class RunLock:
                     raise
                 what = "its disk has no file locks (flock), which keep two processes from training one run"
                 raise RunError(f"run {self._directory.name!r} cannot be trained: {what}", WHAT_TO_DO) from None
+        try:
+            self._watch_claim(file)
+        except BaseException:
+            os.close(file)
+            raise
         return file
 
+    def _watch_claim(self, file: int) -> None:
+        """See that no process on another host lives, where the file system keeps a lock to its host.
+
+        Raises:
+            RunError: one does. OSError: the file cannot be read.
+        """
+        claim = first = read_claim(file)
+        if first is None or not first.elsewhere or _died_with_an_earlier_boot(first, file):
+            return
+        deadline = time.monotonic() + WATCHED_FOR
+        while time.monotonic() < deadline and claim is not None and claim.elsewhere:
+            time.sleep(WATCH_PAUSE)
+            fresh = open_plain(self._path)
+            try:
+                claim = read_claim(fresh)
+            finally:
+                os.close(fresh)
+            if claim is not None and claim.elsewhere and claim != first:
+                raise already_living(self._directory, claim)
+
     def release(self) -> None:
+        self.say_farewell()
         os.close(self._file)
+
+
+def _died_with_an_earlier_boot(claim: Holder, file: int) -> bool:
+    """Whether a claim is of this very host, before it was started anew."""
+    import psutil
+
+    return claim.host == host_name()[:MOST_HOST] and os.fstat(file).st_mtime < psutil.boot_time()

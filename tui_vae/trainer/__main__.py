@@ -65,6 +65,7 @@ def main() -> int:
     finally:
         watch.close()
         server.close()
+        lock.say_farewell()
 
 
 if __name__ == "__main__":

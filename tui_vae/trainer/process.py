@@ -54,8 +54,8 @@ class RunProcess:
         try:
             return 0 if self._train(log, more_epochs) in ("finished", "stopped") else 1
         except RunLost as error:
-            print(error, file=sys.stderr)
-            return self._fail(log, error)
+            print(error, file=sys.stderr)  # and not in the log, which may be another process's by now
+            return error.exit_code
         except UserError as error:
             return self._fail(log, error)
         except Exception as error:
@@ -101,9 +101,8 @@ class RunProcess:
         error = self._with_path(error)
         log.write(ev.ErrorEvent(message=error.message, hint=error.hint))
         log.write(ev.StateEvent(state="failed", reason=error.message))
-        if not isinstance(error, RunLost):
-            for ticket in self._inbox.pending():
-                ticket.refuse(error)
+        for ticket in self._inbox.pending():
+            ticket.refuse(error)
         return error.exit_code
 
     def _with_path(self, error: UserError) -> UserError:

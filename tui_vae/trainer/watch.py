@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunError
+from tui_vae.runs.holder import BEAT_EVERY
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.trainer.server import Inbox
@@ -27,7 +29,8 @@ class RunLost(UserError):
 class DirectoryWatch:
     """Looks after the run's directory on a thread of its own, and tells the inbox once it is lost.
 
-    A renamed directory is still the run's. A lock file that alone has been deleted is made anew.
+    A renamed directory is still the run's. A lock file that alone has been deleted is made anew. Where a disk keeps a
+    lock to one host, beats show other hosts that this process lives; one that finds another's claim has lost the run.
     """
 
     def __init__(self, directory: OpenRunDirectory, lock: RunLock, inbox: Inbox) -> None:
@@ -44,8 +47,14 @@ class DirectoryWatch:
         self._ended.set()
 
     def _run(self) -> None:
-        missing = False
+        missing, beat_at = False, 0.0
         while not self._ended.wait(LOOK_EVERY):
+            if time.monotonic() >= beat_at:
+                beat_at = time.monotonic() + BEAT_EVERY
+                with suppress(OSError):
+                    if other := self._lock.beat():
+                        self._end(f"run {self._directory.name!r} lives on host {other.elsewhere!r} now")
+                        return
             with suppress(OSError):  # the disk cannot be asked now
                 missing, before = not self._lock.in_place(), missing
                 if reason := self._why_lost(missing and before):
