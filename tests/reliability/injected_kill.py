@@ -46,7 +46,7 @@ class Kill:
                 real(arguments[0], arguments[1][: len(arguments[1]) // 2])
             elif self.function == "fdopen":
                 return _Half(real(*arguments, **options))
-            end_at_once()
+            return end_at_once()
 
         setattr(os, self.function, counted)
 

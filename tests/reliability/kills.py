@@ -1,6 +1,6 @@
 """Kills a real trainer again and again, resumes it, and compares the end with that of a run that nobody disturbed.
 
-`python -m scripts.reliability.kills [--kills 320] [--cold 80] [--seed N] [--folder PATH]`
+`python -m tests.reliability.kills [--kills 320] [--cold 80] [--seed N] [--folder PATH]`
 
 Two kinds of kills. A cold one comes from outside, at a random moment from the first instruction of
 `python -m tui_vae.trainer` on: imports, loading, training, evaluation, writing. A warm one is injected at a random call
@@ -22,8 +22,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from scripts.reliability.injected_kill import FUNCTIONS, Kill
-from scripts.reliability.table import Row, print_rows
+from tests.reliability.injected_kill import FUNCTIONS, Kill
+from tests.reliability.table import Row, print_rows
 from tests.support.training import same
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
@@ -155,7 +155,7 @@ def reached(directory: RunDirectory) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.reliability.kills", description="Kill, resume, compare.")
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability.kills", description="Kill, resume, compare.")
     parser.add_argument("--kills", type=int, default=320)
     parser.add_argument("--cold", type=int, default=80, help="of them, from outside, at any moment (%(default)s)")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
