@@ -379,11 +379,11 @@ def test_no_model_of_ones_own_is_imported_by_the_app(workplace: Path, own_runs: 
     """Describing, starting and forecasting such a run needs neither the module nor PyTorch."""
     (workplace / "ours.py").write_text("raise SystemExit('imported')")
     code = (
-        "import sys\nfrom tui_vae.config import make_config, command_line\nfrom tui_vae.runs.create import *\n"
-        "from tui_vae.runs.directory import *\n"
+        "import sys\nfrom tui_vae.config import make_config, train_options\nfrom tui_vae.runs.create import *\n"
+        "from tui_vae.runs.runs_directory import *\n"
         "from tui_vae.ui.new_run.forecast import summary\nconfig = make_config({'model': 'ours:Ours'})\n"
         "run, named = create_run(runs_directory(), config)\nassert run.read_config() == named\n"
-        "assert summary(named, [])\nprint(command_line(named))\nassert not {'ours', 'torch'} & set(sys.modules)"
+        "assert summary(named, [])\nprint(*train_options(named))\nassert not {'ours', 'torch'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=workplace, env=os.environ, capture_output=True,
                           text=True)  # fmt: skip

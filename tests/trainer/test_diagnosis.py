@@ -253,7 +253,7 @@ def test_a_run_that_diverges_from_the_start_ends_and_says_what_to_do(own_runs: P
     state, error = events(directory, ev.StateEvent)[-1], events(directory, ev.ErrorEvent)[-1]
     assert state.state == "failed"
     assert "diverged in epoch 1" in error.message
-    assert f"tui-vae train --config {directory.config} --name wild-2 --lr 1 " in error.hint
+    assert error.hint.endswith(f"tui-vae train --config {directory.config} --name=wild-2 --lr 1")
     assert not directory.last.exists()
     assert not directory.best.exists()
     assert len(events(directory, ev.EpochEvent)) == 1
@@ -262,7 +262,7 @@ def test_a_run_that_diverges_from_the_start_ends_and_says_what_to_do(own_runs: P
 def test_a_run_that_diverges_later_goes_on_from_its_last_whole_checkpoint(own_runs: Path) -> None:
     directory = new_run(own_runs, name="wild", epochs=9, lr=1e-3, **WILD)
     assert train_here(directory, Script({9: [protocol.Set(lr=10)]})) == 1
-    assert "tui-vae resume wild && tui-vae set wild lr=1 " in events(directory, ev.ErrorEvent)[-1].hint
+    assert events(directory, ev.ErrorEvent)[-1].hint.endswith("tui-vae resume wild && tui-vae set wild lr=1")
     broken = events(directory, ev.EpochEvent)[-1]
     assert broken.test.loss is None
     progress, _ = load_checkpoint(directory.last)

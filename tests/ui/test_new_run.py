@@ -40,11 +40,11 @@ async def test_the_form_checks_fills_and_starts(tmp_path: Path, launcher: FakeLa
         await pilot.press("backspace", *"7")
         await pilot.pause()
         assert str(form.query_one("#command", Static).content) == (
-            "tui-vae train --preset seed --name my-run --latent-dim 7"
+            f"tui-vae train --preset seed --name my-run --latent-dim 7 --runs-dir {tmp_path}"
         )
         assert ("parameters", "408,094") in forecast.facts(form._config(), form._throughputs)
         await pilot.press("ctrl+y")
-        assert app.clipboard == "tui-vae train --preset seed --name my-run --latent-dim 7"
+        assert app.clipboard == f"tui-vae train --preset seed --name my-run --latent-dim 7 --runs-dir {tmp_path}"
         await pilot.press("enter")
         await until(pilot, lambda: bool(launcher.started))
         config = launcher.started[0][0].read_config()

@@ -320,7 +320,9 @@ async def settled(pilot: Pilot[str], app: TuiVae, wanted: str) -> str:
 
 
 @in_event_loop
-async def test_the_panes_look_as_they_did(tmp_path: Path, still: None, request: pytest.FixtureRequest) -> None:
+async def test_the_panes_look_as_they_did(
+    tmp_path: Path, still: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Text alone: colours, and what is drawn at other sizes, are looked at above."""
     differing: list[str] = []
 
@@ -332,6 +334,7 @@ async def test_the_panes_look_as_they_did(tmp_path: Path, still: None, request: 
         elif not file.exists() or file.read_text() != text:
             differing.append(f"{name} is now:\n{text}")
 
+    monkeypatch.setenv("TUI_VAE_RUNS", str(tmp_path))  # so that commands do not name it
     run = make_run(tmp_path, t=NOW)
     start = TuiVae(tmp_path)
     async with start.run_test(size=(80, 24)) as pilot:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tui_vae.runs.directory import list_runs, runs_directory
+from tui_vae.runs.directory import list_runs
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 
 

@@ -18,8 +18,10 @@ from tui_vae.cli.tables import GAP, number, padded
 from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
 from tui_vae.errors import UsageError
+from tui_vae.runs import advice
 from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Candidate, candidate, differences, winners
-from tui_vae.runs.directory import find_run, runs_directory
+from tui_vae.runs.directory import find_run
+from tui_vae.runs.runs_directory import runs_directory
 
 MARK = "*"
 """Beside the best value of a figure."""
@@ -34,10 +36,10 @@ def compare(options: argparse.Namespace) -> int:
     Raises:
         UsageError: fewer than two runs are named.
     """
-    names = list(dict.fromkeys(options.names))
+    names, runs_dir = list(dict.fromkeys(options.names)), runs_directory(options.runs_dir)
     if len(names) < 2:
-        raise UsageError("there is nothing to compare one run with", "name two runs or more; tui-vae ls lists them")
-    runs_dir = runs_directory(options.runs_dir)
+        hint = f"name two runs or more; see them: {advice.command('ls', runs_dir)}"
+        raise UsageError("there is nothing to compare one run with", hint)
     runs = [candidate(find_run(runs_dir, name)) for name in names]
     if options.json:
         print(as_json(runs))

@@ -6,9 +6,10 @@ import argparse
 import time
 
 from tui_vae.errors import UsageError
-from tui_vae.runs import protocol
+from tui_vae.runs import advice, protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
-from tui_vae.runs.directory import RunDirectory, RunError, find_run, runs_directory
+from tui_vae.runs.directory import RunDirectory, RunError, find_run
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import find_to_load
 
@@ -23,7 +24,8 @@ def stop(options: argparse.Namespace) -> int:
     done = request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
     while directory.is_training():
         time.sleep(0.02)
-    print(f"{directory.name}: stopped at step {done.step}; continue it with: tui-vae resume {directory.name}")
+    again = advice.of_run("resume", directory.path)
+    print(f"{directory.name}: stopped at step {done.step}; continue it with: {again}")
     return 0
 
 
@@ -45,7 +47,7 @@ def resume(options: argparse.Namespace) -> int:
     except NoProcess:
         if summarize(directory).state in ("failed", "crashed"):
             raise
-    print(f"{directory.name}: training goes on; watch it with: tui-vae attach {directory.name}")
+    print(f"{directory.name}: training goes on; watch it with: {advice.of_run('attach', directory.path)}")
     return 0
 
 
@@ -92,5 +94,5 @@ def _training_run(options: argparse.Namespace) -> RunDirectory:
         directory.check_own()
         state = summarize(directory).state
         raise RunError(f"run {directory.name!r} is not training, it is {state}",
-                       f"continue it with: tui-vae resume {directory.name}")  # fmt: skip
+                       f"continue it with: {advice.of_run('resume', directory.path)}")  # fmt: skip
     return directory

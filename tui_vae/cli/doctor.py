@@ -18,8 +18,8 @@ import tui_vae
 from tui_vae.cli.tables import print_table
 from tui_vae.core.data import published, sources
 from tui_vae.errors import UserError, first_line
-from tui_vae.runs.directory import runs_directory
 from tui_vae.runs.processes import lost_trainers
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.runtime_directory import runtime_directory
 
 if TYPE_CHECKING:
@@ -128,13 +128,16 @@ def _terminal() -> Finding:
     problem = why_unsuitable(os.environ, sys.stdout.isatty())
     if problem:
         return Finding("terminal", False, *problem)
-    colours = {"standard": "16", "256": "256", "truecolor": "16 million"}.get(Console().color_system or "", "no")
+    console = Console()
+    system = "" if console.no_color else console.color_system
+    colours = {"standard": "16", "256": "256", "truecolor": "16 million"}.get(system or "", "no")
     signs = "Unicode" if has_unicode(os.environ) else "ASCII only"
-    found = f"{os.environ.get('TERM', '')}, {columns}x{rows}, {colours} colours, {signs}"
+    why = " (NO_COLOR is set)" if console.no_color else ""
+    found = f"{os.environ.get('TERM', '')}, {columns}x{rows}, {colours} colours{why}, {signs}"
     hint = "the app wants at least 80x24" if columns < 80 or rows < 24 else ""
     if not hint and colours == "256":
         hint = "if your terminal has true colour: export COLORTERM=truecolor (SSH does not pass it on)"
-    return Finding("terminal", not hint or colours == "256", found, hint)
+    return Finding("terminal", columns >= 80 and rows >= 24, found, hint)
 
 
 def _datasets() -> list[Finding]:
@@ -147,7 +150,7 @@ def _datasets() -> list[Finding]:
             found = ", ".join(place.description for place in whole)
             findings.append(Finding(name, not broken, found, broken))
         else:
-            hint = broken or f"fetch it with: tui-vae data --download {name} (the app tries that by itself)"
+            hint = broken or f"training tries to fetch it, or fetch it now with: tui-vae data --download {name}"
             findings.append(Finding(name, False, "only the bundled sample", hint))
     return findings
 

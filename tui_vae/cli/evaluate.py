@@ -11,7 +11,7 @@ import msgspec
 
 from tui_vae.cli.load_trained import load_trained, note
 from tui_vae.errors import UsageError, UserError
-from tui_vae.runs.directory import runs_directory
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def evaluate(options: argparse.Namespace) -> int:
         if not options.json:
             from tui_vae.cli.probe_report import print_probe
 
-            print_probe(found, run.dataset.classes, directory.name)
+            print_probe(found, run.dataset.classes, directory.path)
     if options.json:
         print(msgspec.json.encode(facts).decode())  # where the standard library writes NaN, which is not JSON
     return 0
@@ -143,6 +143,18 @@ def _gaussian(run: LoadedRun) -> LatentGaussian:
 # -- The probe ---------------------------------------------------------------------------------------------------------
 
 
+def _check_classes(run: LoadedRun) -> None:
+    """
+    Raises:
+        UserError: the training images are all of one class.
+    """
+    dataset = run.dataset
+    if len(set(dataset.train_labels.tolist())) < 2:
+        limited = len(run.train) < dataset.source.train
+        hint = "train it with a higher --train-limit" if limited else "the probe needs images of several"
+        raise UserError(f"the {len(run.train):,} training images are all of one class", hint)
+
+
 def _probe(run: LoadedRun) -> dict[str, Any]:
     """The probe's results in the form of `--json`."""
     import numpy as np
@@ -152,6 +164,7 @@ def _probe(run: LoadedRun) -> dict[str, Any]:
 
     dataset = run.dataset
     with _progress(f"probe: fitting to μ of {len(run.train):,} training images", None):
+        _check_classes(run)
         test = encode_posteriors(run.model, run.test).mu.cpu()
         verdicts, clusters = probe(
             encode_posteriors(run.model, run.train).mu.cpu(), dataset.train_labels.astype(np.int64),

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from tui_vae.errors import UsageError, UserError
-from tui_vae.runs.directory import RunDirectory, RunError, runs_directory
+from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 
 SAMPLES = 64

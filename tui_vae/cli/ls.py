@@ -8,8 +8,10 @@ import sys
 from dataclasses import asdict
 
 from tui_vae.cli.tables import number, print_table
-from tui_vae.runs.directory import list_runs, runs_directory
+from tui_vae.runs import advice
+from tui_vae.runs.directory import list_runs
 from tui_vae.runs.processes import lost_trainers
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import RunSummary, summarize_all
 from tui_vae.ui.numbers import age
 
@@ -30,7 +32,7 @@ def ls(options: argparse.Namespace) -> int:
             if not run.readable:
                 print(f"{run.name} cannot be read: {run.reason}")
     else:
-        print(f"no runs in {runs_dir}; start one with: tui-vae train")
+        print(f"no runs in {runs_dir}; start one with: {advice.command('train', runs_dir)}")
     for pid in lost_trainers():
         print(f"a trainer lives whose run has been deleted; end it with: kill {pid}", file=sys.stderr)
     return 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
+
+from tui_vae.runs import advice
 
 if TYPE_CHECKING:
     from tui_vae.core.evaluation.probe import ClassifierScores, Clusters
@@ -28,7 +31,7 @@ DARK_TEXT_FROM = 3
 """The number of steps reached from which the text is black."""
 
 
-def print_probe(found: dict[str, Any], classes: Sequence[str], run: str) -> None:
+def print_probe(found: dict[str, Any], classes: Sequence[str], run: Path) -> None:
     """Print a matrix for each classifier, then clusters and outliers. Colours repeat what the numbers say."""
     console = Console(highlight=False)
 
@@ -48,7 +51,7 @@ def print_probe(found: dict[str, Any], classes: Sequence[str], run: str) -> None
     for each in found["outliers"]:
         say(f"  #{each['index']:<6}{each['class']:<{NAME}}{each['distance']:>10.1f}")
     numbers = ",".join(str(each["index"]) for each in found["outliers"])
-    say(f"  see them: tui-vae show {run} --index {numbers}")
+    say(f"  see them: {advice.of_run('show', run, options=('--index', numbers))}")
 
 
 def matrix(verdict: ClassifierScores) -> list[Text]:

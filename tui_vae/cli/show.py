@@ -10,8 +10,9 @@ from tui_vae.cli.load_trained import load_trained
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
-from tui_vae.runs.directory import RunDirectory, runs_directory
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.float_arrays import decode_floats
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 from tui_vae.ui.test_set import split
 

@@ -26,9 +26,10 @@ from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import candidate, differences
 from tui_vae.runs.create import create_run, failed_early
 from tui_vae.runs.device_load import cuda_devices
-from tui_vae.runs.directory import RunDirectory, runs_directory
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, start_training
+from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import state_of
 
 MOST = 1000

@@ -15,14 +15,15 @@ from tui_vae.cli import INTERRUPTED, complain
 from tui_vae.cli.parser import given_options
 from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.errors import UserError
+from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
-from tui_vae.runs import protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, deleted_error, runs_directory
+from tui_vae.runs.directory import RunDirectory, deleted_error
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import StartError, signal_trainer, start_training
 from tui_vae.runs.opened import OpenRunDirectory
+from tui_vae.runs.runs_directory import runs_directory
 
 POLL = 0.1
 """Seconds between two looks at the log."""
@@ -103,21 +104,21 @@ def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> i
             ask_to_stop(directory)
         if len(asked) > 1:
             report.on_end(history)
-            print(f"left before {directory.name} had stopped; should it go on: tui-vae stop {directory.name}",
-                  file=sys.stderr)  # fmt: skip
+            stop = advice.of_run("stop", directory.path)
+            print(f"left before {directory.name} had stopped; should it go on: {stop}", file=sys.stderr)
             return INTERRUPTED
         time.sleep(POLL)
     report.on_end(history)
     if isinstance(directory, OpenRunDirectory) and directory.is_gone():
         raise deleted_error(directory)
     state = history.state.state if history.state else "failed"
+    again = f"continue with: {advice.of_run('resume', directory.path)}"
     if state == "failed":
         raise last_error(directory, history)
     if state not in ("finished", "stopped"):
-        raise UserError(f"the trainer of run {directory.name!r} died",
-                        f"see {directory.log}, then continue with: tui-vae resume {directory.name}")  # fmt: skip
+        raise UserError(f"the trainer of run {directory.name!r} died", f"see {directory.log}, then {again}")
     if state == "stopped":
-        print(f"stopped after a checkpoint; continue with: tui-vae resume {directory.name}", file=sys.stderr)
+        print(f"stopped after a checkpoint; {again}", file=sys.stderr)
         return INTERRUPTED if asked else 0
     return 0
 

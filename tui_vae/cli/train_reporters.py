@@ -7,6 +7,7 @@ import sys
 from typing import Protocol
 
 from tui_vae.cli.tables import table_lines
+from tui_vae.runs import advice
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History
@@ -94,7 +95,7 @@ class LineReporter:
         self._directory = directory
 
     def on_start(self) -> None:
-        self.say(f"{self._directory.name}: watch it with: tui-vae attach {self._directory.name}")
+        self.say(f"{self._directory.name}: watch it with: {advice.of_run('attach', self._directory.path)}")
 
     def on_event(self, event: ev.AnyEvent, history: History) -> None:
         match event:

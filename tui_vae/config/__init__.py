@@ -15,7 +15,6 @@ from tui_vae.config.run_config import (
     RunConfig,
     allowed,
     check_option,
-    command_line,
     field_name,
     make_config,
     option_name,
@@ -23,6 +22,7 @@ from tui_vae.config.run_config import (
     preset_config,
     text_of,
     toml_value,
+    train_options,
 )
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "RunConfig",
     "allowed",
     "check_option",
-    "command_line",
     "field_name",
     "make_config",
     "option_name",
@@ -47,4 +46,5 @@ __all__ = [
     "read_runs_dir",
     "text_of",
     "toml_value",
+    "train_options",
 ]

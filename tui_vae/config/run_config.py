@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -339,10 +338,10 @@ def _check_together(config: RunConfig) -> None:
         raise UsageError("tc-weight needs a batch-size of at least 2, which it estimates q(z) from", "raise it")
 
 
-def command_line(config: RunConfig) -> str:
-    """The shortest `tui-vae train` command that asks for the same."""
+def train_options(config: RunConfig) -> list[str]:
+    """The fewest options of `tui-vae train` that ask for the same, each a word or two."""
     base = preset_config(config.preset)
-    words = ["tui-vae", "train"]
+    words = []
     if config.preset != "default":
         words += ["--preset", config.preset]
     for name in options():
@@ -350,4 +349,4 @@ def command_line(config: RunConfig) -> str:
         if name != "preset" and value != getattr(base, name):
             text = text_of(name, value)
             words += [f"--{option_name(name)}={text}"] if text.startswith("-") else [f"--{option_name(name)}", text]
-    return shlex.join(words)
+    return words

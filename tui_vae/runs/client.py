@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from tui_vae.errors import UserError
-from tui_vae.runs import protocol
+from tui_vae.runs import advice, protocol
 from tui_vae.runs.directory import RunDirectory, look_only_error
 
 LOADING_LIMIT = 120.0
@@ -111,9 +111,11 @@ def _no_process(directory: RunDirectory) -> NoProcess:
     living, name = directory.living(), directory.name
     holder = living.server
     if holder is None and living.look_only:
-        return NoProcess(f"no process of yours shows run {name!r}", f"tui-vae attach {name} starts one")
+        start = advice.of_run("attach", directory.path)
+        return NoProcess(f"no process of yours shows run {name!r}", f"start one with: {start}")
     if holder is None:
-        return NoProcess(f"run {name!r} has no living process", f"continue it with: tui-vae resume {name}")
+        resume = advice.of_run("resume", directory.path)
+        return NoProcess(f"run {name!r} has no living process", f"continue it with: {resume}")
     pid = directory.process()
     end = f", or end it, after a checkpoint if it trains, with: kill {pid}" if pid else ""
     return NoProcess(f"run {name!r} lives and cannot be reached just now", f"try again in some seconds{end}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tui_vae.config import RunConfig
 from tui_vae.config.own_code import allow
+from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.file_locks import WHAT_TO_DO, has_locks
 from tui_vae.runs.files import sync_directory, write_atomic
@@ -53,7 +54,7 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
             if config.name and target.path.exists():
                 raise RunError(
                     f"run {config.name!r} already exists in {runs_dir}",
-                    f"choose another --name, or continue it: tui-vae resume {config.name}",
+                    f"choose another --name, or continue it: {advice.of_run('resume', target.path)}",
                 )
     except OSError as error:
         raise RunError(f"cannot create a run in {runs_dir}: {error.strerror}", "choose another --runs-dir") from None

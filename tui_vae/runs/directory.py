@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tui_vae.config import RUN_NAME, RunConfig, make_config, parse_config
 from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
+from tui_vae.runs import advice
 from tui_vae.runs.holder import Holder, read_holder
 from tui_vae.runs.kept import state_file
 from tui_vae.runs.ownership import why_look_only
@@ -36,16 +37,18 @@ class LookOnly(RunError):
 
 def finished_error(directory: RunDirectory) -> RunError:
     """A finished run was to be continued without a number of epochs."""
-    return RunError(f"run {directory.name!r} is finished", "say how many more epochs, such as --epochs 10")
+    more = advice.of_run("resume", directory.path, options=("--epochs", "10"))
+    return RunError(f"run {directory.name!r} is finished", f"say how many more epochs, such as: {more}")
 
 
 def deleted_error(directory: RunDirectory) -> RunError:
-    return RunError(f"run {directory.name!r} has been deleted", "tui-vae ls lists those that are there")
+    others = advice.command("ls", directory.path.parent)
+    return RunError(f"run {directory.name!r} has been deleted", f"see those that are there: {others}")
 
 
 def look_only_error(directory: RunDirectory, why: str) -> LookOnly:
     """`why`: the end of a sentence about the run."""
-    hint = f"copy it and change the copy: cp -r {directory.path} DIRECTORY"
+    hint = f"copy it and change the copy: cp -r {advice.quoted(str(directory.path))} DIRECTORY"
     return LookOnly(f"run {directory.name!r} {why}: you may look at it, not change it", hint)
 
 
@@ -59,7 +62,7 @@ def already_living(directory: RunDirectory, holder: Holder | None = None) -> Run
 
 def train_another(directory: RunDirectory) -> str:
     """The hint for a run that cannot be continued."""
-    return f"train a new one like it: tui-vae train --config {directory.config} --name NAME"
+    return f"train a new one like it: {advice.another_like(directory.path)}"
 
 
 def check_resumable(directory: RunDirectory) -> None:
@@ -277,11 +280,6 @@ def read_output(log: Path, size: int) -> str:
     return plain_lines(read_tail(log, size).decode(errors="replace"))
 
 
-def runs_directory(given: str | Path | None = None) -> Path:
-    """Where the runs are: `--runs-dir`, else `TUI_VAE_RUNS`, else `checkpoints/` of the working directory."""
-    return Path(given or os.environ.get("TUI_VAE_RUNS") or "checkpoints").expanduser().absolute()
-
-
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """All runs, newest first (by the last change of the log), without those that are deleted meanwhile.
 
@@ -314,7 +312,7 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
     """
     runs = list_runs(runs_dir)
     if not runs:
-        raise RunError(f"there are no runs in {runs_dir}", "start one with: tui-vae train")
+        raise RunError(f"there are no runs in {runs_dir}", f"start one with: {advice.command('train', runs_dir)}")
     if name is None:
         found = next((run for run in runs if not run.why_unreadable()), runs[0])
         found.check_readable()

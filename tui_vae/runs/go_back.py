@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tui_vae.config import MAX_NAME
+from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, Progress, read_facts, verify_checkpoint
 from tui_vae.runs.create import config_toml, put_in_place
 from tui_vae.runs.directory import RunDirectory, finished_error, train_another
@@ -49,7 +50,7 @@ def way_on(directory: RunDirectory) -> str:
     epoch = newest_whole(directory)
     if epoch is None:
         return train_another(directory)
-    command = f"tui-vae resume {directory.name} --from {epoch}"
+    command = advice.of_run("resume", directory.path, options=("--from", str(epoch)))
     return f"go on from {_with_loss(directory, epoch)}: {command}"
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tui_vae.errors import UserError
+from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.directory import (
@@ -63,7 +64,8 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
         Forestalled: another process was quicker.
     """
     if directory.is_training():
-        raise RunError(f"run {directory.name!r} is already being trained", f"watch it: tui-vae attach {directory.name}")
+        watch = advice.of_run("attach", directory.path)
+        raise RunError(f"run {directory.name!r} is already being trained", f"watch it: {watch}")
     directory.check_own()
     directory.check_readable()
     check_resumable(directory)
@@ -87,7 +89,8 @@ def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
     if not directory.path.exists():
         raise deleted_error(directory)
     if not directory.last.exists() and not directory.best.exists():
-        raise RunError(f"run {directory.name!r} has no checkpoint yet", f"train it: tui-vae resume {directory.name}")
+        train = advice.of_run("resume", directory.path)
+        raise RunError(f"run {directory.name!r} has no checkpoint yet", f"train it: {train}")
     try:
         return _start(directory, ["--serve"], living.look_only)
     except Forestalled:

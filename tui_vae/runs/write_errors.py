@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from tui_vae.errors import UserError
+from tui_vae.runs.advice import quoted
 
 NETWORK = "bring its network drive back"
 DISK_BROKEN = "look what the system's log says of that disk (dmesg), and copy the run to another one"
@@ -19,8 +20,8 @@ HINTS = {
     errno.ENXIO: DISK_BROKEN,
     errno.ENODEV: DISK_BROKEN,
     errno.EROFS: "the disk of {folder} is read-only: mount it so that it can be written",
-    errno.EACCES: "give yourself the permission to write there: chmod u+rwx {folder}",
-    errno.EPERM: "give yourself the permission to write there: chmod u+rwx {folder}",
+    errno.EACCES: "give yourself the permission to write there: chmod u+rwx {quoted}",
+    errno.EPERM: "give yourself the permission to write there: chmod u+rwx {quoted}",
     errno.ENOTCONN: NETWORK,
     errno.ESTALE: NETWORK,
     errno.ETIMEDOUT: NETWORK,
@@ -32,7 +33,7 @@ HINTS = {
     errno.ENFILE: "all processes together have too many files open: end some of them",
     errno.ENOENT: "the folder that it belongs into is not there: make it again, {folder}",
 }
-"""Error number → what to do. `folder`: of the file; `pid`: of this process."""
+"""Error number → what to do. `folder`: of the file, `quoted` for a shell; `pid`: of this process."""
 
 OTHER = "see to it that {folder} can be written"
 
@@ -44,5 +45,5 @@ class Unwritable(UserError):
 def unwritable(what: str, error: OSError, folder: Path) -> Unwritable:
     """The error that says which thing could not be written into `folder`, why, and what to do about it."""
     why = error.strerror or type(error).__name__
-    hint = HINTS.get(error.errno or 0, OTHER).format(folder=folder, pid=os.getpid())
+    hint = HINTS.get(error.errno or 0, OTHER).format(folder=folder, quoted=quoted(str(folder)), pid=os.getpid())
     return Unwritable(f"cannot write {what}: {why}", hint)

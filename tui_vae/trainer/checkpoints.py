@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, TensorBytes, metadata_with_checksum, verify
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.files import write_atomic
@@ -36,7 +37,8 @@ def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:
     if which and which.isdecimal():
         raise not_kept(directory, int(which))
     wanted = f"{which} checkpoint" if which else "checkpoint"
-    raise CheckpointError(f"run {directory.name!r} has no {wanted} yet", f"train it: tui-vae resume {directory.name}")
+    train = advice.of_run("resume", directory.path)
+    raise CheckpointError(f"run {directory.name!r} has no {wanted} yet", f"train it: {train}")
 
 
 def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) -> None:

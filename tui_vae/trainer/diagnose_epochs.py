@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
-from tui_vae.config import MAX_NAME, RunConfig
+from torch import Tensor
+
+from tui_vae.config import RunConfig
 from tui_vae.core.evaluation.forward import reconstruct
 from tui_vae.core.evaluation.metrics import pixel_variance
 from tui_vae.errors import UserError
+from tui_vae.runs import advice
 from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
@@ -23,23 +25,34 @@ LOWER = 10
 """The divisor of the learning rate that is suggested after a divergence. A third of it often only diverges later."""
 
 
+ALIKE = "all training images are alike, so that there is nothing to learn: train on others"
+"""What to do about any symptom of a run whose data have no variance."""
+
+
 class Diverged(UserError):
     """The weights are not finite any more: no step mends them, and they must not be saved."""
 
 
-def diverged(directory: RunDirectory, config: RunConfig, epoch: int, lr: float) -> Diverged:
+def are_alike(images: Tensor) -> bool:
+    """Whether all images `(N, …)` are the same one."""
+    return bool((images == images[:1]).all())
+
+
+def diverged(directory: RunDirectory, run: LoadedRun, epoch: int, lr: float) -> Diverged:
     """The error for weights that were found to have diverged in `epoch`, where the learning rate was `lr`."""
-    name = shlex.quote(directory.name)
-    if directory.files.last.exists():
-        what = f"tui-vae resume {name} && tui-vae set {name} lr={lr / LOWER:.2g} goes on from its last whole checkpoint"
-    else:
-        config_file = shlex.quote(str(directory.config))
-        other = f"{name[: MAX_NAME - 2]}-2"
-        what = f"tui-vae train --config {config_file} --name {other} --lr {config.lr / LOWER:.2g} trains it anew"
     return Diverged(
         f"the weights diverged in epoch {epoch}: they are no longer finite numbers, so training has ended",
-        f"a lower learning rate may help: {what}",
+        ALIKE if are_alike(run.train) else _with_lower_rate(directory, run.config, lr),
     )
+
+
+def _with_lower_rate(directory: RunDirectory, config: RunConfig, lr: float) -> str:
+    if directory.files.last.exists():
+        resume = advice.of_run("resume", directory.path)
+        change = advice.of_run("set", directory.path, f"lr={lr / LOWER:.2g}")
+        return f"go on from its last whole checkpoint with a lower learning rate: {resume} && {change}"
+    again = advice.another_like(directory.path, ("--lr", f"{config.lr / LOWER:.2g}"))
+    return f"train it anew with a lower learning rate: {again}"
 
 
 class SymptomReporter:
@@ -75,7 +88,8 @@ class SymptomReporter:
     def epoch_ended(self, event: ev.EpochEvent) -> None:
         for finding in self._diagnosis.observe(event, self._decoded_variance):
             if finding.message not in self._logged:
-                self._log.write(ev.WarningEvent(message=finding.message, hint=finding.hint))
+                hint = ALIKE if are_alike(self._run.train) else finding.hint
+                self._log.write(ev.WarningEvent(message=finding.message, hint=hint))
 
     def _decoded_variance(self) -> float:
         """The variance of a pixel over reconstructions of some test images."""

@@ -7,8 +7,8 @@ import time
 import traceback
 
 from tui_vae.errors import UserError
+from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
-from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.safe_files import cannot
@@ -65,10 +65,10 @@ class RunProcess:
     def _explain(self, error: Exception) -> UserError:
         kind = type(error).__name__
         if kind == "OutOfMemoryError":  # by name: this module must not import PyTorch, whose error it is
-            hint = f"free some of it, then go on with: tui-vae resume {self._directory.name}"
+            hint = f"free some of it, then go on with: {advice.of_run('resume', self._directory.path)}"
             return UserError("the device has no memory left for this run", hint)
         if isinstance(error, OSError) and error.errno in HINTS:
-            again = f"; then: tui-vae resume {self._directory.name}"
+            again = f"; then: {advice.of_run('resume', self._directory.path)}"
             wrong = unwritable("a file of the run", error, self._directory.path)
             return UserError(wrong.message, wrong.hint + again)
         return UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}")

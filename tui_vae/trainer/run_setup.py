@@ -222,7 +222,7 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
         if config.data_on == "device" or (config.data_on == "auto" and fits(train.nbytes, device)):
             train = train.to(device)
     except torch.OutOfMemoryError:
-        hint = "choose another --device, or --data-on host"
+        hint = "free some of it, or train with another --device, or with --data-on host"
         raise UserError(f"{device} has too little free memory for this run", hint) from None
     previews = tuple(int(index) for index in preview_indices(dataset.test_labels))
     return LoadedRun(config, device, dataset, model, train, test, subset, previews)
@@ -253,7 +253,7 @@ def _check_data(directory: RunDirectory, run: LoadedRun, progress: Progress, war
     if progress.train_images not in (0, found):
         raise RunError(
             f"run {directory.name!r} was trained on {progress.train_images} images; there are {found} now",
-            "give it the same data again (tui-vae data shows what is found)",
+            "give it the same data again; see what is found: tui-vae data",
         )
 
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from tui_vae.errors import UserError
-from tui_vae.runs import protocol
+from tui_vae.runs import advice, protocol
 from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, finished_error, look_only_error
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.inference import Inference
@@ -65,7 +65,7 @@ class Serving:
                         ticket.answer(self._here())
                         return None
                     case protocol.Pause() | protocol.Checkpoint() | protocol.Set():
-                        hint = f"continue it with: tui-vae resume {self._directory.name}"
+                        hint = f"continue it with: {advice.of_run('resume', self._directory.path)}"
                         raise RunError(f"run {self._directory.name!r} is not training", hint)
                     case _:
                         self._inference.take(ticket)

@@ -204,7 +204,7 @@ class Training:
                 self._best = None
             if not self._learner.is_finite():
                 epoch = -(-progress.step // run.steps_per_epoch)
-                raise diverged(self._directory, run.config, epoch, self._hyperparameters.lr)
+                raise diverged(self._directory, run, epoch, self._hyperparameters.lr)
             save_checkpoint(self._directory.files.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self._progress.epoch, progress.step)
             self._keeper.keep_epoch_end(progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -23,13 +22,15 @@ from textual.theme import Theme
 
 from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
+from tui_vae.runs import advice
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, runs_directory
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import ImageApp
+from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.workarounds import garbage_collection
@@ -93,6 +94,8 @@ class TuiVae(ImageApp[str]):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
+        if severity != "information":  # what went wrong, and what to do about it
+            message = with_keys(message)
         message, title = terminal.legible(message), terminal.legible(title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
@@ -242,10 +245,7 @@ class TuiVae(ImageApp[str]):
 
     def _way_back(self, session: RunSession) -> str:
         """The command that opens this run, typed in this directory."""
-        words = ["tui-vae", "attach", session.name]
-        if self.runs_dir != runs_directory():
-            words += ["--runs-dir", str(self.runs_dir)]
-        return shlex.join(words)
+        return advice.of_run("attach", session.directory.path)
 
     def get_key_display(self, binding: Binding) -> str:
         return super().get_key_display(binding).replace("⏎", "enter")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from tui_vae.errors import UserError
 from tui_vae.ui.freshness import Freshness
+from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
+from tui_vae.ui.terminal import legible
 
 NO_MODEL = "the model does not answer; enter tries again"
 
@@ -54,6 +56,11 @@ class ModelPane(Pane):
     def _say(self, note: str) -> None:
         self.note = note
         self._refresh_status()
+
+    @staticmethod
+    def sentences(error: UserError) -> str:
+        """What went wrong, and on a line of its own what to do about it."""
+        return legible(with_keys(f"{error.message}\n{error.hint}".strip()))
 
     def _notify_failure(self, error: UserError) -> None:
         """Say in full why the model does not answer, at most once per outage."""

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from tui_vae.runs.events import EpochEvent, ErrorEvent
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers
+from tui_vae.ui.key_advice import with_keys
 
 ETA_WINDOW_SECONDS = 30.0
 """Seconds of the past from which the time of the end is estimated."""
@@ -101,7 +102,7 @@ def sentence(history: History, state: str) -> str:
             return f"stopped · r continues it · {reached(history)}"
         case "failed":
             what = error.message if error else reason or "see its trainer.log"
-            return f"failed: {what} · r tries again" + (f" · {error.hint}" if error and error.hint else "")
+            return f"failed: {what} · r tries again" + (f" · {with_keys(error.hint)}" if error and error.hint else "")
         case "crashed":
             return f"its process has died · r {again} · {reached(history)}"
     return ""
@@ -112,4 +113,4 @@ def fresh_warning(history: History, now: float, seconds: float = 60.0) -> str:
     newest = history.messages[-1] if history.messages else None
     if newest is None or now - newest.t > seconds:
         return ""
-    return f"{newest.message} · {newest.hint}" if newest.hint else newest.message
+    return f"{newest.message} · {with_keys(newest.hint)}" if newest.hint else newest.message

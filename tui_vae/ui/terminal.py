@@ -22,9 +22,9 @@ def why_unsuitable(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, 
     """Why the app cannot run here and what to do about it; None where it can."""
     term = environ.get("TERM", "")
     if not is_terminal:
-        return "the app needs a terminal", "use `tui-vae train`, `ls` and `show`, which print plain text"
+        return "the app needs a terminal", "the commands train, ls and show print plain text"
     if term in ("", "dumb", "unknown"):
-        hint = "set TERM, for example to xterm-256color, or use `tui-vae train`, `ls` and `show`"
+        hint = "set TERM, for example to xterm-256color, or use the commands train, ls and show"
         return f"the app needs a terminal that can move its cursor, and TERM is {term or 'not set'}", hint
     return None
 

@@ -15,8 +15,8 @@ import platformdirs
 from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
 
 HINTS = {
-    "data-dir": "put the four idx files there (.gz or not, or as FashionMNIST/raw), or leave --data-dir out",
-    "cache": "fetch it again with `tui-vae data --download fashion-mnist`, or delete the file",
+    "data-dir": "put the four idx files there (.gz or not, or as FashionMNIST/raw), or train without --data-dir",
+    "cache": "delete the file, or fetch it again: tui-vae data --download fashion-mnist",
     "system": "reinstall the package that it came with",
     "download": "check the network, or set TUI_VAE_MIRROR to another mirror, or name a copy with --data-dir",
     "sample": "reinstall tui-vae",

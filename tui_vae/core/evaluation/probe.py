@@ -77,7 +77,8 @@ def probe(
 
     The logistic regression (L2 penalty, C = 1) sees each dimension scaled to the training set's mean 0 and variance 1.
     The neighbours and the mixture see μ unscaled: the prior has already put the dimensions on one scale, and a
-    collapsed dimension, whose μ hardly varies, must not count as much as the others.
+    collapsed dimension, whose μ hardly varies, must not count as much as the others. `train_labels` are of two classes
+    or more.
 
     Args:
         train_labels, test_labels: classes as indices of `names`, `(N,)` int64.
@@ -85,7 +86,7 @@ def probe(
         seed: of the mixture's initial means.
 
     Raises:
-        UserError: scikit-learn is not installed, μ is not finite, or the training set has only one class.
+        UserError: scikit-learn is not installed, or μ is not finite.
     """
     try:
         from sklearn.exceptions import ConvergenceWarning
@@ -98,7 +99,7 @@ def probe(
         from threadpoolctl import threadpool_limits
     except ImportError:
         raise UserError("the probe needs scikit-learn", "install it: pip install scikit-learn") from None
-    _check(train_mu, test_mu, train_labels)
+    _check(train_mu, test_mu)
     train, test = train_mu.double().numpy(), test_mu.double().numpy()
     neighbours, groups = min(NEIGHBOURS, len(train)), min(len(names), len(train))
     classifiers = {
@@ -123,15 +124,14 @@ def probe(
     return scores, clusters
 
 
-def _check(train_mu: Tensor, test_mu: Tensor, train_labels: Labels) -> None:
+def _check(train_mu: Tensor, test_mu: Tensor) -> None:
     """
     Raises:
-        UserError: μ is not finite, or the training set has only one class.
+        UserError: μ is not finite.
     """
     if not bool(train_mu.isfinite().all() and test_mu.isfinite().all()):
-        raise UserError("the encoder gives numbers that are not finite: the run has diverged", "try a lower --lr")
-    if len(np.unique(train_labels)) < 2:
-        raise UserError("the training images are all of one class", "raise --train-limit")
+        what = "the encoder gives numbers that are not finite: the run has diverged"
+        raise UserError(what, "train it with a lower --lr")
 
 
 @dataclass(frozen=True)

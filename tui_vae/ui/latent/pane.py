@@ -168,7 +168,7 @@ class LatentPane(ModelPane, can_focus=True):
             self._notify_failure(error)
         self._say(NO_MODEL)
         if self.plane is None:
-            self.query_one("#latent-message", Static).update(legible(f"{error.message}\n{error.hint}".strip()))
+            self.query_one("#latent-message", Static).update(self.sentences(error))
 
     def _refresh_images(self) -> None:
         """Request the images of the view in front: at once, or when the request under way is answered.

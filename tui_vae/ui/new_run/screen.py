@@ -16,8 +16,9 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
-from tui_vae.config import RunConfig, allowed, command_line, make_config, option_name, options, preset_config, text_of
+from tui_vae.config import RunConfig, allowed, make_config, option_name, options, preset_config, text_of, train_options
 from tui_vae.errors import UserError
+from tui_vae.runs import advice
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.new_run.fields import Field, Fields
 from tui_vae.ui.new_run.forecast import Throughput, facts, read_throughputs, summary
@@ -174,13 +175,16 @@ class NewRun(ModalScreen[RunConfig | None]):
         command = ""
         try:
             config = self._config()
-            command = command_line(config)
+            command = self._command(config)
             self.query_one("#forecast", Static).update(self._forecast(config))
         except UserError as error:  # for example, two values that make no sense together
             reason = reason or str(error)
         line = self.query_one("#command", Static)
         line.set_class(bool(reason), "-wrong")
         line.update(legible(reason) or command)
+
+    def _command(self, config: RunConfig) -> str:
+        return advice.command("train", self._runs_dir, options=train_options(config))
 
     def _forecast(self, config: RunConfig) -> str | Table:
         if not self.has_class("-wide"):
@@ -211,7 +215,7 @@ class NewRun(ModalScreen[RunConfig | None]):
 
     def action_copy(self) -> None:
         try:
-            command = command_line(self._config())
+            command = self._command(self._config())
         except UserError as error:
             self.app.notify(str(error), severity="warning", markup=False)
             return

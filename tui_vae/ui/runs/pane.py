@@ -12,7 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
-from tui_vae.config import command_line
+from tui_vae.config import train_options
+from tui_vae.runs import advice
 from tui_vae.runs.comparison import why_incomparable
 from tui_vae.runs.run_records import Record
 from tui_vae.ui.charts import raster
@@ -215,7 +216,9 @@ class RunsPane(RunActions, can_focus=True):
     def _show_about(self) -> None:
         record = self.selected
         note = record.note if record else ""
-        command = command_line(record.config) if record and record.config else ""
+        command = ""
+        if record and record.config:
+            command = advice.command("train", self.library.runs_dir, options=train_options(record.config))
         low = self.size.height < TALL
         for name, text, shown in (
             ("note", note or ("t writes a note" if record else ""), bool(note) or not low),

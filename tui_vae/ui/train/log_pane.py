@@ -13,6 +13,7 @@ from textual.widgets import Static
 from tui_vae.runs.events import ErrorEvent
 from tui_vae.runs.history import History
 from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.terminal import legible
 
@@ -55,7 +56,7 @@ def told(history: History, words: str) -> Content:
         kind, style = ("error  ", "$error") if isinstance(message, ErrorEvent) else ("warning", "$warning")
         lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), legible(message.message)))
         if message.hint:
-            lines.append(Content.assemble(" " * 19, (legible(message.hint), "$note")))
+            lines.append(Content.assemble(" " * 19, (legible(with_keys(message.hint)), "$note")))
     if not lines:
         lines.append(Content.styled("no warnings, no errors", "$label"))
     lines += [Content(""), Content.styled("trainer.log", "$label")]

@@ -1,0 +1,23 @@
+"""Advice inside the app names keys where messages, which are for shells as well, name commands."""
+
+from __future__ import annotations
+
+import shlex
+
+from tui_vae.runs.advice import COMMAND
+
+KEYS = {
+    "attach": "4 opens Runs", "checkpoint": "s", "ls": "4 opens Runs", "pause": "space", "resume": "r", "stop": "x",
+    "set": "- lowers the learning rate", "train": "n opens the form of a new run",
+}  # fmt: skip
+"""Command → the key that does it for the run on the screen. Other commands stay as they are."""
+
+
+def with_keys(text: str) -> str:
+    """The text with keys in place of the commands that have one: `continue it with: r`."""
+    words, end = "", 0
+    for found in COMMAND.finditer(text):
+        verb = shlex.split(found[0])[1]
+        words += text[end : found.start()] + KEYS.get(verb, found[0])
+        end = found.end()
+    return (words + text[end:]).replace(" && ", ", then ")
