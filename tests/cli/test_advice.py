@@ -106,7 +106,7 @@ def _filled_in(call: ast.Call) -> str:
     (options,) = [each.value for each in call.keywords] or [ast.Tuple([])]
     words: list[str] = []
     if isinstance(options, ast.Tuple):
-        words = [ast.literal_eval(each) if isinstance(each, ast.Constant) else "3,4" for each in options.elts]
+        words = [ast.literal_eval(each) if isinstance(each, ast.Constant) else "3" for each in options.elts]
     word = advice.command if call.func.attr == "command" else advice.of_run
     return word(verb, Path("/some runs") if word is advice.command else Path("/some runs/a"), *values, options=words)
 
