@@ -1,11 +1,16 @@
 """Requests to a run's process."""
 
+import shutil
+import tempfile
 import threading
+import time
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
+from tests.support.processes import wait_until
 from tui_vae.config import make_config
 from tui_vae.runs import client, protocol
 from tui_vae.runs.create import create_run
@@ -42,3 +47,34 @@ def test_questions_share_a_connection_until_their_process_is_another(
     assert not caplog.records  # a process that ends under an open connection has nothing to complain of
     with pytest.raises(client.NoProcess):
         caller.ask(protocol.Describe(), protocol.Description)
+
+
+def test_a_process_is_reached_after_its_runtime_directory_was_swept_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last logout takes it; the process makes its socket anew elsewhere, and a request finds it there."""
+    runtime, elsewhere = tmp_path / "r", Path(tempfile.mkdtemp(prefix="tv-", dir="/tmp"))
+    runtime.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    directory, _ = create_run(tmp_path / "runs", make_config({}))
+    lock, inbox = RunLock(directory, "train"), Inbox()
+    server = Server(lambda: directory.socket, lock, inbox)
+    server.start()
+
+    def listens_in(folder: Path) -> bool:
+        holder = directory.holder()
+        return holder is not None and folder in Path(holder.socket).parents
+
+    for place in (elsewhere, runtime):  # a login makes it again
+        shutil.rmtree(runtime) if runtime.exists() else runtime.mkdir()
+        answer = threading.Thread(target=answer_one, args=(inbox, protocol.Done(epoch=1, step=1, lr=1, beta=1)))
+        answer.start()
+        began = time.monotonic()
+        client.request(directory, protocol.Set(lr=1e-3), protocol.Done)
+        assert time.monotonic() - began < client.REACH_LIMIT
+        answer.join()
+        wait_until(partial(listens_in, place))
+    server.close()
+    lock.release()
+    shutil.rmtree(elsewhere)

@@ -17,7 +17,7 @@ import pytest
 from tests.support.processes import wait_until
 from tests.support.users import as_nobody
 from tui_vae.config import make_config
-from tui_vae.runs import launch, protocol
+from tui_vae.runs import client, launch, protocol
 from tui_vae.runs.client import NoProcess, request
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, RunError
@@ -73,7 +73,10 @@ for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
 
 
 @pytest.mark.parametrize("pid", [-1, 0, 1, pytest.param(os.getpid(), id="our own"), 2**22 + 1])
-def test_a_number_that_is_no_trainer_is_neither_advised_nor_signalled(directory: RunDirectory, pid: int) -> None:
+def test_a_number_that_is_no_trainer_is_neither_advised_nor_signalled(
+    directory: RunDirectory, pid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "REACH_LIMIT", 0.1)
     file = forge(directory, Holder(pid=pid, mode="train", socket="/nowhere"))
     with pytest.raises(NoProcess) as error:
         request(directory, protocol.Pause(), protocol.Done)

@@ -20,8 +20,8 @@ from tests.support.training import Script, new_run, same, train_here
 from tui_vae.cli import main, train
 from tui_vae.cli.progress import ProgressReporter
 from tui_vae.config import make_config
+from tui_vae.runs import client, protocol
 from tui_vae.runs import events as ev
-from tui_vae.runs import protocol
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
@@ -181,6 +181,7 @@ def test_a_signal_to_stop_waits_until_a_swept_away_socket_is_back(
     """A logout takes the user's runtime directory away; the trainer makes it anew, and listens again, in seconds."""
     directory = new_run(own_runs)
     lock, inbox = RunLock(directory, "train"), Inbox()
+    monkeypatch.setattr(client, "REACH_LIMIT", 0.1)
     with pytest.raises(RequestError, match="lives and cannot be reached just now; try again"):
         request(directory, protocol.Set(), protocol.Done)
     asked = mock.Mock(wraps=request)
@@ -215,6 +216,7 @@ def test_a_run_that_nothing_else_reaches_is_stopped_by_a_signal_to_its_process(
     socket = directory.socket
     socket.unlink()
     socket.mkdir()  # which no socket can replace
+    monkeypatch.setattr(client, "REACH_LIMIT", 0.1)
     monkeypatch.setattr(train, "UNREACHED_LIMIT", 0.3)
     train.ask_to_stop(directory)
     wait_until(lambda: directory.holder() is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 
 from tui_vae.errors import UsageError
@@ -20,12 +21,20 @@ def pause(options: argparse.Namespace) -> int:
 
 def stop(options: argparse.Namespace) -> int:
     """Stop a run and wait until its process is gone."""
+    from tui_vae.runs.launch import signal_trainer
+
     directory = _training_run(options)
-    done = request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
+    try:
+        done = request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
+        where = f" at step {done.step}"
+    except NoProcess:
+        if not signal_trainer(directory, signal.SIGTERM):  # another way where no request reaches it
+            raise
+        where = ", after a checkpoint"
     while directory.is_training():
         time.sleep(0.02)
     again = advice.of_run("resume", directory.path)
-    print(f"{directory.name}: stopped at step {done.step}; continue it with: {again}")
+    print(f"{directory.name}: stopped{where}; continue it with: {again}")
     return 0
 
 

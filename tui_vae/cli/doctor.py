@@ -18,6 +18,7 @@ import tui_vae
 from tui_vae.cli.tables import print_table
 from tui_vae.core.data import published, sources
 from tui_vae.errors import UserError, first_line
+from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
 from tui_vae.runs.processes import lost_trainers
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.runtime_directory import runtime_directory
@@ -44,7 +45,7 @@ class Finding:
 def doctor(options: argparse.Namespace) -> int:
     """Check everything that training and the app need. Exit code 1 if training cannot work here."""
     findings = [_python(), _torch(), *_kernels(), *_packages(), _terminal(), *_datasets()]
-    findings += [_runs(options.runs_dir), _sockets(), *_lost_trainers()]
+    findings += [_runs(options.runs_dir), _sockets(), *_logout(), *_lost_trainers()]
     if options.json:
         print(json.dumps({"tui-vae": tui_vae.__version__, "findings": [asdict(finding) for finding in findings]}))
     else:
@@ -170,6 +171,12 @@ def _sockets() -> Finding:
     except UserError as error:
         return Finding("sockets", False, error.message, error.hint)
     return Finding("sockets", True, str(path))
+
+
+def _logout() -> list[Finding]:
+    """What keeps a run from outliving the login session, where that is known."""
+    why = why_ended_at_logout()
+    return [Finding("logout", False, why, WHAT_TO_DO)] if why else []
 
 
 def _lost_trainers() -> list[Finding]:

@@ -22,6 +22,7 @@ from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, deleted_error
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import StartError, signal_trainer, start_training
+from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.runs_directory import runs_directory
 
@@ -49,6 +50,8 @@ def train(options: argparse.Namespace) -> int:
         if asked:
             return follow(directory, SilentReporter(), asked)
         print(directory.name)
+        if why := why_ended_at_logout():
+            print(f"tui-vae: {why}; {WHAT_TO_DO}", file=sys.stderr)
         return 0
 
 

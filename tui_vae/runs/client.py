@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,10 @@ import msgspec
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs.directory import RunDirectory, look_only_error
+
+REACH_LIMIT, REACH_PAUSE = 3.0, 0.05
+"""Seconds for which a living process is tried that does not listen: a user's runtime directory is swept away with their
+last login session, and the process then listens elsewhere. And between two tries."""
 
 LOADING_LIMIT = 120.0
 """Seconds to wait for an answer where PyTorch, the data and the weights may have to be loaded first."""
@@ -31,6 +36,10 @@ class NoProcess(RequestError):
     """No process listens: none lives in this run, or its socket's file has been deleted and is not back yet."""
 
 
+class Unreached(NoProcess):
+    """A process lives here, and nobody listens at its socket: it ends, or makes the socket anew within two seconds."""
+
+
 def request(
     directory: RunDirectory, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0
 ) -> ReplyType:
@@ -41,8 +50,15 @@ def request(
         LookOnly: it would change a run of another user.
         RequestError: the request was refused, or no answer came within `timeout` seconds.
     """
-    with _explaining(directory, timeout), _connect(_address(directory, message), timeout) as connection:
-        return _checked(directory, _exchange(connection, message), message, expected)
+    deadline = time.monotonic() + REACH_LIMIT
+    while True:
+        try:
+            with _explaining(directory, timeout), _connect(_address(directory, message), timeout) as connection:
+                return _checked(directory, _exchange(connection, message), message, expected)
+        except Unreached:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(REACH_PAUSE)
 
 
 class Caller:
@@ -118,7 +134,7 @@ def _no_process(directory: RunDirectory) -> NoProcess:
         return NoProcess(f"run {name!r} has no living process", f"continue it with: {resume}")
     pid = directory.process()
     end = f", or end it, after a checkpoint if it trains, with: kill {pid}" if pid else ""
-    return NoProcess(f"run {name!r} lives and cannot be reached just now", f"try again in some seconds{end}")
+    return Unreached(f"run {name!r} lives and cannot be reached just now", f"try again in some seconds{end}")
 
 
 def _connect(address: str, timeout: float) -> socket.socket:
