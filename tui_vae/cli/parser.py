@@ -111,6 +111,10 @@ def _add_lists(add: Add) -> None:
     ls = add("ls", "ls", "list the runs with their newest figures")
     ls.add_argument("--json", action="store_true", help="a JSON array on stdout")
 
+    verify = add("verify", "verify", "check every file of a run, or of all runs; it only reads")
+    verify.add_argument("name", metavar="RUN", nargs="?")
+    verify.add_argument("--json", action="store_true", help="a JSON array on stdout")
+
     compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")
     compare.add_argument("names", metavar="RUN", nargs="+")
     compare.add_argument("--json", action="store_true", help="a JSON array on stdout")

@@ -21,7 +21,7 @@ def why_look_only(folder: Path, config: Path, files: Iterable[Path]) -> str:
     try:
         facts = folder.stat()
         if not is_of_this_user(facts, folder):
-            return f"belongs to {_user_name(facts.st_uid)}"
+            return f"belongs to {user_name(facts.st_uid)}"
     except OSError:
         return ""  # it is gone, or out of reach: whoever needs it says so
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -34,7 +34,7 @@ def why_look_only(folder: Path, config: Path, files: Iterable[Path]) -> str:
             if not stat.S_ISREG(facts.st_mode):
                 continue  # whoever opens it says what it is instead
             if not is_of_this_user(facts, folder):
-                return f"has a file {file.name} that belongs to {_user_name(facts.st_uid)}"
+                return f"has a file {file.name} that belongs to {user_name(facts.st_uid)}"
             if not os.access(file, os.W_OK):
                 return f"has a file {file.name} that you may not write to"
     if not has_locks(config):
@@ -42,7 +42,7 @@ def why_look_only(folder: Path, config: Path, files: Iterable[Path]) -> str:
     return ""
 
 
-def _user_name(number: int) -> str:
+def user_name(number: int) -> str:
     try:
         return f"user {pwd.getpwuid(number).pw_name}"
     except KeyError:

@@ -134,6 +134,11 @@ def read_previews(folder: Path, width: int, newest_only: bool = False) -> list[t
     return [(epoch, images) for epoch, path in wanted if (images := _read_png(path, width)[0])]
 
 
+def read_preview(path: Path, width: int) -> tuple[bytes, ...]:
+    """The reconstructions in one file; images are so wide (0: square). None of a file that is missing or damaged."""
+    return _read_png(path, width)[0]
+
+
 def _png(images: Sequence[bytes], width: int, texts: dict[str, str]) -> bytes:
     from PIL import Image, PngImagePlugin
 
