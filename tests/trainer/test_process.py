@@ -21,8 +21,8 @@ import torch
 
 from tests.support.processes import SMALL, command, end_processes, events, finish, kill_trainer, wait_until
 from tests.support.training import new_run, train_here
+from tui_vae.core.core_limits import OPENMP, CoreLimit, usable_cores
 from tui_vae.core.data import datasets
-from tui_vae.core.devices import usable_cores
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import Caller, RequestError, request
@@ -43,7 +43,8 @@ from tui_vae.trainer.spare_cores import SpareCores
 def test_cores_that_others_keep_busy_are_left_to_them_unless_threads_are_asked_for(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch, wanted: int | None, spare: float, threads: int
 ) -> None:
-    monkeypatch.setattr("tui_vae.core.devices.usable_cores", lambda: 4)
+    monkeypatch.setattr("tui_vae.core.devices.usable_cores", lambda: CoreLimit(4, "all"))
+    monkeypatch.delenv(OPENMP, raising=False)
     monkeypatch.setattr(SpareCores, "count", lambda _: spare)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # the other tests' as well
     directory = new_run(own_runs, epochs=1, threads=wanted)
@@ -55,7 +56,7 @@ def test_cores_that_others_keep_busy_are_left_to_them_unless_threads_are_asked_f
 
 
 def test_a_busy_core_is_not_spare() -> None:
-    cores = usable_cores()
+    cores = usable_cores().cores
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         spare = SpareCores()
         assert spare.count() == math.inf  # too early to tell

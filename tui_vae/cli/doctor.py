@@ -65,12 +65,12 @@ def _torch() -> Finding:
     try:
         import torch
 
-        from tui_vae.core.devices import choose_device, choose_precision, choose_threads, device_name, usable_cores
+        from tui_vae.core.devices import choose_device, choose_precision, device_name, explain_threads
 
         device = choose_device("auto")
         found = (
             f"{torch.__version__}; trains on {device} ({device_name(device)}), {choose_precision('auto', device)}, "
-            f"{choose_threads(None)} of {usable_cores()} cores"
+            f"{explain_threads()}"
         )
         cuda = [f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
         return Finding("torch", True, "; ".join([found, *cuda]))

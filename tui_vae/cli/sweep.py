@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import itertools
-import os
 import re
 import sys
 import time
@@ -21,6 +20,7 @@ from tui_vae.cli.compare import as_json, print_comparison
 from tui_vae.cli.train import POLL, ask_to_stop, asked_to_stop, last_error
 from tui_vae.cli.train_reporters import warning_line
 from tui_vae.config import RunConfig, option_name, text_of
+from tui_vae.core.core_limits import usable_cores
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import candidate, differences
@@ -53,7 +53,7 @@ def sweep(options: argparse.Namespace) -> int:
     count = cuda_devices() if "device" not in chosen else 0
     jobs = options.jobs or max(1, count)
     devices = [f"cuda:{index}" for index in range(count)] if count > 1 else []
-    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 and not count and "threads" not in chosen else None
+    threads = max(1, usable_cores().cores // jobs) if jobs > 1 and not count and "threads" not in chosen else None
     report = sys.stderr if options.json else sys.stdout
     runner = Runner(runs_dir, combinations, devices, jobs, threads, lambda line: print(line, file=report, flush=True))
     code = runner.run()

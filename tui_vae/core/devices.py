@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tui_vae.core.affinity import usable_core_numbers
+from tui_vae.core.core_limits import OPENMP, openmp_threads, usable_cores
 from tui_vae.errors import UserError
 
 BUSY_SHARE = 0.25
@@ -70,18 +70,6 @@ def device_name(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
-def usable_cores() -> int:
-    """The number of cores that this process may use, by its affinity and by its control group's quota, if any."""
-    cores = len(usable_core_numbers())
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return cores
-
-
 @dataclass(frozen=True)
 class Cores:
     """Which of the usable cores a run may take.
@@ -99,11 +87,22 @@ ALL_CORES = Cores()
 def choose_threads(wanted: int | None, cores: Cores = ALL_CORES) -> int:
     """CPU threads for the matrix products: `wanted`, else one for each core or for all but one, at most `MAX_THREADS`.
 
-    Where other processes keep cores busy there are fewer: a thread without a core of its own keeps all other threads
-    waiting, dozens of times a step. With one of two cores busy, one thread is 2 to 6 times as fast as two (measured).
+    `OMP_NUM_THREADS` limits what is chosen, as it does for other programs. Where other processes keep cores busy there
+    are fewer: a thread without a core of its own keeps all other threads waiting, dozens of times a step. With one of
+    two cores busy, one thread is 2 to 6 times as fast as two (measured).
     """
-    most = max(1, min(MAX_THREADS, usable_cores() - cores.leave_one))
+    most = max(1, min(MAX_THREADS, usable_cores().cores - cores.leave_one, openmp_threads() or MAX_THREADS))
     return wanted or (most if cores.spare >= most else max(1, math.ceil(cores.spare - BUSY_SHARE)))
+
+
+def explain_threads() -> str:
+    """How many CPU threads a run gets by default, and what decides that."""
+    threads, limit = choose_threads(None), usable_cores()
+    if threads == limit.cores:
+        why = limit.reason
+    else:
+        why = OPENMP if threads == openmp_threads() else f"more do not help; {limit.cores} usable cores"
+    return f"{threads} CPU threads ({why})"
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
