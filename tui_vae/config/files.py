@@ -60,7 +60,8 @@ def _errors_name(path: Path) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(f"{path}: {error.message}", error.hint) from None
+        error.message = f"{path}: {error.message}"
+        raise
 
 
 def _is_runs_dir(name: str) -> bool:

@@ -25,6 +25,9 @@ from tui_vae.config.options import (
 )
 from tui_vae.errors import UsageError
 
+MOST_SHOWN = 40
+"""Characters that a message shows of an option's name that is none."""
+
 MAX_NAME = 64
 """Characters of a run's name."""
 
@@ -231,6 +234,14 @@ class RunConfig:
         return {option_name(name): toml_value(name, getattr(self, name)) for name in options()}
 
 
+class UnknownOption(UsageError):
+    """There is no option `name`, perhaps because a newer version has written it."""
+
+    def __init__(self, name: str, hint: str) -> None:
+        self.name = name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}…"
+        super().__init__(f"there is no option {self.name!r}", hint)
+
+
 @cache
 def options() -> dict[str, Option]:
     """The table: Python name of each field → its `Option`, in the order in which users see them."""
@@ -257,11 +268,11 @@ def field_name(name: str) -> str:
     """`latent-dim` → `latent_dim`.
 
     Raises:
-        UsageError: there is no such option.
+        UnknownOption: there is no such option.
     """
     python = name.replace("-", "_")
     if python not in options():
-        raise UsageError(f"there is no option {name!r}", f"options are {', '.join(map(option_name, options()))}")
+        raise UnknownOption(name, f"options are {', '.join(map(option_name, options()))}")
     return python
 
 

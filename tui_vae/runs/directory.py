@@ -10,7 +10,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from tui_vae.config import RUN_NAME, RunConfig, make_config, parse_config
+import tui_vae
+from tui_vae.config import RUN_NAME, RunConfig, UnknownOption, make_config, parse_config
 from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
 from tui_vae.runs import advice
@@ -33,6 +34,17 @@ class RunError(UserError):
 
 class LookOnly(RunError):
     """The run is not this user's to change."""
+
+
+class NewerRun(RunError):
+    """A newer tui-vae has made the run, with what this one does not know."""
+
+
+def newer_error(directory: RunDirectory, what: str, version: str = "") -> NewerRun:
+    """`what`: the part of a sentence about the run that says what is not known. `version`: that made it, if known."""
+    of = f"tui-vae {version}" if version else "a newer tui-vae"
+    message = f"run {directory.name!r} is of {of}: {what} that tui-vae {tui_vae.__version__} does not know"
+    return NewerRun(message, "upgrade: pip install --upgrade tui-vae")
 
 
 def finished_error(directory: RunDirectory) -> RunError:
@@ -220,12 +232,16 @@ class RunDirectory:
 
         Raises:
             UsageError: config.toml is missing or damaged, or no plain file.
+            NewerRun: it has an option that is not known.
         """
         try:
             data = read_whole(self.files.config, MOST_CONFIG)
         except OSError as error:
             raise UsageError(f"cannot read {self.config}: {error.strerror}") from None
-        return make_config(parse_config(data, self.config))
+        try:
+            return make_config(parse_config(data, self.config))
+        except UnknownOption as error:
+            raise newer_error(self, f"its config.toml has an option {error.name!r}") from None
 
     def output(self, size: int) -> str:
         """The end of what the run's processes have printed, `size` bytes at most; empty where it cannot be read."""

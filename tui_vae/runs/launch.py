@@ -25,6 +25,7 @@ from tui_vae.runs.directory import (
     read_output,
 )
 from tui_vae.runs.events import ErrorEvent, LogTail
+from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.safe_files import open_own, reason
 from tui_vae.runs.summary import summarize
@@ -164,6 +165,7 @@ def trainer_environment() -> dict[str, str]:
 
 
 def _start(directory: RunDirectory, options: list[str], look_only: bool = False) -> subprocess.Popen[bytes]:
+    check_not_newer(directory)
     code = check_code(directory)
     if code is not None:  # the record of what is allowed may be where nothing can be written
         options = [*options, "--trust", code.digest]

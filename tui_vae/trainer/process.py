@@ -11,6 +11,7 @@ from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
+from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.safe_files import cannot
 from tui_vae.runs.write_errors import HINTS, unwritable
 from tui_vae.trainer.server import Inbox
@@ -48,7 +49,10 @@ class RunProcess:
             more_epochs = wanted.epochs
             self._lock.change_mode("train")
         try:
+            check_not_newer(self._directory)  # before the log of a finished run would say that it has failed
             log = ev.EventLog(self._directory.files.events)
+        except UserError as error:
+            return self._refuse_all(error)
         except OSError as error:
             return self._refuse_all(cannot("write the event log", error))
         try:

@@ -35,6 +35,7 @@ from tui_vae.runs.checkpoint_file import CheckpointError, Progress
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
 from tui_vae.runs.files import sweep
 from tui_vae.runs.go_back import way_on
+from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.previews import Originals, remove_previews_after, write_originals
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
@@ -148,6 +149,7 @@ def load_trained_run(
         UserError: there is no checkpoint, it is damaged or does not fit, or there are no data.
     """
     path = checkpoint_path(directory, which)
+    check_not_newer(directory, path)
     state, tensors = load_checkpoint(path)
     run = load_data_and_model(on_available_device(make_config(state.config), progress), progress)
     try:
