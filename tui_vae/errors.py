@@ -23,6 +23,15 @@ class UsageError(UserError):
     exit_code = 2
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was refused: by Python or numpy, by a GPU, or by PyTorch's allocator on a CPU.
+
+    By their names and words: whoever asks need not have imported PyTorch.
+    """
+    refused_by_allocator = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or refused_by_allocator
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error from a library, whose message may have pages; its type if the message is empty."""
     lines = str(error).strip().splitlines()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -231,7 +232,12 @@ def test_requests_on_a_full_disk_are_refused_with_what_to_do_and_a_stop_is_remem
     assert len(inbox.replies) == 6
     assert all("No space left on device" in reply.message for reply in inbox.replies)
     assert f"kill -9 {os.getpid()}" in inbox.replies[-1].hint
-    assert events(directory, ev.StateEvent)[-1].state == "stopped"
+    states = events(directory, ev.StateEvent)
+    assert (
+        f"it stops then; to give up what it has learnt since its last checkpoint: kill -9 {os.getpid()}"
+        in ([each.reason for each in states if each.state == "paused"][-1].partition("; ")[2])
+    )
+    assert states[-1].state == "stopped"
     assert load_checkpoint(directory.last)[0].step == 3
 
 
@@ -340,6 +346,27 @@ def test_an_unexpected_failure_ends_the_run_with_a_word(own_runs: Path, monkeypa
     error, state = events(directory)[-2:]
     assert "ZeroDivisionError: nobody thought of this" in error.message
     assert state.state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "allocate"),
+    [("the CPU", lambda: torch.empty(2**50, dtype=torch.uint8)), ("numpy", lambda: np.empty(2**50, np.uint8)),
+     ("Python", lambda: bytearray(2**60))],
+)  # fmt: skip
+def test_memory_that_is_refused_is_said_in_our_words(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch, kind: str, allocate: Callable[[], object]
+) -> None:
+    """Before, the log had `[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: …`."""
+
+    def end_epoch(self: Training) -> None:
+        allocate()
+
+    monkeypatch.setattr(Training, "_end_epoch", end_epoch)
+    directory = new_run(own_runs)
+    assert train_here(directory) == 1
+    error = events(directory, ev.ErrorEvent)[-1]
+    assert error.message == "this machine has no memory left for this run"
+    assert error.hint == f"free some of it, then go on with: tui-vae resume {directory.name}"
 
 
 def test_resuming_with_other_data_is_refused(own_runs: Path, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,18 +46,13 @@ def test_one_sentence_says_that_a_newer_version_made_it(
     NEWER[says](run)
     before = run.events.read_bytes()
 
-    def serve() -> None:
-        run.last.touch()
-        start_serving(run)
-
-    for look in (lambda: continue_training(run, 2), serve):
+    looks: tuple[Callable[[], object], ...] = (lambda: continue_training(run, 2), lambda: start_serving(run))
+    for look in looks[: 1 + run.last.exists()]:
         with pytest.raises(NewerRun, match="upgrade") as told:
             look()
         assert says in told.value.message
         assert f"tui-vae {tui_vae.__version__} does not know" in told.value.message
         assert len(str(told.value)) < 200
-        if says == "an option 'flow'":
-            break
     assert train_here(run, more_epochs=2) == 1
     if run.last.exists():
         with pytest.raises(UserError, match="upgrade"):

@@ -93,6 +93,11 @@ def test_a_signal_to_stop_stops_the_run_after_a_checkpoint(
     followers: dict[str, Follower], name: str, number: signal.Signals
 ) -> None:
     follower = followers[name]
+    trainer, saved = follower.directory.process(), len(events(follower.directory, ev.CheckpointEvent))
+    assert trainer is not None
+    os.kill(trainer, signal.SIGUSR2)
+    os.kill(trainer, signal.SIGUSR1)  # asks for a checkpoint; before, both killed it
+    wait_until(lambda: len(events(follower.directory, ev.CheckpointEvent)) > saved)
     os.kill(follower.process.pid, number)
     assert follower.ended() == 130
     assert f"continue with: tui-vae resume {name}" in follower.screen

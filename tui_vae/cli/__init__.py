@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tui_vae.cli import streams
-from tui_vae.errors import UserError
+from tui_vae.errors import UserError, is_out_of_memory
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as of shells."""
@@ -52,6 +52,9 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
+        if is_out_of_memory(error):
+            complain(UserError("there is not enough free memory for that", "end other programs, or ask for less"))
+            return 1
         complain(UserError(f"unexpected {type(error).__name__}: {error}", "run it again with --debug to see where"))
         return 1
 

@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 
-from tui_vae.errors import UserError
+from tui_vae.errors import UserError, is_out_of_memory
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
@@ -68,9 +68,10 @@ class RunProcess:
 
     def _explain(self, error: Exception) -> UserError:
         kind = type(error).__name__
-        if kind == "OutOfMemoryError":  # by name: this module must not import PyTorch, whose error it is
+        if is_out_of_memory(error):
             hint = f"free some of it, then go on with: {advice.of_run('resume', self._directory.path)}"
-            return UserError("the device has no memory left for this run", hint)
+            whose = "the device" if kind == "OutOfMemoryError" else "this machine"
+            return UserError(f"{whose} has no memory left for this run", hint)
         if isinstance(error, OSError) and error.errno in HINTS:
             again = f"; then: {advice.of_run('resume', self._directory.path)}"
             wrong = unwritable("a file of the run", error, self._directory.path)

@@ -29,7 +29,7 @@ from tui_vae.core.objectives import make_objective
 from tui_vae.core.pixels import grey_levels
 from tui_vae.core.schedules import beta_share
 from tui_vae.core.seeds import derived_seed
-from tui_vae.errors import UserError
+from tui_vae.errors import UserError, is_out_of_memory
 from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import CheckpointError, Progress
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
@@ -223,7 +223,9 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
         subset = train[torch.from_numpy(evaluation_subset(len(train), len(test)))].to(device)
         if config.data_on == "device" or (config.data_on == "auto" and fits(train.nbytes, device)):
             train = train.to(device)
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         hint = "free some of it, or train with another --device, or with --data-on host"
         raise UserError(f"{device} has too little free memory for this run", hint) from None
     previews = tuple(int(index) for index in preview_indices(dataset.test_labels))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import astuple, replace
@@ -32,6 +31,7 @@ from tui_vae.trainer.preview_writer import PreviewWriter
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
 from tui_vae.trainer.timers import CheckpointTimer, Stopwatch
+from tui_vae.trainer.waiting import what_then
 
 STEP_EVENTS_A_SECOND = 10
 """The most `step` events that the log gets a second, whatever the speed: the contract of the log."""
@@ -77,6 +77,7 @@ class Training:
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
         self._announce_trouble = announce_trouble
         self._trouble: Unwritable | None = None  # why training waits
+        self._told = ""  # of that, in the log
         self._wanted: protocol.AnyRequest | None = None  # a stop or pause that came while no checkpoint was possible
         self._previews = PreviewWriter(directory, log)
         self._keeper = CheckpointKeeper(directory, log, run.config.keep, run.steps_per_epoch)
@@ -236,15 +237,18 @@ class Training:
             self._answer_requests()
 
     def _wait_because_of(self, error: Unwritable) -> None:
-        """Pause until a checkpoint can be written; say why where it has not been said."""
+        """Pause until a checkpoint can be written; say why, and what happens then, where that has not been said."""
         self._checkpoint_timer.failed()
         if self._trouble is None and self._state == "paused":
             self._wanted = protocol.Pause()  # by a request; it stays so
-        if self._trouble is None or self._trouble.message != error.message:
-            self._trouble = error
+        known, self._trouble = self._trouble, error
+        why = f"{error.message}; {error.hint}; {what_then(self._wanted)}"
+        if known is None or why != self._told:
+            self._enter("paused", why)
+        if known is None or known.message != error.message:
             self._announce_trouble(error.message)
-            self._enter("paused", f"{error.message}; {error.hint}; it goes on by itself then")
             self._log.write(ev.WarningEvent(message=error.message, hint=error.hint))
+        self._told = why
 
     def _retry_checkpoint(self) -> None:
         """Try again to write a checkpoint. Where that succeeds do what was requested meanwhile, else train.
@@ -362,16 +366,10 @@ class Training:
 
     def _refusal(self, request: protocol.AnyRequest, error: Unwritable) -> UserError:
         """What to answer to a request that needs a checkpoint; a stop or a pause is remembered."""
-        match request:
-            case protocol.Stop():
-                self._wanted = request
-                then = f"it stops then; to give up what it has learnt since its last checkpoint: kill -9 {os.getpid()}"
-            case protocol.Pause():
-                self._wanted = request
-                then = "it stays paused then"
-            case _:
-                then = "then try again"
-        return UserError(error.message, f"{error.hint}; {then}")
+        if not isinstance(request, (protocol.Stop, protocol.Pause)):
+            return UserError(error.message, f"{error.hint}; then try again")
+        self._wanted = request
+        return UserError(error.message, f"{error.hint}; {what_then(self._wanted)}")
 
     def _plan(self, more: int) -> None:
         """Plan `more` epochs, and write that into the checkpoint before it is confirmed, so that no crash loses it.
