@@ -27,7 +27,10 @@ from tui_vae.runs.events import EpochEvent, LogTail
 from tui_vae.runs.float_arrays import encode_floats
 
 EVERY = 0.1
+"""Seconds between two requests: a person who holds a key down sends ten a second."""
+
 CORES = len(os.sched_getaffinity(0))
+"""Cores that the trainer and this script share; it is stated with the figures."""
 
 
 def questions(latent: int) -> dict[str, tuple[protocol.AnyRequest, type[protocol.Reply]]]:

@@ -46,6 +46,7 @@ EMPTY_APP = (sys.executable, "-c", "from textual.app import App; App().run()")
 IMPORT_TORCH = (sys.executable, "-c", "import torch")
 BRAILLE = re.compile(r"[\u2801-\u28ff]")
 ROUNDS = 9
+"""Times that each short measurement is made: an odd number, so that the median is one of them."""
 
 
 @dataclass(frozen=True)
@@ -235,27 +236,27 @@ def place_of(text: str) -> str:
 
 
 def watching(runs: Path) -> Iterator[Row]:
-    """What the app, attached, costs the training that it started; in turn with and without it."""
+    """Training speed with the app attached and without it, in turn."""
     alone, watched = [], []
     with training(runs) as run:
         for _ in range(5):
-            alone.append(pace(run, 5))
+            alone.append(training_rate(run, 5))
             with Watched((*TUI_VAE, "attach", run.name, "--runs-dir", str(runs))) as terminal:
                 terminal.until(lambda text: bool(BRAILLE.search(text)))
                 time.sleep(2)
-                watched.append(pace(run, 5))
+                watched.append(training_rate(run, 5))
     yield Row("training alone / with the app attached", ratio(alone, watched), "×", 1 / 0.9,
               f"{statistics.median(alone):,.0f} and {statistics.median(watched):,.0f} images/s")  # fmt: skip
 
 
-def pace(run: RunDirectory, seconds: float) -> float:
+def training_rate(run: RunDirectory, seconds: float) -> float:
     """Images that a run trains a second, its evaluations counted in."""
     first, began = read_history(run.events).steps["images"][-1], time.perf_counter()
     time.sleep(seconds)
     return (read_history(run.events).steps["images"][-1] - first) / (time.perf_counter() - began)
 
 
-def wire(runs: Path) -> Iterator[Row]:
+def bytes_sent(runs: Path) -> Iterator[Row]:
     """What a steady Train view sends while training."""
     with training(runs) as run, Watched((*TUI_VAE, "attach", run.name, "--runs-dir", str(runs))) as terminal:
         terminal.until(lambda text: bool(BRAILLE.search(text)))
@@ -274,10 +275,10 @@ def page(runs: Path) -> Iterator[Row]:
             terminal.until("finished")
             terminal.press("2")
             terminal.until("mse 0.")
-            turns, before = [], terminal.settle(1.5)
+            turns, before = [], terminal.wait_until_quiet(1.5)
             for _ in range(10):
                 terminal.press("pgdn")
-                after = terminal.settle()
+                after = terminal.wait_until_quiet()
                 turns.append((after - before) / 1000)
                 before = after
         assert min(turns) > 1, "a page was not turned"
@@ -309,7 +310,7 @@ def attach(run: RunDirectory, what: str, last: str, targets: tuple[float, float,
             states.append(terminal.seconds())
             terminal.then(lambda text: bool(BRAILLE.search(text)) and "reading the log" not in text)
             curves.append(terminal.seconds())
-            terminal.settle()
+            terminal.wait_until_quiet()
             memory.append(psutil.Process(terminal.pid).memory_info().rss / 1e6)
     size = f"log of {run.events.stat().st_size / 1e6:.0f} MB"
     yield Row(f"{what}: attach to the newest state", statistics.median(states), "s", targets[0], size)
@@ -345,7 +346,7 @@ async def chart_frames(directory: RunDirectory) -> list[float]:
     return took
 
 
-MEASUREMENTS = (first_paint, commands, first_step, keys, latent, watching, wire, page, million, epochs)
+MEASUREMENTS = (first_paint, commands, first_step, keys, latent, watching, bytes_sent, page, million, epochs)
 
 
 def main() -> int:

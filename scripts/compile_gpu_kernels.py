@@ -7,7 +7,7 @@ The numbers are compute capabilities. Triton's compiler may refuse what its inte
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,7 +58,9 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
 
 
 def main() -> None:
-    for capability in map(int, sys.argv[1:]):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("capabilities", metavar="CAPABILITY", type=int, nargs="+")
+    for capability in parser.parse_args().capabilities:
         for kernel, settings, types in launches():
             known = POINTERS | NUMBERS | dict.fromkeys(BF16, "*bf16") | types | dict.fromkeys(settings, "constexpr")
             source = ASTSource(

@@ -1,4 +1,4 @@
-"""Finished runs with logs as long as they get: a million steps, ten thousand epochs."""
+"""Finished runs with logs as long as they get: a million steps, ten thousand epochs. A module of bench_ui.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import CheckpointEvent, EpochEvent, EventLog, StepEvent, encode_line
 
 STEPS = 1_000_000
+"""Step events of the one: what ten events a second make in a day."""
+
 EPOCHS, STEPS_AN_EPOCH = 10_000, 10
+"""Epochs of the other, and step events in each: a night of a small network on a GPU."""
 
 
 def make_long(runs: Path) -> RunDirectory:

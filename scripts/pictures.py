@@ -28,7 +28,7 @@ PICTURES = ROOT / "docs" / "pictures"
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf"
 WIDTH, HEIGHT = 9, 18  # pixels of a character cell
 FOREGROUND, BACKGROUND = "d0d0d0", "121212"
-MARGIN, BAR = 10, 40
+MARGIN, BAR = 10, 40  # pixels around the screen; of the window's title bar
 LINES = {"─": "lr", "━": "LR", "╸": "L", "╺": "R", "│": "ud"}
 ARCS = {"╭": (1, 1), "╮": (-1, 1), "╰": (1, -1), "╯": (-1, -1)}
 """To which sides, right and down, an arc leads."""

@@ -34,7 +34,7 @@ class Watched(Terminal):
             self._arrived.set()
 
     def seconds(self, limit: float = 90) -> float:
-        """From the start, or the key, to what was waited for."""
+        """Seconds from the start, or from the key, until the screen was as wanted."""
         assert self._arrived.wait(limit), f"it never came; the screen shows:\n{self.text()}"
         return self._at - self._began
 
@@ -50,7 +50,7 @@ class Watched(Terminal):
         os.write(self._fd, KEYS.get(key, key).encode())
         return self.seconds(limit)
 
-    def settle(self, quiet: float = 0.7) -> int:
+    def wait_until_quiet(self, quiet: float = 0.7) -> int:
         """Wait until nothing has come for a while; all the bytes so far."""
         before = -1
         while before != self.sent:

@@ -12,14 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.support.steps import BETA, LATENT, LR, by_autograd, images, model
+from tests.support.steps import BETA, LATENT, LR, by_autograd, images, model, norms_with_kernels
 from tui_vae.core.models.mlp import MLP
-from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES, Objective
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.flat_parameters import flatten_parameters
-from tui_vae.core.step.fused_step import has_kernels
+from tui_vae.core.step.fused_step import ACTIVATION_NAMES, OUTPUT_NAMES, has_kernels
 from tui_vae.core.step.load_kernels import Kernels, load_kernels, usable_kernels
 
 BUILDS = [pytest.param(kernels, id=kernels.level) for kernels in usable_kernels() if kernels]
@@ -56,8 +55,8 @@ class Fused:
 def test_figures_and_gradients_are_those_of_autograd(kernels: Kernels, name: str, free_bits: float) -> None:
     """Widths that fill no vector, and every row of the tables of layers; autograd works in float64."""
     objective = replace(OBJECTIVES[name], free_bits=free_bits)
-    outputs = ["logits"] if name == "bce" else list(OUTPUTS)
-    kinds = product(ACTIVATIONS, ["none", *NORMS], outputs, ((24, 17), (9,)))
+    outputs = ["logits"] if name == "bce" else list(OUTPUT_NAMES.values())
+    kinds = product(ACTIVATION_NAMES.values(), ["none", *norms_with_kernels()], outputs, ((24, 17), (9,)))
     for activation, norm, output, hidden in kinds:
         vae = model(hidden, activation, norm, output)
         fused = Fused(kernels, vae, objective)

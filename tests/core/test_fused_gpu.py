@@ -34,17 +34,18 @@ from tests.support.steps import (  # noqa: E402
     images,
     into,
     model,
+    norms_with_kernels,
     refuse,
     run_again,
 )
 from tui_vae.cli.doctor import Finding, compiled  # noqa: E402
 from tui_vae.core.models.build import build_model  # noqa: E402
 from tui_vae.core.models.mlp import MLP  # noqa: E402
-from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS  # noqa: E402
 from tui_vae.core.objectives import OBJECTIVES, Objective  # noqa: E402
-from tui_vae.core.step import gpu as fused_gpu  # noqa: E402
+from tui_vae.core.step import gpu as gpu_step  # noqa: E402
 from tui_vae.core.step.adam import FlatAdam  # noqa: E402
 from tui_vae.core.step.flat_parameters import flatten_parameters  # noqa: E402
+from tui_vae.core.step.fused_step import ACTIVATION_NAMES, OUTPUT_NAMES  # noqa: E402
 from tui_vae.core.step.gpu import GPUStep  # noqa: E402
 from tui_vae.core.step.load_kernels import Kernels, load_kernels  # noqa: E402
 from tui_vae.trainer.learner import Learner  # noqa: E402
@@ -59,9 +60,9 @@ pytestmark = pytest.mark.skipif(not KERNELS, reason=f"no kernels for a GPU: {KER
 @pytest.fixture(autouse=True)
 def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that one has several rows, the last one fewer, and that sums are over several of them."""
-    monkeypatch.setattr(fused_gpu, "PROGRAMS", 4)
+    monkeypatch.setattr(gpu_step, "PROGRAMS", 4)
     if not HAS_CUDA:
-        monkeypatch.setattr(fused_gpu, "BLOCK", 1 << 14)  # interpreted, one after the other
+        monkeypatch.setattr(gpu_step, "BLOCK", 1 << 14)  # interpreted, one after the other
         monkeypatch.setattr(interpreter, "_convert_float", rounded(interpreter._convert_float))
 
 
@@ -109,7 +110,8 @@ COMBINATIONS = [
 
 def test_every_row_of_the_tables_of_layers_is_tried() -> None:
     _, _, activations, norms, outputs = map(set, zip(*COMBINATIONS, strict=True))
-    assert activations == set(ACTIVATIONS) and norms == {"none", *NORMS} and outputs == set(OUTPUTS)
+    assert activations == set(ACTIVATION_NAMES.values()) and outputs == set(OUTPUT_NAMES.values())
+    assert norms == {"none", *norms_with_kernels()}
 
 
 @pytest.mark.parametrize(("objective", "free_bits", "activation", "norm", "output"), COMBINATIONS)
@@ -256,7 +258,7 @@ def test_a_network_of_relus_keeps_its_kernels_in_bfloat16() -> None:
 
 
 def test_what_has_no_kernels_is_left_to_autograd() -> None:
-    vae = model((fused_gpu.WIDEST + 1,))
+    vae = model((gpu_step.WIDEST + 1,))
     flat = flatten_parameters(vae)
     with pytest.raises(ValueError, match="layers this wide"):
         GPUStep(KERNELS.library, vae, OBJECTIVES["mse"], flat, FlatAdam(flat), False, 4)

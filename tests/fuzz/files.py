@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin
 from tests.fuzz.inputs import as_json, changed, json_values, noisy, odd_objects, texts
 from tests.fuzz.target import Check, Target
 from tests.support.checkpoint_bytes import PROGRESS, TENSORS, metadata, with_checksum
-from tests.support.logs import trained
+from tests.support.falling_run import trained
 from tui_vae.config import make_config
 from tui_vae.config.files import parse_config, read_runs_dir
 from tui_vae.core.data.files import parse_idx

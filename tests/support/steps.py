@@ -9,8 +9,10 @@ from torch import Tensor
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import NORMS
 from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
 from tui_vae.core.pixels import normalize
+from tui_vae.core.step.fused_step import Norm
 from tui_vae.trainer.learner import Learner
 
 SIDE, LATENT, BETA, LR = 7, 5, 1.7, 1e-3
@@ -22,6 +24,11 @@ def model(
 ) -> MLP:
     torch.manual_seed(0)
     return MLP(SIDE * SIDE, hidden, LATENT, activation, norm, output)
+
+
+def norms_with_kernels() -> list[str]:
+    """Names of normalizations that have kernels; those of activations and outputs are in `fused_step`."""
+    return [name for name, row in NORMS.items() if isinstance(row.of_features(3), Norm)]
 
 
 def images(count: int = 13) -> Tensor:

@@ -51,7 +51,7 @@ class Script(Inbox):
 
 
 def train_here(directory: RunDirectory, inbox: Inbox | None = None, more_epochs: int = 0) -> int:
-    """What a run's process does, in this one."""
+    """Train a run in the test's own process; return the exit code."""
     lock = RunLock(directory, "train")
     try:
         return RunProcess(directory, lock, inbox or Script()).run(serve_first=False, more_epochs=more_epochs)

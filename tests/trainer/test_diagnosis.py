@@ -24,7 +24,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 from tui_vae.trainer.learner import Learner
-from tui_vae.trainer.symptoms import CURED, IN_A_ROW, LOST, PATIENCE, SETTLED, Diagnosis
+from tui_vae.trainer.symptoms import CURED, FIRST_JUDGED_STEP, IN_A_ROW, LOST, PATIENCE, Diagnosis
 
 DEMO = Path(__file__).parents[2] / "checkpoints" / "demo" / "events.jsonl"
 VARIANCE = 0.087
@@ -36,7 +36,7 @@ def metrics(loss: float | None, **figures: Any) -> ev.Metrics:
 
 
 def epoch(number: int, train: float | None, test: float | None, beta: float = 1.0, **figures: Any) -> ev.EpochEvent:
-    return ev.EpochEvent(epoch=number, step=SETTLED * number, seconds=1.0, images_per_s=1.0, beta=beta,
+    return ev.EpochEvent(epoch=number, step=FIRST_JUDGED_STEP * number, seconds=1.0, images_per_s=1.0, beta=beta,
                          train=metrics(train, **figures), test=metrics(test, **figures))  # fmt: skip
 
 
@@ -111,9 +111,11 @@ def test_few_active_dimensions_are_told_and_some_idle_ones_are_not() -> None:
 
 
 def test_nothing_is_said_of_what_has_hardly_begun() -> None:
-    early = [ev.EpochEvent(epoch=n, step=n, seconds=1.0, images_per_s=1.0, beta=1.0,
-                           train=metrics(500.0 - n, active_units=0, mse=0.2),
-                           test=metrics(500.0 - n, active_units=0, mse=0.2)) for n in range(1, SETTLED)]  # fmt: skip
+    untaught = metrics(500.0, active_units=0, mse=0.2)
+    early = [
+        ev.EpochEvent(epoch=n, step=n, seconds=1.0, images_per_s=1.0, beta=1.0, train=untaught, test=untaught)
+        for n in range(1, FIRST_JUDGED_STEP)
+    ]
     assert told(early, decoded=0.0) == []
 
 
@@ -157,7 +159,7 @@ def test_every_preset_is_healthy(own_runs: Path, preset: str) -> None:
     directory, _ = create_run(own_runs, make_config(given))
     assert train_here(directory) == 0
     last = events(directory, ev.EpochEvent)[-1]
-    assert last.step == 250 > SETTLED
+    assert last.step == 250 > FIRST_JUDGED_STEP
     assert warnings(directory) == []
 
 

@@ -11,6 +11,8 @@ from textual.widgets import Input, Label, Static
 from tests.support.launches import FakeLauncher
 from tests.support.piloting import in_event_loop, notifications, opened, until
 from tui_vae.config import RunConfig, make_config, options, text_of
+from tui_vae.core.models.build import build_model
+from tui_vae.core.models.vae import count_parameters
 from tui_vae.errors import UsageError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.ui.app import TuiVae
@@ -131,6 +133,13 @@ async def test_the_form_tells_what_the_preset_has_not(
         await pilot.press(*"nowhere")
         await pilot.pause()
         assert "no folder" in form.query_one("#field-data-dir", Field).reason
+
+
+@pytest.mark.parametrize("model", ["mlp", "conv"])
+@pytest.mark.parametrize("norm", options()["norm"].choices)
+def test_the_form_counts_the_parameters_that_the_network_has(model: str, norm: str) -> None:
+    config = make_config({"model": model, "norm": norm, "hidden": "30,20", "latent-dim": 3})
+    assert forecast.parameters_of(config) == count_parameters(build_model(config, (28, 28)))
 
 
 def test_forecasts(run: RunDirectory) -> None:

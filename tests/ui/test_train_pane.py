@@ -11,7 +11,7 @@ import pytest
 from textual.app import ComposeResult
 
 import tui_vae.ui
-from tests.support.logs import START, run_event, step_event, trained, write
+from tests.support.falling_run import START, run_event, step_event, trained, write
 from tests.support.piloting import in_event_loop, screen, seen, until
 from tui_vae.config import make_config
 from tui_vae.runs import device_load

@@ -14,6 +14,9 @@ from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import find_to_load
 
+SETTABLE = tuple(name.replace("_", "-") for name in protocol.Set.__struct_fields__ if not name.endswith("_factor"))
+"""What `set` changes, by the names of the options."""
+
 
 def pause(options: argparse.Namespace) -> int:
     return _control(options, protocol.Pause(), "paused")
@@ -73,8 +76,8 @@ def set_values(options: argparse.Namespace) -> int:
     values: dict[str, float] = {}
     for change in options.changes:
         name, _, text = change.partition("=")
-        if name not in ("lr", "muon-lr", "beta"):
-            raise UsageError(f"{change!r} is not a change of lr, muon-lr or beta", "write it like lr=3e-4 or beta=2")
+        if name not in SETTABLE:
+            raise UsageError(f"{change!r} is not a change of {', '.join(SETTABLE)}", "write it like lr=3e-4 or beta=2")
         values[name.replace("-", "_")] = _checked_value(name, text)
     directory = _training_run(options)
     done = request(directory, protocol.Set(**values), protocol.Done, LOADING_LIMIT)

@@ -1,4 +1,4 @@
-"""Standard output and standard error, below everything that prints: signs they cannot carry, closed and full ones."""
+"""Makes standard output and standard error safe: characters that they cannot carry, closed streams, full disks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Stream(io.TextIOWrapper):
 
 
 class StandardOutput(_Stream):
-    """Keeps the first error and goes on, so that training is followed to its end though its lines find no room.
+    """Keeps the first error and goes on, so that a command follows training to its end although nobody reads.
 
     A reader that has gone ends the command, as it does everywhere.
     """
@@ -116,7 +116,7 @@ def output_error() -> OSError | None:
 
 
 def give_output_up() -> None:
-    """Let what still waits for standard output go nowhere, so that the interpreter does not fail on it at its end."""
+    """Discard the unwritten rest of standard output, so that the interpreter does not fail on it when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -27,7 +27,7 @@ from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.runs_directory import runs_directory
 
 POLL = 0.1
-"""Seconds between two looks at the log."""
+"""Seconds between checks of the log."""
 
 DETACH_LIMIT = 60.0
 """Seconds that `--detach` waits until the run trains; a long download goes on in the background."""

@@ -76,7 +76,7 @@ def find_code(config: RunConfig) -> OwnCode | None:
 
 
 def _find_spec(name: str, search: Sequence[str], top: bool) -> ModuleSpec | None:
-    """As the import would find a module, but its packages are not imported."""
+    """Find a module as import does, without importing its packages."""
     for finder in sys.meta_path:
         spec = finder.find_spec(name, search if finder is PathFinder or not top else None)
         if spec is not None:
@@ -92,7 +92,7 @@ def _fingerprint(origin: str) -> tuple[str, str]:
 
 
 def check_allowed(config: RunConfig) -> OwnCode | None:
-    """The code that the configuration's model would run, which may run; None if there is none.
+    """The code that the configuration's model would run, if it is allowed to; None for a built-in model.
 
     Raises:
         NotTrusted: it may not run.

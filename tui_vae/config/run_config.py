@@ -256,6 +256,8 @@ def _kinds() -> dict[str, type]:
     for name, hint in get_type_hints(RunConfig).items():
         members = [member for member in (get_args(hint) or (hint,)) if member is not type(None)]
         kinds[name] = tuple if get_origin(hint) is tuple else members[0]
+        if kinds[name] not in (str, int, float, tuple):
+            raise TypeError(f"{name}: an option is a word, a number or several; a yes or no is one of two words")
     return kinds
 
 

@@ -15,7 +15,7 @@ EXACT = "ieee"
 """The value by which float32 is computed in float32."""
 
 
-def settle_arithmetic(threads: int) -> None:
+def set_arithmetic(threads: int) -> None:
     """Compute float32 in float32, on every device, in the same way every time, on so many CPU threads.
 
     `auto` and bfloat16 are decided elsewhere, by autocast or by the kernels: this is what float32 means. New tensors
@@ -23,7 +23,7 @@ def settle_arithmetic(threads: int) -> None:
     """
     torch.set_num_threads(threads)
     torch.set_default_dtype(torch.float32)
-    torch.set_default_device(None)  # naming one would cost every call of PyTorch a look at it
+    torch.set_default_device(None)  # with a device named here, every call of PyTorch checks it
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     if hasattr(torch.backends, "fp32_precision"):  # torch 2.9 brought a second way, which the first does not overrule

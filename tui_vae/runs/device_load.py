@@ -1,4 +1,4 @@
-"""How busy a run's device is. Where a library or a driver is missing, the answer is that nothing is known."""
+"""How busy a run's device is. Values are unknown where a library or a driver is missing."""
 
 from __future__ import annotations
 

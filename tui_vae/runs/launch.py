@@ -42,7 +42,7 @@ LISTEN_LIMIT = 7.0
 
 
 ENDING_LIMIT, ENDING_PAUSE = 8.0, 0.1
-"""Seconds to wait for a process that holds the lock and answers nobody, as one that ends; and between two looks."""
+"""Seconds to wait for a process that holds the lock and answers nobody, as one that ends; and between two checks."""
 
 
 class StartError(UserError):

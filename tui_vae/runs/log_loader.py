@@ -1,4 +1,4 @@
-"""A long log, read by a process of its own, so that the process that draws meanwhile keeps its interpreter.
+"""A long log, read by a process of its own, so that decoding does not block drawing: Python runs one thread at a time.
 
 `python -m tui_vae.runs.log_loader LOG FILE` packs the log's events in pieces, writes them to the inherited file
 descriptor FILE, and prints each piece's length to stdout. It never waits for its reader.

@@ -1,4 +1,4 @@
-"""A run's directory held open: its files stay reachable, and nobody else's become so, whatever happens to its path."""
+"""A run's directory held open: its files stay reachable after a rename, and another in its place is never opened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DELETED = " (deleted)"
 
 
 class OpenRunDirectory(RunDirectory):
-    """A run is its directory, not its path: `files` leads there through a descriptor, also after it has been renamed.
+    """Identifies a run by its open directory: `files` leads there through a descriptor, also after a rename.
 
     `path` is where the directory is now. Without /proc (on macOS) `files` goes by that path.
     """

@@ -19,7 +19,7 @@ def batches(images: Tensor, order: Tensor, size: int, device: torch.device) -> I
     """The images `(N, …)` in the order of `order`, in batches of `size` (the last may be smaller), on `device`.
 
     Images on the device are gathered there. Images on the host are gathered into one of two pinned buffers and copied
-    while the device computes on the batch before. A batch is valid until the next but one is asked for.
+    while the device computes on the batch before. A batch stays valid while the next one is used.
     """
     if not len(order):
         return  # torch.split would give one empty batch

@@ -192,6 +192,7 @@ CANDIDATES: dict[str, Callable[[RunConfig], Candidate]] = {
     "ordinary-2-workers": lambda config: ordinary(config, workers=2),
     "products": products,
 }
+"""What is compared, by the names in the results: `ours` first, the limit last."""
 
 
 def main() -> int:

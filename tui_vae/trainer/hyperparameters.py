@@ -27,7 +27,7 @@ class Change:
 
 
 class Hyperparameters:
-    """The values in force at the step where `progress` stands. Changes go into `progress`, and so into checkpoints."""
+    """The values in force at the current step of `progress`. Changes go into `progress`, and so into checkpoints."""
 
     def __init__(self, run: LoadedRun, progress: Progress) -> None:
         self._run = run

@@ -32,7 +32,7 @@ SLICE = 0.03
 """Seconds of work on longer replies between two training steps; after that, shorter requests have their turn."""
 
 Job = Generator[None, None, protocol.AnyReply]
-"""The making of a reply. It yields where other work may come in between."""
+"""Computes a reply, and yields between batches, where other work may be done."""
 
 
 class Inference:

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import tui_vae
 from tui_vae.config import RunConfig, make_config
-from tui_vae.core.arithmetic import settle_arithmetic
+from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
@@ -208,13 +208,13 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
         UserError: the device or the data are not there, or the data do not fit on the device.
     """
     device = choose_device(config.device)
-    settle_arithmetic(config.threads or 1)
+    set_arithmetic(config.threads or 1)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # graphs and kernels are launched there where no tensor says which device
     dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
     height, width = dataset.train_images.shape[1:]
     model = build_model(config, (height, width))
-    settle_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
+    set_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
     _check_batches(config, model, len(dataset.train_images))
     try:
         model = model.to(device)

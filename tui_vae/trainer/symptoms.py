@@ -21,7 +21,7 @@ Symptom = Literal["diverging", "posterior collapse", "inactive dimensions", "dea
 LASTING: frozenset[Symptom] = frozenset({"posterior collapse", "inactive dimensions", "dead decoder"})
 """Symptoms that must last for `IN_A_ROW` epochs. Diverging is reported at once; overfitting spans epochs anyway."""
 
-SETTLED = 200
+FIRST_JUDGED_STEP = 200
 """Steps before a network is judged by what it has not learnt. No preset needs 100 to leave the mean image."""
 
 IN_A_ROW = 2
@@ -124,7 +124,7 @@ class Diagnosis:
         """
         found = [self._diverging(epoch)]
         self._remember(epoch)
-        if epoch.step >= SETTLED:
+        if epoch.step >= FIRST_JUDGED_STEP:
             found += [self._collapsed(epoch), self._inactive(epoch), self._dead(epoch, decoded_variance)]
         found.append(self._overfitting(epoch))
         findings = {each.symptom: each for each in found if each is not None}

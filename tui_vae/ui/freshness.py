@@ -8,8 +8,8 @@ from tui_vae.ui.session import RunSession
 class Freshness:
     """Tells a pane when to request anew.
 
-    While a trainer lives, any newer weights are a reason. The final weights of an ended run are a reason once only: the
-    process that then answers may have older ones, and the pane would ask it again and again.
+    While a trainer lives, it is told to whenever there are newer weights. After a run has ended it is told once: the
+    process that then answers may have older weights, and the pane would request from it again and again.
     """
 
     def __init__(self, session: RunSession) -> None:

@@ -19,13 +19,13 @@ from tui_vae.runs.log_loader import LogLoader, load_if_long
 from tui_vae.runs.trust import allow_code
 
 POLL_SECONDS = 0.25
-"""Seconds between two looks for new events in the log."""
+"""Seconds between checks for new events in the log."""
 
 CHANGED_SECONDS = 0.45
 """Seconds between two reports of a change: more than two a second make curves no smoother, and cost bytes."""
 
 HOLDER_SECONDS = 1.0
-"""Seconds between two looks for the run's process."""
+"""Seconds between checks for the run's process."""
 
 RUN_EVENT_SECONDS = 2.0
 """Seconds to wait for a log's first event, at most."""
@@ -34,7 +34,7 @@ SLICE_SECONDS = 0.1
 """Seconds of reading a long log in one go; whoever leaves the app meanwhile waits so long, at most."""
 
 FIRST_DRAWING_SECONDS = 1.0
-"""Seconds that the panes have to draw the newest figures before the reading of a long log takes the interpreter."""
+"""Seconds that the panes have to draw the newest figures before a long log is read, which blocks drawing."""
 
 PATIENCE = 60.0
 """Seconds to wait for an answer, at most, while a process starts that loads PyTorch, the data and the weights."""

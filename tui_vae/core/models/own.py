@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tui_vae.config import RunConfig
 from tui_vae.config.own_code import HINT, NotTrusted, OwnCode, check_allowed
-from tui_vae.core.arithmetic import settle_arithmetic
+from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.models.vae import VAE
 from tui_vae.errors import UserError
 
@@ -74,7 +74,7 @@ def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
     module_name, _, class_name = config.model.partition(":")
     threads = torch.get_num_threads()
     module = _import(module_name, config)
-    settle_arithmetic(threads)  # such files often begin with a lower precision of products
+    set_arithmetic(threads)  # such files often begin with a lower precision of products
     made = getattr(module, class_name, None)
     if not isinstance(made, type):
         raise _misfit(config, f"{module.__file__} has no class {class_name}")
@@ -134,7 +134,7 @@ class AllowedOnly:
 
 
 class AllowedLoader(SourceFileLoader):
-    """Runs a file only if its contents have a digest."""
+    """Runs a file only if its SHA-256 is the allowed one."""
 
     def __init__(self, name: str, path: str, digest: str) -> None:
         super().__init__(name, path)

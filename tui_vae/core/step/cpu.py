@@ -22,7 +22,7 @@ FIGURES = 3
 """Sums of the output's kernel: FIGURES of kernels.h."""
 
 BERNOULLI_CODE = 4
-"""fused.BERNOULLI's number in enum Output of kernels.h, after those of `OUTPUTS`."""
+"""The number of `fused_step.BERNOULLI` in enum Output of kernels.h, after those of `OUTPUTS`."""
 
 
 class CPUStep(FusedStep):

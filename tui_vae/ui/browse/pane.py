@@ -30,7 +30,7 @@ from tui_vae.ui.settings import Preferences
 from tui_vae.ui.test_set import Pair, TestSet, pairs_of
 
 FOLLOW_SECONDS = 2.0
-"""Seconds between two looks for newer weights than those that made what is shown."""
+"""Seconds between checks for newer weights than those that made what is shown."""
 
 MEASURE_SECONDS = 10.0
 """Seconds, at least, between two measurements that the user did not ask for: each costs the trainer a pass over the

@@ -89,7 +89,7 @@ class Clock:
 
     @staticmethod
     def _interpolate(xs: array[float], ys: array[float], x: float) -> float:
-        """The y at x. After the newest x, y goes on at its mean pace so far."""
+        """The y at x. Beyond the newest x, y is extrapolated at its mean rate."""
         if len(xs) < 2:
             return x
         after = bisect_left(xs, x)

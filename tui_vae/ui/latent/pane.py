@@ -34,7 +34,7 @@ from tui_vae.ui.terminal import legible
 from tui_vae.ui.test_set import TestSet
 
 FOLLOW_SECONDS = 0.5
-"""Seconds between two looks for newer weights than those that made what is shown."""
+"""Seconds between checks for newer weights than those that made what is shown."""
 
 PLANE_SECONDS = 5.0
 """Seconds, at least, between two requests for the plane that only follow the weights: each costs the trainer a pass

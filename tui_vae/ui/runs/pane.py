@@ -29,7 +29,7 @@ from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
 REFRESH_SECONDS = 2.0
-"""Seconds between two looks at all runs."""
+"""Seconds between checks of all runs."""
 
 READ_SECONDS = 0.3
 """Seconds of reading logs before the table shows what has been read."""

@@ -1,4 +1,4 @@
-"""What a run has to say besides its figures: its warnings and errors, and the trainer's own output."""
+"""Shows a run's warnings, its errors and the trainer's own output."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ THRESHOLDS = (700, 10, 100)
 """Python's own thresholds but for the last: a whole collection comes by itself ten times more seldom than usual."""
 
 SWEEP_SECONDS = 1.0
-"""Seconds between two looks whether a whole collection is due."""
+"""Seconds between checks whether a whole collection is due."""
 
 MIDDLE_COLLECTIONS = 4
 """A whole collection is due after more collections of the middle generation than this."""

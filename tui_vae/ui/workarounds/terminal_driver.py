@@ -100,7 +100,7 @@ def _change(now: Style, wanted: Style) -> str:
 
 
 class StyleSavingDriver(Driver):
-    """Stands before another driver in a class of both."""
+    """Mixin that shortens what a driver writes: derive a class from this one and a driver."""
 
     def write(self, data: str) -> None:
         super().write(without_repeated_styles(data))  # type: ignore[safe-super]

@@ -39,7 +39,7 @@ GRACE_SECONDS: Final = 1.2
 nobody reads are left behind. With `LOOK_SECONDS` it stays below the 2 s in which an app without a terminal must end."""
 
 LOOK_SECONDS: Final = 0.4
-"""Between two looks whether the terminal is still there."""
+"""Seconds between checks whether the terminal is still there."""
 
 RESTORE: Final = (
     b"\x18\x1b\\"  # cancels a sequence, and ends a string, of which only the beginning was sent
@@ -86,7 +86,7 @@ class RestoringDriver(LinuxDriver):
             os.write(self._told, bytes([number]))
 
     def _terminal_is_gone(self) -> None:
-        """Let nothing fail that is still written to it, now or by the interpreter's end."""
+        """Redirect later writes, also the interpreter's last ones, to /dev/null, so that none fails."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for number in (1, 2):
             with suppress(OSError):
@@ -108,7 +108,7 @@ class RestoringDriver(LinuxDriver):
         os._exit(code)
 
     def _restore(self) -> None:
-        """Restore the terminal without Textual, whose writing may stand still before a terminal that nobody reads."""
+        """Restore the terminal without Textual, whose writing may block on a terminal that nobody reads."""
         with suppress(OSError, termios.error):
             # Opened anew, as O_NONBLOCK on the old description would hold for the shell too.
             terminal = os.open(os.ttyname(self.fileno), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)

@@ -16,6 +16,7 @@ from tui_vae.core.data.datasets import Bytes, Indices, load
 from tui_vae.core.data.published import DatasetError, get_info
 
 PER_CLASS = {"train": 500, "test": 100}
+"""Images of each class: 6,000 of 28 × 28 are 3 MB in a wheel, and 600 steps of training still show clothes."""
 
 
 def first_of_each_class(labels: Bytes, per_class: int) -> Indices:

@@ -1,4 +1,4 @@
-"""Events and logs of a run, as a trainer writes them."""
+"""The log of a whole run whose curves fall, event by event. `log_events` has single events of plain figures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def epoch_event(epoch: int) -> ev.EpochEvent:
 
 
 def trained(epochs: int, state: ev.RunState | None = None) -> Iterator[ev.AnyEvent]:
-    """What a run tells that has trained so many epochs of ten, and then came to this state."""
+    """The events of a run that has trained so many of ten epochs and then ended in this state."""
     yield run_event()
     yield ev.StateEvent(t=START, state="loading", reason="importing PyTorch")
     yield ev.StateEvent(t=START, state="training")
