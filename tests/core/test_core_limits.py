@@ -75,13 +75,13 @@ def test_affinity_and_openmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert usable_cores(nothing) == (3, "this process's affinity (taskset, cpuset)")
     monkeypatch.setattr("tui_vae.core.devices.usable_cores", lambda: usable_cores(nothing))
     assert choose_threads(None) == 3
-    assert explain_threads() == "3 CPU threads (this process's affinity (taskset, cpuset))"
+    assert explain_threads() == "CPU threads: 3 (this process's affinity (taskset, cpuset))"
     for text, threads in (("2", 2), ("1,4", 1), ("16", 3), ("0", 3), ("many", 3), ("", 3)):
         monkeypatch.setenv("OMP_NUM_THREADS", text)
         assert choose_threads(None) == threads
         assert choose_threads(6) == 6
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert explain_threads() == "2 CPU threads (OMP_NUM_THREADS)"
+    assert explain_threads() == "CPU threads: 2 (OMP_NUM_THREADS)"
 
 
 @pytest.mark.skipif(not os.access(CGROUP_V1, os.W_OK), reason="no control group can be made here")

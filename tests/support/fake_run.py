@@ -117,14 +117,18 @@ def write_epoch(log: ev.EventLog, directory: RunDirectory, epoch: int, t: float)
 class FakeProcess:
     """Holds a run's lock and answers its socket as a trainer would; `asked` keeps what it was asked."""
 
-    def __init__(self, directory: RunDirectory, mode: Literal["train", "serve"] = "train", step: int = 1645) -> None:
+    def __init__(
+        self, directory: RunDirectory, mode: Literal["train", "serve"] = "train", step: int = 1645,
+        look_only: bool = False,
+    ) -> None:  # fmt: skip
         self.directory, self.mode, self.step = directory, mode, step
         self.lr, self.beta = 2e-3, 1.0
         self.asked: list[protocol.AnyRequest] = []
-        self._lock = RunLock(directory, mode)
-        directory.socket.unlink(missing_ok=True)
+        self._lock = RunLock(directory, mode, look_only)
+        place = directory.serving_files(look_only).socket
+        place.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(directory.socket))
+        self._socket.bind(str(place))
         self._socket.listen(16)
         threading.Thread(target=self._serve, daemon=True).start()
 

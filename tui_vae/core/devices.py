@@ -102,7 +102,7 @@ def explain_threads() -> str:
         why = limit.reason
     else:
         why = OPENMP if threads == openmp_threads() else f"more do not help; {limit.cores} usable cores"
-    return f"{threads} CPU threads ({why})"
+    return f"CPU threads: {threads} ({why})"
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
