@@ -22,6 +22,7 @@ from tui_vae.config import make_config
 from tui_vae.core.data.datasets import load
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.pixels import normalize
+from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
@@ -107,7 +108,7 @@ def test_the_same_images_as_bytes_and_as_floats_give_the_same_run_but_for_roundi
 ) -> None:
     place = tmp_path_factory.mktemp("kinds")
     train, test = (as_bytes(discs(count, shape, seed)) for count in (TRAIN, TEST))
-    epochs = []
+    epochs: list[ev.EpochEvent] = []
     for name, scaled in (("bytes", False), ("floats", True)):
         pair = [images / np.float32(255) if scaled else images for images in (train, test)]
         data = write_data(place / name, pair[0], pair[1])

@@ -12,6 +12,7 @@ this takes; nothing of PyTorch has been used there.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -32,7 +33,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.trainer.checkpoints import load_checkpoint
 
-EPOCHS = 1500
+EPOCHS = 4000
 """Of the run: more than the kills let pass, as a kill comes after some five epochs."""
 
 TINY = {"device": "cpu", "threads": 1, "precision": "float32", "train-limit": 500, "test-limit": 150, "hidden": "24",
@@ -41,6 +42,9 @@ TINY = {"device": "cpu", "threads": 1, "precision": "float32", "train-limit": 50
 
 MOST_CALLS = {"open": 150, "write": 40, "pwrite": 3, "fsync": 60, "replace": 25, "chmod": 25, "fdopen": 30}
 """The calls, about, that a start and then some five epochs make of each function."""
+
+CALL_SECONDS = 6.0
+"""Until a warm trainer is killed that has not come to its call: then training is under way."""
 
 COLD_SECONDS = 8.0
 """Within which a cold kill comes: imports take some of them."""
@@ -54,7 +58,12 @@ def train_warm(directory: RunDirectory, kill: Kill | None) -> int:
     """The trainer's `main` in a fork of this process; its exit code, or minus the signal that ended it."""
     pid = os.fork()
     if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        deadline = time.monotonic() + (CALL_SECONDS if kill else math.inf)
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+        return os.waitstatus_to_exitcode(ended[1])
     try:
         os.setsid()
         log = os.open(directory.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

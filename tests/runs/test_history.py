@@ -53,7 +53,7 @@ def test_many_events_at_once_add_up_to_what_they_do_one_by_one(events: list[ev.A
     assert list(at_once.steps["step"]) == list(one_by_one.steps["step"])
     losses = [event.test.loss for event in at_once.epochs if event.test.loss is not None]
     best = next((event for event in at_once.epochs if event.test.loss == min(losses, default=None) is not None), None)
-    assert at_once.best is best and one_by_one.best == best
+    assert at_once.best == best and one_by_one.best == best
 
 
 logged_events = st.one_of(

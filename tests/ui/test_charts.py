@@ -117,7 +117,9 @@ def sources(points: list[float]) -> Sources:
     test = Curve()
     for point in tests:
         test.add(*point)
-    return Sources(curve(points, 1024, 0.9), Curve(), test, [], tests)
+    found = Sources(curve(points, 1024, 0.9), Curve(), test)
+    found.test_epochs.extend([x for x, _ in tests], [y for _, y in tests])
+    return found
 
 
 def text(chart: Chart) -> list[str]:

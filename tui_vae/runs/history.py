@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from tui_vae.runs import events as ev
+from tui_vae.runs.packed_epochs import PackedEpochs, pack, unpack
 from tui_vae.runs.safe_files import open_to_read
 from tui_vae.runs.valid_epochs import Epochs, last_valid_step
 
@@ -113,16 +114,18 @@ class History:
         self.controls: list[ev.ControlEvent] = []
         self.checkpoint: ev.CheckpointEvent | None = None
         self.messages: deque[ev.WarningEvent | ev.ErrorEvent] = deque(maxlen=MOST_MESSAGES)
-        self._epochs: Epochs[ev.EpochEvent] = Epochs(lambda event: event)
+        self._epochs: Epochs[bytes] = Epochs(pack)
 
     @property
-    def epochs(self) -> list[ev.EpochEvent]:
-        return self._epochs.kept
+    def epochs(self) -> PackedEpochs:
+        """The valid epochs, without their `kl_per_dim`."""
+        return PackedEpochs(self._epochs.kept)
 
     @property
     def best(self) -> ev.EpochEvent | None:
         """The epoch with the lowest test loss."""
-        return self._epochs.best
+        best = self._epochs.best
+        return None if best is None else unpack(best)
 
     def extend(self, events: Iterable[ev.AnyEvent]) -> None:
         for batch in batched(events):

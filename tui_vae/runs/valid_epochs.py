@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -27,41 +28,36 @@ def last_valid_step(event: ev.AnyEvent) -> float:
     return math.inf
 
 
-class _Entry(NamedTuple):
-    """`best`: the index of the best epoch up to this one, None where none of them has a finite test loss."""
-
-    step: int
-    loss: float
-    best: int | None
-
-
 class Epochs(Generic[Kept]):
     """The valid epochs of a log in their order; `kept` holds what `keep` makes of the event of each."""
 
     def __init__(self, keep: Callable[[ev.EpochEvent], Kept]) -> None:
         self.kept: list[Kept] = []
         self._keep = keep
-        self._entries: list[_Entry] = []
+        self._steps, self._losses = array("q"), array("d")
+        self._best = array("q")
+        """The index of the best epoch up to each; -1 where none of them has a finite test loss."""
 
     def apply(self, event: ev.AnyEvent) -> None:
         """Take in the next event of the log; those that neither end an epoch nor begin a process change nothing."""
         last = last_valid_step(event)
-        while self._entries and self._entries[-1].step > last:
-            self._entries.pop()
-            self.kept.pop()
+        while self._steps and self._steps[-1] > last:
+            for column in (self._steps, self._losses, self._best, self.kept):
+                column.pop()
         if isinstance(event, ev.EpochEvent):
             self._append(event)
 
     def _append(self, event: ev.EpochEvent) -> None:
-        best = self._entries[-1].best if self._entries else None
+        best = self._best[-1] if self._best else -1
         loss = math.inf if event.test.loss is None else event.test.loss
-        if loss < (math.inf if best is None else self._entries[best].loss):
-            best = len(self._entries)
-        self._entries.append(_Entry(event.step, loss, best))
+        if loss < (math.inf if best < 0 else self._losses[best]):
+            best = len(self._steps)
+        self._steps.append(event.step)
+        self._losses.append(loss)
+        self._best.append(best)
         self.kept.append(self._keep(event))
 
     @property
     def best(self) -> Kept | None:
         """The epoch with the lowest test loss, the first of equals; None while no epoch has a finite one."""
-        best = self._entries[-1].best if self._entries else None
-        return None if best is None else self.kept[best]
+        return self.kept[self._best[-1]] if self._best and self._best[-1] >= 0 else None

@@ -14,7 +14,7 @@ from tui_vae.runs import advice
 from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.history import History
+from tui_vae.runs.valid_epochs import Epochs
 from tui_vae.trainer.run_setup import LoadedRun
 from tui_vae.trainer.symptoms import Diagnosis
 
@@ -73,9 +73,10 @@ class SymptomReporter:
 
     def _replay(self, events: list[ev.AnyEvent], evaluated: int) -> None:
         """Diagnose the epochs of the whole log again: an older checkpoint holds no diagnosis."""
-        history = History()
-        history.extend(events)
-        for event in history.epochs:
+        epochs = Epochs[ev.EpochEvent](lambda event: event)
+        for event in events:
+            epochs.apply(event)
+        for event in epochs.kept:
             if event.epoch <= evaluated:
                 self._diagnosis.observe(event, lambda: None)
         for message in self._logged:

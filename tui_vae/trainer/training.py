@@ -24,6 +24,7 @@ from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoint_keeper import CheckpointKeeper
 from tui_vae.trainer.checkpoints import save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
+from tui_vae.trainer.epoch_events import EpochEvents
 from tui_vae.trainer.hyperparameters import Hyperparameters
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
@@ -57,6 +58,7 @@ class Training:
         run, learner, progress = setup
         self._directory = directory
         self._log = log
+        self._epoch_events = EpochEvents(log)
         self._inbox = inbox
         self._run = run
         self._learner = learner
@@ -158,7 +160,7 @@ class Training:
             images_per_s=self._epoch_images / trained if self._epoch_images else None,
             train=logged_metrics(train), test=logged_metrics(test), beta=beta, legacy=legacy,
         )  # fmt: skip
-        self._log.write(event)
+        self._epoch_events.write(event, is_last=progress.evaluated >= progress.planned_epochs)
         self._epoch_time = Stopwatch()
         self._epoch_time.start()
         self._epoch_means = Means()
@@ -284,6 +286,7 @@ class Training:
 
     def _enter(self, state: ev.RunState, reason: str = "") -> None:
         self._state = state
+        self._epoch_events.before(state)
         self._log.write(ev.StateEvent(state=state, reason=reason))
 
     def _answer_requests(self) -> None:
@@ -301,8 +304,7 @@ class Training:
             for watch in running:
                 watch.stop()
             while self._state == "paused":
-                waiting = self._inbox.wait(0.0 if self._inference.busy else 1.0)
-                if waiting:
+                if waiting := self._inbox.wait(0.0 if self._inference.busy else 1.0):
                     self._answer(waiting)
                 self._inference.advance()
                 if self._trouble and self._checkpoint_timer.retry_due:

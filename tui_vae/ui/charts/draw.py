@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from tui_vae.ui.charts import bands, raster, scales
 from tui_vae.ui.charts.curves import Column, Curve
@@ -43,6 +44,29 @@ class Control(NamedTuple):
     label: str
 
 
+class Points(Sequence[Point]):
+    """Points in the order of x, in two doubles each."""
+
+    def __init__(self) -> None:
+        self._xs, self._ys = array("d"), array("d")
+
+    def extend(self, xs: Iterable[float], ys: Iterable[float]) -> None:
+        self._xs.extend(xs)
+        self._ys.extend(ys)
+
+    def __len__(self) -> int:
+        return len(self._xs)
+
+    @overload
+    def __getitem__(self, index: int) -> Point: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Point]: ...
+    def __getitem__(self, index: int | slice) -> Point | list[Point]:
+        if isinstance(index, slice):
+            return list(zip(self._xs[index], self._ys[index], strict=True))
+        return self._xs[index], self._ys[index]
+
+
 @dataclass
 class Sources:
     """The curves of one chart. `steps` is None where the values are known only at the ends of epochs."""
@@ -50,8 +74,8 @@ class Sources:
     steps: Curve | None
     train: Curve
     test: Curve
-    train_epochs: list[Point] = field(default_factory=list)
-    test_epochs: list[Point] = field(default_factory=list)
+    train_epochs: Points = field(default_factory=Points)
+    test_epochs: Points = field(default_factory=Points)
 
     def empty(self) -> bool:
         return not (self.steps or len(self.train) or len(self.test))
@@ -198,7 +222,7 @@ def _control_columns(controls: Sequence[Control], view: View) -> dict[int, str]:
     return {_cell(control.step, view): control.label for control in controls if 0 <= view.axis.place(control.step) <= 1}
 
 
-def _thinned(points: list[Point], view: View) -> list[Point]:
+def _thinned(points: Points, view: View) -> list[Point]:
     """Every epoch in view, or every 2nd, 5th, 10th … so that markers stay apart; and always the newest."""
     first, last = view.axis.window
     start, stop = bisect_left(points, (first, -math.inf)), bisect_right(points, (last, math.inf))

@@ -114,9 +114,10 @@ class EpochTable(Widget, can_focus=True):
             if not self._epochs and y == self.size.height // 2:
                 return self._strip(self._waiting.center(width), "head")
             return Strip.blank(width, self.rich_style)
-        event = self._epochs[first + y - 1]
+        at = first + y - 1
+        event = self._epochs[at]
         text = "".join(column.text(event).rjust(column.width) for column in columns)
-        role = "best" if event.epoch == self._best else "newest" if event is self._epochs[-1] else "row"
+        role = "best" if event.epoch == self._best else "newest" if at == len(self._epochs) - 1 else "row"
         if role == "best" and columns:  # while the table is being hidden, none fits
             text = text[: columns[0].width] + "*" + text[columns[0].width + 1 :]
         return self._strip(text, role)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
 
-from tui_vae.runs.events import ControlEvent, EpochEvent
+from tui_vae.runs.events import ControlEvent
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers
 from tui_vae.ui.charts.curves import Curve
@@ -74,7 +74,7 @@ class RunCurves:
         self._sources: dict[str, Sources] = {}
         self._history: History | None = None
         self._steps_read, self._newest_step = 0, math.nan
-        self._epochs_read: list[EpochEvent] = []
+        self._epochs_read, self._newest_epoch = 0, math.nan
 
     def __getitem__(self, measure: Measure) -> Sources:
         return self._sources[measure.name]
@@ -82,13 +82,13 @@ class RunCurves:
     def read(self, history: History, limit: int = sys.maxsize) -> bool:
         """Read what the history has gained, `limit` steps at most, and return whether that was all of it."""
         times, epochs = history.steps["t"], history.epochs
-        known, read = self._steps_read, len(self._epochs_read)
+        known, read = self._steps_read, self._epochs_read
         if (
             self._history is not history
             or len(times) < known
             or (known and times[known - 1] != self._newest_step)
             or len(epochs) < read
-            or (read and epochs[read - 1] is not self._epochs_read[-1])
+            or (read and epochs[read - 1].t != self._newest_epoch)
         ):
             self._start_anew(history)
         self._read_steps(history, limit)
@@ -98,7 +98,7 @@ class RunCurves:
     def _start_anew(self, history: History) -> None:
         self._history = history
         self._steps_read, self._newest_step = 0, math.nan
-        self._epochs_read = []
+        self._epochs_read, self._newest_epoch = 0, math.nan
         steps = history.steps
         self._sources = {
             each.name: Sources(
@@ -123,7 +123,7 @@ class RunCurves:
         self._steps_read, self._newest_step = last, history.steps["t"][last - 1]
 
     def _read_epochs(self, history: History) -> None:
-        events = history.epochs[len(self._epochs_read) :]
+        events = history.epochs[self._epochs_read :]
         if not events:
             return
         steps = [float(event.step) for event in events]
@@ -142,8 +142,9 @@ class RunCurves:
                 if measure.factor != 1:
                     values = [value * measure.factor for value in values]
                 curve.extend(steps, values)
-                points += zip(steps, values, strict=True)
-        self._epochs_read += events
+                points.extend(steps, values)
+        self._epochs_read += len(events)
+        self._newest_epoch = events[-1].t
 
 
 def control_marks(history: History) -> list[Control]:
