@@ -65,11 +65,11 @@ class Growth(NamedTuple):
     def of(cls, samples: Sequence[Sample]) -> Growth:
         late = samples[len(samples) // 2 :]
         epochs = [sample.epoch for sample in late]
-        lines = (statistics.linear_regression(epochs, values).slope
-                 for values in ([each.memory for each in late], [each.descriptors for each in late]))  # fmt: skip
+        memory = statistics.linear_regression(epochs, [each.memory for each in late]).slope
+        descriptors = statistics.linear_regression(epochs, [each.descriptors for each in late]).slope
         first, last = late[0], late[-1]
         sizes = f"{first.memory / 2**20:.1f} to {last.memory / 2**20:.1f} MiB"
-        return cls(*lines, f"{sizes}, {first.descriptors} to {last.descriptors} descriptors")
+        return cls(memory, descriptors, f"{sizes}, {first.descriptors} to {last.descriptors} descriptors")
 
     def __str__(self) -> str:
         return f"{self.memory:+.0f} bytes and {self.descriptors:+.6f} descriptors an epoch ({self.from_to})"
