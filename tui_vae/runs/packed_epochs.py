@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
-from struct import Struct
 from typing import overload
 
 from msgspec import UNSET
 
 from tui_vae.runs import events as ev
 
-_LAYOUT = Struct("<23d")
-"""Six numbers of the event, seven of each evaluation, three of the original notebook: 184 bytes. A number that was not
-finite is NaN, which no log holds; so is the β of an older log, and `_NO_LEGACY` says that nothing is legacy."""
+_NUMBERS = 23
+"""Six of the event, seven of each evaluation, three of the original notebook: 184 bytes. One that was not finite is
+NaN, which no log holds; so is the β of an older log, and `_NO_LEGACY` stands where nothing is legacy."""
 
 _NO_LEGACY = -math.inf
 
@@ -26,12 +26,14 @@ def pack(event: ev.EpochEvent) -> bytes:
         None if event.beta is UNSET else event.beta, *_figures(event.train), *_figures(event.test),
         *((_NO_LEGACY,) * 3 if legacy is UNSET else (legacy.recon, legacy.kl, legacy.accuracy)),
     )  # fmt: skip
-    return _LAYOUT.pack(*(math.nan if value is None else value for value in values))
+    packed = array("d", [math.nan if value is None else value for value in values])
+    assert len(packed) == _NUMBERS
+    return packed.tobytes()
 
 
 def unpack(packed: bytes) -> ev.EpochEvent:
     """The event without its `kl_per_dim`; where β was not finite or not there, it is not there."""
-    values = [None if math.isnan(value) else value for value in _LAYOUT.unpack(packed)]
+    values = [None if math.isnan(value) else value for value in array("d", packed)]
     t, epoch, step, seconds, images_per_s, beta, *figures = values
     legacy = figures[14:]
     return ev.EpochEvent(
