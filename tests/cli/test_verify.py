@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.commands import Run
 from tests.support.processes import events
@@ -247,6 +249,21 @@ def test_a_finished_run_needs_its_best_weights_alone_to_be_looked_at(run: RunDir
         "there is none: the run can be looked at, not trained on"
     ]
     assert not wrong(run)
+
+
+@given(st.sampled_from(range(12)), st.binary(max_size=300), st.integers(0, 2000), st.booleans())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_of_any_file_stop_it(
+    whole: RunDirectory, tmp_path: Path, which: int, data: bytes, at: int, into: bool
+) -> None:
+    run = RunDirectory(tmp_path / "fuzzed")
+    shutil.rmtree(run.path, ignore_errors=True)
+    shutil.copytree(whole.path, run.path)
+    files = sorted(path for path in run.path.rglob("*") if path.is_file())
+    path = files[which % len(files)]
+    before = path.read_bytes()
+    path.write_bytes(before[:at] + data + before[at + len(data) :] if into else data)
+    assert all(check.found.isprintable() for check in verify_run(run))
 
 
 def test_names_from_strangers_do_not_steer_the_terminal(run: RunDirectory, tui_vae: Run) -> None:

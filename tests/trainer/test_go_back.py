@@ -1,7 +1,11 @@
 """Going back to a kept epoch: a run goes on from there bit for bit, and what it was is a run of its own."""
 
+import errno
 import json
+import os
 import shlex
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,15 +15,19 @@ from tests.support.piloting import in_event_loop, notifications, opened, seen, u
 from tests.support.processes import SMALL, command, events, finish, wait_until
 from tests.support.training import Killed, Script, new_run, same, train_here
 from tui_vae.cli import main
+from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
+from tui_vae.runs import go_back as back
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.checkpoint_file import CheckpointError, verify_checkpoint
 from tui_vae.runs.directory import RunDirectory, RunError, list_runs
 from tui_vae.runs.go_back import go_back, newest_whole
 from tui_vae.runs.history import read_history
 from tui_vae.runs.kept import kept_epochs, state_file
+from tui_vae.runs.lock import RunLock
 from tui_vae.runs.previews import preview_files
 from tui_vae.runs.summary import summarize
+from tui_vae.runs.verify import verify_run
 from tui_vae.ui.app import TuiVae
 
 KEEPING = {"keep": 10, "checkpoint-every": 0, "epochs": 4}
@@ -96,6 +104,65 @@ def test_a_finished_run_that_went_back_is_not_finished_any_more(
     go_back(directory, 2)
     launch.continue_training(directory)
     assert started == [directory]
+
+
+def test_a_going_back_that_is_killed_at_any_moment_loses_nothing(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = trained(own_runs, epochs=2)
+    straight = contents(original)
+    moment = left = 0
+
+    def killing(write: Callable[..., None]) -> Callable[..., None]:
+        def killed_at_the_moment(*arguments: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise Killed
+            write(*arguments)
+
+        return killed_at_the_moment
+
+    for name in ("link_or_copy", "remove", "remove_previews_after", "sync_directory", "write_atomic"):
+        monkeypatch.setattr(back, name, killing(getattr(back, name)))
+    while True:
+        moment += 1
+        left = moment
+        directory = RunDirectory(own_runs / f"run-{moment}")
+        shutil.copytree(original.path, directory.path)
+        try:
+            go_back(directory, 1)
+            break
+        except Killed:
+            left = 0
+        formers = [each for each in list_runs(own_runs) if each.name.startswith(f"{directory.name}-until")]
+        assert contents(directory) == straight or [contents(each) for each in formers] == [straight]
+        assert not [check for check in verify_run(directory) if not check.ok]
+        go_back(directory, 1)
+        assert contents(directory) == {path: data for path, data in contents(directory).items() if path in straight}
+        assert directory.last.read_bytes() == straight["kept/epoch-000001.safetensors"]
+        assert directory.best.read_bytes() == straight["kept/epoch-000001.best.safetensors"]
+    assert moment > 12
+
+
+def test_a_disk_that_is_full_leaves_the_run_as_it_was(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = trained(own_runs)
+    before = contents(directory)
+
+    def full(*paths: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "kept")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        with pytest.raises(UserError, match="No space left"):
+            go_back(directory, 2)
+    assert contents(directory) == before
+    assert [each.name for each in own_runs.iterdir()] == ["run"]
+    lock = RunLock(directory, "train")
+    with pytest.raises(RunError, match="is being trained"):
+        go_back(directory, 2)
+    lock.release()
+    assert contents(directory) == before
 
 
 def test_controls_of_what_was_cut_are_marked_no_more(own_runs: Path) -> None:

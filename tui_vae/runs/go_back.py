@@ -98,11 +98,9 @@ def go_back(directory: RunDirectory, epoch: int, more_epochs: int = 0) -> RunDir
         raise finished_error(directory)
     check_code(directory, str(epoch))
     with locked(directory):
-        if _stands_at(directory, progress):
-            return None
         try:
-            former = _set_aside(directory)
-            _cut(directory, epoch)
+            former = None if _stands_at(directory, progress) else _set_aside(directory)
+            _cut(directory, epoch)  # a going back that was killed on its way is completed
         except OSError as error:
             raise cannot(f"go back to epoch {epoch}", error, "nothing is lost: mend that, then try again") from None
     return former
@@ -125,6 +123,9 @@ def _checked(directory: RunDirectory, epoch: int) -> Progress:
 
 
 def _stands_at(directory: RunDirectory, progress: Progress) -> bool:
+    """Whether nothing of the run is later than this."""
+    if any(epoch > progress.evaluated for epoch in kept_epochs(directory.files.kept)):
+        return False
     try:
         facts = read_facts(directory.files.last)
     except CheckpointError:
@@ -171,7 +172,10 @@ def _set_aside(directory: RunDirectory) -> RunDirectory:
 
 
 def _cut(directory: RunDirectory, epoch: int) -> None:
-    """Remove what is later than an epoch, and make its state the last one: last of all, so that a crash loses nothing.
+    """Remove what is later than an epoch, and make its state the last one.
+
+    A crash within leaves the run where it was, or at the epoch with a best checkpoint that is later, as after a process
+    that was killed between writing the two.
 
     Raises:
         OSError: the directory cannot be written.
@@ -179,10 +183,10 @@ def _cut(directory: RunDirectory, epoch: int) -> None:
     files = directory.files
     remove(files.kept, {each for each in kept_epochs(files.kept) if each > epoch})
     remove_previews_after(files.previews, epoch)
+    link_or_copy(state_file(files.kept, epoch), files.last)
     best = best_file(files.kept, epoch)
     if best.exists():
         link_or_copy(best, files.best)
     else:
         files.best.unlink(missing_ok=True)
-    link_or_copy(state_file(files.kept, epoch), files.last)
     sync_directory(files.path)
