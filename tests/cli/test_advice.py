@@ -37,8 +37,8 @@ WITHOUT_RUNS = {"data", "doctor", "bench"}
 
 IN_WORDS = re.compile(r"tui-vae ([a-z]+)")
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]+)")
-OF_OTHERS = {"fsize", "pid"}
-"""Options of other programs that hints name: prlimit's."""
+OF_OTHERS = {"fsize", "pid", "scope", "user", "upgrade"}
+"""Options of other programs that hints name: of prlimit, systemd-run and pip."""
 
 
 @cache

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sys
 from collections.abc import Sequence
 
 from tui_vae.cli import streams
 from tui_vae.errors import UserError, is_out_of_memory
+
+LONGEST_WORD = 4200
+"""Characters of a word in a message, about PATH_MAX: what is longer, such as an argument without an end, is cut."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as of shells."""
@@ -55,12 +59,16 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
         if is_out_of_memory(error):
             complain(UserError("there is not enough free memory for that", "end other programs, or ask for less"))
             return 1
+        if isinstance(error, OSError) and error.filename:
+            complain(UserError(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}", "name another place"))
+            return 1
         complain(UserError(f"unexpected {type(error).__name__}: {error}", "run it again with --debug to see where"))
         return 1
 
 
 def complain(error: UserError) -> None:
     """Print one sentence on stderr. Control characters, in a name for instance, are escaped as Python escapes them."""
-    sentence = " ".join(str(error).split())
+    words = (word if len(word) <= LONGEST_WORD else f"{word[:60]}…" for word in str(error).split())
+    sentence = " ".join(words)
     plain = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in sentence)
     print(f"tui-vae: {plain}", file=sys.stderr)

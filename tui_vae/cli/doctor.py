@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import tui_vae
 from tui_vae.cli.tables import print_table
 from tui_vae.core.data import published, sources
-from tui_vae.errors import UserError, first_line
+from tui_vae.errors import UsageError, UserError, first_line
 from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
 from tui_vae.runs.processes import lost_trainers
 from tui_vae.runs.runs_directory import runs_directory
@@ -157,8 +157,14 @@ def _datasets() -> list[Finding]:
 
 
 def _runs(given: str | None) -> Finding:
-    path = runs_directory(given)
-    parent = next(folder for folder in (path, *path.parents) if folder.exists())
+    try:
+        path = runs_directory(given)
+        parent = next(folder for folder in (path, *path.parents) if folder.exists())
+    except UsageError as error:
+        return Finding("runs directory", False, error.message, error.hint)
+    except OSError as error:
+        found = f"cannot be looked at: {error.strerror}"
+        return Finding("runs directory", False, found, "choose another with --runs-dir")
     if os.access(parent, os.W_OK | os.X_OK) and parent.is_dir():
         free = shutil.disk_usage(parent).free
         return Finding("runs directory", True, f"{path}, {free / 1e9:.1f} GB free")

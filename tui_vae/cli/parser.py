@@ -288,7 +288,7 @@ def _several(name: str) -> Callable[[str], tuple[Any, ...]]:
 def _counted(most: int, least: int = 1) -> Callable[[str], int]:
     def count(text: str) -> int:
         if not (text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"it must be a whole number from {least} to {most}, not {text!r}")
+            raise argparse.ArgumentTypeError(f"it must be a whole number from {least} to {most}, not {text[:40]!r}")
         return int(text)
 
     return count

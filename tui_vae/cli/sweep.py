@@ -48,6 +48,8 @@ def sweep(options: argparse.Namespace) -> int:
     base = config.read_config(options.config) if options.config else {}
     combinations = plan(base, {name: list(dict.fromkeys(itertools.chain(*each))) for name, each in given.items()})
     runs_dir = runs_directory(options.runs_dir)
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UsageError(f"{runs_dir} is no directory", "name another --runs-dir")
     chosen = {*(name for name, value in base.items() if value not in (None, "auto")), *given}
     check_existing(runs_dir, combinations, chosen)
     count = cuda_devices() if "device" not in chosen else 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +16,9 @@ from tui_vae.config.options import NotAllowed, absolute_path, check_text, wrong_
 from tui_vae.config.run_config import check_option, field_name, option_name
 from tui_vae.errors import UsageError
 from tui_vae.plain_text import plain
+
+MOST_BYTES = 1 << 20
+"""Bytes of a TOML file that are read: one with every option has about 1 kB."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -75,9 +81,25 @@ def _read_toml(path: Path) -> dict[str, Any]:
         UsageError: the file is missing, not TOML, or says something twice.
     """
     try:
-        return _parse_toml(path.read_bytes(), path)
+        return _parse_toml(_read(path), path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a plain file. Anything else could keep the reader waiting, or never end.
+
+    Raises:
+        OSError: it is none, too large, or cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {MOST_BYTES:,} bytes", str(path))
+    return data
 
 
 def _parse_toml(data: bytes, path: Path) -> dict[str, Any]:

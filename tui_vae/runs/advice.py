@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui_vae.config import MAX_NAME
+from tui_vae.errors import UsageError
 from tui_vae.runs.runs_directory import runs_directory
 
 PROGRAM = "tui-vae"
@@ -54,7 +55,7 @@ def _is_default(runs_dir: Path) -> bool:
     """Whether commands without `--runs-dir` look there, as they do in the shell that has started this process."""
     try:
         default = runs_directory()
-    except (OSError, RuntimeError):  # the working directory has been deleted; a home directory is not known
+    except UsageError:  # there is none
         return False
     return runs_dir == default or os.path.realpath(runs_dir) == os.path.realpath(default)
 

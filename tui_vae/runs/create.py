@@ -111,7 +111,7 @@ def failed_early(run: RunDirectory) -> bool:
     try:
         if run.events.stat().st_size > MOST_EARLY:
             return False
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     history = read_history(run.events)
     failed = history.state is not None and history.state.state == "failed"

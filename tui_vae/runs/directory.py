@@ -300,11 +300,16 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """All runs, newest first (by the last change of the log), without those that are deleted meanwhile.
 
     A run whose config.toml cannot be read, or is no plain file, is among them: `why_unreadable` tells.
+
+    Raises:
+        RunError: the directory cannot be read.
     """
     try:
         names = os.listdir(runs_dir)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise RunError(f"cannot list the runs in {runs_dir}: {error.strerror}", "name another --runs-dir") from None
     runs = [RunDirectory(runs_dir / name) for name in names if RUN_NAME.fullmatch(name)]
     dated = [(when, run) for run in runs if _is_run(run) and (when := run.changed()) is not None]
     return [run for _, run in sorted(dated, key=itemgetter(0), reverse=True)]

@@ -5,7 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tui_vae.errors import UsageError
+
 
 def runs_directory(given: str | Path | None = None) -> Path:
-    """Where the runs are: `--runs-dir`, else `TUI_VAE_RUNS`, else `checkpoints/` of the working directory."""
-    return Path(given or os.environ.get("TUI_VAE_RUNS") or "checkpoints").expanduser().absolute()
+    """Where the runs are: `--runs-dir`, else `TUI_VAE_RUNS`, else `checkpoints/` of the working directory.
+
+    Raises:
+        UsageError: it is in the home of a user who is not known, or in a working directory that has been deleted.
+    """
+    wanted = Path(given or os.environ.get("TUI_VAE_RUNS") or "checkpoints")
+    try:
+        return wanted.expanduser().absolute()
+    except RuntimeError:
+        raise UsageError(f"there is no home directory for {wanted}", "name a folder with --runs-dir") from None
+    except OSError:
+        raise UsageError("the working directory has been deleted", "change to another one: cd") from None
