@@ -14,9 +14,7 @@ CONFIGURATION = ("/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd", "
 LINGER = Path("/var/lib/systemd/linger")
 """A file here, with a user's name, keeps the user's service manager when they have logged out."""
 
-WHAT_TO_DO = (
-    "keep it out of the session: loginctl enable-linger, then start it by: systemd-run --user --scope"
-)
+WHAT_TO_DO = "keep it out of the session: loginctl enable-linger, then start it by: systemd-run --user --scope"
 
 
 def why_ended_at_logout(root: Path = Path("/"), cgroup: Path = Path("/proc/self/cgroup")) -> str:
