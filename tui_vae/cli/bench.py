@@ -34,7 +34,7 @@ class CandidateProcess:
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         environment = trainer_environment() if name in ("ours", "products") else dict(os.environ)
         self.name = name
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  # this Python, our module, checked options
             [sys.executable, "-P", "-m", "tui_vae.trainer.bench", name, json.dumps(options)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip

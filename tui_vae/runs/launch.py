@@ -178,7 +178,7 @@ def _start(directory: RunDirectory, options: list[str], look_only: bool = False)
     except OSError as error:
         raise StartError(f"run {directory.name!r} cannot be written: {reason(error)}") from None
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  # this Python, our module; no shell reads the path
             [sys.executable, "-P", "-m", "tui_vae.trainer", str(directory.path), *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=trainer_environment(),
         )  # fmt: skip

@@ -59,7 +59,7 @@ class LogLoader:
         """How far the log has been read, in bytes: to the end of a line."""
         self._packed = tempfile.TemporaryFile()  # noqa: SIM115  # see `close`
         self._position = 0
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  # this Python, our module; no shell reads the path
             [sys.executable, "-P", "-m", "tui_vae.runs.log_loader", str(log), str(self._packed.fileno())],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             pass_fds=(self._packed.fileno(),),

@@ -38,7 +38,7 @@ def _candidates() -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and _owner(Path(runtime)) == os.geteuid():
         yield Path(runtime) / "tui-vae"
-    for folder in (tempfile.gettempdir(), "/tmp"):
+    for folder in (tempfile.gettempdir(), "/tmp"):  # noqa: S108  # a private directory is made and checked there
         yield Path(folder) / f"tui-vae-{os.geteuid()}"
     with suppress(OSError, RuntimeError):  # a user without a home
         state = state_directory()

@@ -373,7 +373,7 @@ class LatentPane(ModelPane, can_focus=True):
         self._refresh_images()
 
     def action_draw(self) -> None:
-        self.choices.seed = random.randrange(2**20)
+        self.choices.seed = random.randrange(2**20)  # noqa: S311  # of samples, no secret
         self._refresh_images()
 
     def action_source(self) -> None:
