@@ -34,7 +34,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 def link_or_copy(source: Path, target: Path) -> None:
     """Give the file `source` the name `target` as well, atomically; where the file system has no hard links, copy it.
 
-    Only for files that are replaced and never changed.
+    Only for files that are replaced and never changed. `sync_directory` makes the new name survive a power cut.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; what `target` was before is untouched.
@@ -51,7 +51,6 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)  # two names of one file: the rename has changed nothing
-    sync_directory(target.parent)
 
 
 def sweep(folder: Path) -> None:

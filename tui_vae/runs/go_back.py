@@ -159,6 +159,8 @@ def _set_aside(directory: RunDirectory) -> RunDirectory:
         for source_path, target_path in pairs:
             with suppress(FileNotFoundError):
                 link_or_copy(source_path, target_path)
+        for folder in (fresh.previews, fresh.kept):
+            sync_directory(folder)
         write_atomic(fresh.config, config_toml(replace(config, name=target.name)))
 
     mode = stat.S_IMODE(files.path.stat().st_mode)

@@ -65,6 +65,7 @@ def keep(folder: Path, epoch: int, last: Path, best: Path, most: int) -> None:
     link_or_copy(last, state_file(folder, epoch))
     epochs = kept_epochs(folder)
     remove(folder, set(epochs) - set(thinned(epochs, most)))
+    sync_directory(folder)
 
 
 def remove(folder: Path, epochs: set[int]) -> None:
@@ -75,5 +76,3 @@ def remove(folder: Path, epochs: set[int]) -> None:
     for epoch in epochs:
         state_file(folder, epoch).unlink(missing_ok=True)
         best_file(folder, epoch).unlink(missing_ok=True)
-    if epochs:
-        sync_directory(folder)
