@@ -113,6 +113,7 @@ for message in (protocol.Pause(), protocol.Stop(), protocol.Set(lr=1e-3)):
     said = as_nobody(code, shared).splitlines()
     assert len(said) == 3
     assert said[0].startswith(f"run {shared.name!r} belongs to user root: you may look at it, not change it")
+    assert "copy it, all but its lock, and change the copy: cp -r" in said[0]
     lock.release()
 
 

@@ -60,7 +60,9 @@ def deleted_error(directory: RunDirectory) -> RunError:
 
 def look_only_error(directory: RunDirectory, why: str) -> LookOnly:
     """`why`: the end of a sentence about the run."""
-    hint = f"copy it and change the copy: cp -r {advice.quoted(str(directory.path))} DIRECTORY"
+    lock = directory.files.lock  # which only its owner may read
+    rest = ", all but its lock," if lock.exists() and not os.access(lock, os.R_OK) else ""
+    hint = f"copy it{rest} and change the copy: cp -r {advice.quoted(str(directory.path))} DIRECTORY"
     return LookOnly(f"run {directory.name!r} {why}: you may look at it, not change it", hint)
 
 
