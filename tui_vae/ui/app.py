@@ -35,6 +35,7 @@ from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
+from tui_vae.ui.workarounds.no_width import wrap_to_one_column
 from tui_vae.ui.workarounds.style_sheets import read_style_sheet
 from tui_vae.ui.workarounds.terminal_driver import style_saving
 
@@ -59,6 +60,7 @@ class TuiVae(ImageApp[str]):
 
     def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None) -> None:
         """`run`: the one on screen first. `reading`: the reading of its log, if that has begun already."""
+        wrap_to_one_column()
         super().__init__()
         self.runs_dir = runs_dir
         self.session = RunSession(run, reading) if run else None
