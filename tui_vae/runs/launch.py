@@ -116,7 +116,8 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
             if living.holder is not None:
                 request(directory, Resume(epochs=more_epochs), Done)  # a process that only serves then trains
                 return
-            if not more_epochs and summarize(directory).state == "finished" and not _has_epochs_left(directory):
+            newest = summarize(directory)  # which says so where the run has been deleted
+            if newest.state == "finished" and not more_epochs and not _has_epochs_left(directory):
                 raise finished_error(directory)
             start_training(directory, more_epochs, leave_core)
             return
