@@ -120,7 +120,7 @@ def differences(killed: RunDirectory, calm: RunDirectory, epochs: int) -> list[s
     if [(event.train, event.test) for event in mine] != [(event.train, event.test) for event in theirs]:
         found.append("the figures of an epoch")
     if leftovers := [path.name for path in killed.path.glob(".*.part")]:
-        found.append(f"temporary files {leftovers}")
+        found.append(f"{len(leftovers)} temporary files left")
     return found
 
 

@@ -27,6 +27,7 @@ from tui_vae.runs.checkpoint_file import CheckpointError, Progress
 from tui_vae.runs.client import request
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.launch import start_serving, start_training
+from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.write_errors import HINTS, unwritable
 from tui_vae.trainer import timers
@@ -296,8 +297,11 @@ except OSError as error:
     assert path.read_bytes() == b"new"
 
 
-def test_leftovers_of_killed_writers_are_swept_away(own_runs: Path) -> None:
+@pytest.mark.parametrize("held_open", [False, True])
+def test_leftovers_of_killed_writers_are_swept_away(own_runs: Path, held_open: bool) -> None:
     directory = new_run(own_runs)
+    if held_open:  # as a trainer holds its own
+        directory = OpenRunDirectory(directory.path)
     leftover = directory.path / ".last.safetensors.abc.part"
     leftover.write_bytes(bytes(1000))
     assert train_here(directory) == 0

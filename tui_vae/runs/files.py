@@ -54,9 +54,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of killed writers from a folder where nobody else writes now, unless it is a link."""
-    if folder.is_symlink():
-        return
+    """Remove the temporary files of killed writers from a folder where nobody else writes now."""
     for leftover in folder.glob(".*.part"):
         leftover.unlink(missing_ok=True)
 

@@ -67,6 +67,8 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
     if directory.is_training():
         watch = advice.of_run("attach", directory.path)
         raise RunError(f"run {directory.name!r} is already being trained", f"watch it: {watch}")
+    if not directory.path.exists():
+        raise deleted_error(directory)
     directory.check_own()
     directory.check_readable()
     check_resumable(directory)

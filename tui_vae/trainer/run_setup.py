@@ -106,8 +106,10 @@ def set_up_training(
     def warn(message: str, hint: str = "") -> None:
         log.write(ev.WarningEvent(message=message, hint=hint))
 
-    for folder in (directory.files.path, directory.files.previews, directory.files.kept):
-        sweep(folder)
+    sweep(directory.files.path)  # a link, where the directory is held open
+    for folder in (directory.files.previews, directory.files.kept):
+        if not folder.is_symlink():  # what a link leads to is not the run's
+            sweep(folder)
     tensors = None
     if directory.files.last.exists():
         loading("reading the checkpoint")
