@@ -46,7 +46,7 @@ MOST_CALLS = {"open": 150, "write": 40, "pwrite": 3, "fsync": 60, "replace": 25,
 CALL_SECONDS = 6.0
 """Until a warm trainer is killed that has not come to its call: then training is under way."""
 
-COLD_SECONDS = 8.0
+COLD_SECONDS = 12.0
 """Within which a cold kill comes: imports take some of them."""
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,10 +48,17 @@ class Sample(NamedTuple):
     descriptors: int
 
 
-def look(pid: int, epoch: int) -> Sample:
-    status = Path(f"/proc/{pid}/status").read_text()
-    (anonymous,) = (line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:"))
-    return Sample(epoch, int(anonymous) * 1024, len(os.listdir(f"/proc/{pid}/fd")))
+def look(pid: int, epoch: int) -> list[Sample]:
+    """One sample; none of a process that is ending."""
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+        return [
+            Sample(epoch, int(line.split()[1]) * 1024, descriptors)
+            for line in status.splitlines()
+            if line.startswith("RssAnon:")
+        ]
+    return []
 
 
 class Growth(NamedTuple):
@@ -121,14 +128,17 @@ def run(folder: Path, epochs: int) -> list[Row]:
                 while time.monotonic() < until and trainer.poll() is None:
                     time.sleep(EVERY)
                     progress.look()
-                    if trainer.poll() is None:
-                        samples["trainer"].append(look(trainer.pid, progress.epoch))
-                        samples["app"].append(look(first.pid, progress.epoch))
+                    samples["trainer"] += look(trainer.pid, progress.epoch)
+                    samples["app"] += look(first.pid, progress.epoch)
                 second.press("q")
                 assert second.wait(30) == 0
                 attached += 1
             progress.look()
-            print(f"epoch {progress.epoch:6}  {samples['app'][-1:]}", file=sys.stderr, flush=True)
+            print(
+                f"epoch {progress.epoch:6}  {samples['trainer'][-1:]} {samples['app'][-1:]}",
+                file=sys.stderr,
+                flush=True,
+            )
         shown = first.until(f"{epochs}/{epochs}", 60)
         first.press("q")
         assert first.wait(30) == 0
