@@ -9,13 +9,12 @@ from importlib import util
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx.reference import ReferenceEvaluator
 from PIL import Image, PngImagePlugin
 from PIL.GifImagePlugin import GifImageFile
 
+from tests.support.extras import needs_onnx
 from tests.support.fake_run import make_run
 from tests.support.piloting import in_event_loop, until
 from tests.support.processes import Trained
@@ -177,13 +176,19 @@ def test_a_timelapse_passes_over_damaged_previews(tmp_path: Path, capsys: pytest
 
 
 def run_onnx(data: bytes, z: np.ndarray) -> np.ndarray:
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     (image,) = ReferenceEvaluator(data).run(["image"], {"z": z})
     assert isinstance(image, np.ndarray)
     return image
 
 
+@needs_onnx
 def test_the_exported_decoder_computes_what_the_network_computes(trained: Trained, tmp_path: Path) -> None:
+    import onnx
+
     out = tmp_path / "decoder.onnx"
     export(trained, "decoder", out)
     data = out.read_bytes()
@@ -209,6 +214,7 @@ def _reconstructions(trained: Trained, tmp_path: Path) -> Path:
     return out
 
 
+@needs_onnx
 @pytest.mark.parametrize(
     "options",
     [

@@ -47,7 +47,7 @@ def test_names_from_outside_and_errors_are_legible_in_any_locale(tmp_path: Path)
     assert (code, err) == (0, "")
     assert "Laufe lambda ??;" in out
     output = in_locale(ASCII, "set", "x", "β=2")
-    assert_one_sentence(output, 2, "is not a change of lr or beta")
+    assert_one_sentence(output, 2, "is not a change of lr, muon-lr, beta")
 
 
 def test_a_run_in_an_ascii_locale(own_runs: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.support.extras import needs_onnx
 from tests.support.idx_data import as_bytes, discs, write_data, write_idx
 from tests.support.processes import command, finish
 from tests.support.training import train_here
@@ -140,6 +141,7 @@ def tall(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return train_on(tmp_path_factory.mktemp("tall"), (64, 45), floats=True)
 
 
+@needs_onnx
 def test_every_export_has_the_shape_of_the_images(tall: RunDirectory, tmp_path: Path) -> None:
     import onnx
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
+from tests.support.extras import needs_probe
 from tests.support.processes import Trained
 from tui_vae.cli import main
 from tui_vae.core.data.datasets import Dataset, Images, evaluation_subset, load
@@ -246,6 +247,7 @@ def probed(trained: Trained) -> dict[str, Any]:
     return found
 
 
+@needs_probe
 def test_the_probes_answers_are_those_of_the_textbook(
     probed: dict[str, Any], network: Network, dataset: Dataset
 ) -> None:
@@ -277,6 +279,7 @@ def test_the_probes_answers_are_those_of_the_textbook(
     assert expected > 0.5
 
 
+@needs_probe
 def test_scores_follow_from_the_confusion_matrices(probed: dict[str, Any], dataset: Dataset) -> None:
     for verdict in probed["classifiers"]:
         counts = np.array(verdict["confusion"])
@@ -290,6 +293,7 @@ def test_scores_follow_from_the_confusion_matrices(probed: dict[str, Any], datas
             assert score["f1"] == pytest.approx(2 / (1 / score["recall"] + 1 / score["precision"]))
 
 
+@needs_probe
 def test_cluster_scores_follow_from_their_counts(probed: dict[str, Any]) -> None:
     counts = np.array(probed["clusters"]["counts"])
     assert counts.shape == (10, 10)
@@ -310,6 +314,7 @@ def test_cluster_scores_follow_from_their_counts(probed: dict[str, Any]) -> None
     assert probed["clusters"]["information"] == pytest.approx(2 * (alone - entropy(p)) / alone)
 
 
+@needs_probe
 def test_outliers_are_the_furthest_from_the_fitted_gaussian(
     probed: dict[str, Any], network: Network, dataset: Dataset
 ) -> None:
@@ -325,6 +330,7 @@ def test_outliers_are_the_furthest_from_the_fitted_gaussian(
     ]
 
 
+@needs_probe
 def test_the_probe_is_drawn_for_80_columns_with_and_without_colours(
     run_eval: Callable[..., tuple[int, str, str]], probed: dict[str, Any], trained: Trained,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],

@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 
 from tests.support.commands import assert_one_sentence
+from tests.support.extras import needs_onnx
 from tests.support.processes import SMALL, command, finish, wait_until
 from tests.support.terminal import Terminal
 from tui_vae.config import make_config
@@ -93,7 +94,9 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs_onnx if name == "decoder" else ()) for name in COMMANDS]
+)
 def test_no_command_runs_the_code_of_a_run_from_elsewhere(name: str, world: World, tmp_path: Path) -> None:
     before = world.contents()
     output = finish(command(*COMMANDS[name], cwd=tmp_path))

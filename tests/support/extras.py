@@ -1,0 +1,8 @@
+"""Marks of tests that need an extra, for environments without it, such as that of the lowest versions."""
+
+from importlib.util import find_spec
+
+import pytest
+
+needs_onnx = pytest.mark.skipif(not (find_spec("onnx") and find_spec("onnxscript")), reason="needs the extra onnx")
+needs_probe = pytest.mark.skipif(not find_spec("sklearn"), reason="needs the extra probe")
