@@ -21,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="store the screens as they are now")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the walk over all screens, the longest test, so that no worker waits for it at the end."""
+    items.sort(key=lambda item: "test_every_view_in_every_terminal" not in item.name)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No directory, dataset, network or terminal setting of the user's is seen or touched by any test."""
@@ -39,6 +44,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("TUI_VAE_RUNS", str(home / "runs"))
         yield home
     shutil.rmtree(runtime, ignore_errors=True)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A temporary directory in which a socket's path has room; `tmp_path` may be too deep for that."""
+    with tempfile.TemporaryDirectory(prefix="tv-", dir="/tmp") as path:
+        yield Path(path)
 
 
 @pytest.fixture(autouse=True)

@@ -340,7 +340,8 @@ def test_the_probe_is_drawn_for_80_columns_with_and_without_colours(
     code, plain, _ = run_eval("--probe")
     assert code == 0
     assert "\x1b" not in plain
-    assert max(map(len, plain.splitlines()[1:])) <= 80
+    drawn = [line for line in plain.splitlines()[1:] if "tui-vae show" not in line]  # a command is as long as its paths
+    assert max(map(len, drawn)) <= 80
     for name, counts in zip(("Trouser", "Ankle boot"), (probed["classifiers"][0]["confusion"][at] for at in (1, 9)),
                             strict=True):  # fmt: skip
         line = next(line for line in plain.splitlines() if line.startswith(name))

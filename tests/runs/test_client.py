@@ -1,7 +1,6 @@
 """Requests to a run's process."""
 
 import shutil
-import tempfile
 import threading
 import time
 from functools import partial
@@ -50,11 +49,12 @@ def test_questions_share_a_connection_until_their_process_is_another(
 
 
 def test_a_process_is_reached_after_its_runtime_directory_was_swept_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last logout takes it; the process makes its socket anew elsewhere, and a request finds it there."""
-    runtime, elsewhere = tmp_path / "r", Path(tempfile.mkdtemp(prefix="tv-", dir="/tmp"))
+    runtime, elsewhere = short_path / "r", short_path / "t"
     runtime.mkdir()
+    elsewhere.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
     directory, _ = create_run(tmp_path / "runs", make_config({}))

@@ -11,19 +11,21 @@ from tui_vae.errors import UserError
 from tui_vae.runs.runtime_directory import runtime_directory
 
 
-def test_it_lies_in_the_users_runtime_directory_and_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "tui-vae").mkdir(mode=0o777)
-    assert runtime_directory() == tmp_path / "tui-vae"
-    assert stat.S_IMODE((tmp_path / "tui-vae").stat().st_mode) == 0o700
+def test_it_lies_in_the_users_runtime_directory_and_is_private(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
+    (short_path / "tui-vae").mkdir(mode=0o777)
+    assert runtime_directory() == short_path / "tui-vae"
+    assert stat.S_IMODE((short_path / "tui-vae").stat().st_mode) == 0o700
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
 @pytest.mark.parametrize("whose", ["the runtime directory", "the directory in it"])
 def test_what_belongs_to_another_user_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+    short_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
-    runtime, temporary = tmp_path / "runtime", tmp_path / "tmp"
+    runtime, temporary = short_path / "runtime", short_path / "tmp"
     (runtime / "tui-vae").mkdir(parents=True)
     temporary.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -33,11 +35,11 @@ def test_what_belongs_to_another_user_is_passed_over(
 
 
 def test_with_no_place_under_tmp_it_lies_among_the_users_own_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setenv("TUI_VAE_STATE", str(tmp_path / "state"))
-    taken = tmp_path / "taken"
+    monkeypatch.setenv("TUI_VAE_STATE", str(short_path / "state"))
+    taken = short_path / "taken"
     taken.touch()
     mkdir = Path.mkdir
 
@@ -47,7 +49,7 @@ def test_with_no_place_under_tmp_it_lies_among_the_users_own_files(
         mkdir(path, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Path, "mkdir", no_room)
-    assert runtime_directory() == tmp_path / "state" / "run"
+    assert runtime_directory() == short_path / "state" / "run"
     monkeypatch.setenv("TUI_VAE_STATE", str(taken))
     with pytest.raises(UserError, match="no directory"):
         runtime_directory()

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from tests.support.processes import events
 from tests.support.training import STEPS, Script, new_run, same, train_here
 from tui_vae.core.data import datasets
 from tui_vae.runs import protocol
-from tui_vae.runs.history import read_history
+from tui_vae.runs.events import EpochEvent
 from tui_vae.trainer import evaluation_cache
 from tui_vae.trainer.server import Ticket
 
@@ -28,7 +29,7 @@ class Noting(Script):
 def test_what_is_asked_of_all_images_is_answered_at_once_from_the_last_evaluation(own_runs: Path) -> None:
     directory, inbox = new_run(own_runs), Noting({8: OF_ALL})
     assert train_here(directory, inbox) == 0
-    first, _ = read_history(directory.events).epochs
+    first, _ = events(directory, EpochEvent)
     (_, plane), (_, errors), (_, samples) = inbox.replies
     assert [look for look, _ in inbox.replies] == [8, 8, 8]
     assert {(reply.epoch, reply.step) for _, reply in inbox.replies} == {(1, STEPS)}
