@@ -53,4 +53,7 @@ print("the older switches alone:             ", alone)
 as_described = overruled == ["ieee", "ieee", "tf32", "tf32", "RuntimeError"] and alone == ["ieee", "ieee", "none", "none", "False"]
 sys.exit(0 if as_described else 1)
 PYTHON
-"$folder/venv/bin/python" "$folder/switches.py"
+"$folder/venv/bin/python" "$folder/switches.py" || {
+    echo "torch behaves otherwise now" >&2
+    exit 1
+}

@@ -10,6 +10,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
@@ -133,13 +134,8 @@ def read_facts(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of tui-vae.
     """
-    try:
-        with _opened(path) as file:
-            return _facts(_header(file)[0])
-    except Damaged as error:
-        raise CheckpointError(f"{path} {error}") from None
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+    with _opened(path) as file:
+        return _facts(_header(file)[0])
 
 
 def verify_checkpoint(path: Path) -> Progress:
@@ -148,13 +144,8 @@ def verify_checkpoint(path: Path) -> Progress:
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of tui-vae.
     """
-    try:
-        with _opened(path) as file:
-            return verify(file)
-    except Damaged as error:
-        raise CheckpointError(f"{path} {error}") from None
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+    with _opened(path) as file:
+        return verify(file)
 
 
 def verify(file: BinaryIO) -> Progress:
@@ -180,11 +171,18 @@ def verify(file: BinaryIO) -> Progress:
     return progress
 
 
-def _opened(path: Path) -> BinaryIO:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A checkpoint to read; what is wrong with it is a `CheckpointError`."""
     try:
-        return open_to_read(path)
+        with open_to_read(path) as file:
+            yield file
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
+    except Damaged as error:
+        raise CheckpointError(f"{path} {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
