@@ -123,7 +123,7 @@ def set_up_training(
     progress.run_id = progress.run_id or os.urandom(RUN_ID_BYTES).hex()
     if more_epochs:
         progress.segments.append(more_epochs)
-    if progress.evaluated >= progress.planned_epochs:
+    if progress.finished:
         raise finished_error(directory)
 
     loading("loading the data")

@@ -80,7 +80,7 @@ class Serving:
         """
         if self._look_only:
             raise look_only_error(self._directory, self._directory.why_look_only() or "lives elsewhere")
-        if self._progress.evaluated >= self._progress.planned_epochs and not wanted.epochs:
+        if self._progress.finished and not wanted.epochs:
             raise finished_error(self._directory)
         check_resumable(self._directory)
 

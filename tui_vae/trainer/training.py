@@ -92,7 +92,7 @@ class Training:
                 self._epoch_time.start()
                 self._train_epoch()
                 self._end_epoch()
-                if self._progress.evaluated >= self._progress.planned_epochs:
+                if self._progress.finished:
                     self._checkpoint_at_last()  # a request that comes meanwhile may plan more epochs
         except Stopped:
             self._enter("stopped")
@@ -160,7 +160,7 @@ class Training:
             images_per_s=self._epoch_images / trained if self._epoch_images else None,
             train=logged_metrics(train), test=logged_metrics(test), beta=beta, legacy=legacy,
         )  # fmt: skip
-        self._epoch_events.write(event, is_last=progress.evaluated >= progress.planned_epochs)
+        self._epoch_events.write(event, is_last=progress.finished)
         self._epoch_time = Stopwatch()
         self._epoch_time.start()
         self._epoch_means = Means()
