@@ -166,6 +166,8 @@ def test_a_trainer_without_a_directory_that_cannot_end_is_listed(
     out, err = capsys.readouterr()
     assert out == "[]\n"
     assert f"a trainer lives whose run has been deleted; end it with: kill {process.pid}" in err.splitlines()
+    assert main(["ls", "--json", "--runs-dir", str(own_runs / "others")]) == 0
+    assert capsys.readouterr() == ("[]\n", ""), "a list of other runs speaks of no run but its own"
     (finding,) = [each for each in doctor._lost_trainers() if str(process.pid) in each.found]
     assert finding.hint == f"end it with: kill {process.pid}" and not finding.ok
     os.kill(process.pid, signal.SIGCONT)

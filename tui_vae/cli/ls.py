@@ -33,7 +33,7 @@ def ls(options: argparse.Namespace) -> int:
                 print(f"{run.name} cannot be read: {run.reason}")
     else:
         print(f"no runs in {runs_dir}; start one with: {advice.command('train', runs_dir)}")
-    for pid in lost_trainers():
+    for pid in lost_trainers(runs_dir):
         print(f"a trainer lives whose run has been deleted; end it with: kill {pid}", file=sys.stderr)
     return 0
 

@@ -45,26 +45,29 @@ def is_trainer_of(lock: Path, pid: int) -> bool:
     return False
 
 
-def lost_trainers() -> list[int]:
-    """Trainers of this user whose run's directory has been deleted: no list of runs shows them. Empty without /proc.
+def lost_trainers(runs_dir: Path = Path("/")) -> list[int]:
+    """Trainers of this user whose run in `runs_dir` has been deleted: no list of runs shows them. Empty without /proc.
 
     A trainer ends by itself within seconds; one that is stopped or hangs, or is of an older version, does not.
+    Without `runs_dir` those of every runs directory are meant.
     """
     try:
         numbers = [int(name) for name in os.listdir(PROC) if name.isdecimal()]
     except OSError:
         return []
-    return [pid for pid in numbers if _is_lost(pid)]
+    place = runs_dir.resolve()
+    return [pid for pid in numbers if _is_lost(pid, place)]
 
 
-def _is_lost(pid: int) -> bool:
+def _is_lost(pid: int, place: Path) -> bool:
     folder = PROC / str(pid)
     with suppress(OSError):
         if folder.stat().st_uid != os.getuid():
             return False
         if COMMAND.encode() not in (folder / "cmdline").read_bytes().split(b"\0"):
             return False
-        return any(os.readlink(file).endswith(LOST_LOCK) for file in (folder / "fd").iterdir())
+        opened = map(os.readlink, (folder / "fd").iterdir())
+        return any(path.endswith(LOST_LOCK) and Path(path).is_relative_to(place) for path in opened)
     return False
 
 
