@@ -34,7 +34,8 @@ def values(name: str) -> st.SearchStrategy[Any]:
     option = options()[name]
     near = [edge + shift for edge in (option.minimum, option.maximum) if edge is not None for shift in (-1, 0, 1)]
     return st.one_of(
-        st.sampled_from([*option.choices, "auto", "all", "", "cuda:1", "cpu", "1e-3", "0.1", "512,256", "nan", "-1"]),
+        st.sampled_from([*option.choices, "auto", "all", "", "cuda:1", "cpu", "1e-3", "0.1", "512,256", "nan", "-1",
+                         "every:7", "every:0"]),
         st.integers(-5, 3000), st.integers(2**53, 2**63), st.integers(2**53, 2**63).map(str), st.booleans(),
         st.sampled_from([*near, 0]), st.sampled_from([*map(str, near), "0"]), st.floats(), st.floats().map(str),
         st.floats(0, 1e6), st.floats(0, 10).map(str), st.lists(st.integers(0, 600), max_size=4),
@@ -97,6 +98,16 @@ def test_what_no_file_may_say_is_one_short_sentence(tmp_path: Path, text: str, s
         read_config(path)
     assert str(path) in error.value.message and says in error.value.message
     assert len(str(error.value)) < len(str(path)) + 200
+
+
+@pytest.mark.parametrize("word", ["every:0", "every:", "every:-1", "every:1.5", "every:12345678", "every:٣", "EVERY:2",
+                                  "every: 2", "each:2", "-1", "100001", "1.5", 1.5, True, -1, ["every:2"]])  # fmt: skip
+def test_what_keep_does_not_take_is_told_what_it_takes(word: Any) -> None:
+    with pytest.raises(UsageError) as error:
+        check_option("keep", word)
+    takes = "a whole number of at least 0 and at most 100000, or every:K with K from 1"
+    assert error.value.message.startswith(f"keep must be {takes}, not ")
+    assert config.allowed("keep") == takes
 
 
 def test_the_designs_options_all_exist() -> None:

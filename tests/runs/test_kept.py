@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tui_vae.runs import files
 from tui_vae.runs.files import link_or_copy
-from tui_vae.runs.kept import best_file, keep, kept_epochs, state_file, thinned
+from tui_vae.runs.kept import KeepRule, best_file, keep, kept_epochs, state_file, thinned
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, unique=True).map(sorted), st.integers(1, 12))
@@ -48,6 +48,15 @@ def test_what_is_kept_is_the_same_file_until_the_run_replaces_its_own(tmp_path: 
     for epoch in epochs:
         assert state_file(folder, epoch).read_bytes() == b"last %d" % epoch
         assert best_file(folder, epoch).read_bytes() == (b"best 3" if epoch >= 3 else b"best 1")
+
+
+def test_a_number_of_epochs_or_each_kth(tmp_path: Path) -> None:
+    assert (KeepRule.of(0), KeepRule.of(5), KeepRule.of("every:10")) == (None, (1, 5), (10, None))
+    last = tmp_path / "last.safetensors"
+    last.write_bytes(b"last")
+    for epoch in range(10, 310, 10):
+        keep(tmp_path / "kept", epoch, last, tmp_path / "best.safetensors", most=None)
+    assert kept_epochs(tmp_path / "kept") == [*range(10, 310, 10)]
 
 
 def test_where_there_are_no_hard_links_files_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

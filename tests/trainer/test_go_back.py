@@ -23,7 +23,7 @@ from tui_vae.runs.checkpoint_file import CheckpointError, verify_checkpoint
 from tui_vae.runs.directory import RunDirectory, RunError, list_runs
 from tui_vae.runs.go_back import go_back, newest_whole
 from tui_vae.runs.history import read_history
-from tui_vae.runs.kept import kept_epochs, state_file
+from tui_vae.runs.kept import best_file, kept_epochs, state_file
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.previews import preview_files
 from tui_vae.runs.summary import summarize
@@ -64,6 +64,42 @@ def test_a_kept_epoch_is_what_a_run_is_that_stops_there(own_runs: Path) -> None:
         assert verify_checkpoint(state_file(directory.kept, epoch)).evaluated == epoch
     assert state_file(directory.kept, 4).samefile(directory.last)
     assert not trained(own_runs, keep=0, name="none").kept.exists()
+
+
+@pytest.mark.parametrize("every", [0, None, 1e9], ids=["each epoch", "when cheap", "never"])
+def test_each_second_epoch_is_kept_whatever_other_checkpoints_there_are(own_runs: Path, every: float | None) -> None:
+    directory = trained(own_runs, keep="every:2", epochs=5, **{"checkpoint-every": every})
+    assert kept_epochs(directory.kept) == [2, 4]
+    assert not [check for check in verify_run(directory) if not check.ok]
+    wanted = figures(directory), load_file(directory.last), load_file(directory.best)
+    assert go_back(directory, 2) is not None
+    assert train_here(directory) == 0
+    assert kept_epochs(directory.kept) == [2, 4]
+    assert figures(directory) == wanted[0]
+    assert same(load_file(directory.last), wanted[1]) and same(load_file(directory.best), wanted[2])
+
+
+def test_an_epoch_is_kept_although_its_process_was_killed_before_it_could(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: object) -> None:
+        raise Killed
+
+    directory = new_run(own_runs, **{**KEEPING, "keep": "every:2", "name": "run"})
+    with monkeypatch.context() as patch:
+        patch.setattr("tui_vae.trainer.checkpoint_keeper.keep", killed)
+        with pytest.raises(Killed):
+            train_here(directory)
+    assert verify_checkpoint(directory.last).evaluated == 2 and kept_epochs(directory.kept) == []
+    best_then = directory.best.read_bytes()
+    with pytest.raises(Killed):
+        train_here(directory, Script(kill_at=8))  # in epoch 4: `best` is of epoch 3 by then
+    assert kept_epochs(directory.kept) == [2]
+    assert best_file(directory.kept, 2).read_bytes() == best_then != directory.best.read_bytes()
+    assert train_here(directory) == 0
+    assert kept_epochs(directory.kept) == [2, 4]
+    assert best_file(directory.kept, 2).read_bytes() == best_then
+    assert not [check for check in verify_run(directory) if not check.ok]
 
 
 @pytest.mark.parametrize("epoch", [1, 3])

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tui_vae.errors import UsageError
 from tui_vae.plain_text import plain
@@ -22,6 +22,13 @@ Check = Callable[[str], str]
 """Returns a text as the config keeps it; raises `NotAllowed` for one that the option does not take."""
 
 
+class Alternative(NamedTuple):
+    """Words that a numeric option takes besides numbers: those of `pattern`, which `form` shows, such as `every:K`."""
+
+    pattern: re.Pattern[str]
+    form: str
+
+
 class NotAllowed(Exception):
     """A value that an option does not take. Its text says what the value must be: `a whole number of at least 1`."""
 
@@ -31,7 +38,7 @@ class Option:
     """What a field means and which values it takes.
 
     `unset` is the word that stands for "not given" (Python's None). `minimum` itself is allowed unless `above` is set.
-    `check` is for a text that may be more than one of some `choices`.
+    `check` is for a text that may be more than one of some `choices`, `alternative` for a number that may be words too.
     """
 
     help: str
@@ -42,6 +49,7 @@ class Option:
     above: bool = False
     unset: str | None = None
     check: Check | None = None
+    alternative: Alternative | None = None
 
 
 def matching(pattern: re.Pattern[str], expected: str) -> Check:
@@ -86,6 +94,8 @@ def check_value(option: Option, kind: type, value: Any) -> Any:
         if not isinstance(parts, (list, tuple)) or not parts:
             raise NotAllowed(WIDTHS)
         return tuple(_number(option, int, part) for part in parts)
+    if option.alternative and isinstance(value, str) and option.alternative.pattern.fullmatch(value):
+        return value
     if kind in (int, float):
         return _number(option, kind, value)
     text = check_text(value, "a word")
@@ -113,10 +123,10 @@ def _number(option: Option, kind: type, value: Any) -> int | float:
         if not math.isfinite(number) or (isinstance(value, float) and number != value):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise NotAllowed(number_range(option, kind)) from None
+        raise NotAllowed(_numeric_values(option, kind)) from None
     too_low = low is not None and (number <= low if option.above else number < low)
     if too_low or (high is not None and number > high):
-        raise NotAllowed(number_range(option, kind))
+        raise NotAllowed(_numeric_values(option, kind))
     return int(number) if kind is int else float(number)
 
 
@@ -128,13 +138,17 @@ def number_range(option: Option, kind: type) -> str:
     return ("a whole number" if kind is int else "a number") + bounds
 
 
+def _numeric_values(option: Option, kind: type) -> str:
+    return number_range(option, kind) + (f", or {option.alternative.form}" if option.alternative else "")
+
+
 def allowed_values(option: Option, kind: type) -> str:
     """Which values an option takes, in words: its choices, or the range of its number; empty for a free text."""
     if option.choices:
         return "one of " + ", ".join(option.choices)
     if kind is tuple:
         return WIDTHS
-    words = [number_range(option, kind)] if kind in (int, float) else []
+    words = [_numeric_values(option, kind)] if kind in (int, float) else []
     return ", or ".join([*words, *([option.unset] if option.unset else [])])
 
 

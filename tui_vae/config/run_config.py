@@ -14,6 +14,7 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tui_vae.config.options import (
+    Alternative,
     NotAllowed,
     Option,
     absolute_path,
@@ -33,6 +34,7 @@ MAX_NAME = 64
 
 RUN_NAME = re.compile(rf"(?!\.)[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+KEEP_EVERY = re.compile(r"every:([1-9]\d{0,6})", re.ASCII)
 MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 MAX_LR, MAX_BETA, MAX_EPOCHS = 10.0, 1e6, 10_000_000
@@ -220,12 +222,14 @@ class RunConfig:
     ] = None
 
     keep: Annotated[
-        int,
+        int | str,
         Option(
-            "checkpoints of so many epochs, kept to go back to: the newest, and ever fewer the further back",
+            "checkpoints of so many epochs, kept to go back to: the newest, and ever fewer the further back; "
+            "every:K keeps those of each K-th epoch, all of them",
             "machine",
             minimum=0,
             maximum=100_000,
+            alternative=Alternative(KEEP_EVERY, "every:K with K from 1"),
         ),
     ] = 0
 

@@ -32,7 +32,7 @@ def not_kept(directory: RunDirectory, epoch: int) -> CheckpointError:
     """The error for an epoch of which no checkpoint is kept."""
     kept = [str(each) for each in kept_epochs(directory.files.kept)]
     listed = ", ".join(["…"] * (len(kept) > MOST_LISTED) + kept[-MOST_LISTED:])
-    hint = f"those of these epochs are: {listed}" if kept else "a run keeps some where it is trained with --keep N"
+    hint = f"those of these epochs are: {listed}" if kept else "a run keeps some where it is trained with --keep"
     return CheckpointError(f"run {directory.name!r} keeps no checkpoint of epoch {epoch}", hint)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of earlier epochs, kept beside `last` and `best`: the newest, and ever fewer the further back.
+"""Checkpoints of earlier epochs beside `last` and `best`: the newest and ever fewer further back, or each K-th epoch.
 
 A kept epoch has two files: `epoch-NNNNNN.safetensors`, all that resuming from its end needs, and
 `epoch-NNNNNN.best.safetensors`, the best weights up to there. Both are further names (hard links) of files that the run
@@ -11,11 +11,26 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tui_vae.runs.files import link_or_copy, sync_directory
 from tui_vae.runs.safe_files import check_own_folder, open_folder
 
 _STATE_FILE = re.compile(r"epoch-([0-9]{6,15})\.safetensors")
+
+
+class KeepRule(NamedTuple):
+    """Which epochs are kept: each `every`-th, and `most` of them; None: all."""
+
+    every: int
+    most: int | None
+
+    @classmethod
+    def of(cls, keep: int | str) -> KeepRule | None:
+        """That of the option `keep`: a number of epochs, or `every:K`. None: no epoch is kept."""
+        if isinstance(keep, str):
+            return cls(every=int(keep.removeprefix("every:")), most=None)
+        return cls(every=1, most=keep) if keep else None
 
 
 def state_file(folder: Path, epoch: int) -> Path:
@@ -52,8 +67,8 @@ def thinned(epochs: Sequence[int], most: int) -> list[int]:
     return kept
 
 
-def keep(folder: Path, epoch: int, last: Path, best: Path, most: int) -> None:
-    """Keep `last` and `best`, which are of the end of `epoch`, and remove epochs until `most` are left.
+def keep(folder: Path, epoch: int, last: Path, best: Path, most: int | None) -> None:
+    """Keep `last` and `best`, which are of the end of `epoch`; where `most` is given, remove epochs until so many are left.
 
     Raises:
         OSError: the folder cannot be written.
@@ -63,8 +78,9 @@ def keep(folder: Path, epoch: int, last: Path, best: Path, most: int) -> None:
     if best.exists():
         link_or_copy(best, best_file(folder, epoch))
     link_or_copy(last, state_file(folder, epoch))
-    epochs = kept_epochs(folder)
-    remove(folder, set(epochs) - set(thinned(epochs, most)))
+    if most is not None:
+        epochs = kept_epochs(folder)
+        remove(folder, set(epochs) - set(thinned(epochs, most)))
     sync_directory(folder)
 
 

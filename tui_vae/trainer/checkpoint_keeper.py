@@ -8,7 +8,7 @@ import time
 from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.kept import keep
+from tui_vae.runs.kept import KeepRule, keep, kept_epochs
 from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.preview_writer import WARN_EVERY
 
@@ -18,28 +18,36 @@ something for it, but epochs of milliseconds must not wait for the disk."""
 
 
 class CheckpointKeeper:
-    """Keeps `most` epochs of one run; none where that is 0."""
+    """Keeps epochs of one run by the rule that its option `keep` states."""
 
-    def __init__(self, directory: RunDirectory, log: ev.EventLog, most: int, steps_per_epoch: int) -> None:
+    def __init__(self, directory: RunDirectory, log: ev.EventLog, keep: int | str, steps_per_epoch: int) -> None:
         self._directory = directory
         self._log = log
-        self._most = most
+        self._rule = KeepRule.of(keep)
         self._steps_per_epoch = steps_per_epoch
         self._kept_at = self._warned_at = -math.inf
 
-    def due(self, cost: float) -> bool:
-        """Whether an epoch's end is worth a checkpoint of its own, where writing one takes `cost` seconds."""
-        return self._most > 0 and cost < KEEPING_SHARE * (time.monotonic() - self._kept_at)
+    def due(self, epoch: int, cost: float) -> bool:
+        """Whether the end of `epoch` is worth a checkpoint of its own, where writing one takes `cost` seconds."""
+        if self._rule is None or epoch % self._rule.every:
+            return False
+        # Who has named the epochs gets each of them, whatever that costs.
+        return self._rule.most is None or cost < KEEPING_SHARE * (time.monotonic() - self._kept_at)
+
+    def complete(self, progress: Progress) -> None:
+        """Keep the checkpoint that a process begins with, where the one before it was killed between the two."""
+        if progress.evaluated not in kept_epochs(self._directory.files.kept):  # else `best` may be of a later epoch
+            self.keep_epoch_end(progress)
 
     def keep_epoch_end(self, progress: Progress) -> None:
-        """Keep the checkpoint that was just written, if it is of an epoch's end. A failure is a warning in the log."""
-        epoch = progress.evaluated
-        if not self._most or not 0 < progress.step == epoch * self._steps_per_epoch:
+        """Keep `last`, which is of this progress, if it is of the end of a chosen epoch. A failure is a warning."""
+        epoch, rule = progress.evaluated, self._rule
+        if rule is None or epoch % rule.every or not 0 < progress.step == epoch * self._steps_per_epoch:
             return
         self._kept_at = time.monotonic()
         files = self._directory.files
         try:
-            keep(files.kept, epoch, files.last, files.best, self._most)
+            keep(files.kept, epoch, files.last, files.best, rule.most)
         except OSError as error:
             if time.monotonic() - self._warned_at > WARN_EVERY:
                 self._warned_at = time.monotonic()

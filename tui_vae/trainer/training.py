@@ -87,6 +87,7 @@ class Training:
     def run(self) -> ev.RunState:
         """Train to the last planned epoch or until a request stops it. Return the final state, which is logged."""
         self._enter("training")
+        self._keeper.complete(self._progress)
         try:
             while self._progress.evaluated < self._progress.planned_epochs:
                 self._epoch_time.start()
@@ -169,7 +170,9 @@ class Training:
             self._checkpoint_at_last()  # writes the best weights, if they are not written yet, then raises Diverged
         self._symptoms.epoch_ended(event)
         self._preview()
-        if self._checkpoint_timer.due(at_epoch_end=True) or self._keeper.due(self._checkpoint_timer.cost):
+        if self._checkpoint_timer.due(at_epoch_end=True) or self._keeper.due(
+            progress.evaluated, self._checkpoint_timer.cost
+        ):
             self._try_checkpoint()
 
     def _remember_best(self, test: Evaluation) -> None:
