@@ -68,7 +68,7 @@ def thinned(epochs: Sequence[int], most: int) -> list[int]:
 
 
 def keep(folder: Path, epoch: int, last: Path, best: Path, most: int | None) -> None:
-    """Keep `last` and `best`, which are of the end of `epoch`; where `most` is given, remove epochs until so many are left.
+    """Keep `last` and `best`, which are of the end of `epoch`. With `most`, remove epochs until so many are left.
 
     Raises:
         OSError: the folder cannot be written.
