@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tui_vae.runs.client import Caller, RequestError, request
 from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.launch import start_training
 from tui_vae.runs.lock import RunLock
+from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.process import RunProcess
@@ -77,25 +79,61 @@ def test_a_device_without_memory_ends_the_run_with_a_sentence(own_runs: Path, mo
     assert f"tui-vae resume {directory.name}" in error.hint
 
 
-def test_who_only_serves_stays_until_its_last_client_has_gone(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = new_run(own_runs, epochs=1)
-    assert train_here(directory) == 0
-    monkeypatch.setattr("tui_vae.trainer.serving.IDLE_LIMIT", 0.1)
-    lock, inbox, caller = RunLock(directory, "serve"), Inbox(), Caller(directory)
+@contextmanager
+def serving(directory: RunDirectory) -> Iterator[threading.Thread]:
+    """A process that only serves the run, in a thread of the test's own process."""
+    lock, inbox = RunLock(directory, "serve"), Inbox()
     server = Server(lambda: directory.socket, lock, inbox)
     server.start()
-    with connected(directory):
-        serve = RunProcess(directory, lock, inbox).run
-        serving = threading.Thread(target=serve, args=(True, 0), daemon=True)
-        serving.start()
-        assert caller.ask(protocol.Describe(), protocol.Description).state == "serving"
-    time.sleep(1.5)  # it looks every second whether anybody is still there
-    assert serving.is_alive()
-    caller.close()
-    serving.join(20)
-    assert not serving.is_alive()
-    server.close()
-    lock.release()
+    thread = threading.Thread(target=RunProcess(directory, lock, inbox).run, args=(True, 0), daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join(20)
+        server.close()
+        lock.release()
+    assert not thread.is_alive()
+
+
+def state_of(caller: Caller) -> str:
+    return caller.ask(protocol.Describe(), protocol.Description).state
+
+
+def test_who_only_serves_leaves_a_while_after_the_last_question(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = new_run(own_runs, epochs=1)
+    assert train_here(directory) == 0
+    monkeypatch.setattr("tui_vae.trainer.serving.IDLE_LIMIT", 1.2)
+    with serving(directory) as thread, connected(directory):  # who is connected and asks nothing keeps nobody
+        caller = Caller(directory)
+        for _ in range(4):
+            assert state_of(caller) == "serving"
+            time.sleep(0.7)
+        asked_last = time.monotonic()
+        thread.join(20)
+        assert 0 < time.monotonic() - asked_last < 3
+
+
+def test_of_processes_that_only_serve_one_stays_idle(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was asked last; one that is still being asked is not idle."""
+    monkeypatch.setattr("tui_vae.trainer.serving.STILL_ASKING", 0.4)
+    monkeypatch.setattr("tui_vae.trainer.serving.IDLE_LIMIT", 8)
+    first, second = (new_run(own_runs, epochs=1, name=name) for name in ("first", "second"))
+    assert train_here(first) == train_here(second) == 0
+    with serving(first) as older, serving(second) as newer:
+        one, other = Caller(first), Caller(second)
+        assert state_of(one) == state_of(other) == "serving"
+        for _ in range(8):
+            time.sleep(0.2)
+            assert state_of(one) == "serving"  # two seconds long, for a client that goes on asking
+        newer.join(20)
+        assert not newer.is_alive()  # the other was asked last
+        assert older.is_alive()
+        assert state_of(one) == "serving"
+        request(first, protocol.Stop(), protocol.Done)
+    assert not list(runtime_directory().glob("*idle-*"))
 
 
 def connected(directory: RunDirectory) -> socket.socket:

@@ -83,7 +83,7 @@ class Caller:
             return self._ask(connection, message, expected, timeout)
 
     def close(self) -> None:
-        """Keep no connection from here on: a process that only serves stays as long as a client is connected."""
+        """Keep no connection from here on."""
         self._closed = True
         self._hang_up()
 

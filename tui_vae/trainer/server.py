@@ -47,27 +47,27 @@ class Ticket:
 
 
 class Inbox:
-    """Requests in the order of their arrival, and how long no client has been connected."""
+    """Requests in the order of their arrival, and how long nobody has asked anything."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
-        self._clients = 0
-        self._last_left = time.monotonic()
+        self._exchanges = 0
+        self._last_exchange = time.monotonic()
         self._lost: UserError | None = None
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[None]:
-        """Count a client as connected. Called on the server's thread only."""
-        self._clients += 1
+    def exchange(self) -> Iterator[None]:
+        """Count a request as under way. Called on the server's thread only."""
+        self._exchanges += 1
         try:
             yield
         finally:
-            self._last_left = time.monotonic()
-            self._clients -= 1
+            self._last_exchange = time.monotonic()
+            self._exchanges -= 1
 
-    def seconds_without_clients(self) -> float:
-        """Seconds since the last client left, or since the start; 0 while one is connected."""
-        return 0.0 if self._clients else time.monotonic() - self._last_left
+    def seconds_unasked(self) -> float:
+        """Seconds since the last answer was sent, or since the start; 0 while a request is under way."""
+        return 0.0 if self._exchanges else time.monotonic() - self._last_exchange
 
     def put(self, ticket: Ticket) -> None:
         self._queue.put(ticket)
@@ -175,14 +175,14 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         try:
-            with self._inbox.client():
-                while True:
-                    length = protocol.frame_length(await reader.readexactly(protocol.HEADER_LENGTH))
-                    body = await reader.readexactly(length)
-                    self._connections.add(task)
+            while True:
+                length = protocol.frame_length(await reader.readexactly(protocol.HEADER_LENGTH))
+                body = await reader.readexactly(length)
+                self._connections.add(task)
+                with self._inbox.exchange():
                     writer.write(protocol.frame(await self._ask(body)))
                     await asyncio.wait_for(writer.drain(), SLOW_CLIENT)
-                    self._connections.discard(task)
+                self._connections.discard(task)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError):
             pass  # the client left, or does not speak this protocol
         except asyncio.CancelledError:

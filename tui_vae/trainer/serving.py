@@ -10,13 +10,18 @@ from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, finished_error, look_only_error
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
+from tui_vae.trainer.idle_place import IdlePlace
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import restore_weights
 from tui_vae.trainer.run_setup import load_trained_run
 from tui_vae.trainer.server import Inbox
 
-IDLE_LIMIT = 300.0
-"""Seconds after its last client has left that a process which only serves ends: long enough for a reconnection."""
+IDLE_LIMIT = 60.0
+"""Seconds after the last question that a process which only serves ends: it holds hundreds of megabytes, and a new one
+answers after a few seconds."""
+
+STILL_ASKING = 3.0
+"""Seconds after the last question for which a client counts as still asking; then the process is idle."""
 
 RELOAD_SHARE = 0.1
 """The share of the time that loading newer checkpoints may take: those of a large network have gigabytes."""
@@ -41,18 +46,31 @@ class Serving:
         self._reload_at = 0.0
         self._run, self._progress = load_trained_run(directory, progress=print)
         self._inference = Inference(self._run, where=self._where, state=lambda: "serving")
+        self._place = IdlePlace(str(self._run.device))
 
     def until_left(self) -> protocol.Resume | None:
-        """Answer until no client is left, and return None, or the request to train.
+        """Answer until nobody asks any more, and return None, or the request to train.
 
         Raises:
             UserError: the run is lost.
         """
-        while self._inbox.seconds_without_clients() < IDLE_LIMIT:
+        self._place.take()
+        try:
+            return self._until_left()
+        finally:
+            self._place.give_up()
+
+    def _until_left(self) -> protocol.Resume | None:
+        began = time.monotonic()
+        while (idle := min(self._inbox.seconds_unasked(), time.monotonic() - began)) < IDLE_LIMIT:
+            if idle > STILL_ASKING and self._place.is_lost():
+                return None
             ticket = self._inbox.wait(0.0 if self._inference.busy else 1.0)
             self._inference.advance()
             if ticket is None:
                 continue
+            if self._place.is_lost():
+                self._place.take()  # of two runs that are looked at in turn, the one looked at last stays
             if self._look_only and not self._inference.busy:
                 self._reload()
             try:
