@@ -9,7 +9,7 @@ import time
 from tui_vae.errors import UsageError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
-from tui_vae.runs.directory import RunDirectory, RunError, find_run
+from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory, RunError, find_run
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import find_to_load
@@ -35,7 +35,7 @@ def stop(options: argparse.Namespace) -> int:
             raise
         where = ", after a checkpoint"
     while directory.is_training():
-        time.sleep(0.02)
+        time.sleep(HOLDER_PAUSE)
     again = advice.of_run("resume", directory.path)
     print(f"{directory.name}: stopped{where}; continue it with: {again}")
     return 0

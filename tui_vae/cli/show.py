@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tui_vae.cli.load_trained import load_trained
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
-from tui_vae.runs.client import RequestError, request
+from tui_vae.runs.client import LOADING_LIMIT, RequestError, request
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.float_arrays import decode_floats
 from tui_vae.runs.runs_directory import runs_directory
@@ -91,6 +91,11 @@ class ImageSource:
         self._facts: protocol.Description | None = None
 
     def describe(self) -> protocol.Description:
+        """The run's test images: their number, classes and labels.
+
+        Raises:
+            UserError: as `ask`.
+        """
         if self._facts is None:
             self._facts = self.ask(protocol.Describe(), protocol.Description)
         return self._facts
@@ -103,7 +108,7 @@ class ImageSource:
             UserError: the checkpoint cannot be loaded.
         """
         if self._living:
-            return request(self._directory, message, expected, timeout=120)
+            return request(self._directory, message, expected, LOADING_LIMIT)
         if self._inference is None:
             run, progress = load_trained(self._directory, self._which)
             from tui_vae.trainer.inference import Inference

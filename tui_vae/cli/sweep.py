@@ -26,7 +26,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import candidate, differences
 from tui_vae.runs.create import create_run, failed_early
 from tui_vae.runs.device_load import cuda_devices
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, start_training
 from tui_vae.runs.runs_directory import runs_directory
@@ -37,6 +37,9 @@ MOST = 1000
 
 TURNING = 10.0
 """Seconds to wait until a process that served a run trains it."""
+
+CHECKSUM_LENGTH = 8
+"""Hexadecimal digits of the checksum in a run's name: no two of `MOST` names get the same by chance."""
 
 FINISHED, ANEW = "finished already", "failed before its first step, trained anew"
 
@@ -107,7 +110,7 @@ def run_name(prefix: str, settings: Mapping[str, Any]) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]", "-", plain)
     if name == plain and len(name) <= config.MAX_NAME:
         return name
-    ending = f"-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+    ending = f"-{hashlib.sha256(plain.encode()).hexdigest()[:CHECKSUM_LENGTH]}"
     return name[: config.MAX_NAME - len(ending)] + ending
 
 
@@ -230,7 +233,7 @@ class Runner:
         continue_training(directory)
         deadline = time.monotonic() + TURNING
         while (holder := directory.holder()) and holder.mode == "serve" and time.monotonic() < deadline:
-            time.sleep(0.02)  # a process that served the run begins to train it a moment after its answer
+            time.sleep(HOLDER_PAUSE)  # a process that served the run begins to train it a moment after its answer
         return f"was {state}, goes on"
 
     def _look_at(self, job: Job) -> None:

@@ -22,6 +22,12 @@ last login session, and the process then listens elsewhere. And between two trie
 LOADING_LIMIT = 120.0
 """Seconds to wait for an answer where PyTorch, the data and the weights may have to be loaded first."""
 
+ANSWER_LIMIT = 30.0
+"""Seconds to wait for any other answer: it comes between two steps of training, which are far shorter."""
+
+FRAME_PART = 1 << 20
+"""Bytes of a reply that are received at once, at most."""
+
 OTHER_VERSION = "is it of another version of tui-vae?"
 """The hint for an answer that cannot be understood."""
 
@@ -41,7 +47,7 @@ class Unreached(NoProcess):
 
 
 def request(
-    directory: RunDirectory, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0
+    directory: RunDirectory, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = ANSWER_LIMIT
 ) -> ReplyType:
     """Send a request to the run's process and wait for its reply.
 
@@ -73,7 +79,7 @@ class Caller:
         self._idle: deque[socket.socket] = deque()
         self._closed = False
 
-    def ask(self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0) -> ReplyType:
+    def ask(self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = ANSWER_LIMIT) -> ReplyType:
         """As `request`."""
         with _explaining(self._directory, timeout):
             with suppress(IndexError, EOFError, ConnectionError):
@@ -189,7 +195,7 @@ def _address(directory: RunDirectory, message: protocol.AnyRequest) -> str:
 def _receive(connection: socket.socket, length: int) -> bytes:
     data = bytearray()
     while len(data) < length:
-        part = connection.recv(min(1 << 20, length - len(data)))
+        part = connection.recv(min(FRAME_PART, length - len(data)))
         if not part:
             raise EOFError
         data += part

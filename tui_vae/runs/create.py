@@ -24,6 +24,9 @@ from tui_vae.runs.lock import RunLock
 MOST_EARLY = 1 << 20
 """Bytes of a log that is looked at for an early failure: the log of a run that made no step is far shorter."""
 
+RUN_MODE = 0o755
+"""Permissions of a run's directory: its user changes it, others may look at it, as at any folder that people make."""
+
 MOST_TRIES = 1000
 """How often a name is tried while other processes take, or clear away, the same ones."""
 
@@ -66,7 +69,7 @@ def _fill(config: RunConfig, fresh: RunDirectory) -> None:
     write_atomic(fresh.config, config_toml(config))  # syncs the file, and both names in `fresh`
 
 
-def put_in_place(target: RunDirectory, fill: Callable[[RunDirectory], None], mode: int = 0o755) -> bool:
+def put_in_place(target: RunDirectory, fill: Callable[[RunDirectory], None], mode: int = RUN_MODE) -> bool:
     """Make a run's directory beside its place, let `fill` write its files, and rename it; whether the name was free.
 
     Raises:

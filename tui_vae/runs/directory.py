@@ -27,6 +27,15 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 MOST_CONFIG = 1 << 20
 """Bytes of a config.toml that are read: one with every option has about 1 kB."""
 
+DIGEST_LENGTH = 20
+"""Hexadecimal digits that name a run's socket: short enough for any path, and 80 bits never meet by chance."""
+
+MOST_NAMED = 8
+"""Runs that an error names where the one that was meant is not there."""
+
+HOLDER_PAUSE = 0.02
+"""Seconds between two looks at a run's lock, where one waits until its process has ended or begun to train."""
+
 
 class RunError(UserError):
     """A run does not exist, its name is taken, or it cannot do what was requested."""
@@ -180,8 +189,8 @@ class RunDirectory:
 
     def _in_runtime_directory(self, purpose: str) -> Path:
         device, inode = self.identity
-        digest = hashlib.sha256(f"{device}:{inode}{purpose}".encode()).hexdigest()[:20]
-        return runtime_directory() / digest
+        digest = hashlib.sha256(f"{device}:{inode}{purpose}".encode()).hexdigest()
+        return runtime_directory() / digest[:DIGEST_LENGTH]
 
     def serving_files(self, look_only: bool) -> ServingFiles:
         """`look_only`: the process of a user who may only read the run has them in their own runtime directory.
@@ -344,5 +353,5 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
         if run.name == name:
             run.check_readable()
             return run
-    known = ", ".join(run.name for run in runs[:8]) + (", …" if len(runs) > 8 else "")
+    known = ", ".join(run.name for run in runs[:MOST_NAMED]) + (", …" if len(runs) > MOST_NAMED else "")
     raise RunError(f"there is no run {name!r} in {runs_dir}", f"runs are: {known}")

@@ -31,8 +31,9 @@ from tui_vae.runs.safe_files import open_own, reason
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import check_code
 
-START_LIMIT = 20.0
-"""Seconds within which a process must hold its run's lock. It takes that before it imports PyTorch."""
+START_LIMIT, START_PAUSE = 20.0, 0.01
+"""Seconds within which a process must hold its run's lock, which it takes before it imports PyTorch. And between two
+looks: short, as every start waits for it."""
 
 MOST_LAST_LINE = 4096
 """Bytes from the end of a trainer's output in which its last line is looked for."""
@@ -43,6 +44,13 @@ LISTEN_LIMIT = 7.0
 
 ENDING_LIMIT, ENDING_PAUSE = 8.0, 0.1
 """Seconds to wait for a process that holds the lock and answers nobody, as one that ends; and between two checks."""
+
+OWN_MAPPING, KEPT_FREE = 64 << 20, 256 << 20
+"""Bytes from which on glibc gives a block of memory a mapping of its own, which it returns as soon as it is freed; and
+bytes at the heap's end that it keeps when they are free. Both are above what a step of the presets takes."""
+
+SPINS = 10_000
+"""Rounds that a thread of OpenMP spins for another one before it sleeps: some microseconds."""
 
 
 class StartError(UserError):
@@ -163,8 +171,8 @@ def trainer_environment() -> dict[str, str]:
     speed of two threads on two free cores; spinning for long costs most of it where something else needs one of them.
     glibc keeps the memory of a step for the next one, instead of giving it back and having it zeroed again.
     """
-    keep = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
-    return {"GOMP_SPINCOUNT": "10000", **keep, **os.environ}
+    keep = {"MALLOC_MMAP_THRESHOLD_": str(OWN_MAPPING), "MALLOC_TRIM_THRESHOLD_": str(KEPT_FREE)}
+    return {"GOMP_SPINCOUNT": str(SPINS), **keep, **os.environ}
 
 
 def _start(directory: RunDirectory, options: list[str], look_only: bool = False) -> subprocess.Popen[bytes]:
@@ -204,7 +212,7 @@ def _start(directory: RunDirectory, options: list[str], look_only: bool = False)
             if errors:
                 raise StartError(errors[-1].message, errors[-1].hint)
             raise StartError(_last_line(output) or "the trainer ended at once", f"see {output}")
-        time.sleep(0.01)
+        time.sleep(START_PAUSE)
     raise StartError(f"the trainer of run {directory.name!r} did not start", f"see {output}")
 
 

@@ -13,7 +13,7 @@ from tui_vae.config import check_option
 from tui_vae.plain_text import plain
 from tui_vae.runs.client import RequestError, request
 from tui_vae.runs.create import config_toml
-from tui_vae.runs.directory import RunDirectory, RunError
+from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory, RunError
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.leftovers import make_hidden, sweep_leftovers
 from tui_vae.runs.lock import RunLock
@@ -101,7 +101,7 @@ def locked(directory: RunDirectory) -> Iterator[None]:
             request(directory, Stop(), Done, timeout=ANSWER_SECONDS)
         deadline = time.monotonic() + END_SECONDS
         while directory.holder() is not None and time.monotonic() < deadline:
-            time.sleep(0.02)
+            time.sleep(HOLDER_PAUSE)
     lock = RunLock(directory, "serve")
     try:
         yield

@@ -20,6 +20,9 @@ from tui_vae.core.step.load_kernels import Kernels
 from tui_vae.core.step.muon import Muon
 from tui_vae.runs.events import Legacy
 
+TRAIN_IMAGES = 60_000
+"""Images of FashionMNIST's training set: the size of the set where a learner is not told another one."""
+
 OPTIMIZERS = ("adam.", "muon.")
 """How the names of optimizers' states begin in a checkpoint."""
 
@@ -61,7 +64,7 @@ class Learner:
     """
 
     def __init__(
-        self, config: RunConfig, model: VAE, device: torch.device, *, images: int = 60_000,
+        self, config: RunConfig, model: VAE, device: torch.device, *, images: int = TRAIN_IMAGES,
         warn: Callable[[str, str], None] = lambda what, why: None, record: Recorder | None = None,
         kernels: Kernels | None = None,
     ) -> None:  # fmt: skip

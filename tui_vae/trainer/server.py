@@ -28,6 +28,9 @@ REBIND_EVERY = 1.0
 UNREACHABLE_FOR = 2.0
 """Seconds until the next attempt where there is no place to listen."""
 
+READY_LIMIT = 5.0
+"""Seconds for which a process waits at its start until it listens; it goes on also where it cannot."""
+
 
 @dataclass
 class Ticket:
@@ -118,8 +121,9 @@ class Server:
         self._connections: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
+        """Listen, in a thread. Returns when the first client can connect, or after `READY_LIMIT` seconds."""
         self._thread.start()
-        self._ready.wait(5)
+        self._ready.wait(READY_LIMIT)
 
     def close(self, grace: float = 1.0) -> None:
         """Give answers on their way `grace` seconds to arrive, then stop listening."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tui_vae.config.own_code import NotTrusted
 from tui_vae.runs import launch, protocol
-from tui_vae.runs.client import Caller, NoProcess, request
+from tui_vae.runs.client import ANSWER_LIMIT, Caller, NoProcess, request
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
@@ -202,7 +202,7 @@ class RunSession:
         return before != self.living
 
     async def request(
-        self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = 30.0
+        self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = ANSWER_LIMIT
     ) -> ReplyType:
         """Send a request to the run's process.
 

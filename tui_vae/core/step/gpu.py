@@ -45,6 +45,12 @@ LEAST_WARPS, MOST_WARPS, WARP_COLUMNS = 4, 16, 256
 TRIAL_IMAGES = 64
 """Images at most in the batch of `compare_with_autograd`: every image takes the same way through the kernels."""
 
+TRIAL_LR = 1e-3
+"""The learning rate of that trial's step: Adam's usual one."""
+
+ROUNDING_SHARE = 1e-3
+"""A gradient's distance is a part of its norm, or of this part of the largest norm of them all, if that is more."""
+
 LARGEST_DISTANCE, LARGEST_BFLOAT16_DISTANCE = 1e-3, 0.1
 """How far a step may be from autograd's, as a part of the norm: well above float32's and bfloat16's rounding, well
 below what a wrong kernel does."""
@@ -114,7 +120,7 @@ class GPUStep(FusedStep):
         optimizer, values = self._optimizer, self._parameters.detach()
         before, buffers = values.clone(), {buffer: buffer.clone() for buffer in self._model.buffers()}
         try:
-            far = self._distance_from_autograd(lr=1e-3)
+            far = self._distance_from_autograd(TRIAL_LR)
         finally:
             for buffer, value in buffers.items():
                 buffer.copy_(value)
@@ -135,7 +141,7 @@ class GPUStep(FusedStep):
         expected, of_autograd = self._by_autograd(images, self._noise[:rows])
         theirs = list(of_autograd)
         # A gradient that is nothing but rounding (a bias's before a batch normalization) is measured on this scale …
-        least = 1e-3 * torch.stack([gradient.norm() for gradient in theirs]).max()
+        least = ROUNDING_SHARE * torch.stack([gradient.norm() for gradient in theirs]).max()
         # … and the loss, which as a logarithm may be close to 0, on the scale of a nat per pixel.
         distances = [(loss - expected).abs() / expected.abs().clamp(min=self._model.pixels)]
         compared = [(mine, theirs, least)]

@@ -14,6 +14,28 @@ MAX_SQUEEZE = 4.0
 TINY = 1e-100
 """Smaller values and differences count as 0."""
 
+ROUNDING = 1e-9
+"""A quotient this close to a whole number is one, so that an end which is a multiple of the step keeps its tick: far
+more than the rounding of doubles, and less than a dot of any plot."""
+
+LEAST_SPAN = 1e-300
+"""Shorter ranges count as one of this length, which still has a logarithm."""
+
+RARE = 20
+"""One in so many values, the lowest and the highest ones, may be left out of a scale as rare extremes."""
+
+SHOWN_BEYOND = 0.25
+"""How far beyond the other values a scale goes on that leaves out extremes, as a share of their range."""
+
+FLAT_MARGIN = 0.05
+"""Room above and below values that are all the same, as a share of them."""
+
+CLIP_TOLERANCE = 1e-6
+"""Values are outside a scale from this part of a quarter of the tick step on: less is rounding."""
+
+FLAT_RATIO, FLAT_FACTOR = 1.02, 1.1
+"""A logarithmic scale whose ends are less than this ratio apart is extended by this factor at each end."""
+
 
 @dataclass(frozen=True)
 class Tick:
@@ -46,9 +68,15 @@ class Scale:
 
 def nice_step(span: float, count: int) -> float:
     """The smallest step of 1, 2 or 5 times a power of ten that divides `span` into at most `count` parts."""
-    rough = max(span, 1e-300) / max(1, count)
+    rough = max(span, LEAST_SPAN) / max(1, count)
     power = 10.0 ** math.floor(math.log10(rough))
-    return next((factor * power for factor in (1.0, 2.0, 5.0) if factor * power >= rough * (1 - 1e-9)), 10.0 * power)
+    steps = (factor * power for factor in (1.0, 2.0, 5.0))
+    return next((step for step in steps if step >= rough * (1 - ROUNDING)), 10.0 * power)
+
+
+def _multiples(low: float, high: float, step: float) -> range:
+    """The whole numbers n for which n·step is in the range from `low` to `high`."""
+    return range(math.ceil(low / step - ROUNDING), math.floor(high / step + ROUNDING) + 1)
 
 
 def ticks(low: float, high: float, count: int, whole: bool = False) -> tuple[Tick, ...]:
@@ -59,8 +87,7 @@ def ticks(low: float, high: float, count: int, whole: bool = False) -> tuple[Tic
     step = nice_step(high - low, count)
     if whole:
         step = max(1.0, step)
-    first = math.ceil(low / step - 1e-9)
-    values = [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
+    values = [n * step for n in _multiples(low, high, step)]
     return tuple(Tick(value, label) for value, label in zip(values, labels(values, step), strict=True))
 
 
@@ -80,18 +107,21 @@ def time_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
     period = next((period for period in _PERIODS if (high - low) / period <= count), nice_step(high - low, count))
     if (high - low) / _PERIODS[0] < 2:
         return tuple(Tick(tick.value, f"{tick.label} s") for tick in ticks(low, high, count))
-    multiples = range(math.ceil(low / period - 1e-9), math.floor(high / period + 1e-9) + 1)
-    return tuple(Tick(n * period, duration(n * period, 0) if n else "0") for n in multiples)
+    return tuple(Tick(n * period, duration(n * period, 0) if n else "0") for n in _multiples(low, high, period))
+
+
+LEAST_DECIMAL, MOST_SUFFIXED = 1e-3, 1e15
+"""Labels are scientific where the largest value is below this, or from this on: others would need too many cells."""
 
 
 def labels(values: Sequence[float], step: float) -> list[str]:
     """Short texts for values `step` apart: `0 20 40`, `0.5 1.0`, `−1k −500 0`, `2e-5 4e-5`."""
     largest = max((abs(value) for value in values), default=0.0)
-    if 0 < largest < 1e-3 or largest >= 1e15:
+    if 0 < largest < LEAST_DECIMAL or largest >= MOST_SUFFIXED:
         return [_with_minus(_scientific(value)) for value in values]
     units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
     unit, suffix = next(((size, name) for size, name in units if largest >= 10 * size or step >= size), (1.0, ""))
-    decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9)) if step > 0 else 0
+    decimals = max(0, -math.floor(math.log10(step / unit) + ROUNDING)) if step > 0 else 0
     if decimals > 4 or (decimals == 4 and min(values) < 0):  # `.00115`, `−.0165`: labels have few cells
         return [_with_minus(f"{value:.{decimals}f}".replace("0.", ".", 1)) if value else "0" for value in values]
     return [_with_minus(f"{value / unit:.{decimals}f}" + suffix) if value else "0" for value in values]
@@ -112,11 +142,11 @@ def _range_without_rare_extremes(values: Sequence[float]) -> tuple[float, float]
     """The lowest and highest value, without the lowest and highest twentieth if these squeeze all others together."""
     ordered = sorted(values)
     low, high = ordered[0], ordered[-1]
-    cut = len(ordered) // 20
+    cut = len(ordered) // RARE
     inner_low, inner_high = ordered[cut], ordered[-1 - cut]
     inner = inner_high - inner_low
     if cut and 0 < inner < (high - low) / MAX_SQUEEZE:
-        low, high = max(low, inner_low - inner * 0.25), min(high, inner_high + inner * 0.25)
+        low, high = max(low, inner_low - inner * SHOWN_BEYOND), min(high, inner_high + inner * SHOWN_BEYOND)
     return low, high
 
 
@@ -129,12 +159,13 @@ def linear(values: Sequence[float], count: int, always: Sequence[float] = ()) ->
         return Scale(0.0, 1.0)
     low, high = _range_without_rare_extremes(values)
     low, high = min([low, *always]), max([high, *always])
-    if high - low <= abs(high) * 1e-9 or high - low < TINY:
-        margin = abs(high) * 0.05 if abs(high) > TINY else 0.5
+    if high - low <= abs(high) * ROUNDING or high - low < TINY:
+        margin = abs(high) * FLAT_MARGIN if abs(high) > TINY else 0.5
         low, high = low - margin, high + margin
     quarter = nice_step(high - low, count) / 4
-    snapped_low, snapped_high = math.floor(low / quarter + 1e-9) * quarter, math.ceil(high / quarter - 1e-9) * quarter
-    tolerance = quarter * 1e-6
+    snapped_low = math.floor(low / quarter + ROUNDING) * quarter
+    snapped_high = math.ceil(high / quarter - ROUNDING) * quarter
+    tolerance = quarter * CLIP_TOLERANCE
     least, greatest = min(values), max(values)
     clipped = greatest if greatest > snapped_high + tolerance else least if least < snapped_low - tolerance else None
     return Scale(snapped_low, snapped_high, ticks(snapped_low, snapped_high, count), clipped=clipped)
@@ -153,8 +184,8 @@ def scale(values: Sequence[float], newest: Sequence[float], count: int, log: boo
 def logarithmic(values: Sequence[float], count: int) -> Scale:
     """A logarithmic scale for all values, which must be positive. It leaves out no extreme."""
     low, high = min(values), max(values)
-    if high < low * 1.02:
-        low, high = low / 1.1, high * 1.1
+    if high < low * FLAT_RATIO:
+        low, high = low / FLAT_FACTOR, high * FLAT_FACTOR
     found = _log_ticks(low, high, count)
     if len(found) < 2:  # in less than a decade: round values of a linear step
         found = ticks(low, high, count)
@@ -185,5 +216,5 @@ def axis_end(now: float, total: float = 0.0) -> float:
     if now <= 0:
         return total or 1.0
     power = 10.0 ** math.floor(math.log10(now))
-    end = next(factor * power for factor in (*_ENDS, 20.0) if factor * power >= now * (1 - 1e-9))
+    end = next(factor * power for factor in (*_ENDS, 20.0) if factor * power >= now * (1 - ROUNDING))
     return max(now, min(end, total) if total > 0 else end)

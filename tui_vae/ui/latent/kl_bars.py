@@ -11,7 +11,7 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 
-from tui_vae.ui.charts.scales import nice_step, ticks
+from tui_vae.ui.charts.scales import ROUNDING, nice_step, ticks
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.latent.canvas import LatentCanvas, lines_of
@@ -45,7 +45,7 @@ def top_of(values: Sequence[float]) -> float:
     if highest <= 0:
         return 1.0
     part = nice_step(highest, 4) / 2
-    return math.ceil(highest / part * (1 - 1e-9)) * part
+    return math.ceil(highest / part * (1 - ROUNDING)) * part
 
 
 @dataclass(frozen=True)

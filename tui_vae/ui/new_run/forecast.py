@@ -21,6 +21,10 @@ PIXELS = 784
 TRAIN_IMAGES = 60_000
 """Images of FashionMNIST's training set."""
 
+CHANNELS, KERNEL, SMALL_IMAGE = (1, 16, 32), 4 * 4, 7 * 7
+"""Of the convolutional network for these images: channels before and after its convolutions, weights of a kernel for
+each pair of them, and pixels of an image after the last. (`core/models/conv.py` cannot be asked without PyTorch.)"""
+
 CHECKPOINT_NUMBERS = 3
 """Numbers of 4 bytes in a checkpoint for each parameter: itself and the optimizer's two moments."""
 
@@ -48,11 +52,13 @@ def _hidden_parameters(widths: Sequence[int], norm: str, kernel: int = 1) -> int
 
 
 def _count_convolutional(config: RunConfig) -> int:
-    """As `count_parameters`, between two 4 × 4 convolutions that end in 32 channels of 7 × 7, and their mirror."""
-    convolutions = _hidden_parameters([1, 16, 32], config.norm, 16) + _hidden_parameters([32, 16], config.norm, 16)
-    inwards, outwards = [32 * 7 * 7, *config.hidden], [config.latent_dim, *reversed(config.hidden), 32 * 7 * 7]
+    """As `count_parameters`, between the convolutions and their mirror, whose last one has no normalization."""
+    back = CHANNELS[:0:-1]
+    convolutions = _hidden_parameters(CHANNELS, config.norm, KERNEL) + _hidden_parameters(back, config.norm, KERNEL)
+    features = CHANNELS[-1] * SMALL_IMAGE
+    inwards, outwards = [features, *config.hidden], [config.latent_dim, *reversed(config.hidden), features]
     dense = _hidden_parameters(inwards, config.norm) + _hidden_parameters(outwards, config.norm)
-    return convolutions + dense + (inwards[-1] + 1) * 2 * config.latent_dim + 16 * 16 + 1
+    return convolutions + dense + (inwards[-1] + 1) * 2 * config.latent_dim + KERNEL * back[-1] + 1
 
 
 @dataclass(frozen=True)
