@@ -4,7 +4,9 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
+from tui_vae.trainer.diagnose_epochs import SymptomReporter
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.symptoms import CURED, FIRST_JUDGED_STEP, IN_A_ROW, LOST, PATIENCE, Diagnosis
 
@@ -142,6 +145,74 @@ def test_overfitting_is_told_after_some_epochs_of_it() -> None:
     assert told(falling + both) == []  # training gets worse, too: that is another illness
     level = [epoch(n, 100 - n, best + LOST * 5 * (n % 2)) for n in range(start, start + 30)]
     assert told(falling + level) == []
+
+
+# -- Symptoms that come and go -----------------------------------------------------------------------------------------
+
+COLLAPSED: dict[str, Any] = {"active_units": 0, "kl": 0.001, "mse": VARIANCE, "recon": 272}
+COMES_AND_GOES = [COLLAPSED] * IN_A_ROW + [{}] * CURED
+
+
+class Flapping:
+    """A reporter of symptoms, epochs of a second by a clock of its own, and what the reporter has written when."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.epochs = 1e6, 0
+        self.written: list[tuple[float, str]] = []
+        monkeypatch.setattr("tui_vae.trainer.timers.time", SimpleNamespace(monotonic=lambda: self.now))
+        directory: Any = SimpleNamespace(files=SimpleNamespace(events=path / "events.jsonl"))
+        images = torch.zeros(2, 28, 28)
+        images[1] = 0.4
+        run: Any = SimpleNamespace(test=images, train=images)
+        progress: Any = SimpleNamespace(diagnosis={}, log_size=0)
+        log: Any = SimpleNamespace(write=lambda event: self.written.append((self.now, event.message)))
+        directory.files.events.touch()
+        self.reporter = SymptomReporter(directory, log, run, progress)
+
+    def train(self, seconds: float, *states: dict[str, Any]) -> None:
+        until = self.now + seconds
+        while self.now < until:
+            self.now += 1
+            self.epochs += 1
+            figures = states[self.epochs % len(states)]
+            self.reporter.epoch_ended(epoch(self.epochs, 300.0, 300.0, **figures))
+
+
+def test_a_symptom_that_comes_and_goes_for_an_hour_is_told_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Flapping(tmp_path, monkeypatch)
+    run.train(3600, *COMES_AND_GOES)
+    times = [at for at, _ in run.written]
+    assert 4 <= len(times) <= 7
+    gaps = [after - before for before, after in pairwise(times)]
+    assert gaps[0] >= 60 and all(after > 1.9 * before for before, after in pairwise(gaps))
+    run.train(2 * 3600, {})
+    run.train(10, *COMES_AND_GOES)
+    run.train(70, *COMES_AND_GOES)
+    assert len(run.written) == len(times) + 2  # after a long health it is told as soon as at first
+
+
+def test_what_is_there_when_its_quiet_time_ends_or_training_stands_still_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Flapping(tmp_path, monkeypatch)
+    run.train(10, *COMES_AND_GOES)
+    assert len(run.written) == 1
+    run.train(100, COLLAPSED)  # it comes to stay
+    assert [round(at - run.written[0][0]) for at, _ in run.written] == [0, 60]
+    run.train(CURED, {})
+    run.train(IN_A_ROW, COLLAPSED)
+    assert len(run.written) == 2
+    run.reporter.before("training")
+    assert len(run.written) == 2
+    for _ in range(2):
+        run.reporter.before("paused")
+        assert len(run.written) == 3
+    assert f"after epoch {run.epochs} " in run.written[-1][1]
+    run.train(CURED, {})
+    run.reporter.before("finished")
+    assert len(run.written) == 3
 
 
 # -- Real runs ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.kept import KeepRule, keep, kept_epochs
 from tui_vae.runs.write_errors import unwritable
-from tui_vae.trainer.preview_writer import WARN_EVERY
+from tui_vae.trainer.timers import CheckpointTimer, WarningLimit
 
 KEEPING_SHARE = 0.05
 """The share of the time that checkpoints may take which are written in order to be kept: who asks for a history pays
@@ -25,14 +25,15 @@ class CheckpointKeeper:
         self._log = log
         self._rule = KeepRule.of(keep)
         self._steps_per_epoch = steps_per_epoch
-        self._kept_at = self._warned_at = -math.inf
+        self._kept_at = -math.inf
+        self._limit = WarningLimit()
 
-    def due(self, epoch: int, cost: float) -> bool:
-        """Whether the end of `epoch` is worth a checkpoint of its own, where writing one takes `cost` seconds."""
-        if self._rule is None or epoch % self._rule.every:
+    def due(self, progress: Progress, timer: CheckpointTimer) -> bool:
+        """Whether the end of this epoch is worth a checkpoint of its own."""
+        if self._rule is None or progress.evaluated % self._rule.every:
             return False
         # Who has named the epochs gets each of them, whatever that costs.
-        return self._rule.most is None or cost < KEEPING_SHARE * (time.monotonic() - self._kept_at)
+        return self._rule.most is None or timer.cost < KEEPING_SHARE * (time.monotonic() - self._kept_at)
 
     def complete(self, progress: Progress) -> None:
         """Keep the checkpoint that a process begins with, where the one before it was killed between the two."""
@@ -49,7 +50,6 @@ class CheckpointKeeper:
         try:
             keep(files.kept, epoch, files.last, files.best, rule.most)
         except OSError as error:
-            if time.monotonic() - self._warned_at > WARN_EVERY:
-                self._warned_at = time.monotonic()
+            if self._limit.take("kept checkpoint"):
                 wrong = unwritable(f"the kept checkpoint of epoch {epoch}", error, self._directory.path)
                 self._log.write(ev.WarningEvent(message=wrong.message, hint=wrong.hint))

@@ -16,7 +16,8 @@ from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.valid_epochs import Epochs
 from tui_vae.trainer.run_setup import LoadedRun
-from tui_vae.trainer.symptoms import Diagnosis
+from tui_vae.trainer.symptoms import Diagnosis, Finding
+from tui_vae.trainer.timers import WarningLimit
 
 LOOKED_AT = 256
 """Test images whose reconstructions show whether the decoder makes the same picture of all."""
@@ -58,6 +59,9 @@ def _with_lower_rate(directory: RunDirectory, config: RunConfig, lr: float) -> s
 class SymptomReporter:
     """Logs a warning for each symptom that begins with an epoch. It goes on from where the checkpoint left off.
 
+    Epochs may take 40 ms, and a symptom may come and go with a few of them: its warnings become rare then. One that is
+    there when its quiet time ends is told then, and when training pauses or ends what has not been told yet is told.
+
     After a crash, epochs since the checkpoint are trained again, and would bring the same warnings: those that the log
     already holds are not written again.
     """
@@ -65,6 +69,7 @@ class SymptomReporter:
     def __init__(self, directory: RunDirectory, log: ev.EventLog, run: LoadedRun, progress: Progress) -> None:
         self._log = log
         self._run = run
+        self._limit = WarningLimit()
         self._diagnosis = Diagnosis(pixel_variance(run.test), progress.diagnosis)
         newer = ev.LogTail(directory.files.events, progress.log_size).read_all()
         self._logged = {event.message for event in newer if isinstance(event, ev.WarningEvent)}
@@ -87,10 +92,20 @@ class SymptomReporter:
         return self._diagnosis.state()
 
     def epoch_ended(self, event: ev.EpochEvent) -> None:
-        for finding in self._diagnosis.observe(event, self._decoded_variance):
-            if finding.message not in self._logged:
-                hint = ALIKE if are_alike(self._run.train) else finding.hint
-                self._log.write(ev.WarningEvent(message=finding.message, hint=hint))
+        for finding in self._diagnosis.observe(event, self._decoded_variance, self._limit.take):
+            self._write(finding)
+
+    def before(self, state: ev.RunState) -> None:
+        """Unless training goes on, tell what has not been told: whoever looks at the run sees how it is now."""
+        if state != "training":
+            for finding in self._diagnosis.tell():
+                self._limit.wrote(finding.symptom)
+                self._write(finding)
+
+    def _write(self, finding: Finding) -> None:
+        if finding.message not in self._logged:
+            hint = ALIKE if are_alike(self._run.train) else finding.hint
+            self._log.write(ev.WarningEvent(message=finding.message, hint=hint))
 
     def _decoded_variance(self) -> float:
         """The variance of a pixel over reconstructions of some test images."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +9,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.previews import write_preview
 from tui_vae.runs.write_errors import unwritable
-
-WARN_EVERY = 60.0
-"""Seconds between two warnings about previews that cannot be written: a full disk fails every one of them."""
+from tui_vae.trainer.timers import WarningLimit
 
 
 class PreviewWriter:
@@ -23,7 +18,7 @@ class PreviewWriter:
     def __init__(self, directory: RunDirectory, log: ev.EventLog) -> None:
         self._directory = directory
         self._log = log
-        self._warned_at = -math.inf
+        self._limit = WarningLimit()
 
     def write(self, epoch: int, images: NDArray[np.uint8]) -> None:
         """Write the reconstructions after `epoch`, `(N, height, width)`. A failure is a warning in the log."""
@@ -31,8 +26,7 @@ class PreviewWriter:
         try:
             file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2])
         except OSError as error:
-            if time.monotonic() - self._warned_at > WARN_EVERY:
-                self._warned_at = time.monotonic()
+            if self._limit.take("preview"):
                 wrong = unwritable("a preview", error, self._directory.path)
                 self._log.write(ev.WarningEvent(message=wrong.message, hint=wrong.hint))
         else:

@@ -110,14 +110,21 @@ class Diagnosis:
         """
         self._variance = variance
         self._state = msgspec.convert(state or {}, DiagnosisState)
+        self.untold: list[Finding] = []
+        """Symptoms that the newest epoch shows and that have not been told, as they were not to be told yet."""
 
     def state(self) -> dict[str, Any]:
         """What this diagnosis remembers, as JSON holds it."""
         state: dict[str, Any] = msgspec.to_builtins(self._state, order="deterministic")
         return state
 
-    def observe(self, epoch: ev.EpochEvent, decoded_variance: Callable[[], float | None]) -> list[Finding]:
-        """The symptoms that begin with this epoch.
+    def observe(
+        self,
+        epoch: ev.EpochEvent,
+        decoded_variance: Callable[[], float | None],
+        may_tell: Callable[[Symptom], bool] = lambda symptom: True,
+    ) -> list[Finding]:
+        """The symptoms that begin with this epoch, and those that have begun before and could not be told until now.
 
         `decoded_variance` is called only where something may be wrong. It gives the variance of a pixel over the
         reconstructions of test images at z = μ, as `variance` is over the images; None: unknown, no symptom.
@@ -136,8 +143,16 @@ class Diagnosis:
             self._count(symptom, symptom in findings)
         reported = self._state.reported
         news = [each for each in findings.values() if each.symptom not in reported and self._lasts(each.symptom)]
-        reported |= {each.symptom for each in news}
-        return news
+        told = [each for each in news if may_tell(each.symptom)]
+        self.untold = [each for each in news if each not in told]
+        reported |= {each.symptom for each in told}
+        return told
+
+    def tell(self) -> list[Finding]:
+        """The symptoms that have not been told, which count as told from now on."""
+        told, self.untold = self.untold, []
+        self._state.reported |= {each.symptom for each in told}
+        return told
 
     def assume_dead_decoder(self, message: str) -> None:
         """Count a dead decoder as reported if `message` is that report: `epoch` events alone do not show one."""

@@ -1,7 +1,8 @@
-"""Clocks of the training loop: one that stops during pauses, and one that says when a checkpoint is due."""
+"""Clocks of the training loop: they stop during pauses, say when a checkpoint is due, and limit warnings."""
 
 from __future__ import annotations
 
+import math
 import time
 
 WRITING_SHARE = 0.01
@@ -15,6 +16,11 @@ RETRY_SHARE = 0.05
 
 LONGEST = 30.0
 """Seconds between two checkpoints at most: a crash loses no more."""
+
+
+FIRST_QUIET, LONGEST_QUIET = 60.0, 3600.0
+"""Seconds for which a warning is not repeated: at first, and at most, while it keeps coming. In ten hours it is then
+written 16 times; unlimited, a symptom that comes and goes in epochs of 40 ms would be written seven times a second."""
 
 
 class Stopwatch:
@@ -75,3 +81,24 @@ class CheckpointTimer:
     def retry_due(self) -> bool:
         """Whether it is time to try again what has failed."""
         return time.monotonic() >= self._retry_at
+
+
+class WarningLimit:
+    """Says whether a warning may be written: each kind stays quiet for a time, which doubles while it keeps coming."""
+
+    def __init__(self) -> None:
+        self._written: dict[str, tuple[float, float]] = {}  # kind → when, and the seconds of quiet from then on
+
+    def take(self, kind: str) -> bool:
+        """Whether a warning of this kind may be written now; if so, it counts as written."""
+        at, quiet = self._written.get(kind, (-math.inf, 0.0))
+        if time.monotonic() - at < quiet:
+            return False
+        self.wrote(kind)
+        return True
+
+    def wrote(self, kind: str) -> None:
+        now = time.monotonic()
+        at, quiet = self._written.get(kind, (-math.inf, FIRST_QUIET))
+        keeps_coming = now - at < 2 * quiet
+        self._written[kind] = now, min(2 * quiet, LONGEST_QUIET) if keeps_coming else FIRST_QUIET

@@ -170,9 +170,7 @@ class Training:
             self._checkpoint_at_last()  # writes the best weights, if they are not written yet, then raises Diverged
         self._symptoms.epoch_ended(event)
         self._preview()
-        if self._checkpoint_timer.due(at_epoch_end=True) or self._keeper.due(
-            progress.evaluated, self._checkpoint_timer.cost
-        ):
+        if self._checkpoint_timer.due(at_epoch_end=True) or self._keeper.due(progress, self._checkpoint_timer):
             self._try_checkpoint()
 
     def _remember_best(self, test: Evaluation) -> None:
@@ -290,6 +288,7 @@ class Training:
     def _enter(self, state: ev.RunState, reason: str = "") -> None:
         self._state = state
         self._epoch_events.before(state)
+        self._symptoms.before(state)
         self._log.write(ev.StateEvent(state=state, reason=reason))
 
     def _answer_requests(self) -> None:
