@@ -19,11 +19,20 @@ SETTABLE = tuple(name.replace("_", "-") for name in protocol.Set.__struct_fields
 
 
 def pause(options: argparse.Namespace) -> int:
+    """Pause a run after the step under way, with a checkpoint.
+
+    Raises:
+        UserError: there is no such run, it is not training, or its process refuses or does not answer.
+    """
     return _control(options, protocol.Pause(), "paused")
 
 
 def stop(options: argparse.Namespace) -> int:
-    """Stop a run and wait until its process is gone."""
+    """Stop a run and wait until its process is gone.
+
+    Raises:
+        UserError: as `pause`.
+    """
     from tui_vae.runs.launch import signal_trainer
 
     directory = _training_run(options)
@@ -42,11 +51,20 @@ def stop(options: argparse.Namespace) -> int:
 
 
 def checkpoint(options: argparse.Namespace) -> int:
+    """Have a run write a checkpoint now.
+
+    Raises:
+        UserError: as `pause`.
+    """
     return _control(options, protocol.Checkpoint(), "checkpoint written")
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Continue a run, in its living process or in a new one."""
+    """Continue a run, in its living process or in a new one.
+
+    Raises:
+        UserError: there is no such run, it cannot be continued, or its code is not trusted.
+    """
     from tui_vae.runs.launch import continue_training
 
     which = str(options.from_epoch) if options.from_epoch else None
@@ -72,7 +90,12 @@ def _go_back(directory: RunDirectory, epoch: int, more_epochs: int) -> None:
 
 
 def set_values(options: argparse.Namespace) -> int:
-    """`set RUN lr=3e-4 muon-lr=0.03 beta=2`."""
+    """`set RUN lr=3e-4 muon-lr=0.03 beta=2`.
+
+    Raises:
+        UsageError: a change is none, or its value is not allowed.
+        UserError: as `pause`.
+    """
     values: dict[str, float] = {}
     for change in options.changes:
         name, _, text = change.partition("=")
@@ -101,6 +124,11 @@ def _control(options: argparse.Namespace, message: protocol.AnyRequest, what: st
 
 
 def _training_run(options: argparse.Namespace) -> RunDirectory:
+    """The run that the command names.
+
+    Raises:
+        RunError: there is none, it cannot be read, or it is not training. LookOnly: it is another user's.
+    """
     directory = find_run(runs_directory(options.runs_dir), options.name)
     if not directory.is_training():
         directory.check_own()

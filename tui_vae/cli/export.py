@@ -26,7 +26,12 @@ WITHOUT_WEIGHTS = ("metrics", "timelapse")
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write one file, whole or not at all."""
+    """Write one file, whole or not at all.
+
+    Raises:
+        UsageError: options do not go together.
+        UserError: the file cannot be written, or the run cannot be found, trusted, loaded or shown in that form.
+    """
     out: Path = options.out
     _check_together(options)
     if not out.absolute().parent.is_dir():

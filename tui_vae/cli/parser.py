@@ -28,6 +28,11 @@ class Parser(argparse.ArgumentParser):
     """Reports an error in one sentence instead of printing the whole usage."""
 
     def error(self, message: str) -> NoReturn:
+        """What argparse calls for wrong usage.
+
+        Raises:
+            UsageError: always.
+        """
         raise UsageError(message, f"see {self.prog} --help")
 
 
@@ -60,6 +65,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line. Parsing raises `UsageError` for wrong usage."""
     common, colors = _common_options(), _color_option()
     parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common_options(), _color_option()])
     parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")

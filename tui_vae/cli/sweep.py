@@ -45,7 +45,12 @@ FINISHED, ANEW = "finished already", "failed before its first step, trained anew
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Train all combinations that are not finished, then compare them all."""
+    """Train all combinations that are not finished, then compare them all.
+
+    Raises:
+        UsageError: an option or its value is wrong, or there are too many combinations.
+        UserError: a file or a run that they need cannot be read.
+    """
     given = {name.removeprefix("values_"): values for name, values in vars(options).items()
              if name.startswith("values_")}  # fmt: skip
     base = config.read_config(options.config) if options.config else {}

@@ -53,7 +53,7 @@ class Option:
 
 
 def matching(pattern: re.Pattern[str], expected: str) -> Check:
-    """A check that lets pass what matches `pattern` as a whole; `expected` says in words what that is."""
+    """A check that raises `NotAllowed` unless `pattern` matches the whole text; `expected` says in words what it is."""
 
     def check(text: str) -> str:
         if not pattern.fullmatch(text):

@@ -113,6 +113,7 @@ class Objective:
     tc_weight: float = 0.0
 
     def __call__(self, distortion: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
+        """The formula alone, from means over images without dimensions: the loss, without dimensions."""
         return self.formula(distortion, kl, beta, pixels)
 
     def decode(self, model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

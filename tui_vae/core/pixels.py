@@ -30,5 +30,5 @@ def unit_to_grey_levels(images: Tensor) -> NDArray[np.uint8]:
 
 
 def grey_levels(images: NDArray[np.uint8 | np.float32]) -> NDArray[np.uint8]:
-    """Images as a file holds them → uint8 of the same shape, from 0 (black) to 255 (white)."""
+    """Images `(N, …)` as a file holds them → uint8 of the same shape, from 0 (black) to 255 (white)."""
     return images.astype(np.uint8) if images.dtype == np.uint8 else np.rint(images * np.float32(255)).astype(np.uint8)

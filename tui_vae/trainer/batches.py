@@ -34,6 +34,7 @@ def batches(images: Tensor, order: Tensor, size: int, device: torch.device) -> I
 
 
 def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device) -> Iterator[Tensor]:
+    """As `batches`, from images on the host."""
     shape = (size, *images.shape[1:])
     host = [torch.empty(shape, dtype=images.dtype, pin_memory=True) for _ in range(2)]
     there = [torch.empty(shape, dtype=images.dtype, device=device) for _ in range(2)]

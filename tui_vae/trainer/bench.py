@@ -67,6 +67,7 @@ def ours(config: RunConfig) -> Candidate:
     reported = time.perf_counter()
 
     def endless() -> Iterator[Tensor]:
+        """Batches `(N, height, width)` of epoch after epoch."""
         for epoch in itertools.count():
             order = epoch_order(config.seed, epoch, len(run.train))
             yield from batches(run.train, order, config.batch_size, run.device)
@@ -106,6 +107,7 @@ class TransformedImages(Dataset[Tensor]):
         return len(self._images)
 
     def __getitem__(self, index: int) -> Tensor:
+        """The transformed image, `(1, height, width)`."""
         from PIL import Image
 
         image: Tensor = self._transform(Image.fromarray(self._images[index]))
@@ -157,6 +159,7 @@ def products(config: RunConfig) -> Candidate:
     size = config.batch_size
 
     def random(*shape: int) -> Tensor:
+        """Normal numbers of this shape, in the precision of the products."""
         return torch.randn(shape, device=device, dtype=dtype)
 
     shapes = [(layer.in_features, layer.out_features) for layer in layers]

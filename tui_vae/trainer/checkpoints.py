@@ -42,7 +42,7 @@ def checkpoint_path(directory: RunDirectory, which: str | None = None) -> Path:
 
 
 def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) -> None:
-    """Write `tensors` and `progress` into one file, atomically.
+    """Write `tensors`, of any names and shapes and on any device, and `progress` into one file, atomically.
 
     Raises:
         OSError: the disk is full or not writable; the old checkpoint is then still there.
@@ -54,7 +54,7 @@ def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) 
 
 
 def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
-    """Read a checkpoint and verify it to the last bit.
+    """Read a checkpoint and verify it to the last bit. The tensors, on the CPU, are those that were saved, by name.
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of tui-vae.
@@ -87,5 +87,6 @@ def _other_checkpoint(path: Path) -> str:
 
 
 def _as_bytes(name: str, tensor: Tensor) -> TensorBytes:
+    """A contiguous tensor of any shape on the CPU; its bytes are shared, not copied."""
     data = tensor.reshape(-1).view(torch.uint8).numpy()
     return TensorBytes(name, str(tensor.dtype), tuple(tensor.shape), [data.data])

@@ -106,7 +106,7 @@ class EvaluationCache:
         return self._compute(self._images[:FIRST_IMAGES])
 
     def _compute(self, images: Tensor) -> Generator[None, None, CachedStatistics]:
-        """Yields after each batch."""
+        """The statistics of images `(N, height, width)`. Yields after each batch."""
         epoch, step = self._where()
         mus, logvars, errors = [], [], []
         for batch in torch.split(images, BATCH):

@@ -218,6 +218,7 @@ class Inference:
         return self._samples(request, z, cached.epoch, cached.step)
 
     def _samples(self, request: protocol.Sample, z: Tensor, epoch: int, step: int) -> protocol.Samples:
+        """The reply with the images of z `(count, latent_dim)`."""
         images = unit_to_grey_levels(decode(self._run.model, z.to(self._run.device))).tobytes()
         return protocol.Samples(epoch=epoch, step=step, source=request.source, images=images, width=self._width)
 
@@ -227,5 +228,5 @@ def _failure(message: str) -> protocol.Failure:
 
 
 def _float_bytes(values: Tensor) -> bytes:
-    """Numbers as the float32 that travel, row by row."""
+    """Numbers of any shape as the float32 that travel, row by row."""
     return encode_floats(values.cpu().float().numpy().data)

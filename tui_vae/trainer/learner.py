@@ -110,7 +110,10 @@ class Learner:
         self._images += len(images)
 
     def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
-        """The part of a step that runs on the device; it must not synchronize with the device."""
+        """The part of a step that runs on the device; it must not synchronize with the device.
+
+        images: `(N, height, width)`. lr, beta: numbers, or tensors without dimensions.
+        """
         self._sums.add_(self._step(images, self._noise, lr, beta), alpha=len(images))
 
     def set_muon_ratio(self, ratio: float) -> None:
@@ -127,7 +130,11 @@ class Learner:
         return Means(images, *(value / images for value in sums)) if images else Means()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights, optimizer and random generators, under the names that a checkpoint gives them."""
+        """Weights, optimizer and random generators, under the names that a checkpoint gives them.
+
+        Weights have their layers' shapes, an optimizer's moments `(P,)` that of the vector of all P parameters
+        (padding included), its count of steps `()`; a generator's state is uint8 `(bytes,)`, on the CPU.
+        """
         tensors = self.weights()
         tensors.update({f"{self._optimizer_name}.{name}": value for name, value in self.optimizer.tensors().items()})
         tensors["noise"] = self._noise.get_state()
@@ -140,11 +147,11 @@ class Learner:
         return bool(torch.isfinite(self._parameters).all())
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's parameters and buffers, under the names that a checkpoint gives them."""
+        """The model's parameters and buffers, of their layers' shapes, under the names that a checkpoint gives them."""
         return {f"model.{name}": value for name, value in self.model.state_dict().items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Continue from the state that `tensors()` gave.
+        """Continue from the state that `tensors()` gave, with the same names and shapes.
 
         Raises:
             KeyError, RuntimeError: it is the state of another model.
@@ -179,7 +186,7 @@ class Learner:
 
 
 def restore_weights(model: VAE, tensors: dict[str, Tensor]) -> None:
-    """Load the `model.` tensors of a checkpoint into `model`.
+    """Load the `model.` tensors of a checkpoint into `model`: its parameters and buffers, of their layers' shapes.
 
     Raises:
         RuntimeError: they are the tensors of another model.

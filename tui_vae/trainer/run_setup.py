@@ -65,6 +65,7 @@ class LoadedRun:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Batches of the training set, the last and smaller one included."""
         return -(-len(self.train) // self.config.batch_size)
 
     def beta_share(self, step: int) -> float:
@@ -75,7 +76,7 @@ class LoadedRun:
     def evaluate(
         self, images: Tensor, beta: float, after_batch: Callable[[], None] = lambda: None
     ) -> tuple[Evaluation, PosteriorStatistics]:
-        """Evaluate `images`, which are on the device, with the run's own evaluation noise.
+        """Evaluate `images`, `(N, height, width)` on the device, with the run's own evaluation noise.
 
         `after_batch` is called after each batch. Gives also the statistics that the figures are made of.
         """

@@ -95,6 +95,7 @@ def sample_distances(
     network = packaged()
 
     def features(batches: Iterable[Tensor]) -> Tensor:
+        """The features `(N, 64)` of batches of images that hold N in all."""
         parts = []
         for batch in batches:
             parts.append(extract(network, batch))
@@ -102,6 +103,7 @@ def sample_distances(
         return torch.cat(parts)
 
     def decoded(source: LatentGaussian) -> Iterator[Tensor]:
+        """Batches `(N, D)` of images in [0, 1], decoded from draws of z."""
         generator = torch.Generator().manual_seed(seed)
         for start in range(0, samples, BATCH):
             yield decode(model, source.draw(min(BATCH, samples - start), generator).to(test.device))

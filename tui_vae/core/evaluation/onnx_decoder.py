@@ -26,6 +26,7 @@ class Decoder(nn.Module):
         self.height, self.width = height, width
 
     def forward(self, z: Tensor) -> Tensor:
+        """z `(N, latent_dim)` → images `(N, 1, height, width)` in [0, 1]."""
         return to_unit_interval(self.model.decode(z)).reshape(-1, 1, self.height, self.width)
 
 

@@ -39,6 +39,7 @@ def posterior_statistics(
     """
 
     def mean(sums: list[Tensor]) -> Tensor:
+        """The mean over all images of sums over each batch's images, of one shape: `(latent_dim,)`."""
         # Sums over a batch are float32, the sum of batches is float64; on the CPU, as not every device has float64.
         return torch.stack(sums).cpu().double().sum(dim=0) / sum(map(len, mu))
 

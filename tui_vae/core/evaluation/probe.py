@@ -125,7 +125,8 @@ def probe(
 
 
 def _check(train_mu: Tensor, test_mu: Tensor) -> None:
-    """
+    """Check μ of both sets, `(N, latent_dim)`.
+
     Raises:
         UserError: μ is not finite.
     """

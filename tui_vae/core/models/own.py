@@ -44,7 +44,7 @@ class OwnModel(Protocol):
 
 
 class WrappedModel(VAE):
-    """A user's own network as one of ours, which take and give flat images."""
+    """A user's own network as one of ours: it takes and gives flat images, `(N, height·width)`."""
 
     def __init__(self, own: nn.Module, shape: tuple[int, int], latent_dim: int) -> None:
         super().__init__(shape[0] * shape[1], latent_dim, callable(getattr(own, "decode_logits", None)))
@@ -52,14 +52,17 @@ class WrappedModel(VAE):
         self._shape = shape
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images `(N, height·width)` → μ and log σ², each `(N, latent_dim)`."""
         mu, logvar = self.own.encode(x.view(-1, 1, *self._shape))
         return mu, logvar
 
     def decode(self, z: Tensor) -> Tensor:
+        """z `(N, latent_dim)` → x̂ `(N, height·width)`."""
         decoded: Tensor = self.own.decode(z)
         return decoded.flatten(1)
 
     def decode_logits(self, z: Tensor) -> Tensor:
+        """z `(N, latent_dim)` → the logits of p̂, `(N, height·width)`."""
         logits: Tensor = self.own.decode_logits(z)
         return logits.flatten(1)
 
@@ -124,6 +127,7 @@ class AllowedOnly:
         self._digests = dict(code.files) if code else {}
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+        """How the module `name` is loaded, if its file is of the allowed code; None leaves it to Python's finders."""
         spec = PathFinder.find_spec(name, path)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
             digest = self._digests.get(os.path.realpath(spec.loader.path))
@@ -141,6 +145,11 @@ class AllowedLoader(SourceFileLoader):
         self._digest = digest
 
     def get_code(self, fullname: str) -> CodeType:
+        """The code compiled from the source itself, never from a `__pycache__`.
+
+        Raises:
+            NotTrusted: the file is no longer the one that was allowed.
+        """
         data = self.get_data(self.path)
         if hashlib.sha256(data).hexdigest() != self._digest:
             raise NotTrusted(f"{self.path} has changed this moment", HINT)

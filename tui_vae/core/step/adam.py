@@ -15,7 +15,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 class FlatAdam:
-    """Updates the vector `parameters` with its `.grad`. With `weight_decay` it is AdamW (https://arxiv.org/abs/1711.05101)."""
+    """Updates the vector `parameters`, `(P,)`, with its `.grad`. With `weight_decay` it is AdamW (https://arxiv.org/abs/1711.05101)."""
 
     def __init__(self, parameters: nn.Parameter, weight_decay: float = 0.0) -> None:
         self._values = parameters.detach()

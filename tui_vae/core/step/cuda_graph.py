@@ -83,6 +83,7 @@ class CudaGraphStep:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __call__(self, images: Tensor, lr: float, beta: float) -> None:
+        """Do one step on images `(N, height, width)` on the device."""
         for place, was, now in zip((self._lr, self._beta), self._last, (lr, beta), strict=True):
             if now != was:
                 place.fill_(now)

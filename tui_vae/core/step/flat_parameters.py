@@ -10,7 +10,7 @@ ALIGNMENT = 16
 
 
 def flatten_parameters(model: nn.Module) -> nn.Parameter:
-    """Make each parameter of `model` a view of one vector, its gradient a view of that vector's; return the vector.
+    """Make each parameter of `model` a view of one vector, its gradient a view of that one's; return the vector `(P,)`.
 
     Values do not change. Between two parameters there may be padding, which is always 0. Frozen parameters stay out.
     The others must have one type and one device, and the model must not be moved afterwards.
@@ -35,6 +35,6 @@ def flatten_parameters(model: nn.Module) -> nn.Parameter:
 
 
 def part_of(vector: Tensor, parameter: Tensor) -> Tensor:
-    """The slice of `vector` at `parameter`'s offset in the vector of all parameters, as a view of its shape."""
+    """The slice of `vector` `(P,)` at `parameter`'s offset in the vector of all parameters, as a view of its shape."""
     start = parameter.storage_offset()
     return vector[start : start + parameter.numel()].view_as(parameter)

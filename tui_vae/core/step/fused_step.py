@@ -68,12 +68,15 @@ class Product:
         return Product(self.weight, self.to_weight, self.x[:count], self.product[:count], to_x, self.to_product[:count])
 
     def forward(self) -> None:
+        """product = x · weightᵀ."""
         torch.mm(self.x, self.weight.t(), out=self.product)
 
     def backward_to_weight(self) -> None:
+        """The gradient of the weight, from that of the product and x."""
         torch.mm(self.to_product.t(), self.x, out=self.to_weight)
 
     def backward_to_x(self) -> None:
+        """The gradient of x, from that of the product and the weight, if it is needed."""
         if self.to_x is not None:
             torch.mm(self.to_product, self.weight, out=self.to_x)
 
@@ -149,7 +152,7 @@ class FusedStep(ABC):
         product.backward_to_x()
 
     def _write_x(self, images: Tensor) -> None:
-        """Write the images to x, in [-1, 1]."""
+        """Write the images `(N, …)` to x, `(N, pixels)` in [-1, 1]."""
         x = self._x[: len(images)]
         if images.dtype == torch.uint8 and images.numel() == x.numel():
             self._normalize(images.contiguous(), x)
@@ -258,5 +261,6 @@ class FusedStep(ABC):
 
 
 def gradient_of(parameter: Tensor) -> Tensor:
+    """A parameter's gradient, of its shape, which it always has here: a view of one vector (`flatten_parameters`)."""
     assert parameter.grad is not None
     return parameter.grad

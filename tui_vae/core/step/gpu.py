@@ -361,4 +361,5 @@ class _BFloat16Linear(nn.Module):
         self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
+        """x `(N, in)`, float32 → `(N, out)`, float32: a product of bfloat16 that is accumulated in float32."""
         return torch.mm(x.bfloat16(), self.weight.bfloat16().t()).float() + self.bias

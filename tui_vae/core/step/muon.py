@@ -102,6 +102,7 @@ class Matrix:
 
     @property
     def count(self) -> int:
+        """The blocks that the matrix is cut into."""
         return self.values.numel() // (self.shape[0] * self.shape[1])
 
     def within(self, blocks: Tensor) -> Tensor:
@@ -117,7 +118,7 @@ class Muon:
     2019). Everything is computed in float32.
 
     Args:
-        parameters: the vector (`flatten_parameters`); its `.grad` is the gradient.
+        parameters: the vector `(P,)` (`flatten_parameters`); its `.grad` is the gradient.
         parts: the model's parameters. Those of two and more dimensions are matrices, all others are Adam's.
         ratio: Muon's learning rate over Adam's, which `step` is given; `ratio` may be filled with another.
         block: how many rows at most are made orthogonal together.

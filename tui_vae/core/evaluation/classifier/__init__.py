@@ -52,6 +52,7 @@ class Classifier(nn.Module):
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images `(N, 1, 28, 28)` in [0, 1] → logits `(N, classes)`."""
         return self.classify(self.features(images))
 
 
@@ -83,6 +84,6 @@ def extract(network: Classifier, images: Tensor) -> Tensor:
 
 
 def as_input(images: Tensor) -> Tensor:
-    """uint8, or float in [0, 1] → float32 `(N, 1, 28, 28)` in [0, 1] on the CPU."""
+    """Images `(N, 28, 28)` or `(N, 784)`, uint8 or float in [0, 1] → float32 `(N, 1, 28, 28)` in [0, 1] on the CPU."""
     scaled = images.cpu().float() / 255 if images.dtype == torch.uint8 else images.cpu().float()
     return scaled.reshape(-1, 1, SIDE, SIDE)
