@@ -72,6 +72,7 @@ class CandidateProcess:
         self.memory = {name: answer[name] for name in ("memory_bytes", "device_memory_bytes")}
 
     def close(self) -> None:
+        """End the process and wait until it is gone."""
         self._process.kill()
         self._process.wait()
 

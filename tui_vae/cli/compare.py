@@ -68,6 +68,8 @@ def _object(at: int, run: Candidate, different: Sequence[str], wins: dict[str, s
 
 
 class Cell(NamedTuple):
+    """A text of the table. `best`: whether it is marked as the best of its figure."""
+
     text: str
     best: bool = False
 
@@ -82,6 +84,7 @@ class Property:
 
     @property
     def has_winner(self) -> bool:
+        """Whether a run is better in it than another one."""
         return any(cell.best for cell in self.cells)
 
 

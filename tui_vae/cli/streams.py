@@ -59,11 +59,13 @@ class StandardOutput(_Stream):
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
+        """As usual, except that only a reader that has gone raises: BrokenPipeError."""
         with self._keeping_error():
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
+        """As `write`."""
         with self._keeping_error():
             super().flush()
 

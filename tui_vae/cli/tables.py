@@ -29,6 +29,7 @@ def table_lines(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> li
 
 
 def print_table(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> None:
+    """Print rows in columns. `left`: the numbers of columns that are flush left; the others are flush right."""
     for line in table_lines(rows, left):
         print(line)
 

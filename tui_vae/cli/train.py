@@ -75,6 +75,7 @@ def _wait_until_loaded(directory: RunDirectory, asked: Sequence[int]) -> None:
 
 
 def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
+    """What prints the run's events: as JSON, with a progress bar on a terminal, else a line each."""
     if as_json:
         return JsonReporter()
     if sys.stdout.isatty():

@@ -61,6 +61,7 @@ def introduction(run: ev.RunEvent) -> str:
 
 
 def warning_line(event: ev.WarningEvent) -> str:
+    """The line for a warning, with what to do about it in brackets."""
     return f"warning: {event.message}" + (f" ({event.hint})" if event.hint else "")
 
 
@@ -114,4 +115,5 @@ class LineReporter:
             self.say(line)
 
     def say(self, line: str) -> None:
+        """Print a line at once, also where stdout is a file."""
         print(line, flush=True)

@@ -43,10 +43,12 @@ class OwnCode:
 
     @property
     def file(self) -> str:
+        """The path of the model's own module."""
         return self.files[-1][0]
 
     @cached_property
     def digest(self) -> str:
+        """SHA-256, in hexadecimal digits, of the model's name and all files: what is allowed or not."""
         return hashlib.sha256(json.dumps([self.model, self.files]).encode()).hexdigest()
 
 

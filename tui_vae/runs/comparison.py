@@ -23,6 +23,7 @@ class Difference:
 
     @property
     def same(self) -> bool:
+        """Whether all runs have the same value."""
         return len(set(self.values)) < 2
 
 

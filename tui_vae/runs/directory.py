@@ -63,6 +63,7 @@ def finished_error(directory: RunDirectory) -> RunError:
 
 
 def deleted_error(directory: RunDirectory) -> RunError:
+    """The run's directory is gone, or was never there."""
     others = advice.command("ls", directory.path.parent)
     return RunError(f"run {directory.name!r} has been deleted", f"see those that are there: {others}")
 
@@ -129,6 +130,7 @@ class RunDirectory:
 
     @property
     def name(self) -> str:
+        """The run's name, which is the directory's."""
         return self.path.name
 
     @property

@@ -36,6 +36,8 @@ RunState = Literal["loading", "training", "paused", "stopped", "finished", "fail
 
 
 class DatasetFacts(msgspec.Struct, frozen=True):
+    """The data of a run. `source`: where they were found; `train`, `test`: numbers of images."""
+
     name: str
     source: str
     train: Count
@@ -92,6 +94,8 @@ class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
 
 
 class StateEvent(Event, frozen=True, kw_only=True, tag="state"):
+    """The run's state from now on. `reason`: why, if there is more to say than the state; else empty."""
+
     state: RunState
     reason: str = ""
 
@@ -124,11 +128,15 @@ class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
 
 
 class PreviewEvent(Event, frozen=True, kw_only=True, tag="preview"):
+    """The previews of an epoch were saved. `file`: its name in `previews/`."""
+
     epoch: Count
     file: str
 
 
 class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint", gc=False):
+    """A checkpoint was written. `file`: its name; `best`: whether it is that of the lowest test loss."""
+
     epoch: Count
     step: Count
     file: str
@@ -150,11 +158,15 @@ class ControlEvent(Event, frozen=True, kw_only=True, tag="control"):
 
 
 class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
+    """Something that the user should know while the run goes on. `hint`: what to do about it, or empty."""
+
     message: str
     hint: str = ""
 
 
 class ErrorEvent(Event, frozen=True, kw_only=True, tag="error"):
+    """Why the run failed. `hint`: what to do about it, or empty."""
+
     message: str
     hint: str = ""
 
@@ -200,6 +212,7 @@ def _may_steer(data: bytes) -> bool:
 
 
 def encode_line(event: AnyEvent) -> bytes:
+    """An event as the log holds it: one line of JSON, with its end."""
     return _encoder.encode(event) + b"\n"
 
 

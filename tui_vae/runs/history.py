@@ -128,6 +128,7 @@ class History:
         return None if best is None else unpack(best)
 
     def extend(self, events: Iterable[ev.AnyEvent]) -> None:
+        """Apply events in the order of the log."""
         for batch in batched(events):
             self.apply_batch(batch)
 
@@ -138,6 +139,7 @@ class History:
             self.steps.extend(batch.steps)
 
     def apply(self, event: ev.AnyEvent) -> None:
+        """Apply the next event of the log."""
         match event:
             case ev.StepEvent():
                 self.steps.extend(columns_of([event]))

@@ -50,6 +50,7 @@ class OpenRunDirectory(RunDirectory):
 
     @property
     def identity(self) -> tuple[int, int]:
+        """Device and inode of the directory, which a new name does not change."""
         return self._facts.st_dev, self._facts.st_ino
 
     def is_gone(self) -> bool:
@@ -63,6 +64,7 @@ class OpenRunDirectory(RunDirectory):
         return place is not None and place.endswith(DELETED)
 
     def close(self) -> None:
+        """Close the directory; its files cannot be reached from then on."""
         os.close(self._descriptor)
 
     def _is_at(self, path: Path) -> bool:

@@ -43,6 +43,7 @@ def why_look_only(folder: Path, config: Path, files: Iterable[Path]) -> str:
 
 
 def user_name(number: int) -> str:
+    """`user ada`, or `user 1000` where the number has no name."""
     try:
         return f"user {pwd.getpwuid(number).pw_name}"
     except KeyError:

@@ -19,6 +19,7 @@ LOST_LOCK = "/lock (deleted)"
 
 
 def host_name() -> str:
+    """The name of this machine, which locks on shared disks say besides the process's number."""
     return os.uname().nodename
 
 

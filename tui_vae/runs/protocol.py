@@ -46,11 +46,11 @@ Factor = Annotated[float, Meta(ge=1 / MAX_FACTOR, le=MAX_FACTOR)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
-    pass
+    """What a client sends. One with an unknown field is refused, so that nothing is done by half."""
 
 
 class Pause(Request, frozen=True):
-    pass
+    """Pause after the step under way, with a checkpoint."""
 
 
 class Resume(Request, frozen=True):
@@ -64,7 +64,7 @@ class Stop(Request, frozen=True):
 
 
 class Checkpoint(Request, frozen=True):
-    pass
+    """Write a checkpoint after the step under way."""
 
 
 class Set(Request, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ class Set(Request, frozen=True, kw_only=True):
 
 
 class Describe(Request, frozen=True):
-    pass
+    """Ask for the `Description` of the process, which it gives once everything is loaded."""
 
 
 class Reconstruct(Request, frozen=True, kw_only=True):
@@ -151,6 +151,8 @@ def _check_length(values: bytes | tuple[object, ...], count: int) -> None:
 
 
 class Failure(Reply, frozen=True, kw_only=True):
+    """The request was refused. `hint`: what to do about it, or empty."""
+
     message: str
     hint: str = ""
 

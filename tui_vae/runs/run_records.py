@@ -30,6 +30,7 @@ class Figures(NamedTuple):
 
     @classmethod
     def of(cls, event: ev.EpochEvent) -> Figures:
+        """The figures of an epoch's evaluation on the test set."""
         test = event.test
         return cls(event.epoch, event.step, test.loss, test.recon, test.kl, test.mse, test.elbo_bpd, test.active_units)
 
@@ -68,6 +69,7 @@ class Record:
 
     @property
     def alive(self) -> bool:
+        """Whether a process trains the run, or has paused it."""
         return self.state in ("loading", "training", "paused")
 
 
@@ -127,6 +129,7 @@ class Ledger:
                     self._last = event.t if event.state == "training" else None
 
     def record(self, changed: float) -> Record:
+        """The run as far as its log has been read. `changed`: as in `Record`."""
         figures, run = self._epochs.kept, self._run
         if len(figures) != len(self._curve) or (figures and figures[-1] is not self._curve[-1]):
             self._curve = tuple(figures)

@@ -92,6 +92,7 @@ class SymptomReporter:
         return self._diagnosis.state()
 
     def epoch_ended(self, event: ev.EpochEvent) -> None:
+        """Diagnose a new epoch; write the warnings that are to be told now and are not in the log yet."""
         for finding in self._diagnosis.observe(event, self._decoded_variance, self._limit.take):
             self._write(finding)
 

@@ -46,5 +46,6 @@ class EpochEvents:
 
 
 def without_kl_per_dim(event: ev.EpochEvent) -> ev.EpochEvent:
+    """The event without the KL of each dimension, which is most of its size."""
     train, test = (msgspec.structs.replace(figures, kl_per_dim=()) for figures in (event.train, event.test))
     return msgspec.structs.replace(event, train=train, test=test)

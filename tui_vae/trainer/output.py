@@ -13,6 +13,7 @@ class ForgivingFile(io.FileIO):
     """A file that forgets what it cannot write: on a full disk, say."""
 
     def write(self, data: bytes) -> int:  # type: ignore[override]  # of any buffer, as all callers here give bytes
+        """Write what can be written; all of it counts as written."""
         with suppress(OSError):
             super().write(data)
         return len(data)

@@ -46,6 +46,7 @@ class Ticket:
             self._send(reply)
 
     def refuse(self, error: UserError) -> None:
+        """Answer with an error's sentence and hint."""
         self.answer(protocol.Failure(message=error.message, hint=error.hint))
 
 

@@ -31,10 +31,12 @@ class Stopwatch:
         self._since: float | None = None
 
     def start(self) -> None:
+        """Go on counting."""
         if self._since is None:
             self._since = time.monotonic()
 
     def stop(self) -> None:
+        """Stop counting."""
         if self._since is not None:
             self._seconds += time.monotonic() - self._since
             self._since = None
@@ -45,6 +47,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
+        """The seconds counted so far."""
         return self._seconds + (time.monotonic() - self._since if self._since is not None else 0.0)
 
 
@@ -63,6 +66,7 @@ class CheckpointTimer:
         self._retry_at = 0.0
 
     def due(self, at_epoch_end: bool) -> bool:
+        """Whether a checkpoint is due now."""
         passed = time.monotonic() - self._last
         if self._every is not None:
             return passed >= self._every and (at_epoch_end or self._every > 0)

@@ -41,9 +41,11 @@ class DirectoryWatch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
+        """Begin to watch."""
         self._thread.start()
 
     def close(self) -> None:
+        """End the watch; does not wait for its thread."""
         self._ended.set()
 
     def _run(self) -> None:

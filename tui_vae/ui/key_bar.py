@@ -27,10 +27,12 @@ class Hint:
 
     @property
     def width(self) -> int:
+        """Cells of the keys and the description."""
         return sum(len(shown) + 1 for shown, _ in self.keys) + len(self.description)
 
 
 def hints(commands: list[Command]) -> list[Hint]:
+    """The entries for these commands, in their order; those of a group of bindings become one."""
     found: dict[object, Hint] = {}
     for command in commands:
         group = command.binding.group

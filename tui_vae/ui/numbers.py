@@ -105,6 +105,7 @@ def setting(value: float | None) -> str:
 
 
 def count(value: int) -> str:
+    """A whole number with commas: `1,094,992`."""
     return f"{value:,}"
 
 

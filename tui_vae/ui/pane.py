@@ -48,4 +48,5 @@ class Pane(Widget, KeysInContext):
 
     @classmethod
     def style_sheet(cls) -> Path:
+        """The path of the pane's style sheet, which lies beside its module."""
         return Path(inspect.getfile(cls)).with_name(cls.STYLE_SHEET)

@@ -25,6 +25,7 @@ def epoch_now(history: History) -> int:
 
 
 def share_done(history: History) -> float:
+    """The share of all planned steps that is done, from 0 to 1; 0 while their number is not known."""
     return min(1.0, history.step / history.total_steps) if history.total_steps else 0.0
 
 
@@ -50,6 +51,7 @@ def seconds_left(history: History) -> float | None:
 
 
 def checkpoint_age(history: History, now: float | None = None) -> float | None:
+    """Seconds since the newest checkpoint; None where there is none."""
     if history.checkpoint is None:
         return None
     return max(0.0, (time.time() if now is None else now) - history.checkpoint.t)

@@ -30,24 +30,28 @@ from tui_vae.ui.workarounds.style_sheets import read_style_sheet
 
 
 def train_pane(session: RunSession, preferences: Preferences) -> Pane:
+    """Make the Train pane; its module is imported now."""
     from tui_vae.ui.train.pane import TrainPane
 
     return TrainPane(session, preferences)
 
 
 def browse_pane(session: RunSession, preferences: Preferences) -> Pane:
+    """Make the Browse pane; its module is imported now."""
     from tui_vae.ui.browse.pane import BrowsePane
 
     return BrowsePane(session, preferences)
 
 
 def latent_pane(session: RunSession, preferences: Preferences) -> Pane:
+    """Make the Latent pane; its module is imported now."""
     from tui_vae.ui.latent.pane import LatentPane
 
     return LatentPane(session, preferences)
 
 
 def runs_pane(session: RunSession, preferences: Preferences) -> Pane:
+    """Make the Runs pane; its module is imported now."""
     from tui_vae.ui.runs.pane import RunsPane
 
     return RunsPane(session, preferences)

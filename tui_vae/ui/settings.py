@@ -60,6 +60,7 @@ def preferences_file() -> Path:
 
 
 def read_preferences() -> Preferences:
+    """The preferences as last kept; the defaults where there are none, or the file cannot be read."""
     try:
         return msgspec.json.decode(preferences_file().read_bytes(), type=Preferences)
     except (OSError, ValueError, RuntimeError):

@@ -98,6 +98,7 @@ class Row:
 
 
 def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) -> Row:
+    """The row of a run: its name in `name_width` cells, its state, figures and age, in these colours."""
     glyph = glyphs().states.get(summary.state, " ")
     figures = {
         "epochs": f"{summary.epochs}/{summary.planned}" if summary.planned else glyphs().dash,
@@ -113,6 +114,7 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
 
 
 def heading(name_width: int, colours: Mapping[str, str]) -> Row:
+    """The row with the columns' titles."""
     label = colours["label"]
     return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, label, ("", label))
 

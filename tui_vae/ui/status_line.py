@@ -42,6 +42,7 @@ class Part:
 
     @property
     def width(self) -> int:
+        """Cells of its words."""
         return sum(len(text) for text, _ in self.words)
 
 

@@ -65,6 +65,7 @@ class StripWidget(Widget):
         return Strip([Segment(text, self.style(role, background)) for text, role in parts])
 
     def style(self, role: str, background: str = "") -> Style:
+        """The style of a role, `PREFIX--role` in the style sheet. `background`: the role that gives it another one."""
         if (role, background) not in self._styles:
             style = self.rich_style if role == "ground" else self._style_in_sheet(role)
             if background:

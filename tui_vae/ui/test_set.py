@@ -53,6 +53,7 @@ class TestSet:
         return len(self.labels)
 
     def name(self, label: int) -> str:
+        """The name of a class, or of the list of marked images."""
         if label == MARKED:
             return "marked"
         return self.classes[label] if label < len(self.classes) else f"class {label}"

@@ -57,6 +57,7 @@ class ClassTable(Canvas):
         self.redraw()
 
     def step(self, by: int) -> None:
+        """Select the line that is so many further down, or the last one there is."""
         self.selected = max(0, min(self.selected + by, len(self.rows) - 1))
         self.redraw()
 

@@ -49,6 +49,7 @@ class FilmPlayer:
         self._show()
 
     def play(self, on: bool) -> None:
+        """Play from the present frame, or halt there."""
         self.film.playing = on
         if self._timer is not None:
             self._timer.stop()

@@ -8,6 +8,8 @@ from textual.binding import Binding, BindingType
 
 
 class View(Enum):
+    """What the pane shows: pages of pairs, one image, the time-lapse, or the table of classes."""
+
     PAGE = "page"
     IMAGE = "image"
     FILM = "film"

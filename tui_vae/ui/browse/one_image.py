@@ -40,6 +40,7 @@ class LargeLayout:
 
     @property
     def height(self) -> int:
+        """Rows of all that, in cells."""
         image, words = cells(self.scale).height, self.words_at[1]
         return max(image, words + (BESIDE.height if self.beside else BELOW.height))
 

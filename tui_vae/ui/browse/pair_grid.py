@@ -46,14 +46,17 @@ class Grid:
 
     @property
     def capacity(self) -> int:
+        """Pairs on a page."""
         return self.columns * self.rows
 
     @property
     def pair_width(self) -> int:
+        """Columns of a pair, its words beside it included."""
         return 2 * cells(self.scale).width + 1 + self.words
 
     @property
     def pair_height(self) -> int:
+        """Rows of a pair, its words below it included."""
         return cells(self.scale).height + (not self.words)
 
     def place(self, number: int) -> tuple[int, int]:
@@ -149,10 +152,12 @@ class PairGrid(Canvas):
         return self.grid.capacity
 
     def show(self, pairs: list[Pair], selected: int | None) -> None:
+        """Show a page. `selected`: the place on it of the selected pair; None where the page has none."""
         self.pairs, self.selected = pairs, selected
         self.redraw()
 
     def select(self, number: int) -> None:
+        """Select the pair at this place on the page."""
         self.selected = number
         self.redraw()
 

@@ -12,11 +12,14 @@ from tui_vae.ui.test_set import MARKED, TestSet
 
 
 class Order(Enum):
+    """The order in which images are listed."""
+
     INDEX = "by index"
     WORST = "worst first"
 
     @property
     def other(self) -> Order:
+        """The order that a key turns to."""
         return Order.WORST if self is Order.INDEX else Order.INDEX
 
 
@@ -30,6 +33,7 @@ class ImageErrors:
 
     @classmethod
     def of(cls, reply: protocol.Errors) -> ImageErrors:
+        """The errors that a reply carries as float32."""
         return cls(decode_floats(reply.mse), reply.epoch, reply.step)
 
 
@@ -48,10 +52,12 @@ class Pager:
 
     @property
     def page(self) -> int:
+        """The number of the page that holds the place, from 0."""
         return self.place // self.capacity
 
     @property
     def pages(self) -> int:
+        """How many pages there are; one where the list is empty."""
         return max(1, -(-len(self.order) // self.capacity))
 
     @property
@@ -112,6 +118,7 @@ class Selection:
 
     @property
     def label_name(self) -> str:
+        """The name of the class whose images are listed, or `all`."""
         return "all" if self.label is None or self.test_set is None else self.test_set.name(self.label)
 
     def make_list(self, keep: bool = False) -> None:

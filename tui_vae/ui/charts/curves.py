@@ -66,6 +66,7 @@ class ExponentialMean:
 
     @property
     def value(self) -> float:
+        """The mean of the values so far; NaN before the first."""
         return self._sum / self._weight if self._weight else math.nan
 
     def after_each(self, groups: Sequence[Doubles]) -> list[float]:
@@ -134,9 +135,11 @@ class Curve:
         return len(self._x)
 
     def add(self, x: float, y: float) -> None:
+        """Add one point."""
         self.extend((x,), (y,))
 
     def extend(self, xs: Doubles, ys: Doubles) -> None:
+        """Add points in the order of x."""
         at, count = 0, len(xs)
         finite = count > 1 and not math.isnan(sum(ys)) and min(ys) > -HUGE and max(ys) < HUGE
         most = self._max_buckets

@@ -51,6 +51,7 @@ class Points(Sequence[Point]):
         self._xs, self._ys = array("d"), array("d")
 
     def extend(self, xs: Iterable[float], ys: Iterable[float]) -> None:
+        """Add points in the order of x."""
         self._xs.extend(xs)
         self._ys.extend(ys)
 
@@ -78,6 +79,7 @@ class Sources:
     test_epochs: Points = field(default_factory=Points)
 
     def empty(self) -> bool:
+        """Whether there is no curve to draw."""
         return not (self.steps or len(self.train) or len(self.test))
 
 
@@ -94,11 +96,14 @@ class View:
 
     @property
     def plot_width(self) -> int:
+        """Columns of the plot itself."""
         return max(0, self.width - GUTTER - 1)
 
 
 @dataclass(frozen=True)
 class Chart:
+    """A chart as rows of characters. `log_refused`: whether it is linear though a logarithmic one was wished."""
+
     rows: list[list[Span]]
     scale: Scale
     log_refused: bool = False
@@ -166,6 +171,7 @@ def zigzag(segment: Sequence[Column]) -> list[Point]:
 
 
 def smooth_line(segment: Sequence[Column]) -> list[Point]:
+    """The smoothed values of a segment, as points."""
     return [(column.x, column.smooth) for column in segment]
 
 
@@ -265,6 +271,7 @@ class Canvas:
         self._roles: list[list[str]] = [["ground"] * width for _ in range(height)]
 
     def put(self, x: int, y: int, sign: str, role: str) -> None:
+        """Put a character into a cell."""
         self._text[y][x], self._roles[y][x] = sign, role
 
     def paint(self, rows: Sequence[str], role: str) -> None:

@@ -39,6 +39,8 @@ FLAT_RATIO, FLAT_FACTOR = 1.02, 1.1
 
 @dataclass(frozen=True)
 class Tick:
+    """A tick of an axis: its value and what is written there."""
+
     value: float
     label: str
 

@@ -106,6 +106,7 @@ class ChartWidget(StripWidget, can_focus=True):
         return self.display and self.size.width >= GUTTER + 6 and self.size.height >= 3
 
     def show(self, state: ChartState) -> None:
+        """Show this state from now on."""
         self._state = state
         self.redraw()
 

@@ -112,6 +112,7 @@ class Axis:
 
     @property
     def window(self) -> Window:
+        """The steps at its two ends."""
         return Window(self.unit.step(self.low), self.unit.step(self.high))
 
     def place(self, step: float) -> float:

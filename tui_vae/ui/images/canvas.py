@@ -29,6 +29,7 @@ class Tile:
 
     @property
     def size(self) -> Size:
+        """Width and height in cells."""
         return Size(self.width, len(self.lines))
 
 
@@ -49,6 +50,7 @@ class CanvasColumn(Widget):
         """The columns of the canvas from which it begins and before which it ends."""
 
     def place(self, left: int, right: int) -> None:
+        """Show the canvas from column `left` up to before column `right`."""
         self.left, self.right = left, right
         self.styles.width = right - left
         self.refresh(layout=True)

@@ -63,9 +63,11 @@ class Picture:
 
     @property
     def height(self) -> int:
+        """Rows of pixels."""
         return len(self.pixels) // self.width
 
     def row(self, y: int) -> bytes:
+        """The pixels of row y; none below the last row."""
         return self.pixels[y * self.width : (y + 1) * self.width]
 
 

@@ -25,6 +25,7 @@ class Grid:
 
     @property
     def capacity(self) -> int:
+        """Pairs that fit."""
         return self.columns * self.rows
 
 
@@ -58,6 +59,7 @@ class ImagePairs(Canvas):
 
     @property
     def layout_of_pairs(self) -> Grid:
+        """The grid for the present size and number of pairs."""
         return grid(self.size, len(self._pairs), large=self.has_class("-zoomed"))
 
     def show_pairs(self, pairs: Pairs, width: int = 0) -> None:

@@ -77,6 +77,7 @@ class ImageRenderer:
 
     @property
     def toning(self) -> Toning:
+        """The preferred toning if this terminal can show it, else its default."""
         return self.preferred if self.preferred in self.tonings else self.tonings[0]
 
     def with_toning(self, name: str) -> ImageRenderer:
@@ -84,6 +85,7 @@ class ImageRenderer:
         return replace(self, preferred=next((each for each in Toning if each.value == name), None))
 
     def with_next_toning(self) -> ImageRenderer:
+        """This renderer in the next toning that the terminal can show."""
         tonings = self.tonings
         return replace(self, preferred=tonings[(tonings.index(self.toning) + 1) % len(tonings)])
 

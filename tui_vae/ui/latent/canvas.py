@@ -29,6 +29,7 @@ class LatentCanvas(Canvas):
         return self.get_component_rich_style(f"latent--{name}")
 
     def class_ink(self, label: int) -> Style:
+        """The style of a class. Colours repeat where there are more classes than colours."""
         return self.get_component_rich_style(f"latent--class-{label % CLASS_COLOURS}")
 
 

@@ -33,10 +33,12 @@ class Board:
 
     @property
     def capacity(self) -> int:
+        """Images on a page."""
         return self.columns * self.rows
 
     @property
     def row_height(self) -> int:
+        """Lines of a row of images with its texts."""
         return self.head + cells(self.scale).height + self.foot
 
     def place(self, number: int) -> tuple[int, int]:
@@ -94,6 +96,7 @@ class ImageBoard(Canvas):
         return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns)
 
     def show(self, pictures: list[Captioned], heads: list[Line] | None = None) -> None:
+        """Show these images. `heads`: the text above each row, where there are such."""
         self.pictures, self.heads = pictures, heads or []
         self.redraw()
 

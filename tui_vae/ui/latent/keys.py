@@ -11,6 +11,8 @@ FAR = 8
 
 
 class View(Enum):
+    """What the pane shows."""
+
     PLANE = "plane"
     TRAVERSE = "traverse"
     INTERPOLATE = "interpolate"

@@ -91,6 +91,7 @@ class KlBars(LatentCanvas):
         """Of the selected dimension in the order."""
 
     def show(self, plane: Plane, order: list[int], place: int) -> None:
+        """Show a bar for each dimension in this order. `place`: that of the selected one in it."""
         self.plane, self.order, self.place = plane, order, place
         idle = plane.latent_dim - plane.active_units
         what = f"{idle} inactive: variance of the mean ≤ {INACTIVE}" if idle else "none inactive"

@@ -63,6 +63,7 @@ class Plane:
         return (a, b) if math.isfinite(a + b) else (0.0, 0.0)
 
     def latent(self, a: float, b: float) -> list[float]:
+        """The point (a, b) of the plane in the latent space, `(latent_dim,)`."""
         first, second = self.directions
         return [zero + a * x + b * y for zero, x, y in zip(self.origin, first, second, strict=True)]
 
@@ -78,10 +79,12 @@ class Plane:
         return [min(len(labels) - 1, index) for index in (marked.get("a", 0), marked.get("b", other))]
 
     def active(self, dimension: int) -> bool:
+        """Whether the variance of the dimension's posterior mean is above `INACTIVE`."""
         return self.deviations[dimension] ** 2 > INACTIVE
 
     @property
     def active_units(self) -> int:
+        """The number of active dimensions (Burda et al. 2016, https://arxiv.org/abs/1509.00519)."""
         return sum(self.active(dimension) for dimension in range(self.latent_dim))
 
     def spread(self, dimension: int) -> float:

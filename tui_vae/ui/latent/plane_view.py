@@ -204,9 +204,11 @@ class CursorImage(LatentCanvas):
 
     @property
     def scale(self) -> int:
+        """The scale at which the image fills the width."""
         return max(SMALL, self.size.width // cells(SMALL).width)
 
     def show(self, image: bytes, where: str, near: str, pixels: int = 0) -> None:
+        """Show an image and the words about it. `pixels`: its width; 0 for a square image."""
         self.image, self.where, self.near, self.pixels = image, where, near, pixels
         self.redraw()
 

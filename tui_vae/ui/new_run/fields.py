@@ -53,6 +53,7 @@ class Choice(Widget, can_focus=True):
             self.choose(fits)
 
     def choose(self, value: str) -> None:
+        """Choose this value, as the user."""
         if value != self.value:
             self.value = value
             self.refresh()
@@ -92,6 +93,7 @@ class Field(Horizontal):
 
     @property
     def text(self) -> str:
+        """The value as it stands in the field, unchecked."""
         return self._editor.value
 
     def put(self, value: Any) -> None:

@@ -50,9 +50,11 @@ class RunActions(Pane):
 
     @property
     def selected(self) -> Record | None:
+        """The run under the cursor; None where no run is shown."""
         return next((record for record in self.rows if record.path == self.cursor), None)
 
     def is_open(self, record: Record) -> bool:
+        """Whether it is the run on screen."""
         return record.path == self.session.directory.path
 
     def _act(self, action: Coroutine[object, object, str]) -> None:

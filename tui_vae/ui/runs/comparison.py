@@ -78,6 +78,7 @@ class Comparison(Widget):
         return max(1, self.size.height - 1)
 
     def scroll_rows(self, by: int) -> None:
+        """Scroll by so many rows, as far as there are any."""
         self._first = max(0, min(self._first + by, len(self._differences) - self._room))
         self._update_subtitle()
         self.refresh()

@@ -49,11 +49,14 @@ class Series:
 
     @property
     def newest(self) -> float | None:
+        """The newest value; None where there is none."""
         return next((y for _, y in reversed(self.points) if math.isfinite(y)), None)
 
 
 @dataclass(frozen=True)
 class Overlay:
+    """The chart as rows of characters. `log_refused`: as of a `Chart`."""
+
     rows: list[list[Span]]
     scale: Scale
     axis: Axis
@@ -61,6 +64,7 @@ class Overlay:
 
 
 def series(record: Record, measure: Measure, slot: int) -> Series:
+    """The curve of a figure of a run. `slot`: the run's slot among the marks, for its sign and colour."""
     values = ((each.epoch, getattr(each, measure.name)) for each in record.curve)
     return Series(record.name, slot, tuple((float(x), math.nan if y is None else y) for x, y in values))
 

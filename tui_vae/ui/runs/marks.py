@@ -53,13 +53,16 @@ class Marks:
         return self._slots.get(path, 0)
 
     def clear(self) -> None:
+        """Take all marks away. Each run keeps its slot for the next time."""
         self.marked.clear()
 
     def renamed(self, old: Path, new: Path) -> None:
+        """Note that a run has another path: it keeps mark and slot."""
         self.marked = [new if path == old else path for path in self.marked]
         if old in self._slots:
             self._slots[new] = self._slots.pop(old)
 
     def forget(self, path: Path) -> None:
+        """Take away the mark of a run that is gone, and its slot."""
         self.marked = [each for each in self.marked if each != path]
         self._slots.pop(path, None)

@@ -48,6 +48,7 @@ class OverlayChart(StripWidget):
         self._state: OverlayState | None = None
 
     def show(self, state: OverlayState) -> None:
+        """Show this state from now on."""
         self._state = state
         self.redraw()
 

@@ -155,6 +155,7 @@ class RunsPane(RunActions, can_focus=True):
 
     @property
     def wide(self) -> bool:
+        """Whether there is room for curves and configs side by side."""
         return self.size.width >= WIDE
 
     @property

@@ -40,6 +40,7 @@ class Rows:
 
     @property
     def position(self) -> int:
+        """The place of the selected run; 0 where it is not among them."""
         return next((at for at, record in enumerate(self.records) if record.path == self.cursor), 0)
 
 
@@ -68,6 +69,8 @@ class RunsTable(StripWidget):
 
     @dataclass
     class HeadClicked(Message):
+        """A click on the head of a column."""
+
         column: Column
 
     def __init__(self, marks: Marks) -> None:
@@ -88,9 +91,11 @@ class RunsTable(StripWidget):
 
     @property
     def columns(self) -> list[tuple[Column, int]]:
+        """The columns that fit, each with its width in cells."""
         return columns_for(self.size.width - GUTTER - 1, self._rows.longest_name)
 
     def show(self, rows: Rows) -> None:
+        """Show these rows. The table scrolls to the selected run if that, its place or the order has changed."""
         self._follow = (rows.cursor, rows.position, rows.sorted_by) != self._followed
         self._rows = rows
         self.redraw()

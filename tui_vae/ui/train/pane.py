@@ -102,6 +102,7 @@ class TrainPane(Pane):
 
     @property
     def panels(self) -> list[Widget]:
+        """All that the zoom can reach, in the order of the key."""
         return [*self.query(ChartWidget), self.query_one(PreviewStrip), self.query_one(EpochTable)]
 
     @property

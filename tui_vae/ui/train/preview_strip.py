@@ -58,6 +58,7 @@ class PreviewStrip(ImagePairs):
 
     @property
     def marked(self) -> list[int]:
+        """The indices of the images that the user marked in this run, in the order of marking."""
         return self._preferences.marks.get(str(self.session.directory.path), [])[:MOST_MARKED]
 
     def refresh_history(self) -> None:
