@@ -28,7 +28,9 @@ from tui_vae.runs.lock import RunLock
 from tui_vae.runs.previews import preview_files
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.verify import verify_run
+from tui_vae.trainer.serving import Serving
 from tui_vae.ui.app import TuiVae
+from tui_vae.ui.key_advice import with_keys
 
 KEEPING = {"keep": 10, "checkpoint-every": 0, "epochs": 4}
 
@@ -258,6 +260,45 @@ def test_a_damaged_last_checkpoint_leads_to_the_one_before(own_runs: Path, capsy
         go_back(directory, 3)
     assert train_here(directory, more_epochs=1) == 1
     assert "--config" in events(directory, ev.ErrorEvent)[-1].hint
+
+
+@pytest.mark.parametrize(
+    "command", ["eval", "show", "export --what samples --out samples.png"], ids=lambda words: words.partition(" ")[0]
+)
+def test_who_cannot_look_at_the_last_checkpoint_is_told_which_are_whole(
+    own_runs: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    directory = trained(own_runs, epochs=3)
+    flip(directory.last)
+    flip(state_file(directory.kept, 3))
+    assert main([*command.split(), "run"]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith("; whole are best, of epoch 3 (--checkpoint best) and epoch 2 (--checkpoint 2)\n")
+    flip(directory.best)
+    assert main([*command.split(), "run", "--checkpoint", "best"]) == 1
+    assert capsys.readouterr().err.endswith("; whole is epoch 2 (--checkpoint 2)\n")
+    for epoch in (1, 2):
+        flip(state_file(directory.kept, epoch))
+    assert main([*command.split(), "run"]) == 1
+    assert "train a new one like it: tui-vae train --config" in capsys.readouterr().err
+
+
+def test_a_process_that_only_serves_a_damaged_run_says_how_to_go_on_or_to_look(own_runs: Path) -> None:
+    directory = trained(own_runs, epochs=2)
+    flip(directory.last)
+
+    def hint() -> str:
+        with pytest.raises(CheckpointError) as error:
+            Serving(directory, Script(), look_only=False)
+        return error.value.hint
+
+    assert hint().endswith(": tui-vae resume run --from 2")
+    assert with_keys(hint()).endswith("lost): r")
+    for epoch in (1, 2):
+        flip(state_file(directory.kept, epoch))
+    assert hint() == "look at a whole checkpoint: tui-vae show run --checkpoint best"
+    flip(directory.best)
+    assert hint().startswith("train a new one like it: tui-vae train --config")
 
 
 @in_event_loop

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, TensorBytes, metadata_with_checksum, verify
-from tui_vae.runs.directory import BEST, LAST, RunDirectory
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.go_back import not_kept
 from tui_vae.runs.safe_files import open_to_read
@@ -65,7 +65,7 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}", _other_checkpoint(path)) from None
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
     # Read once: safetensors' own safe_open opens the path a second time for the tensors, by which time a training run
     # may have replaced the file, so that header and tensors are of two checkpoints.
     try:
@@ -73,17 +73,11 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
         msgspec.convert(progress.diagnosis or {}, DiagnosisState)
         return progress, tensors
     except msgspec.ValidationError:
-        raise CheckpointError(f"{path} is not a checkpoint of tui-vae", _other_checkpoint(path)) from None
+        raise CheckpointError(f"{path} is not a checkpoint of tui-vae") from None
     except Damaged as error:
-        raise CheckpointError(f"{path} {error}", _other_checkpoint(path)) from None
+        raise CheckpointError(f"{path} {error}") from None
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged: {error}", _other_checkpoint(path)) from None
-
-
-def _other_checkpoint(path: Path) -> str:
-    """A hint at the run's other checkpoint, where there is one."""
-    other = path.with_name(BEST if path.name == LAST else LAST)
-    return f"{other.name} beside it may be whole (--checkpoint {other.stem})" if other.exists() else ""
+        raise CheckpointError(f"{path} is damaged: {error}") from None
 
 
 def _as_bytes(name: str, tensor: Tensor) -> TensorBytes:

@@ -36,6 +36,7 @@ from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train
 from tui_vae.runs.files import sweep
 from tui_vae.runs.go_back import way_on
 from tui_vae.runs.newer import check_not_newer
+from tui_vae.runs.other_checkpoints import choose_another, go_on_or_look
 from tui_vae.runs.previews import Originals, remove_previews_after, write_originals
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
@@ -141,19 +142,26 @@ def set_up_training(
 
 
 def load_trained_run(
-    directory: RunDirectory, which: str | None = None, progress: Callable[[str], None] | None = None
+    directory: RunDirectory,
+    which: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    chooses: bool = True,
 ) -> tuple[LoadedRun, Progress]:
     """A trained run with the weights of a checkpoint, on its own device or, where that is not there, on another.
 
     `which`: `last`, `best` or the number of a kept epoch; by default the newest there is. `progress` is told what is
-    under way.
+    under way. `chooses`: whether the user can name another checkpoint, which the error then offers.
 
     Raises:
         UserError: there is no checkpoint, it is damaged or does not fit, or there are no data.
     """
     path = checkpoint_path(directory, which)
     check_not_newer(directory, path)
-    state, tensors = load_checkpoint(path)
+    try:
+        state, tensors = load_checkpoint(path)
+    except CheckpointError as error:
+        hint = choose_another(directory, path) if chooses else go_on_or_look(directory)
+        raise CheckpointError(error.message, hint) from None
     run = load_data_and_model(on_available_device(make_config(state.config), progress), progress)
     try:
         restore_weights(run.model, tensors)

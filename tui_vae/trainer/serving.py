@@ -44,7 +44,7 @@ class Serving:
         self._look_only = look_only
         self._loaded = self._newest()
         self._reload_at = 0.0
-        self._run, self._progress = load_trained_run(directory, progress=print)
+        self._run, self._progress = load_trained_run(directory, progress=print, chooses=False)
         self._inference = Inference(self._run, where=self._where, state=lambda: "serving")
         self._place = IdlePlace(str(self._run.device))
 
