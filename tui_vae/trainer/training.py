@@ -31,11 +31,9 @@ from tui_vae.trainer.learner import Means
 from tui_vae.trainer.preview_writer import PreviewWriter
 from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
+from tui_vae.trainer.step_events import StepEvents
 from tui_vae.trainer.timers import CheckpointTimer, Stopwatch
 from tui_vae.trainer.waiting import what_then
-
-STEP_EVENTS_A_SECOND = 10
-"""The most `step` events that the log gets a second, whatever the speed: the contract of the log."""
 
 
 class Stopped(Exception):
@@ -70,10 +68,8 @@ class Training:
         self._checkpoint_timer = CheckpointTimer(run.config.checkpoint_every)
         self._epoch_time = Stopwatch(progress.epoch_seconds)
         self._step_time = Stopwatch()
-        self._reported_at = time.monotonic()
-        self._step_seconds_reported = 0.0
+        self._step_events = StepEvents(log, run, progress, self._hyperparameters, self._step_time)
         self._epoch_began_at, self._epoch_images = 0.0, 0
-        self._pending = Means()
         self._epoch_means = Means.from_list(progress.epoch_means)
         self._symptoms = SymptomReporter(directory, log, run, progress)
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
@@ -113,8 +109,8 @@ class Training:
             self._learner.step(images, self._hyperparameters.lr, self._hyperparameters.beta)
             progress.step += 1
             self._epoch_images += len(images)
-            if time.monotonic() - self._reported_at >= 1 / STEP_EVENTS_A_SECOND:
-                self._report_steps()
+            if self._step_events.is_due:
+                self._write_step_event()
                 if self._checkpoint_timer.due(at_epoch_end=False):
                     self._try_checkpoint()
             self._answer_requests()
@@ -123,24 +119,12 @@ class Training:
 
     def _collect_means(self) -> None:
         means = self._learner.take_means()
-        self._pending += means
+        self._step_events.add(means)
         self._epoch_means += means
 
-    def _report_steps(self) -> None:
+    def _write_step_event(self) -> None:
         self._collect_means()
-        means, self._pending = self._pending, Means()
-        seconds = self._step_time.seconds - self._step_seconds_reported
-        self._step_seconds_reported = self._step_time.seconds
-        self._reported_at = time.monotonic()
-        if means.images:
-            progress, run = self._progress, self._run
-            in_epoch = progress.step - progress.evaluated * run.steps_per_epoch
-            images = progress.evaluated * len(run.train) + min(in_epoch * run.config.batch_size, len(run.train))
-            self._log.write(ev.StepEvent(
-                epoch=progress.epoch, step=progress.step, images=images, loss=means.loss, recon=means.recon,
-                kl=means.kl, lr=self._hyperparameters.lr, beta=self._hyperparameters.beta,
-                images_per_s=means.images / seconds if seconds > 0 else None,
-            ))  # fmt: skip
+        self._step_events.write()
 
     def _end_epoch(self) -> None:
         run, progress = self._run, self._progress
@@ -391,9 +375,9 @@ class Training:
         self._log.write(run_event(self._directory, self._run, self._progress, self._learner.kernels))
 
     def _flush_steps(self) -> None:
-        """Report the steps since the last report, unless that would exceed `STEP_EVENTS_A_SECOND`."""
-        if time.monotonic() - self._reported_at >= 1 / STEP_EVENTS_A_SECOND:
-            self._report_steps()
+        """Write the event of the steps since the one before, if it is time for it."""
+        if self._step_events.is_due:
+            self._write_step_event()
 
     def _log_control(self, command: str, value: float | None = None, before: float | UnsetType = UNSET) -> None:
         epoch, step = self._progress.epoch, self._progress.step
