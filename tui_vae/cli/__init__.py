@@ -14,6 +14,9 @@ from tui_vae.errors import UserError, is_out_of_memory
 LONGEST_WORD = 4200
 """Characters of a word in a message, about PATH_MAX: what is longer, such as an argument without an end, is cut."""
 
+SHOWN_OF_WORD = 60
+"""Characters that are shown of a longer word: its beginning is enough to recognize it."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as of shells."""
 
@@ -68,7 +71,7 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
 
 def complain(error: UserError) -> None:
     """Print one sentence on stderr. Control characters, in a name for instance, are escaped as Python escapes them."""
-    words = (word if len(word) <= LONGEST_WORD else f"{word[:60]}…" for word in str(error).split())
+    words = (word if len(word) <= LONGEST_WORD else f"{word[:SHOWN_OF_WORD]}…" for word in str(error).split())
     sentence = " ".join(words)
-    plain = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in sentence)
+    plain = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in sentence)
     print(f"tui-vae: {plain}", file=sys.stderr)

@@ -111,7 +111,7 @@ def print_comparison(runs: Sequence[Candidate]) -> None:
 
     Figures are those of each run's best epoch. Some without a winner are left out if the rows fit without them.
     """
-    width = shutil.get_terminal_size((80, 24)).columns
+    width = shutil.get_terminal_size().columns
     found = properties_of(runs)
     names = Property("run", tuple(Cell(run.name) for run in runs), is_number=False)
     dispensable = [each for each in found if each.head in DISPENSABLE and not each.has_winner]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "torchvision", "textual", "rich", "numpy", "pillow", "plotext", "msgspec", "safetensors")
 
+COLUMNS, ROWS = 80, 24
+"""The smallest terminal in which everything of the app has room, in cells: the size at which most terminals start."""
+
 ESSENTIAL = {"torch", "runs directory", "sockets"}
 """The checks without which no training works here."""
 
@@ -135,10 +138,11 @@ def _terminal() -> Finding:
     signs = "Unicode" if has_unicode(os.environ) else "ASCII only"
     why = " (NO_COLOR is set)" if console.no_color else ""
     found = f"{os.environ.get('TERM', '')}, {columns}x{rows}, {colours} colours{why}, {signs}"
-    hint = "the app wants at least 80x24" if columns < 80 or rows < 24 else ""
+    large_enough = columns >= COLUMNS and rows >= ROWS
+    hint = "" if large_enough else f"the app wants at least {COLUMNS}x{ROWS}"
     if not hint and colours == "256":
         hint = "if your terminal has true colour: export COLORTERM=truecolor (SSH does not pass it on)"
-    return Finding("terminal", columns >= 80 and rows >= 24, found, hint)
+    return Finding("terminal", large_enough, found, hint)
 
 
 def _datasets() -> list[Finding]:

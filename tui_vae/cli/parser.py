@@ -24,6 +24,19 @@ Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its name, its module in `cli`, what it does, and parsers whose options it takes too."""
 
 
+MOST_IMAGES = 1000
+"""The most that one option may count, or name, of what is shown or repeated."""
+
+MOST_DRAWS = 1_000_000
+"""The most draws of z, of each image or in all: more would take days."""
+
+MOST_DIGITS = 9
+"""Digits of a whole number in an argument, at most: far more than any that makes sense, and quick to read."""
+
+SHOWN = 40
+"""Characters of a wrong argument that an error repeats."""
+
+
 class Parser(argparse.ArgumentParser):
     """Reports an error in one sentence instead of printing the whole usage."""
 
@@ -166,7 +179,7 @@ def _add_evaluate(add: Add) -> None:
     evaluate.add_argument(
         "--iwae",
         metavar="K",
-        type=_counted(1_000_000),
+        type=_counted(MOST_DRAWS),
         help="the importance-weighted bound on ln p(x) from K draws an image (Burda et al. 2016)",
     )
     evaluate.add_argument(
@@ -178,7 +191,7 @@ def _add_evaluate(add: Add) -> None:
     evaluate.add_argument(
         "--samples",
         metavar="N",
-        type=_counted(1_000_000, least=2),
+        type=_counted(MOST_DRAWS, least=2),
         help="how many samples it is taken of (as many as there are test images)",
     )
     evaluate.add_argument(
@@ -293,24 +306,26 @@ def _several(name: str) -> Callable[[str], tuple[Any, ...]]:
 
 def _counted(most: int, least: int = 1) -> Callable[[str], int]:
     def count(text: str) -> int:
-        if not (text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"it must be a whole number from {least} to {most}, not {text[:40]!r}")
+        if not (text.isdecimal() and len(text) <= MOST_DIGITS and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"it must be a whole number from {least} to {most}, not {text[:SHOWN]!r}")
         return int(text)
 
     return count
 
 
-_count = _counted(1000)
+_count = _counted(MOST_IMAGES)
 
 
 def _checkpoint_name(text: str) -> str:
-    if text in ("best", "last") or (text.isdecimal() and text.isascii() and int(text[:10]) > 0 and len(text) < 10):
+    is_number = text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS
+    if text in ("best", "last") or (is_number and int(text) > 0):
         return text
-    raise argparse.ArgumentTypeError(f"it must be best, last, or the number of a kept epoch, not {text[:40]!r}")
+    raise argparse.ArgumentTypeError(f"it must be best, last, or the number of a kept epoch, not {text[:SHOWN]!r}")
 
 
 def _indices(text: str) -> tuple[int, ...]:
     parts = text.split(",")
-    if len(parts) > 1000 or not all(part.isdecimal() and len(part) < 10 for part in parts):
-        raise argparse.ArgumentTypeError(f"it must be up to 1000 image numbers like 3,17, not {text[:40]!r}")
+    if len(parts) > MOST_IMAGES or not all(part.isdecimal() and len(part) <= MOST_DIGITS for part in parts):
+        wanted = f"up to {MOST_IMAGES} image numbers like 3,17"
+        raise argparse.ArgumentTypeError(f"it must be {wanted}, not {text[:SHOWN]!r}")
     return tuple(map(int, parts))

@@ -26,6 +26,9 @@ class Load:
 
 NOTHING = Load()
 
+CPU_SECONDS = 0.2
+"""Seconds over which a CPU's load is measured."""
+
 
 class Sampler:
     """Measures the load of one process's device. It takes milliseconds, the first time more: call it in a thread."""
@@ -36,6 +39,7 @@ class Sampler:
         self._asked = False
 
     def sample(self) -> Load:
+        """The present load."""
         if not self.device.startswith("cuda"):
             return _cpu(self.pid)
         if not self._asked:
@@ -52,7 +56,7 @@ def _cpu(pid: int) -> Load:
     memory = None
     with contextlib.suppress(psutil.Error):
         memory = psutil.Process(pid).memory_info().rss
-    return Load(psutil.cpu_percent(interval=0.2), memory)
+    return Load(psutil.cpu_percent(interval=CPU_SECONDS), memory)
 
 
 class _Gpu:

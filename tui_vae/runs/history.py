@@ -195,8 +195,11 @@ class History:
 LONG = 2 << 20
 """Bytes from which on a log is long: it takes a part of a second to read, so its two ends are shown first."""
 
+ENDS = 8
+"""A log is this many times as long as each of its two ends, at least, where these are read alone."""
 
-def read_newest(log: Path, size: int = LONG // 8) -> History | None:
+
+def read_newest(log: Path, size: int = LONG // ENDS) -> History | None:
     """The newest figures of a run from the first and last `size` bytes of a long log; None where it is not long.
 
     Curves begin with the tail; what stands between the ends is missing.
@@ -204,7 +207,7 @@ def read_newest(log: Path, size: int = LONG // 8) -> History | None:
     try:
         with open_to_read(log) as file:
             end = file.seek(0, 2)
-            if end <= 8 * size:
+            if end <= ENDS * size:
                 return None
             file.seek(0)
             head = file.read(size).rpartition(b"\n")[0]

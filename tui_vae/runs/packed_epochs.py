@@ -15,6 +15,9 @@ _NUMBERS = 23
 """Six of the event, seven of each evaluation, three of the original notebook: 184 bytes. One that was not finite is
 NaN, which no log holds; so is the β of an older log, and `_NO_LEGACY` stands where nothing is legacy."""
 
+_FIGURES = 7
+"""Numbers of an evaluation, see `_figures`."""
+
 _NO_LEGACY = -math.inf
 
 
@@ -35,10 +38,10 @@ def unpack(packed: bytes) -> ev.EpochEvent:
     """The event without its `kl_per_dim`; where β was not finite or not there, it is not there."""
     values = [None if math.isnan(value) else value for value in array("d", packed)]
     t, epoch, step, seconds, images_per_s, beta, *figures = values
-    legacy = figures[14:]
+    legacy = figures[2 * _FIGURES :]
     return ev.EpochEvent(
         t=t or 0.0, epoch=int(epoch or 0), step=int(step or 0), seconds=math.nan if seconds is None else seconds,
-        images_per_s=images_per_s, train=_metrics(figures[:7]), test=_metrics(figures[7:14]),
+        images_per_s=images_per_s, train=_metrics(figures[:_FIGURES]), test=_metrics(figures[_FIGURES : 2 * _FIGURES]),
         beta=UNSET if beta is None else beta, legacy=UNSET if legacy[0] == _NO_LEGACY else ev.Legacy(*legacy),
     )  # fmt: skip
 

@@ -131,6 +131,10 @@ def _note_line(facts: LogFacts, number: int, line: bytes | None) -> None:
         facts.wrong.append(number)
 
 
+LOSS_TOLERANCE = 1e-3
+"""Relative difference up to which two losses are the same: far above rounding, far below that of two epochs."""
+
+
 def same_loss(one: float | None, other: float | None) -> bool:
     """Whether a loss in a checkpoint is that of the log; one trained anew on another device differs a little."""
-    return one is None or other is None or math.isclose(one, other, rel_tol=1e-3)
+    return one is None or other is None or math.isclose(one, other, rel_tol=LOSS_TOLERANCE)

@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     from tui_vae.ui.help import Help
 
 
+HELP_AFTER = 3.0
+"""Seconds after the first paint at which the help is prepared: by then the first pane is there."""
+
+COMPLAINT_SECONDS = 15
+"""Seconds for which a complaint about the user's settings stays: it names a file, a line and what to write there."""
+
+
 class TuiVae(ImageApp[str]):
     """`run` returns the sentence to print once the app has left the screen."""
 
@@ -115,7 +122,7 @@ class TuiVae(ImageApp[str]):
             self.run_worker(self._check_keys())
 
     def on_ready(self) -> None:
-        self.set_timer(3.0, self._prepare_help)  # by then the first pane is there
+        self.set_timer(HELP_AFTER, self._prepare_help)
         garbage_collection.resume_between_keys(self)
 
     async def _check_keys(self) -> None:
@@ -128,7 +135,7 @@ class TuiVae(ImageApp[str]):
             self._complain("\n".join(complaints))
 
     def _complain(self, text: str) -> None:
-        self.notify(text, title="Your settings", severity="warning", timeout=15, markup=False)
+        self.notify(text, title="Your settings", severity="warning", timeout=COMPLAINT_SECONDS, markup=False)
 
     def on_preferences_changed(self) -> None:
         self._write_preferences()

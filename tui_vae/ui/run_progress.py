@@ -18,6 +18,16 @@ ETA_MIN_SECONDS = 2.0
 """Seconds of training before the end is estimated at all."""
 
 
+RATES = 5
+"""`step` events over which the speed is averaged: half a second while they come as often as they may."""
+
+WARNING_SECONDS = 60.0
+"""Seconds for which a warning counts as new."""
+
+LONGEST_DEVICE = 16
+"""Characters of a device's name that fit beside its load; longer names are left out."""
+
+
 def epoch_now(history: History) -> int:
     """The epoch in training, or the last one. Short epochs end before any of their steps is reported."""
     of_steps = int(history.steps["epoch"][-1]) if len(history.steps) else 0
@@ -29,7 +39,7 @@ def share_done(history: History) -> float:
     return min(1.0, history.step / history.total_steps) if history.total_steps else 0.0
 
 
-def speed(history: History, events: int = 5) -> float | None:
+def speed(history: History, events: int = RATES) -> float | None:
     """Images a second: the mean of the last few reports."""
     rates = [rate for rate in history.steps["images_per_s"][-events:] if math.isfinite(rate)]
     return sum(rates) / len(rates) if rates else None
@@ -66,7 +76,7 @@ def device(history: History) -> str:
     words = [run.device]
     if run.device == "cpu":
         words += [f"×{run.threads}"] if run.threads else []
-    elif name and len(name) <= 16:
+    elif name and len(name) <= LONGEST_DEVICE:
         words.append(name)
     precision = {"bfloat16": "bf16", "float32": "fp32", "float16": "fp16"}.get(run.precision, run.precision)
     return " ".join([*words, precision] if precision else words)
@@ -110,7 +120,7 @@ def sentence(history: History, state: str) -> str:
     return ""
 
 
-def fresh_warning(history: History, now: float, seconds: float = 60.0) -> str:
+def fresh_warning(history: History, now: float, seconds: float = WARNING_SECONDS) -> str:
     """The newest warning, unless it is older than `seconds`; else empty."""
     newest = history.messages[-1] if history.messages else None
     if newest is None or now - newest.t > seconds:

@@ -28,6 +28,12 @@ from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
 from tui_vae.ui.workarounds.style_sheets import read_style_sheet
 
+FIRST_PANE_AFTER = 0.02
+"""Seconds after which the first pane is made, so that the frame around it is painted before."""
+
+CRASH_SECONDS = 30
+"""Seconds for which the last words of a trainer that has died stay on the screen: they may be several lines."""
+
 
 def train_pane(session: RunSession, preferences: Preferences) -> Pane:
     """Make the Train pane; its module is imported now."""
@@ -152,7 +158,7 @@ class RunScreen(Screen[None], KeysInContext):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.set_timer(0.02, self._show_first_pane)  # so that the frame is painted before its first pane
+        self.set_timer(FIRST_PANE_AFTER, self._show_first_pane)
         if self._start:
             self._steer(self.steering.start())
         self._theme = self.app.theme
@@ -251,7 +257,7 @@ class RunScreen(Screen[None], KeysInContext):
                 f"{output}\n\n{way_out}" if output else way_out,
                 title=f"The trainer of {self.session.name} has died",
                 severity="error",
-                timeout=30,
+                timeout=CRASH_SECONDS,
                 markup=False,
             )
         self._crash_notified = crashed

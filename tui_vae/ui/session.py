@@ -39,6 +39,12 @@ FIRST_DRAWING_SECONDS = 1.0
 PATIENCE = 60.0
 """Seconds to wait for an answer, at most, while a process starts that loads PyTorch, the data and the weights."""
 
+RUN_EVENT_PAUSE, PROCESS_PAUSE = 0.02, 0.1
+"""Seconds between two looks at the log for that first event, and for a process that starts."""
+
+OUTPUT_BYTES = 4096
+"""Bytes from the end of the trainer's output in which its last lines are looked for."""
+
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
@@ -123,7 +129,7 @@ class RunSession:
         """Wait a moment for the log's run event, which names the classes: a process may answer sooner."""
         deadline = time.monotonic() + RUN_EVENT_SECONDS
         while self.history.run is None and not self.caught_up and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(RUN_EVENT_PAUSE)
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Keep up with the run for ever, and call `changed` when there is something new, at most twice a second."""
@@ -235,7 +241,7 @@ class RunSession:
                 with self._noting_untrusted():
                     await asyncio.shield(self._serving)
                 started = True
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(PROCESS_PAUSE)
 
     async def train(self, more_epochs: int = 0) -> None:
         """Continue training: tell the living process to, or start one.
@@ -270,4 +276,4 @@ class RunSession:
 
     def log_tail(self, lines: int = 4) -> str:
         """The last lines of the trainer's output, which say why it crashed."""
-        return "\n".join(self.directory.output(4096).strip().splitlines()[-lines:])
+        return "\n".join(self.directory.output(OUTPUT_BYTES).strip().splitlines()[-lines:])

@@ -19,6 +19,9 @@ from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import squared_error
 from tui_vae.core.pixels import normalize
 
+SEEDS = 2**63
+"""Seeds from 0 on that PyTorch's generators take."""
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -60,7 +63,7 @@ def importance_weighted_bound(
     sums = []
     with evaluation_mode(model):
         for start, batch in zip(range(0, len(images), BATCH), torch.split(images, BATCH), strict=True):
-            generator = torch.Generator(images.device).manual_seed((seed + start) % 2**63)
+            generator = torch.Generator(images.device).manual_seed((seed + start) % SEEDS)
             x = normalize(batch)
             mu, logvar = model.encode(x)
             scale, log_scale = torch.exp(0.5 * logvar), 0.5 * logvar.sum(dim=1)

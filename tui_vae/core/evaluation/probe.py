@@ -19,6 +19,9 @@ from tui_vae.errors import UserError
 NEIGHBOURS = 10
 """Neighbours that vote on an image's class."""
 
+SEEDS = 2**32
+"""Seeds from 0 on that scikit-learn takes."""
+
 LOGISTIC_STEPS = 1000
 """Iterations of the logistic regression's fit at most."""
 
@@ -106,7 +109,7 @@ def probe(
         "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=LOGISTIC_STEPS)),
         f"{neighbours} nearest neighbours": KNeighborsClassifier(neighbours),
     }
-    mixture = GaussianMixture(groups, reg_covar=VARIANCE_FLOOR, random_state=seed % 2**32)
+    mixture = GaussianMixture(groups, reg_covar=VARIANCE_FLOOR, random_state=seed % SEEDS)
     # Beside a training run, the many small products of a fit take 20 times as long in threads that wait for each other.
     with warnings.catch_warnings(), threadpool_limits(1):
         # A fit that stops before its last digit is as good a probe.

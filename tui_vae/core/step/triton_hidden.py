@@ -19,7 +19,9 @@ def _activated(value, ACTIVATION: tl.constexpr):
         s = tl.sigmoid(value)
         out = value * s
         slope = s * (1.0 + value * (1.0 - s))
-    elif ACTIVATION == "gelu":
+    elif (
+        ACTIVATION == "gelu"
+    ):  # x·Φ(x) with Φ of the normal distribution: erf(x/√2), and its density 1/√(2π)·exp(-x²/2)
         s = 0.5 * (1.0 + tl.erf(value * 0.7071067811865476))
         out = value * s
         slope = s + value * 0.3989422804014327 * tl.exp(-0.5 * value * value)

@@ -19,6 +19,9 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 HEAD = 2
 """Lines above the first class."""
 
+BESIDE_BAR = 32
+"""Columns right of the bars: three figures of 9 columns, the mark of the selected line, and a margin."""
+
 LONGEST_BAR = 60
 """Columns of the bar of the worst class, at most."""
 
@@ -71,7 +74,7 @@ class ClassTable(Canvas):
             return
         name = max(len(row.name) for row in self.rows) + 2
         highest = max(row.mean for row in self.rows) or 1.0
-        room = max(4, min(LONGEST_BAR, size.width - name - 32))
+        room = max(4, min(LONGEST_BAR, size.width - name - BESIDE_BAR))
         unicode = glyphs().braille
         columns = f"{'class':<{name}}{'mean squared error':<{room}}{'mean':>9}{'worst':>9}{'images':>9}"
         yield self.text(0, 0, size.width, (columns, "label"))

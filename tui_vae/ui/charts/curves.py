@@ -25,6 +25,9 @@ HUGE = 1e150
 NEGLIGIBLE = 1e-12
 """The weight in an exponential mean below which an old value is left out."""
 
+FEW = 8
+"""Fewer values are added to an exponential mean one by one, as sums of products pay off for more."""
+
 Doubles = Sequence[float]
 
 
@@ -95,7 +98,7 @@ class ExponentialMean:
         smoothing, count = self._smoothing, len(values)
         if smoothing == 0:
             self._sum = values[-1]
-        elif count < 8:
+        elif count < FEW:
             for value in values:
                 self._sum = smoothing * self._sum + (1 - smoothing) * value
                 self._weight = smoothing * self._weight + 1 - smoothing

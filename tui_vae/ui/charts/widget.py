@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from textual import events
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
@@ -25,6 +26,9 @@ from tui_vae.ui.charts.draw import (
 from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.strip_widget import StripWidget
+
+SMALLEST = Size(GUTTER + 6, 3)
+"""Cells of the smallest chart that is drawn: its frame with a plot of three columns and one row."""
 
 NARROW = 44
 """Cells. A narrower chart leaves out the notes beside its title, so that the words beside its values have room."""
@@ -103,7 +107,7 @@ class ChartWidget(StripWidget, can_focus=True):
 
     @property
     def _drawable(self) -> bool:
-        return self.display and self.size.width >= GUTTER + 6 and self.size.height >= 3
+        return self.display and self.size.width >= SMALLEST.width and self.size.height >= SMALLEST.height
 
     def show(self, state: ChartState) -> None:
         """Show this state from now on."""

@@ -20,6 +20,19 @@ CLOCK_STEPS = 1024
 """About how many sample points a `Clock` interpolates between, besides those at controls and gaps: it stays small
 however long the run."""
 
+FIRST_SECONDS = 0.1
+"""Seconds that the steps before the first report count for while there is one report alone."""
+
+LEAST_SECONDS = 1e-6
+"""Seconds by which a `Clock` goes on from one sample point to the next at least, also where the machine's clock was set
+back: it must rise to be inverted."""
+
+ALL = 0.999
+"""A window of at least this share of the run shows all of it, and follows its newest step."""
+
+TICKS = 6
+"""About how many ticks an axis has where the chart's width says nothing else."""
+
 MIN_WINDOW_STEPS = 4.0
 """How many steps the narrowest window shows."""
 
@@ -66,14 +79,14 @@ class Clock:
         for step in [*(float(control.step) for control in history.controls), *self._steps_at_gaps(history)]:
             at = bisect_left(steps, step)  # time passes there without a step
             chosen.update(near for near in (at - 1, at, at + 1) if 0 <= near < count)
-        before_first = (times[1] - times[0]) / (steps[1] - steps[0]) * steps[0] if count > 1 else 0.1
+        before_first = (times[1] - times[0]) / (steps[1] - steps[0]) * steps[0] if count > 1 else FIRST_SECONDS
         gaps = list(history.gaps)
         offset = times[0] - before_first
         for at in sorted(chosen):
             while gaps and gaps[0][1] <= times[at]:
                 offset += gaps[0][1] - gaps.pop(0)[0]
             self._steps.append(steps[at])
-            self._seconds.append(max(self._seconds[-1] + 1e-6, times[at] - offset))
+            self._seconds.append(max(self._seconds[-1] + LEAST_SECONDS, times[at] - offset))
 
     @staticmethod
     def _steps_at_gaps(history: History) -> list[float]:
@@ -135,7 +148,7 @@ class Axis:
         return f"epoch {value:.2f}" if self.name == "epochs" else f"step {step:,.0f}"
 
 
-def of_run(history: History, name: UnitName, count: int = 6) -> Axis:
+def of_run(history: History, name: UnitName, count: int = TICKS) -> Axis:
     """The axis of the whole run, which ends a little ahead of its newest step. It has about `count` ticks."""
     unit, name = _unit(history, name)
     # An axis in steps ends where an axis in epochs does.
@@ -145,7 +158,7 @@ def of_run(history: History, name: UnitName, count: int = 6) -> Axis:
     return _with_ticks(Axis(0.0, scales.axis_end(now, total) * rounded_to, unit, name), count)
 
 
-def of_window(history: History, name: UnitName, window: Window, count: int = 6) -> Axis:
+def of_window(history: History, name: UnitName, window: Window, count: int = TICKS) -> Axis:
     """The axis of a part of the run, with about `count` ticks."""
     unit, name = _unit(history, name)
     return _with_ticks(Axis(unit.value(window.first), unit.value(window.last), unit, name), count)
@@ -166,7 +179,7 @@ def zoomed(axis: Axis, around: float, factor: float, limits: Axis) -> Window | N
     narrowest = axis.unit.value(axis.window.first + MIN_WINDOW_STEPS) - axis.low
     if factor < 1 and high - low < narrowest:
         return axis.window
-    if high - low >= (limits.high - limits.low) * 0.999:
+    if high - low >= (limits.high - limits.low) * ALL:
         return None
     return _inside(Axis(low, high, axis.unit), limits)
 

@@ -121,13 +121,17 @@ NO_DIFFERENCE = 128
 """The level that a picture of differences has where both images agree."""
 
 
-def difference(original: bytes, reconstruction: bytes, full: int = 64) -> bytes:
+FULL_DIFFERENCE = 64
+"""Levels of difference, of 255, that are shown at full strength: a quarter of the way from black to white is much."""
+
+
+def difference(original: bytes, reconstruction: bytes, full: int = FULL_DIFFERENCE) -> bytes:
     """The signed difference as pixels: `NO_DIFFERENCE` where both agree, 0 or 255 from `full` levels of difference on.
 
     Raises ValueError where the two have different lengths.
     """
     return bytes(
-        min(255, max(0, NO_DIFFERENCE + (second - first) * 128 // full))
+        min(255, max(0, NO_DIFFERENCE + (second - first) * NO_DIFFERENCE // full))
         for first, second in zip(original, reconstruction, strict=True)
     )
 

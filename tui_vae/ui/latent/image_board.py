@@ -10,6 +10,9 @@ from textual.geometry import Size
 from tui_vae.ui.images.canvas import Canvas, Tile
 from tui_vae.ui.images.renderer import FULL, SMALL, cells
 
+LEAST_COLUMNS, LEAST_ODD_COLUMNS = 2, 5
+"""And columns that they must stand in; in an odd number of them there is an image in the middle, and two beside it."""
+
 ENOUGH = 6
 """Images that must fit to be shown at full size without a wish for that size."""
 
@@ -65,7 +68,9 @@ def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: boo
     """
     full = board_of(size, FULL, head, foot, odd)
     fits = full.row_height <= size.height and cells(FULL).width <= size.width
-    big = wish == "full" or (wish != "half" and full.capacity >= ENOUGH and full.columns >= (5 if odd else 2))
+    big = wish == "full" or (
+        wish != "half" and full.capacity >= ENOUGH and full.columns >= (LEAST_ODD_COLUMNS if odd else LEAST_COLUMNS)
+    )
     return full if fits and big else board_of(size, SMALL, head, foot, odd)
 
 

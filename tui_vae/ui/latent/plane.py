@@ -183,6 +183,12 @@ TAIL = 0.002
 MARGIN = 0.04
 """The share of the points' range that stays free at each edge."""
 
+ONE_PLACE = 1e-6
+"""Points whose range is smaller lie in one place."""
+
+GRAIN = 20
+"""The parts, at most, into which round numbers divide the plane: its edges are such numbers."""
+
 FILLED = 0.7
 """The share of an extent that the points must fill for it to be kept."""
 
@@ -200,7 +206,7 @@ def _range(values: array[float], before: tuple[float, float] | None) -> tuple[fl
         return before or (-1.0, 1.0)
     cut = int(len(ordered) * TAIL)
     low, high = ordered[cut], ordered[-1 - cut]
-    if high - low < 1e-6:  # all points lie in one place
+    if high - low < ONE_PLACE:
         low, high = low - 0.5, high + 0.5
     margin = (high - low) * MARGIN
     low, high = low - margin, high + margin
@@ -208,5 +214,5 @@ def _range(values: array[float], before: tuple[float, float] | None) -> tuple[fl
         room = before[1] - before[0]
         if before[0] <= low + margin and high - margin <= before[1] and high - low > FILLED * room:
             return before
-    part = nice_step(high - low, 20)
+    part = nice_step(high - low, GRAIN)
     return math.floor(low / part) * part, math.ceil(high / part) * part

@@ -15,8 +15,8 @@ from tui_vae.runs.run_records import Record
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
 
-LEAST_VALUE = 8
-"""Cells of a column of values, at least."""
+LEAST_VALUE, USUAL_VALUE, LARGEST_VALUE = 8, 18, 20
+"""Cells of a column of values: at least, as it is wished, and at most."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Comparison(Widget):
     @property
     def wanted_width(self) -> int:
         """Cells that everything needs, the frame included."""
-        return self._names + 18 * max(2, len(self._heads)) + 4
+        return self._names + USUAL_VALUE * max(2, len(self._heads)) + 4
 
     @property
     def _names(self) -> int:
@@ -96,7 +96,7 @@ class Comparison(Widget):
         signs, width = glyphs(), self.size.width
         names, alone = self._names, self._heads[-1].slot is None
         fits = max(1, min(len(self._heads), (width - names) // LEAST_VALUE))
-        each_width = min(20, (width - names) // fits)
+        each_width = min(LARGEST_VALUE, (width - names) // fits)
         more = len(self._heads) - fits
         text = Text(no_wrap=True, overflow="crop")
         text.append((f"+{more} more" if more else "").ljust(names), label)

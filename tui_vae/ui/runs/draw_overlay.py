@@ -17,7 +17,10 @@ from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.runs.marks import series_role, series_sign
 
 MARKER_SPACING = 12
-"""Cells from one sign on a curve to the next, at least."""
+"""Cells from one marker on a curve to the next, at least."""
+
+TICK_SPACING, MOST_TICKS = 12, 10
+"""Cells from one tick of the x axis to the next, at least; and how many it has, at most."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def draw_overlay(
             canvas.marker(x, value, scale, series_sign(each.slot, signs), series_role(each.slot))
     gutter = gutter_labels(scale, height, down, signs)
     rows = [[Span(gutter[y], "label"), *canvas.row(y), Span(BLANK, "ground")] for y in range(height)]
-    axis = Axis(0.0, end, name="epochs", ticks=scales.ticks(0.0, end, max(2, min(10, plot // 12)), whole=True))
+    count = max(2, min(MOST_TICKS, plot // TICK_SPACING))
+    axis = Axis(0.0, end, name="epochs", ticks=scales.ticks(0.0, end, count, whole=True))
     return Overlay(rows, scale, axis, refused)
 
 

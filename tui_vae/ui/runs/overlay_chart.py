@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from textual.geometry import Size
 from textual.strip import Strip
 
 from tui_vae.ui import numbers
@@ -14,6 +15,12 @@ from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.draw_overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
 from tui_vae.ui.strip_widget import StripWidget
+
+SMALLEST = Size(GUTTER + 12, 4)
+"""Cells of the smallest chart that is drawn, its frame included."""
+
+EPOCH_ROOM = len("epoch 0 ") + 1
+"""Columns that the first label of the x axis needs where the word `epoch` stands before it."""
 
 LEAST_NAME = 4
 """Cells of a run's name in the legend, at least."""
@@ -54,7 +61,7 @@ class OverlayChart(StripWidget):
 
     @property
     def _drawable(self) -> bool:
-        return self.display and self.size.width >= GUTTER + 12 and self.size.height >= 4
+        return self.display and self.size.width >= SMALLEST.width and self.size.height >= SMALLEST.height
 
     def draw(self) -> list[Strip] | None:
         return None if self._state is None or not self._drawable else self._draw(self._state)
@@ -103,7 +110,7 @@ class OverlayChart(StripWidget):
     def _bottom(self, width: int, overlay: Overlay | None) -> Strip:
         """The frame's lower edge, with the epochs in it."""
         placed = place_labels(overlay.axis, max(1, width - GUTTER - 1)) if overlay else []
-        if len(placed) > 1 and placed[0][0] == 0 and placed[1][0] > 9:
+        if len(placed) > 1 and placed[0][0] == 0 and placed[1][0] > EPOCH_ROOM:
             placed[0] = 0, f"epoch {placed[0][1]}"
         return self.strip(bottom_edge(placed, width, glyphs())).adjust_cell_length(width + 2, self.style("frame"))
 

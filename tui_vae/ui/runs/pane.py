@@ -31,6 +31,9 @@ from tui_vae.ui.settings import Preferences
 REFRESH_SECONDS = 2.0
 """Seconds between checks of all runs."""
 
+BETWEEN_PIECES = 0.01
+"""Seconds between two pieces of the logs, while there is more to read: keys are answered meanwhile."""
+
 READ_SECONDS = 0.3
 """Seconds of reading logs before the table shows what has been read."""
 
@@ -39,6 +42,12 @@ WIDE = 110
 
 TALL = 26
 """Rows from which curves and configs stand below the table even when nothing is marked."""
+
+TABLE_SHARE, LEAST_ROWS = 0.45, 7
+"""The share of the height that the table has at most above curves or configs; and its rows at least, with the frame."""
+
+CONFIGS_SHARE = 0.45
+"""The share of the width that configs have at most beside curves."""
 
 Lower = Literal["none", "curves", "configs"]
 
@@ -135,7 +144,7 @@ class RunsPane(RunActions, can_focus=True):
                 self._show()
             self._wake.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), REFRESH_SECONDS if whole else 0.01)
+                await asyncio.wait_for(self._wake.wait(), REFRESH_SECONDS if whole else BETWEEN_PIECES)
 
     def refresh_history(self) -> None:
         """Do nothing: `_keep_up` reads the logs of all runs, this one's included."""
@@ -194,7 +203,8 @@ class RunsPane(RunActions, can_focus=True):
         lower, height = self.lower, self.size.height
         table = self.query_one(RunsTable)
         rows = len(self.library.records) + 3
-        table.styles.height = max(7, min(rows, int(height * 0.45))) if lower != "none" else "1fr"
+        above = max(LEAST_ROWS, min(rows, int(height * TABLE_SHARE)))
+        table.styles.height = above if lower != "none" else "1fr"
         self.query_one("#runs-lower").display = lower != "none"
         self.query_one("#runs-curves").display = lower == "curves"
         self.query_one("#runs-configs").display = lower == "configs" or (self.wide and lower == "curves")
@@ -238,7 +248,8 @@ class RunsPane(RunActions, can_focus=True):
         slots = [self.marks.slot(record.path) for record in records]
         comparison = self.query_one(Comparison)
         comparison.show(records, slots)
-        comparison.styles.width = min(comparison.wanted_width, self.size.width * 9 // 20) if self.wide else "1fr"
+        beside = min(comparison.wanted_width, int(self.size.width * CONFIGS_SHARE))
+        comparison.styles.width = beside if self.wide else "1fr"
         chart = self.query_one(OverlayChart)
         drawn = [(record, series(record, self.measure, slot)) for record, slot in zip(records, slots, strict=True)]
         drawn = [(record, curve) for record, curve in drawn if curve.newest is not None]

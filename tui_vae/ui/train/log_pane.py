@@ -48,6 +48,10 @@ class LogPane(VerticalScroll, can_focus=True):
                 self.call_after_refresh(self.scroll_end, animate=False)
 
 
+INDENT = " " * len("00:00:00  warning  ")
+"""What stands before a hint: it begins below the message."""
+
+
 def told(history: History, words: str) -> Content:
     """The run's messages, each with its time and what to do about it, and the trainer's words."""
     lines: list[Content] = []
@@ -56,7 +60,7 @@ def told(history: History, words: str) -> Content:
         kind, style = ("error  ", "$error") if isinstance(message, ErrorEvent) else ("warning", "$warning")
         lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), legible(message.message)))
         if message.hint:
-            lines.append(Content.assemble(" " * 19, (legible(with_keys(message.hint)), "$note")))
+            lines.append(Content.assemble(INDENT, (legible(with_keys(message.hint)), "$note")))
     if not lines:
         lines.append(Content.styled("no warnings, no errors", "$label"))
     lines += [Content(""), Content.styled("trainer.log", "$label")]

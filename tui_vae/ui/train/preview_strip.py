@@ -27,6 +27,9 @@ from tui_vae.ui.test_set import split
 REQUEST_SECONDS = 4.0
 """Seconds between two requests to a trainer: it answers between its steps, and images are most of a link's bytes."""
 
+ANSWER_LIMIT = 5.0
+"""Seconds to wait for the images; then older ones stay, and the next request may be luckier."""
+
 TITLE = "original above, reconstruction below"
 
 MOST_MARKED = 64
@@ -111,7 +114,7 @@ class PreviewStrip(ImagePairs):
                 return None
             if serve:
                 return await self.session.ask(question, protocol.Reconstructions)
-            return await self.session.request(question, protocol.Reconstructions, 5.0)
+            return await self.session.request(question, protocol.Reconstructions, ANSWER_LIMIT)
         except UserError:
             return None  # the process is loading, or has just gone: the saved previews are shown instead
 

@@ -41,6 +41,10 @@ nobody reads are left behind. With `LOOK_SECONDS` it stays below the 2 s in whic
 LOOK_SECONDS: Final = 0.4
 """Seconds between checks whether the terminal is still there."""
 
+RESTORE_TRIES: Final = 100
+RESTORE_PAUSE: Final = 0.002
+"""How often, and seconds apart, the terminal is restored where it takes nothing: a fifth of a second in all."""
+
 RESTORE: Final = (
     b"\x18\x1b\\"  # cancels a sequence, and ends a string, of which only the beginning was sent
     b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l"  # repaints at once, no bracketed paste, wrapped lines, no size reports
@@ -114,12 +118,14 @@ class RestoringDriver(LinuxDriver):
             terminal = os.open(os.ttyname(self.fileno), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
             if self.attrs_before is not None:
                 termios.tcsetattr(terminal, termios.TCSANOW, self.attrs_before)
-            for _ in range(100):  # a write that stands still holds the terminal's lock until its rest has found room
+            for _ in range(
+                RESTORE_TRIES
+            ):  # a write that stands still holds the terminal's lock until its rest has found room
                 with suppress(BlockingIOError):
                     os.write(terminal, RESTORE)
                     return
                 termios.tcflush(terminal, termios.TCOFLUSH)
-                time.sleep(0.002)
+                time.sleep(RESTORE_PAUSE)
 
 
 class TerminalFile:
