@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tests.support.fake_run import make_run, metrics
+from tests.support.fake_run import figures_after, make_run
 from tests.support.piloting import in_event_loop, opened, screen, until
 from tui_vae.cli import main, train_reporters
 from tui_vae.config import read_config
@@ -58,7 +58,7 @@ def texts_in(value: Any) -> list[str]:
 def every_event(said: str) -> list[ev.AnyEvent]:
     """An event of each kind with this text wherever the log has one."""
     facts = ev.DatasetFacts(said, said, 60_000, 10_000, (said, said))
-    figures = metrics(1)
+    figures = figures_after(1)
     return [
         ev.RunEvent(name=said, config={said: [said, {said: said}]}, device=said, dataset=facts, parameters=1,
                     versions={said: said}, device_name=said, precision=said, epochs=3, steps_per_epoch=2),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from tests.support.fake_run import metrics as figures
+from tests.support.fake_run import figures_after
 from tui_vae.runs import events as ev
 from tui_vae.runs.history import History
 from tui_vae.runs.packed_epochs import pack, unpack
@@ -35,7 +35,7 @@ def test_an_epoch_comes_back_as_it_was(event: ev.EpochEvent) -> None:
 
 def test_the_app_keeps_less_than_half_a_kilobyte_of_an_epoch() -> None:
     """It was 4.3 kB, with 32 latent dimensions, two thirds of it figures that no pane shows."""
-    history, many, found = History(), 2000, figures(3.0)
+    history, many, found = History(), 2000, figures_after(3.0)
     event = ev.EpochEvent(t=1.0, epoch=1, step=1, seconds=0.1, images_per_s=1e4, train=found, test=found)
     added = [msgspec.structs.replace(event, epoch=epoch, step=epoch) for epoch in range(1, many + 1)]
     tracemalloc.start()

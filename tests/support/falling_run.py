@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from tests.support.log_events import metrics
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 
@@ -30,16 +31,14 @@ def step_event(step: int, seconds: float, value: float | None = None) -> ev.Step
     )  # fmt: skip
 
 
-def metrics(loss: float) -> ev.Metrics:
-    return ev.Metrics(
-        loss=loss, recon=loss + 127.1, kl=61.2, mse=0.0091, accuracy=0.953, elbo_bpd=6.74, active_units=28
-    )  # fmt: skip
-
-
 def epoch_event(epoch: int) -> ev.EpochEvent:
+    train, test = (
+        metrics(loss, recon=loss + 127.1, kl=61.2, mse=0.0091, accuracy=0.953, elbo_bpd=6.74, active_units=28)
+        for loss in (-101.0, -100.0 + 1 / epoch)
+    )
     return ev.EpochEvent(
         t=START + epoch * 4, epoch=epoch, step=epoch * STEPS_AN_EPOCH, seconds=4.0, images_per_s=26_400.0,
-        train=metrics(-101.0), test=metrics(-100.0 + 1 / epoch),
+        train=train, test=test,
     )  # fmt: skip
 
 

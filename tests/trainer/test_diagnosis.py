@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.log_events import metrics
 from tests.support.processes import events
 from tests.support.training import Killed, Script, new_run, train_here
 from tui_vae.config import PRESETS, make_config
@@ -31,11 +32,6 @@ from tui_vae.trainer.symptoms import CURED, FIRST_JUDGED_STEP, IN_A_ROW, LOST, P
 
 DEMO = Path(__file__).parents[2] / "checkpoints" / "demo" / "events.jsonl"
 VARIANCE = 0.087
-
-
-def metrics(loss: float | None, **figures: Any) -> ev.Metrics:
-    known = {"recon": 27.0, "kl": 64.0, "mse": 0.0085, "accuracy": 0.95, "elbo_bpd": 6.7, "active_units": 20}
-    return ev.Metrics(**{**known, "kl_per_dim": (2.0,) * 32, **figures, "loss": loss})
 
 
 def epoch(number: int, train: float | None, test: float | None, beta: float = 1.0, **figures: Any) -> ev.EpochEvent:

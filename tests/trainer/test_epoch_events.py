@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support.fake_run import metrics
+from tests.support.fake_run import figures_after
 from tests.support.processes import events
 from tests.support.training import Script, new_run, train_here
 from tui_vae.runs import events as ev
@@ -20,7 +20,7 @@ from tui_vae.trainer.epoch_events import EpochEvents, without_kl_per_dim
 
 def event(epoch: int) -> ev.EpochEvent:
     kl = tuple(math.sqrt(2 + dimension) for dimension in range(32))
-    found = msgspec.structs.replace(metrics(epoch / 100), kl_per_dim=kl)
+    found = msgspec.structs.replace(figures_after(epoch / 100), kl_per_dim=kl)
     return ev.EpochEvent(epoch=epoch, step=epoch, seconds=0.01, images_per_s=1e5, train=found, test=found)
 
 

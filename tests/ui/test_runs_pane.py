@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.support.fake_run import FakeProcess, make_run, metrics
+from tests.support.fake_run import FakeProcess, figures_after, make_run
 from tests.support.piloting import in_event_loop, notifications, until
 from tui_vae.config import make_config, option_name, options
 from tui_vae.runs import events as ev
@@ -164,14 +164,18 @@ def test_the_library_reads_only_what_is_new_and_counts_training_alone(tmp_path: 
     log.write(ev.RunEvent(t=5000, name="one", config={}, device="cpu", dataset=facts, parameters=1, versions={},
                           step=470, epochs=20, steps_per_epoch=235))  # fmt: skip
     log.write(ev.StateEvent(t=5001, state="training"))
-    log.write(ev.EpochEvent(t=5003, epoch=3, step=705, seconds=2, images_per_s=1, train=metrics(0), test=metrics(0)))
+    log.write(
+        ev.EpochEvent(
+            t=5003, epoch=3, step=705, seconds=2, images_per_s=1, train=figures_after(0), test=figures_after(0)
+        )
+    )
     assert shelf.update(5)
     second = shelf.records[0]
     assert second.curve[:2] == first.curve[:2] and len(second.curve) == 3  # epoch 3 was lost, and made again
     assert second.best is not None and second.best.epoch == 2 and second.planned == 20
     assert second.seconds == pytest.approx(11.0) and second.state == "crashed"
     summary = summarize(run)
-    assert (summary.started, summary.dataset, summary.elbo_bpd) == (991.0, "fashion-mnist", metrics(0).elbo_bpd)
+    assert (summary.started, summary.dataset, summary.elbo_bpd) == (991.0, "fashion-mnist", figures_after(0).elbo_bpd)
 
 
 @pytest.fixture
@@ -353,7 +357,11 @@ async def test_the_table_follows_a_living_run(runs: list[RunDirectory], monkeypa
             pane = await shown(app, pilot)
             process.log(ev.StateEvent(state="training"))
             await until(pilot, lambda: pane.rows[2].state == "training" and "training" in text(pane, RunsTable))
-            process.log(ev.EpochEvent(epoch=3, step=705, seconds=1, images_per_s=1, train=metrics(9), test=metrics(9)))
+            process.log(
+                ev.EpochEvent(
+                    epoch=3, step=705, seconds=1, images_per_s=1, train=figures_after(9), test=figures_after(9)
+                )
+            )
             await until(pilot, lambda: "3/10" in text(pane, RunsTable).splitlines()[3])
             drawn = mock.Mock()
             monkeypatch.setattr(RunsTable, "refresh", drawn)

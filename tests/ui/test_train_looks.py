@@ -1,14 +1,11 @@
 """What stands beside the curves: preview images, marked ones, the table; and what is remembered of the settings."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from msgspec import structs
 from textual.geometry import Size
 from textual.pilot import Pilot
 
-from tests.support.fake_run import SIDE, FakeProcess, blurred, images, make_run, metrics
+from tests.support.fake_run import SIDE, FakeProcess, blurred, figures_after, images
 from tests.support.piloting import in_event_loop, screen, until
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent
@@ -21,18 +18,6 @@ from tui_vae.ui.train import preview_strip
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.pane import TrainPane
 from tui_vae.ui.train.preview_strip import PreviewStrip
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    return make_run(tmp_path, epochs=3)
-
-
-@pytest.fixture
-def live(run: RunDirectory) -> Iterator[FakeProcess]:
-    with FakeProcess(run, "train", step=800) as process:
-        process.log(StateEvent(state="training"))
-        yield process
 
 
 async def strip_of(app: TuiVae, pilot: Pilot[str]) -> PreviewStrip:
@@ -48,6 +33,7 @@ async def test_the_strip_is_of_the_newest_weights_and_ends_on_the_last(
     run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preview_strip, "REQUEST_SECONDS", 0.5)
+    live.step = 800  # newer weights than those of the saved images
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
@@ -127,13 +113,13 @@ async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: Run
 async def test_the_table_tells_the_number_of_a_ten_thousandth_epoch_whole(run: RunDirectory) -> None:
     last, log = read_history(run.events).epochs[-1], EventLog(run.events)
     for epoch in range(9_990, 10_002):
-        log.write(structs.replace(last, epoch=epoch, step=epoch * 235, test=metrics(epoch / 1000)))
+        log.write(structs.replace(last, epoch=epoch, step=epoch * 235, test=figures_after(epoch / 1000)))
     log.close()
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(EpochTable)) and "10001*" in screen(app))
         rows = [row for row in screen(app).splitlines() if " 9999 " in row or " 10000 " in row or "10001*" in row]
-        assert len(rows) == 3 and len({row.index(f"{metrics(10).mse:.4f}") for row in rows}) == 1
+        assert len(rows) == 3 and len({row.index(f"{figures_after(10).mse:.4f}") for row in rows}) == 1
 
 
 @in_event_loop
