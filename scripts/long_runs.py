@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from tests.support.fake_run import make_run, metrics
+from tests.support.fake_run import figures_after, make_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import CheckpointEvent, EpochEvent, EventLog, StepEvent, encode_line
 
@@ -46,7 +46,7 @@ def make_epochs(runs: Path) -> RunDirectory:
     directory.events.write_bytes(b"".join(whole[:-1]))
     log, start, dice = EventLog(directory.events), time.time() - EPOCHS, random.Random(0)
     for epoch in range(1, EPOCHS + 1):
-        found = metrics(epoch / 1000)
+        found = figures_after(epoch / 1000)
         for part in range(1, STEPS_AN_EPOCH + 1):
             step = (epoch - 1) * 235 + part * 23 + 5
             log.write(StepEvent(

@@ -16,8 +16,8 @@ _CONTROLS = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Control characters but the newline, halves of surrogate pairs, and invisible signs, among them those that turn the
-direction of writing: with these a name can pass for another one."""
+"""Control characters but the newline, halves of surrogate pairs, and invisible characters, among them those that turn
+the direction of writing: with these a name can pass for another one."""
 
 _SUSPICIOUS = re.compile(f"\n|{_CONTROLS.pattern}")
 

@@ -191,7 +191,7 @@ def test_a_signal_to_stop_waits_until_a_swept_away_socket_is_back(
         request(directory, protocol.Set(), protocol.Done)
     asked = mock.Mock(wraps=request)
     monkeypatch.setattr(train, "request", asked)
-    train.ask_to_stop(directory)
+    train.request_stop(directory)
     wait_until(lambda: asked.call_count > 1, timeout=10)
     server = Server(lambda: directory.socket, lock, inbox)
     server.start()
@@ -223,7 +223,7 @@ def test_a_run_that_nothing_else_reaches_is_stopped_by_a_signal_to_its_process(
     socket.mkdir()  # which no socket can replace
     monkeypatch.setattr(client, "REACH_LIMIT", 0.1)
     monkeypatch.setattr(train, "UNREACHED_LIMIT", 0.3)
-    train.ask_to_stop(directory)
+    train.request_stop(directory)
     wait_until(lambda: directory.holder() is None)
     assert events(directory, ev.StateEvent)[-1].state == "stopped"
     assert load_checkpoint(directory.last)[0].step > 0

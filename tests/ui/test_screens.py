@@ -133,7 +133,7 @@ def learning(process: FakeProcess) -> Iterator[None]:
     def learn() -> None:
         while not over.wait(0.1):
             process.step += 1
-            m = fake_run.metrics(process.step / 235)
+            m = fake_run.figures_after(process.step / 235)
             process.log(StepEvent(epoch=8, step=process.step, images=256 * process.step, loss=m.loss, recon=m.recon,
                                   kl=m.kl, lr=2e-3, beta=1.0, images_per_s=26000.0))  # fmt: skip
 

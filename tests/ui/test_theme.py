@@ -15,7 +15,7 @@ from tui_vae.errors import UserError
 from tui_vae.ui import glyphs, terminal, theme
 from tui_vae.ui.open_app import run
 from tui_vae.ui.runs.columns import sparkline
-from tui_vae.ui.runs.marks import MOST, SERIES_COLOURS, series_sign
+from tui_vae.ui.runs.marks import MOST, SERIES_COLOURS, series_marker
 
 
 @pytest.mark.parametrize("name", [each.name for each in theme.THEMES])
@@ -61,11 +61,11 @@ def test_the_colours_of_marked_runs_are_exact_in_256_and_apart_for_every_eye(eac
 
 
 def test_colour_is_never_the_only_difference() -> None:
-    """Marked runs differ by their signs, and states by theirs, but for crashed and failed, which are told by name."""
-    for signs in (glyphs.UNICODE, glyphs.ASCII):
-        assert len({series_sign(slot, signs) for slot in range(MOST)}) == MOST
-        assert len(set(signs.states.values())) == len(signs.states) - 1
-        assert signs.train != signs.test
+    """Marked runs differ by their symbols, and states by theirs, but for crashed and failed, which are told by name."""
+    for symbols in (glyphs.UNICODE, glyphs.ASCII):
+        assert len({series_marker(slot, symbols) for slot in range(MOST)}) == MOST
+        assert len(set(symbols.states.values())) == len(symbols.states) - 1
+        assert symbols.train != symbols.test
 
 
 # What fonts for terminals have: Latin, Greek, punctuation, arrows, mathematics, lines, blocks, shapes, ticks, Braille.

@@ -56,7 +56,7 @@ async def test_a_strip_never_goes_back_to_older_saved_images(run: RunDirectory) 
         strip = await strip_of(app, pilot)
         process.die()
         await until(pilot, lambda: app.session is not None and app.session.state == "crashed")
-        strip._asked_at = 0.0
+        strip._requested_at = 0.0
         strip.refresh_history()
         await pilot.pause(0.3)
         assert strip._pairs[1][1] == blurred(images()[1], 800)  # saved are those of step 705
@@ -71,7 +71,7 @@ async def test_marked_images_take_the_place_of_the_fixed_ones(run: RunDirectory,
         await until(pilot, lambda: "marked images: original above, reconstruction below" in screen(app))
         assert [original for original, _ in strip._pairs] == [images()[33], images()[5]]
         app.preferences.mark(run.path, [])
-        strip._asked_at = 0.0
+        strip._requested_at = 0.0
         strip.refresh_history()
         await until(pilot, lambda: len(strip._pairs) == 10 and strip.border_title == preview_strip.TITLE)
 

@@ -135,9 +135,9 @@ def _terminal() -> Finding:
     console = Console()
     system = "" if console.no_color else console.color_system
     colours = {"standard": "16", "256": "256", "truecolor": "16 million"}.get(system or "", "no")
-    signs = "Unicode" if has_unicode(os.environ) else "ASCII only"
+    characters = "Unicode" if has_unicode(os.environ) else "ASCII only"
     why = " (NO_COLOR is set)" if console.no_color else ""
-    found = f"{os.environ.get('TERM', '')}, {columns}x{rows}, {colours} colours{why}, {signs}"
+    found = f"{os.environ.get('TERM', '')}, {columns}x{rows}, {colours} colours{why}, {characters}"
     large_enough = columns >= COLUMNS and rows >= ROWS
     hint = "" if large_enough else f"the app wants at least {COLUMNS}x{ROWS}"
     if not hint and colours == "256":

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 LEGIBLE = "tui-vae-legible"
-"""The name of the error handler that writes a sign in other words where a stream's encoding lacks it."""
+"""The name of the error handler that writes a character in other words where a stream's encoding lacks it."""
 
 
 def prepare() -> None:
@@ -101,12 +101,12 @@ def _in_other_words(error: UnicodeError) -> tuple[str, int]:
     return "".join(map(_legible, text)), error.end
 
 
-def _legible(sign: str) -> str:
-    """A sign in ASCII: the words of the app, a letter without its accents, or a question mark."""
+def _legible(character: str) -> str:
+    """A character in ASCII: the words of the app, a letter without its accents, or a question mark."""
     from tui_vae.ui.terminal import ASCII_WORDS
 
-    words = sign.translate(ASCII_WORDS)
-    letters = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+    words = character.translate(ASCII_WORDS)
+    letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     return words if words.isascii() else letters or "?"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED
 from tui_vae.cli.compare import as_json, print_comparison
-from tui_vae.cli.train import POLL, ask_to_stop, asked_to_stop, last_error
+from tui_vae.cli.train import POLL, catch_stop_signals, last_error, request_stop
 from tui_vae.cli.train_reporters import warning_line
 from tui_vae.config import RunConfig, option_name, text_of
 from tui_vae.core.core_limits import usable_cores
@@ -123,7 +123,7 @@ def check_existing(runs_dir: Path, combinations: Sequence[RunConfig], chosen: se
     """Check that the runs which a sweep would continue are its own. Device and threads count only where they are given.
 
     Raises:
-        UsageError: a run has one of the names and was asked for something else.
+        UsageError: a run has one of the names and has other options.
     """
     machine: dict[str, Any] = {"device": "auto", "threads": None}
     free = {name: value for name, value in machine.items() if name not in chosen}
@@ -172,21 +172,21 @@ class Runner:
 
         Ctrl-C and SIGTERM stop the living runs after a checkpoint; a second one leaves them alone.
         """
-        with asked_to_stop() as asked:
-            while self._going or (self._waiting and not asked):
-                while self._waiting and self._slots and not asked:
+        with catch_stop_signals() as signals:
+            while self._going or (self._waiting and not signals):
+                while self._waiting and self._slots and not signals:
                     self._begin(*self._waiting.popleft())
                 for job in list(self._going):
                     self._look_at(job)
-                    if asked and not job.told_to_stop:
+                    if signals and not job.told_to_stop:
                         job.told_to_stop = True
-                        ask_to_stop(job.directory)
-                if len(asked) > 1 and self._going:
+                        request_stop(job.directory)
+                if len(signals) > 1 and self._going:
                     names = ", ".join(job.directory.name for job in self._going)
                     self._print(f"left before these had stopped: {names}")
                     return INTERRUPTED
                 time.sleep(POLL)
-            if asked:
+            if signals:
                 self._print("stopped; the same command goes on with this sweep")
                 return INTERRUPTED
         return 1 if self._incomplete else 0

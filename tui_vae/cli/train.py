@@ -40,25 +40,25 @@ def train(options: argparse.Namespace) -> int:
     """Start a new run and follow it until it ends. Ctrl-C and SIGTERM stop it from the moment it exists."""
     given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
     wanted = config.make_config(given)
-    with asked_to_stop() as asked:
+    with catch_stop_signals() as signals:
         created, _ = create_run(runs_directory(options.runs_dir), wanted)
         directory = OpenRunDirectory(created.path)  # so that this very run is followed, also once it is renamed
         start_training(directory)
         if not options.detach:
-            return follow(directory, reporter(directory, options.json), asked)
-        _wait_until_loaded(directory, asked)
-        if asked:
-            return follow(directory, SilentReporter(), asked)
+            return follow(directory, reporter(directory, options.json), signals)
+        _wait_until_loaded(directory, signals)
+        if signals:
+            return follow(directory, SilentReporter(), signals)
         print(directory.name)
         if why := why_ended_at_logout():
             print(f"tui-vae: {why}; {WHAT_TO_DO}", file=sys.stderr)
         return 0
 
 
-def _wait_until_loaded(directory: RunDirectory, asked: Sequence[int]) -> None:
+def _wait_until_loaded(directory: RunDirectory, signals: Sequence[int]) -> None:
     """Wait until a run trains, so that this command reports what keeps it from training.
 
-    It waits `DETACH_LIMIT` seconds at most, and no longer once a signal to stop is in `asked`.
+    It waits `DETACH_LIMIT` seconds at most, and no longer once a signal to stop is in `signals`.
 
     Raises:
         UserError: the run failed.
@@ -66,7 +66,7 @@ def _wait_until_loaded(directory: RunDirectory, asked: Sequence[int]) -> None:
     tail, history = ev.LogTail(directory.files.events), History()
     deadline = time.monotonic() + DETACH_LIMIT
     alive = True
-    while alive and not asked and history.run is None and time.monotonic() < deadline:
+    while alive and not signals and history.run is None and time.monotonic() < deadline:
         time.sleep(POLL)
         alive = directory.is_training()
         history.extend(tail.read_all())
@@ -85,10 +85,10 @@ def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
     return LineReporter(directory)
 
 
-def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> int:
+def follow(directory: RunDirectory, report: Reporter, signals: Sequence[int]) -> int:
     """Follow a run until it has ended and return the exit code.
 
-    The first signal in `asked` stops the run after a checkpoint; a second one leaves it alone, as a hang-up does.
+    The first signal in `signals` stops the run after a checkpoint; a second one leaves it alone, as a hang-up does.
 
     Raises:
         UserError: the run failed, or its process died.
@@ -103,10 +103,10 @@ def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> i
             report.on_event(event, history)
         if not alive:
             break
-        if asked and not sent:
+        if signals and not sent:
             sent = True
-            ask_to_stop(directory)
-        if len(asked) > 1:
+            request_stop(directory)
+        if len(signals) > 1:
             report.on_end(history)
             stop = advice.of_run("stop", directory.path)
             print(f"left before {directory.name} had stopped; should it go on: {stop}", file=sys.stderr)
@@ -123,7 +123,7 @@ def follow(directory: RunDirectory, report: Reporter, asked: Sequence[int]) -> i
         raise UserError(f"the trainer of run {directory.name!r} died", f"see {directory.log}, then {again}")
     if state == "stopped":
         print(f"stopped after a checkpoint; {again}", file=sys.stderr)
-        return INTERRUPTED if asked else 0
+        return INTERRUPTED if signals else 0
     return 0
 
 
@@ -135,7 +135,7 @@ def last_error(directory: RunDirectory, history: History) -> UserError:
     return StartError(f"run {directory.name!r} failed", f"see {directory.log}")
 
 
-def ask_to_stop(directory: RunDirectory) -> None:
+def request_stop(directory: RunDirectory) -> None:
     """Ask the run to stop, without waiting for the answer: a process that imports PyTorch answers late."""
     import threading
 
@@ -168,7 +168,7 @@ def _stop(directory: RunDirectory) -> None:
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[list[int]]:
+def catch_stop_signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of ending; gives the list of those that have come so far."""
     came: list[int] = []
 

@@ -64,5 +64,7 @@ def quoted(word: str) -> str:
     """A word as shells read it. What terminals do not show, or would show as something else, is written in ASCII."""
     if word.isprintable() and "  " not in word:
         return shlex.quote(word)
-    signs = (chr(byte) if 0x20 < byte < 0x7F and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(word))
-    return f"$'{''.join(signs)}'"
+    characters = (
+        chr(byte) if 0x20 < byte < 0x7F and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(characters)}'"

@@ -36,14 +36,14 @@ class Sampler:
     def __init__(self, device: str, pid: int) -> None:
         self.device, self.pid = device, pid
         self._gpu: _Gpu | None = None
-        self._asked = False
+        self._tried = False
 
     def sample(self) -> Load:
         """The present load."""
         if not self.device.startswith("cuda"):
             return _cpu(self.pid)
-        if not self._asked:
-            self._asked = True
+        if not self._tried:
+            self._tried = True
             self._gpu = _Gpu.of(self.device, self.pid)
         return self._gpu.sample() if self._gpu is not None else NOTHING
 

@@ -207,7 +207,7 @@ def parse_lines(data: bytes) -> list[AnyEvent]:
 
 
 def _may_steer(data: bytes) -> bool:
-    """Whether texts in it may hold what steers a terminal: such a sign is escaped, not ASCII, or DEL."""
+    """Whether texts in it may hold what steers a terminal: such a character is escaped, not ASCII, or DEL."""
     return b"\\" in data or b"\x7f" in data or not data.isascii()
 
 

@@ -19,7 +19,7 @@ from tui_vae.trainer.run_setup import LoadedRun
 from tui_vae.trainer.symptoms import Diagnosis, Finding
 from tui_vae.trainer.timers import WarningLimit
 
-LOOKED_AT = 256
+DECODED_IMAGES = 256
 """Test images whose reconstructions show whether the decoder makes the same picture of all."""
 
 LOWER = 10
@@ -110,4 +110,4 @@ class SymptomReporter:
 
     def _decoded_variance(self) -> float:
         """The variance of a pixel over reconstructions of some test images."""
-        return pixel_variance(reconstruct(self._run.model, self._run.test[:LOOKED_AT]).images)
+        return pixel_variance(reconstruct(self._run.model, self._run.test[:DECODED_IMAGES]).images)

@@ -186,9 +186,9 @@ def resolve_machine_options(config: RunConfig, cores: Cores = ALL_CORES) -> RunC
     )  # fmt: skip
 
 
-def _resolve_new_run(asked: RunConfig, cores: Cores, warn: Callable[[str, str], None]) -> RunConfig:
+def _resolve_new_run(given: RunConfig, cores: Cores, warn: Callable[[str, str], None]) -> RunConfig:
     """`resolve_machine_options` for a run that begins, with a warning where busy cores cost it threads."""
-    config, usual = resolve_machine_options(asked, cores), choose_threads(asked.threads, Cores(cores.leave_one))
+    config, usual = resolve_machine_options(given, cores), choose_threads(given.threads, Cores(cores.leave_one))
     if config.device == "cpu" and config.threads != usual:
         warn(f"other processes keep cores busy: training on {config.threads} of {usual} threads",
              f"--threads {usual} uses {usual} anyway")  # fmt: skip

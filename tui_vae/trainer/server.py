@@ -51,7 +51,7 @@ class Ticket:
 
 
 class Inbox:
-    """Requests in the order of their arrival, and how long nobody has asked anything."""
+    """Requests in the order of their arrival, and how long there has been none."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
@@ -69,7 +69,7 @@ class Inbox:
             self._last_exchange = time.monotonic()
             self._exchanges -= 1
 
-    def seconds_unasked(self) -> float:
+    def idle_seconds(self) -> float:
         """Seconds since the last answer was sent, or since the start; 0 while a request is under way."""
         return 0.0 if self._exchanges else time.monotonic() - self._last_exchange
 

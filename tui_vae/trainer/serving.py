@@ -62,7 +62,7 @@ class Serving:
 
     def _until_left(self) -> protocol.Resume | None:
         began = time.monotonic()
-        while (idle := min(self._inbox.seconds_unasked(), time.monotonic() - began)) < IDLE_LIMIT:
+        while (idle := min(self._inbox.idle_seconds(), time.monotonic() - began)) < IDLE_LIMIT:
             if idle > STILL_ASKING and self._place.is_lost():
                 return None
             ticket = self._inbox.wait(0.0 if self._inference.busy else 1.0)

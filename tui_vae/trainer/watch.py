@@ -15,7 +15,7 @@ from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.trainer.server import Inbox
 
-LOOK_EVERY = 1.0
+CHECK_EVERY = 1.0
 """Seconds between checks of the directory."""
 
 PATIENCE = 4.0
@@ -50,7 +50,7 @@ class DirectoryWatch:
 
     def _run(self) -> None:
         missing, beat_at = False, 0.0
-        while not self._ended.wait(LOOK_EVERY):
+        while not self._ended.wait(CHECK_EVERY):
             if time.monotonic() >= beat_at:
                 beat_at = time.monotonic() + BEAT_EVERY
                 with suppress(OSError):

@@ -1,7 +1,7 @@
 """A filter for terminals without Unicode: it lets nothing but ASCII through to them, whoever wrote the text.
 
-`terminal.legible` replaces signs in the app's own texts by words, before these are laid out. The filter replaces what
-is left by ASCII signs of the same width: names and messages from outside, Textual's borders, arrows and ellipses.
+`terminal.legible` replaces characters in the app's own texts by words, before these are laid out. The filter replaces
+what is left by ASCII of the same width: names and messages from outside, Textual's borders, arrows and ellipses.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from textual.filter import LineFilter
 from tui_vae.ui.terminal import ASCII_WORDS
 
 CELLS = str.maketrans("─━│┃┊┼╭╮╰╯┌┐└┘▲▼▔▁▐▌█…", "--||:" + 9 * "+" + "^v-_||#.")
-"""ASCII signs for the borders, arrows, scroll bars and ellipses that Textual draws."""
+"""ASCII characters for the borders, arrows, scroll bars and ellipses that Textual draws."""
 
 
 class AsciiOnly(LineFilter):
-    """Replaces each sign that is not ASCII by as many ASCII signs as it has cells."""
+    """Replaces each character that is not ASCII by as many ASCII characters as it has cells."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         if all(segment.text.isascii() for segment in segments):
@@ -32,11 +32,11 @@ class AsciiOnly(LineFilter):
 @lru_cache(4096)
 def ascii_cells(text: str) -> str:
     """The text in ASCII, as many cells wide."""
-    return text if text.isascii() else "".join(map(_sign, text))
+    return text if text.isascii() else "".join(map(_in_ascii, text))
 
 
-def _sign(sign: str) -> str:
-    width = cell_len(sign)
-    letters = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()  # é: e
-    candidates = sign.translate(CELLS), sign.translate(ASCII_WORDS), letters
+def _in_ascii(character: str) -> str:
+    width = cell_len(character)
+    letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()  # é: e
+    candidates = character.translate(CELLS), character.translate(ASCII_WORDS), letters
     return next((each for each in candidates if each.isascii() and len(each) == width), "?" * width)

@@ -1,4 +1,4 @@
-"""The signs that the app draws with, and plain ones for terminals without Unicode."""
+"""The glyphs that the app draws with, and plain ones for terminals without Unicode."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ ASCII = Glyphs(
 
 @cache
 def glyphs() -> Glyphs:
-    """The signs for this terminal."""
+    """The glyphs for this terminal."""
     return UNICODE if has_unicode(os.environ) else ASCII
 
 

@@ -55,7 +55,7 @@ def config_file() -> Path:
 
 
 def preferences_file() -> Path:
-    """The file of preferences, in the user's state directory."""
+    """The file of preferences, in the user's state directory. It keeps its first name, so that nobody loses theirs."""
     return state_directory() / "habits.json"
 
 

@@ -51,7 +51,7 @@ DROPPED_FOR_NAMES = ("test loss", "mse", "epochs")
 """Columns that are left out where names are long, the first one first."""
 
 STATE_WIDTH, AGE_WIDTH = 11, 12
-"""Cells of the columns for a state with its sign ("✗ unreadable" is cut) and for an age ("12 months")."""
+"""Cells of the columns for a state with its glyph ("✗ unreadable" is cut) and for an age ("12 months")."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Part:
         return sum(len(text) for text, _ in self.words)
 
 
-def parts(history: History, name: str, state: str, now: float, signs: Glyphs, load: Load = NOTHING) -> list[Part]:
+def parts(history: History, name: str, state: str, now: float, glyphs: Glyphs, load: Load = NOTHING) -> list[Part]:
     """Everything that may stand in the line, from the left. `line` makes the bar later, from the room that is left."""
     planned = history.run.epochs if history.run else 0
     digits = len(str(planned))
@@ -54,7 +54,7 @@ def parts(history: History, name: str, state: str, now: float, signs: Glyphs, lo
     found = [
         Part(9, (("tui-vae", "label"),)),
         Part(1, ((name, "name"),)),
-        Part(0, ((f"{signs.states.get(state, ' ')} {state}".ljust(10 if running else 0), state),)),
+        Part(0, ((f"{glyphs.states.get(state, ' ')} {state}".ljust(10 if running else 0), state),)),
     ]
     if planned:
         current = f"{run_progress.epoch_now(history):>{digits}}"
@@ -83,7 +83,7 @@ def _load(load: Load) -> str:
     return " ".join(words)
 
 
-def line(found: Iterable[Part], width: int, share: float, signs: Glyphs) -> list[tuple[str, str]]:
+def line(found: Iterable[Part], width: int, share: float, glyphs: Glyphs) -> list[tuple[str, str]]:
     """The parts that fit into the width, with gaps between them, and a bar that takes the room left."""
     kept = list(found)
     while kept and _needed(kept) > width:
@@ -94,7 +94,7 @@ def line(found: Iterable[Part], width: int, share: float, signs: Glyphs) -> list
         after_epoch = part.rank == 3 and number
         words.append((" " * (1 if after_epoch or not number else GAP), "label"))
         for text, role in part.words:
-            words += _bar(min(room, LONGEST_BAR), share, signs) if role == "bar" else [(signs.plain(text), role)]
+            words += _bar(min(room, LONGEST_BAR), share, glyphs) if role == "bar" else [(glyphs.plain(text), role)]
     return words
 
 
@@ -104,10 +104,10 @@ def _needed(kept: list[Part]) -> int:
     return sum(part.width for part in kept) + gaps + (SHORTEST_BAR if bar else 0) + 2
 
 
-def _bar(length: int, share: float, signs: Glyphs) -> list[tuple[str, str]]:
+def _bar(length: int, share: float, glyphs: Glyphs) -> list[tuple[str, str]]:
     halves = round(share * length * 2)
     full, half = divmod(halves, 2)
-    done, tip, rest = signs.bar
+    done, tip, rest = glyphs.bar
     return [(done * full + tip * half, "done"), (rest * (length - full - half), "rest")]
 
 

@@ -92,4 +92,4 @@ def changed_regions(before: list[Strip], after: list[Strip]) -> list[Region]:
 
 
 def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
-    return [(sign, segment.style) for segment in strip for sign in segment.text]
+    return [(character, segment.style) for segment in strip for character in segment.text]

@@ -16,7 +16,7 @@ ASCII_WORDS = str.maketrans(
      "←": "<-", "→": "->", "↑": "up", "↓": "down", "⏎": "enter",
      "✓": "ok", "✗": "BAD"}
 )  # fmt: skip
-"""What replaces a sign in a terminal without Unicode."""
+"""What replaces a character in a terminal without Unicode."""
 
 
 def why_unsuitable(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, str] | None:

@@ -161,13 +161,13 @@ class OneImage(Canvas):
             self.post_message(self.Picked(index))
 
     @property
-    def _signs(self) -> tuple[str, str]:
-        """What in the difference map means too dark and what too bright: signs or the names of colours."""
-        signs = {Depth.CHARACTERS: ("- =", "+ #"), Depth.COLOURS_16: ("cyan", "yellow")}
-        return signs.get(self.renderer.depth, ("blue", "amber"))
+    def _difference_words(self) -> tuple[str, str]:
+        """What in the difference map means too dark and what too bright: characters or the names of colours."""
+        words = {Depth.CHARACTERS: ("- =", "+ #"), Depth.COLOURS_16: ("cyan", "yellow")}
+        return words.get(self.renderer.depth, ("blue", "amber"))
 
     def _beside(self, pair: Pair) -> list[Line]:
-        dark, bright = self._signs
+        dark, bright = self._difference_words
         return [
             [("difference", "label")],
             [],
@@ -181,7 +181,7 @@ class OneImage(Canvas):
         ]
 
     def _below(self, pair: Pair, width: int) -> list[Line]:
-        dark, bright = self._signs
+        dark, bright = self._difference_words
         return [
             [(f"{name:<{width + 1}}", "label") for name in ("original", "reconstruction", "difference")],
             [],

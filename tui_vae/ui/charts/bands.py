@@ -18,7 +18,7 @@ Stroke = tuple[int, int, int]
 _BRAILLE_BITS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
 """The bits of the dots in a cell's left and right column, from below (Unicode, Braille Patterns)."""
 
-_BRAILLE_SIGNS = {0: BLANK, **{bits: chr(0x2800 + bits) for bits in range(1, 256)}}
+_BRAILLE_CHARACTERS = {0: BLANK, **{bits: chr(0x2800 + bits) for bits in range(1, 256)}}
 
 
 def dense(segments: Sequence[Sequence[Column]], width: int) -> bool:
@@ -75,7 +75,7 @@ def fill(strokes: Iterable[Stroke], width: int, height: int, dots: Dots) -> tupl
         full = mask[0][down - 1]
         for y in range(top + 1, bottom):
             rows[y][cell] |= full
-    table = _BRAILLE_SIGNS if dots == BRAILLE else {0: BLANK, 1: dots.marker}
+    table = _BRAILLE_CHARACTERS if dots == BRAILLE else {0: BLANK, 1: dots.marker}
     return tuple(row.decode("latin-1").translate(table) for row in rows)
 
 

@@ -270,9 +270,9 @@ class Canvas:
         self._text = [[BLANK] * width for _ in range(height)]
         self._roles: list[list[str]] = [["ground"] * width for _ in range(height)]
 
-    def put(self, x: int, y: int, sign: str, role: str) -> None:
+    def put(self, x: int, y: int, character: str, role: str) -> None:
         """Put a character into a cell."""
-        self._text[y][x], self._roles[y][x] = sign, role
+        self._text[y][x], self._roles[y][x] = character, role
 
     def paint(self, rows: Sequence[str], role: str) -> None:
         """Put all characters that are not blank."""
@@ -280,9 +280,9 @@ class Canvas:
             if row.isspace():
                 continue
             text, roles = self._text[y], self._roles[y]
-            for x, sign in enumerate(row):
-                if sign != BLANK:
-                    text[x], roles[x] = sign, role
+            for x, character in enumerate(row):
+                if character != BLANK:
+                    text[x], roles[x] = character, role
 
     def grid(self, ticks: Sequence[Tick], scale: Scale, glyphs: Glyphs) -> None:
         """Put faint dots at the height of each tick."""
@@ -291,22 +291,22 @@ class Canvas:
             for x in range(0, self.width, 4):
                 self.put(x, y, glyphs.dot if glyphs.braille else ".", "grid")
 
-    def vertical(self, x: int, sign: str, role: str, through: bool = False) -> None:
+    def vertical(self, x: int, character: str, role: str, through: bool = False) -> None:
         """Draw a vertical line in empty cells; `through`: over marks and bands too."""
         for y in range(self.height):
             if self._roles[y][x] in ("ground", "grid") or (through and self._roles[y][x] in ("mark", "band")):
-                self.put(x, y, sign, role)
+                self.put(x, y, character, role)
 
-    def markers(self, points: Iterable[Point], scale: Scale, view: View, sign: str, role: str) -> None:
-        """Put a sign at each point that is inside the scale, or outside by `MARKER_MARGIN` at most."""
+    def markers(self, points: Iterable[Point], scale: Scale, view: View, marker: str, role: str) -> None:
+        """Put a marker at each point that is inside the scale, or outside by `MARKER_MARGIN` at most."""
         for x, y in points:
             if math.isfinite(y):
-                self.marker(_cell(x, view), y, scale, sign, role)
+                self.marker(_cell(x, view), y, scale, marker, role)
 
-    def marker(self, x: int, value: float, scale: Scale, sign: str, role: str) -> None:
-        """Put a sign in column `x` at the height of a value that is not outside the scale by more than the margin."""
+    def marker(self, x: int, value: float, scale: Scale, marker: str, role: str) -> None:
+        """Put a marker in column `x` at the height of a value that is not outside the scale by more than the margin."""
         if -MARKER_MARGIN <= (place := scale.place(value)) <= 1 + MARKER_MARGIN:
-            self.put(x, row_at(place, self.height, self._down), sign, role)
+            self.put(x, row_at(place, self.height, self._down), marker, role)
 
     def label(self, x: int, label: str) -> None:
         """Put a label beside a vertical line, at the top or the bottom: whole, or its first word, if there is room."""
@@ -314,8 +314,8 @@ class Canvas:
             cells = range(x + 1, x + 1 + len(text))
             for y in (0, self.height - 1) if cells.stop <= self.width else ():
                 if all(self._roles[y][cell] in ("ground", "grid") for cell in cells):
-                    for cell, sign in zip(cells, text, strict=True):
-                        self.put(cell, y, sign, "mark")
+                    for cell, character in zip(cells, text, strict=True):
+                        self.put(cell, y, character, "mark")
                     return
 
     def row(self, y: int) -> list[Span]:

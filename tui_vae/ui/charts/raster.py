@@ -1,4 +1,4 @@
-"""Lines as characters: plotext turns paths on a grid of dots into Braille, or into one sign a cell without Unicode."""
+"""Lines as characters: plotext turns paths on a grid of dots into Braille; without Unicode, a cell is one dot."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ BRAILLE = Dots(2, 4, "braille")
 
 
 @cache
-def one_dot(sign: str) -> Dots:
-    """One dot a cell, drawn as this sign."""
-    return Dots(1, 1, sign)
+def one_dot(character: str) -> Dots:
+    """One dot a cell, drawn as this character."""
+    return Dots(1, 1, character)
 
 
 def clip(points: Sequence[Point]) -> list[list[Point]]:

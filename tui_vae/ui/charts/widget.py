@@ -37,15 +37,15 @@ NARROW = 44
 class Value(NamedTuple):
     """A value at the right of the frame: `● test 27.30`, or `● 27.30` where there is no room for the word."""
 
-    sign: str
+    marker: str
     word: str
     number: str
     role: str
 
     def text(self, word: bool) -> str:
-        """The text, with the word or without. Constant width: padding goes in front of the sign."""
+        """The text, with the word or without. Constant width: padding goes in front of the marker."""
         number = self.number.strip()
-        parts = (self.sign, self.word if word or not self.sign else "", number)
+        parts = (self.marker, self.word if word or not self.marker else "", number)
         return " " * (len(self.number) - len(number)) + " ".join(part for part in parts if part)
 
 
@@ -155,8 +155,8 @@ class ChartWidget(StripWidget, can_focus=True):
         elif state.log:
             notes.insert(0, "log")
         elif chart.scale.clipped is not None:
-            signs, clipped = glyphs(), chart.scale.clipped
-            notes.insert(0, f"{signs.above if clipped > chart.scale.high else signs.below}{clipped_label(clipped)}")
+            symbols, clipped = glyphs(), chart.scale.clipped
+            notes.insert(0, f"{symbols.above if clipped > chart.scale.high else symbols.below}{clipped_label(clipped)}")
         notes = [] if state.waiting else notes
         rows = chart.rows
         if state.waiting:
@@ -168,13 +168,15 @@ class ChartWidget(StripWidget, can_focus=True):
 
     def _top(self, width: int, notes: Sequence[str], state: ChartState) -> Strip:
         """`╭ title notes ──── values ╮`; where there is no room, words, notes and values give way."""
-        signs = glyphs()
-        left = [(f" {signs.plain(state.title)} ", "title"), *((f"{signs.plain(note)} ", "note") for note in notes)]
+        symbols = glyphs()
+        left = [(f" {symbols.plain(state.title)} ", "title"), *((f"{symbols.plain(note)} ", "note") for note in notes)]
         pinned = 2 if state.log and state.cursor is None else 1  # which scale it is must be said
         values, words = list(state.values), True
         while True:
             gaps = ["  "] * (len(values) - 1) + [" "]
-            right = [(signs.plain(each.text(words)) + gap, each.role) for each, gap in zip(values, gaps, strict=False)]
+            right = [
+                (symbols.plain(each.text(words)) + gap, each.role) for each, gap in zip(values, gaps, strict=False)
+            ]
             right = [(" ", "frame"), *right] if right else []
             line = width - sum(len(text) for text, _ in [*left, *right])
             if line >= 0 or not values:
@@ -187,8 +189,8 @@ class ChartWidget(StripWidget, can_focus=True):
                 left.pop()
             else:
                 del values[0]
-        start, end = (signs.corners[0], "frame"), (signs.corners[1], "frame")
-        return self.strip([start, *left, (signs.horizontal * line, "frame"), *right, end])
+        start, end = (symbols.corners[0], "frame"), (symbols.corners[1], "frame")
+        return self.strip([start, *left, (symbols.horizontal * line, "frame"), *right, end])
 
     def _bottom(self, width: int, axis: Axis | None) -> Strip:
         """The frame's lower edge, with the labels of the x axis in it."""

@@ -1,4 +1,4 @@
-"""The canvas of Latent's views: one with styles for classes, bars, the cursor and marks, and signs for classes."""
+"""The canvas of Latent's views: one with styles for classes, bars, the cursor and marks, and marks for classes."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class LatentCanvas(Canvas):
 
 
 def class_mark(label: int) -> str:
-    """The sign of a class. It tells classes apart where colour does not."""
-    signs = UNICODE_MARKS if glyphs().braille else PLAIN_MARKS
-    return signs[label % len(signs)]
+    """The mark of a class. It tells classes apart where colour does not."""
+    marks = UNICODE_MARKS if glyphs().braille else PLAIN_MARKS
+    return marks[label % len(marks)]
 
 
 def lines_of(rows: list[list[tuple[str, Style]]]) -> Lines:

@@ -32,7 +32,7 @@ PLAIN = "  ....::#"
 
 
 def bar(share: float, height: int, eighths: str = EIGHTHS) -> str:
-    """A bar of a share of the height, from its top down, a sign a cell. Any positive share shows at least an eighth."""
+    """A bar of a share of the height, from its top down, cell by cell. Any share above 0 shows at least an eighth."""
     filled = round(min(1.0, max(0.0, share)) * height * 8) if math.isfinite(share) else 0
     if share > 0 and not filled:
         filled = 1
@@ -124,12 +124,12 @@ class KlBars(LatentCanvas):
         for y in range(height):
             line = [(labels.get(y, "").rjust(GUTTER - 1) + " ", self.ink("label"))]
             for number, each in enumerate(dimensions):
-                sign = bars[number][y]
+                character = bars[number][y]
                 gap = " " * (row.step - row.thick)
-                line.append((sign * row.thick, self._bar_ink(plane, each, row.first + number)))
+                line.append((character * row.thick, self._bar_ink(plane, each, row.first + number)))
                 line.append((gap, self.ink("label")))
             rows.append(line)
-        rows += [self._signs(plane, dimensions, row), self._numbers(dimensions, row)]
+        rows += [self._crosses(plane, dimensions, row), self._numbers(dimensions, row)]
         width = GUTTER + row.step * row.count
         yield Tile(0, 1, width, lines_of(rows))
 
@@ -138,13 +138,13 @@ class KlBars(LatentCanvas):
             return self.ink("accent")
         return self.mark_ink("bar" if plane.active(dimension) else "idle")
 
-    def _signs(self, plane: Plane, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:
+    def _crosses(self, plane: Plane, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:
         """The line below the bars: a cross for each inactive dimension."""
         cross = "✕" if glyphs().braille else "x"
         line = [(" " * GUTTER, self.ink("label"))]
         for each in dimensions:
-            sign = " " if plane.active(each) else cross
-            line.append((sign.center(row.thick).ljust(row.step), self.mark_ink("inactive")))
+            mark = " " if plane.active(each) else cross
+            line.append((mark.center(row.thick).ljust(row.step), self.mark_ink("inactive")))
         return line
 
     def _numbers(self, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:

@@ -362,7 +362,7 @@ class LatentPane(ModelPane, can_focus=True):
         self._refresh_status()
 
     def action_signs(self) -> None:
-        self.scatter.signs_only = not self.scatter.signs_only
+        self.scatter.marks_only = not self.scatter.marks_only
         self.scatter.redraw()
 
     def action_order(self) -> None:

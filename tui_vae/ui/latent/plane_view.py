@@ -20,8 +20,8 @@ from tui_vae.ui.latent.scatter_cells import BRAILLE, Cells, gather, of_class
 from tui_vae.ui.numbers import MINUS
 from tui_vae.ui.terminal import legible
 
-SIGN_EVERY = 5
-"""One cell in so many shows the sign of its class; the others show their dots."""
+MARK_EVERY = 5
+"""One cell in so many shows the mark of its class; the others show their dots."""
 
 LARGEST = 6
 """The largest scale of the decoded image."""
@@ -63,8 +63,8 @@ class Scatter(LatentCanvas):
         """The marked test images by the letters that mark them."""
         self.label: int | None = None
         """The only class that is shown in colour; None: all are."""
-        self.signs_only = False
-        """Whether every cell shows the sign of its class."""
+        self.marks_only = False
+        """Whether every cell shows the mark of its class."""
         self._lines: Lines = ()
         """The points and axes, without cursor and marks."""
         self._drawn_for: object = None
@@ -108,7 +108,7 @@ class Scatter(LatentCanvas):
     def tiles(self, size: Size) -> Iterator[Tile]:
         if self.plane is None:
             return
-        drawn_for = self.plane, self.extent, size, self.label, self.signs_only
+        drawn_for = self.plane, self.extent, size, self.label, self.marks_only
         if drawn_for != self._drawn_for:
             self._drawn_for = drawn_for
             self._lines = self._draw(self.plane, size)
@@ -141,16 +141,16 @@ class Scatter(LatentCanvas):
         return lines_of(rows)
 
     def _cell(self, cells: Cells, at: int, x: int, y: int, ink: Style | None) -> tuple[str, Style]:
-        """The sign and style of one cell of points; in the colour of its class where no other ink is given."""
+        """The character and style of one cell of points; in the colour of its class where no other ink is given."""
         label = cells.classes[at] - 1
         style = self.class_ink(label) if ink is None else ink
-        signs = not glyphs().braille or self.app.no_color or self.signs_only or (x + 2 * y) % SIGN_EVERY == 0
-        if signs and (ink is None or not glyphs().braille):
+        as_mark = not glyphs().braille or self.app.no_color or self.marks_only or (x + 2 * y) % MARK_EVERY == 0
+        if as_mark and (ink is None or not glyphs().braille):
             return (class_mark(label) if ink is None else "."), style
         return chr(BRAILLE + cells.dots[at]), style
 
     def _axes(self, size: Size) -> dict[tuple[int, int], str]:
-        """The signs of faint lines through the origin, by their cells."""
+        """The characters of faint lines through the origin, by their cells."""
         extent, found = self.extent, {}
         column, row = extent.cell((0.0, 0.0), *size)
         if extent.bottom < 0 < extent.top:
@@ -160,7 +160,7 @@ class Scatter(LatentCanvas):
         return found
 
 
-def _with(line: tuple[Segment, ...], column: int, sign: str, style: Style) -> tuple[Segment, ...]:
+def _with(line: tuple[Segment, ...], column: int, character: str, style: Style) -> tuple[Segment, ...]:
     """A line with one cell replaced."""
     found: list[Segment] = []
     x = 0
@@ -168,7 +168,7 @@ def _with(line: tuple[Segment, ...], column: int, sign: str, style: Style) -> tu
         end = x + len(segment.text)
         if x <= column < end:
             before, after = segment.text[: column - x], segment.text[column - x + 1 :]
-            parts = ((before, segment.style), (sign, style), (after, segment.style))
+            parts = ((before, segment.style), (character, style), (after, segment.style))
             found += [Segment(text, ink) for text, ink in parts if text]
         else:
             found.append(segment)

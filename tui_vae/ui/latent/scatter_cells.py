@@ -15,11 +15,11 @@ _BITS = (0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80)
 """The bit of each dot, left to right and top to bottom."""
 
 BRAILLE = 0x2800
-"""The code of the Braille sign without dots; the bits of its dots are added to it."""
+"""The code of the Braille character without dots; the bits of its dots are added to it."""
 
 UNICODE_MARKS = "●○■□▲△◆◇✚✕"
 PLAIN_MARKS = "0123456789"
-"""The signs of the classes; the eleventh class has the sign of the first."""
+"""The marks of the classes; the eleventh class has that of the first."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Choice(Widget, can_focus=True):
 
 
 class Field(Horizontal):
-    """One option: a sign where it differs from the preset, its name, its value, and its meaning or what is wrong.
+    """One option: a mark where it differs from the preset, its name, its value, and its meaning or what is wrong.
 
     `complaint` says what is wrong with a value that the table of options allows.
     """
@@ -86,7 +86,7 @@ class Field(Horizontal):
         """The last value that was set by `put` or reported as edited: an Input reports both alike."""
 
     def compose(self) -> ComposeResult:
-        yield Label("", classes="sign", markup=False)
+        yield Label("", classes="mark", markup=False)
         yield Label(option_name(self.option_name), classes="name", markup=False)
         yield self._editor
         yield Label(legible(self.option.help), classes="about", markup=False)
@@ -108,10 +108,10 @@ class Field(Horizontal):
     def mark(self, preset: Any) -> None:
         """Mark the field where its value differs from the preset's, or is wrong."""
         self.set_class(self.text != text_of(self.option_name, preset), "-changed")
-        sign = "!" if self.reason else glyphs().dot_mark if self.has_class("-changed") else ""
-        label = self.query_one(".sign", Label)
-        if label.content != sign:
-            label.update(sign)
+        mark = "!" if self.reason else glyphs().dot_mark if self.has_class("-changed") else ""
+        label = self.query_one(".mark", Label)
+        if label.content != mark:
+            label.update(mark)
 
     def check(self) -> str:
         """Check the value, show what is wrong beside it, and return that; empty where the value is right."""
@@ -164,6 +164,6 @@ class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
 
     def _update_subtitle(self) -> None:
         above, below = round(self.scroll_y), round(self.max_scroll_y - self.scroll_y)
-        signs = glyphs()
-        hidden = [f"{signs.above} {above}" if above else "", f"{signs.below} {below} more" if below else ""]
+        symbols = glyphs()
+        hidden = [f"{symbols.above} {above}" if above else "", f"{symbols.below} {below} more" if below else ""]
         self.border_subtitle = "  ".join(part for part in hidden if part)

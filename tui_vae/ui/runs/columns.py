@@ -163,15 +163,15 @@ def matches(record: Record, text: str) -> bool:
     for word in text.lower().split():
         name, given, value = word.partition("=")
         if given and record.config is not None:
-            asked = {option_name(each): text_of(each, getattr(record.config, each)) for each in options()}
-            if not any(key.startswith(name) and asked[key].startswith(value) for key in asked):
+            values = {option_name(each): text_of(each, getattr(record.config, each)) for each in options()}
+            if not any(key.startswith(name) and values[key].startswith(value) for key in values):
                 return False
         elif word not in plain:
             return False
     return True
 
 
-def sparkline(values: Sequence[float | None], width: int, signs: Glyphs) -> str:
+def sparkline(values: Sequence[float | None], width: int, glyphs: Glyphs) -> str:
     """A series in at most `width` cells; each cell's height is the mean of its part, on a scale from lowest to highest.
 
     The scale is a square root: a loss falls so steeply at first that the rest would look flat.
@@ -179,7 +179,7 @@ def sparkline(values: Sequence[float | None], width: int, signs: Glyphs) -> str:
     finite = [value for value in values if value is not None]
     if not finite or width < 1:
         return ""
-    levels = _LEVELS if signs.braille else _PLAIN_LEVELS
+    levels = _LEVELS if glyphs.braille else _PLAIN_LEVELS
     cells = min(width, len(values))
     means: list[float | None] = []
     for cell in range(cells):

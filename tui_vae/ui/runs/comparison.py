@@ -13,7 +13,7 @@ from textual.widget import Widget
 from tui_vae.runs.comparison import Difference, differences, whole
 from tui_vae.runs.run_records import Record
 from tui_vae.ui.glyphs import glyphs, shortened
-from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
+from tui_vae.ui.runs.marks import SERIES_COLOURS, series_marker, series_role
 
 LEAST_VALUE, USUAL_VALUE, LARGEST_VALUE = 8, 18, 20
 """Cells of a column of values: at least, as it is wished, and at most."""
@@ -21,7 +21,7 @@ LEAST_VALUE, USUAL_VALUE, LARGEST_VALUE = 8, 18, 20
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a column: a run's name and its slot, which gives sign and colour; a preset has no slot."""
+    """The head of a column: a run's name and its slot, which gives marker and colour; a preset has no slot."""
 
     name: str
     slot: int | None = None
@@ -93,7 +93,7 @@ class Comparison(Widget):
         label, value, other = self._text_style("label"), self._text_style("value"), self._text_style("other")
         if self._message or not self._heads:
             return Text(self._message, self._text_style("note"), no_wrap=True)
-        signs, width = glyphs(), self.size.width
+        symbols, width = glyphs(), self.size.width
         names, alone = self._names, self._heads[-1].slot is None
         fits = max(1, min(len(self._heads), (width - names) // LEAST_VALUE))
         each_width = min(LARGEST_VALUE, (width - names) // fits)
@@ -101,16 +101,16 @@ class Comparison(Widget):
         text = Text(no_wrap=True, overflow="crop")
         text.append((f"+{more} more" if more else "").ljust(names), label)
         for head in self._heads[:fits]:
-            sign = "" if head.slot is None else f"{series_sign(head.slot, signs)} "
+            marker = "" if head.slot is None else f"{series_marker(head.slot, symbols)} "
             style = label if head.slot is None else self._text_style(series_role(head.slot))
-            text.append(_cut(sign + head.name, each_width), style)
+            text.append(_cut(marker + head.name, each_width), style)
         for difference in self._differences[self._first : self._first + self._room]:
-            text.append("\n" + signs.plain(difference.name).ljust(names), label)
+            text.append("\n" + symbols.plain(difference.name).ljust(names), label)
             first = difference.values[0]
             for number, shown in enumerate(difference.values[:fits]):
                 dim = difference.same or (number and (alone or shown == first))
                 bright = other if number or alone else value
-                text.append(_cut(shown or signs.dash, each_width), label if dim else bright)
+                text.append(_cut(shown or symbols.dash, each_width), label if dim else bright)
         return text
 
     def _update_subtitle(self) -> None:

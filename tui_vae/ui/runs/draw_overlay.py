@@ -14,7 +14,7 @@ from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import Glyphs
-from tui_vae.ui.runs.marks import series_role, series_sign
+from tui_vae.ui.runs.marks import series_marker, series_role
 
 MARKER_SPACING = 12
 """Cells from one marker on a curve to the next, at least."""
@@ -67,7 +67,7 @@ class Overlay:
 
 
 def series(record: Record, measure: Measure, slot: int) -> Series:
-    """The curve of a figure of a run. `slot`: the run's slot among the marks, for its sign and colour."""
+    """The curve of a figure of a run. `slot`: the run's slot among the marks, for its marker and colour."""
     values = ((each.epoch, getattr(each, measure.name)) for each in record.curve)
     return Series(record.name, slot, tuple((float(x), math.nan if y is None else y) for x, y in values))
 
@@ -79,7 +79,7 @@ def cut_to_shortest(all_series: Sequence[Series]) -> list[Series]:
 
 
 def draw_overlay(
-    all_series: Sequence[Series], width: int, height: int, signs: Glyphs, log: bool = False, shortest: bool = False
+    all_series: Sequence[Series], width: int, height: int, glyphs: Glyphs, log: bool = False, shortest: bool = False
 ) -> Overlay:
     """The curves one above the other, the first on top, with a gutter for the y axis' labels at the left.
 
@@ -89,29 +89,29 @@ def draw_overlay(
     lengths = [each.points[-1][0] for each in all_series if each.points]
     longest = max(lengths, default=0.0)
     end = max(1.0, longest) if shortest else scales.axis_end(longest)
-    dots = {each.slot: _dots(each.slot, signs) for each in all_series}
+    dots = {each.slot: _dots(each.slot, glyphs) for each in all_series}
     runs = {each.slot: _runs(each.points, end, plot * dots[each.slot].across) for each in all_series}
     scale, refused = _scale([run for found in runs.values() for run in found], height, log)
-    down = (raster.BRAILLE if signs.braille else raster.one_dot(BLANK)).down
+    down = (raster.BRAILLE if glyphs.braille else raster.one_dot(BLANK)).down
     canvas = Canvas(plot, height, down)
-    canvas.grid(scale.ticks, scale, signs)
+    canvas.grid(scale.ticks, scale, glyphs)
     for each in reversed(all_series):
         sort = dots[each.slot]
         placed = ([(x, scale.place(y)) for x, y in run] for run in runs[each.slot])
         paths = tuple(raster.dot_path(part, height * sort.down) for run in placed for part in raster.clip(run))
         canvas.paint(raster.rasterize(paths, plot, height, sort), series_role(each.slot))
     for number, each in reversed(list(enumerate(all_series))):
-        for x, value in _signed(each, end, plot, number, len(all_series)):
-            canvas.marker(x, value, scale, series_sign(each.slot, signs), series_role(each.slot))
-    gutter = gutter_labels(scale, height, down, signs)
+        for x, value in _markers(each, end, plot, number, len(all_series)):
+            canvas.marker(x, value, scale, series_marker(each.slot, glyphs), series_role(each.slot))
+    gutter = gutter_labels(scale, height, down, glyphs)
     rows = [[Span(gutter[y], "label"), *canvas.row(y), Span(BLANK, "ground")] for y in range(height)]
     count = max(2, min(MOST_TICKS, plot // TICK_SPACING))
     axis = Axis(0.0, end, name="epochs", ticks=scales.ticks(0.0, end, count, whole=True))
     return Overlay(rows, scale, axis, refused)
 
 
-def _dots(slot: int, signs: Glyphs) -> raster.Dots:
-    return raster.BRAILLE if signs.braille else raster.one_dot(series_sign(slot, signs))
+def _dots(slot: int, glyphs: Glyphs) -> raster.Dots:
+    return raster.BRAILLE if glyphs.braille else raster.one_dot(series_marker(slot, glyphs))
 
 
 def _runs(points: Sequence[Point], end: float, width: int) -> list[list[Point]]:
@@ -135,8 +135,8 @@ def _scale(runs: Sequence[Sequence[Point]], height: int, log: bool) -> tuple[Sca
     return scales.scale(values, [run[-1][1] for run in runs], tick_count(height), log)
 
 
-def _signed(each: Series, end: float, plot: int, number: int, count: int) -> list[tuple[int, float]]:
-    """Where a curve has its sign: at its newest value, and at intervals, at other places than the other curves."""
+def _markers(each: Series, end: float, plot: int, number: int, count: int) -> list[tuple[int, float]]:
+    """Where a curve has its marker: at its newest value, and at intervals, at other places than the other curves."""
     known = [(min(plot - 1, int(x / end * plot)), y) for x, y in each.points if math.isfinite(y)]
     found: list[tuple[int, float]] = []
     spacing = max(MARKER_SPACING, 3 * count)

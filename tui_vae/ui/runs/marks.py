@@ -1,4 +1,4 @@
-"""The marked runs, and the colour and sign of each."""
+"""The marked runs, and the colour and marker of each."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from tui_vae.ui.glyphs import Glyphs
 
 MOST = 8
-"""Runs that can be marked at once: four colours, each with two signs."""
+"""Runs that can be marked at once: four colours, each with two markers."""
 
 SERIES_COLOURS = 4
-_SIGNS, _PLAIN_SIGNS = "●■▲◆○□△◇", "ox+#@=%&"
+_MARKERS, _PLAIN_MARKERS = "●■▲◆○□△◇", "ox+#@=%&"
 
 
-def series_sign(slot: int, glyphs: Glyphs) -> str:
-    """The sign of a series; no two marked runs share one."""
-    return (_SIGNS if glyphs.braille else _PLAIN_SIGNS)[slot % MOST]
+def series_marker(slot: int, glyphs: Glyphs) -> str:
+    """The marker of a series; no two marked runs share one."""
+    return (_MARKERS if glyphs.braille else _PLAIN_MARKERS)[slot % MOST]
 
 
 def series_role(slot: int) -> str:
@@ -24,7 +24,7 @@ def series_role(slot: int) -> str:
 
 
 class Marks:
-    """Marked runs, in the order of marking. Each has a slot, which gives its colour and sign, and which it keeps."""
+    """Marked runs, in the order of marking. Each has a slot, which gives its colour and marker, and which it keeps."""
 
     def __init__(self) -> None:
         self.marked: list[Path] = []

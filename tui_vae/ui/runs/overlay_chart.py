@@ -13,7 +13,7 @@ from tui_vae.ui import numbers
 from tui_vae.ui.charts.draw import GUTTER, NOT_LOG, bottom_edge, clipped_label, place_labels
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.draw_overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
-from tui_vae.ui.runs.marks import SERIES_COLOURS, series_role, series_sign
+from tui_vae.ui.runs.marks import SERIES_COLOURS, series_marker, series_role
 from tui_vae.ui.strip_widget import StripWidget
 
 SMALLEST = Size(GUTTER + 12, 4)
@@ -90,21 +90,21 @@ class OverlayChart(StripWidget):
 
     def _top(self, state: OverlayState, width: int, note: str) -> Strip:
         """`╭─ title note ──── ● run −1204  ■ other −1100 ─╮`."""
-        signs = glyphs()
+        symbols = glyphs()
         title, unit = state.measure.title, state.measure.unit
         left = [(f" {title} ", "title")]
         left += [(f"{unit} ", "note")] if unit else []
-        left += [(f"{signs.plain(note)} ", "note")] if note else []
+        left += [(f"{symbols.plain(note)} ", "note")] if note else []
         while True:
             right = legend(state.series, state.measure, width - 5 - sum(len(text) for text, _ in left))
             if right or len(left) == 1 or not state.series:
                 break
             left.pop()
         if right:
-            right = [(" ", "frame"), *((signs.plain(text), role) for text, role in right), (" ", "frame")]
+            right = [(" ", "frame"), *((symbols.plain(text), role) for text, role in right), (" ", "frame")]
         rest = width - 2 - sum(len(text) for text, _ in [*left, *right])
-        start, end = signs.corners[0] + signs.horizontal, signs.horizontal + signs.corners[1]
-        parts = [(start, "frame"), *left, (signs.horizontal * rest, "frame"), *right, (end, "frame")]
+        start, end = symbols.corners[0] + symbols.horizontal, symbols.horizontal + symbols.corners[1]
+        parts = [(start, "frame"), *left, (symbols.horizontal * rest, "frame"), *right, (end, "frame")]
         return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
 
     def _bottom(self, width: int, overlay: Overlay | None) -> Strip:
@@ -116,8 +116,8 @@ class OverlayChart(StripWidget):
 
 
 def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tuple[str, str]]:
-    """Each curve's sign and name, with its newest value where there is room; nothing where names do not fit."""
-    signs = glyphs()
+    """Each curve's marker and name, with its newest value where there is room; nothing where names do not fit."""
+    symbols = glyphs()
     for with_values in (True, False):
         values = [f" {numbers.metric(each.newest, 0, measure.digits)}" if with_values else "" for each in all_series]
         fixed = sum(2 + len(value) for value in values) + 2 * (len(all_series) - 1)
@@ -127,7 +127,7 @@ def legend(all_series: Sequence[Series], measure: Measure, room: int) -> list[tu
                 parts: list[tuple[str, str]] = []
                 for each, value in zip(all_series, values, strict=True):
                     gap = "  " if parts else ""
-                    text = f"{gap}{series_sign(each.slot, signs)} {shortened(each.name, length)}{value}"
+                    text = f"{gap}{series_marker(each.slot, symbols)} {shortened(each.name, length)}{value}"
                     parts.append((text, series_role(each.slot)))
                 return parts
     return []

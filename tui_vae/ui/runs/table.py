@@ -16,7 +16,7 @@ from tui_vae.runs.run_records import Record
 from tui_vae.runs.summary import UNREADABLE
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
-from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_role, series_sign
+from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_marker, series_role
 from tui_vae.ui.status_line import STATES
 from tui_vae.ui.strip_widget import StripWidget
 
@@ -156,23 +156,23 @@ class RunsTable(StripWidget):
         return self._row_of(parts)
 
     def _row(self, record: Record, columns: Sequence[tuple[Column, int]]) -> Strip:
-        signs = glyphs()
+        symbols = glyphs()
         chosen = record.path == self._rows.cursor
         slot = self._marks.slot(record.path)
-        mark = series_sign(slot, signs) if record.path in self._marks else " "
-        parts = [(("›" if signs.braille else ">") if chosen else " ", "cursor"), (f" {mark} ", series_role(slot))]
+        mark = series_marker(slot, symbols) if record.path in self._marks else " "
+        parts = [(("›" if symbols.braille else ">") if chosen else " ", "cursor"), (f" {mark} ", series_role(slot))]
         is_open = record.path == self._rows.open
         for column, width in columns:
-            text, role = signs.plain(column.text(record)), column.role
+            text, role = symbols.plain(column.text(record)), column.role
             if column.name == "name":
                 role = "open" if is_open else "name"
                 text = shortened(text, width - 2 * is_open)
-                text += (" ◂" if signs.braille else " <") if is_open else ""
+                text += (" ◂" if symbols.braille else " <") if is_open else ""
             elif column.name == "state":
                 role = record.state or "note"
-                text = f"{signs.states.get(record.state, ' ')} {text}"
+                text = f"{symbols.states.get(record.state, ' ')} {text}"
             elif column.name == "trend":
-                text = sparkline([each.loss for each in record.curve], width, signs)
+                text = sparkline([each.loss for each in record.curve], width, symbols)
             elif column.key is not None and self._best.get(column.name) == column.key(record) is not None:
                 role = "best"
             parts.append((self._cell(text, column, width), role))

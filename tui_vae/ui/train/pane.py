@@ -192,7 +192,7 @@ class TrainPane(Pane):
 
     def _values(self, measure: Measure) -> list[Value]:
         """The values in a chart's frame: the newest, or those under the cursor, there also without smoothing."""
-        sources, signs, reading = self.curves[measure], glyphs(), self.cursor is not None
+        sources, symbols, reading = self.curves[measure], glyphs(), self.cursor is not None
         at = self._newest if self.cursor is None else self.cursor
         values = [Value(self._axis.text(at), "", "", "title")] if reading else []
         train = "train" if measure.by_epoch else ""
@@ -201,11 +201,11 @@ class TrainPane(Pane):
             if read is not None:
                 if reading and sources.steps.smoothing:
                     values.append(Value("", "raw", measure.text(read.raw), "label"))
-                values.append(Value(signs.horizontal, train, measure.text(read.smooth), "train"))
+                values.append(Value(symbols.horizontal, train, measure.text(read.smooth), "train"))
         elif (point := nearest_point(sources.train_epochs, at)) is not None:
-            values.append(Value(signs.train, train, measure.text(point[1]), "train"))
+            values.append(Value(symbols.train, train, measure.text(point[1]), "train"))
         if (point := nearest_point(sources.test_epochs, at)) is not None:
-            values.append(Value(signs.test, "test", measure.text(point[1]), "test"))
+            values.append(Value(symbols.test, "test", measure.text(point[1]), "test"))
         return values
 
     @property

@@ -54,7 +54,7 @@ class PreviewStrip(ImagePairs):
         self._waiting_for = ""
         """The text in the middle once it is known that there are no images."""
         self._known: tuple[object, ...] = ()
-        self._asked_at = 0.0
+        self._requested_at = 0.0
         self._waiting = False
         self._step = -1
         """The step of the weights that made the images; −1 while there are none."""
@@ -73,13 +73,13 @@ class PreviewStrip(ImagePairs):
         wanted = (self.session.alive, history.step, len(history.previews), newest, *self.marked)
         if wanted == self._known:
             return
-        rest = self._asked_at + REQUEST_SECONDS - time.monotonic()
+        rest = self._requested_at + REQUEST_SECONDS - time.monotonic()
         if rest > 0:
             if not self._waiting:  # no later change of the history may come to bring the images up to date
                 self._waiting = True
                 self.set_timer(rest, self._waited)
             return
-        self._known, self._asked_at = wanted, time.monotonic()
+        self._known, self._requested_at = wanted, time.monotonic()
         self.run_worker(self._load(), group="previews", exclusive=True)
 
     def _waited(self) -> None:

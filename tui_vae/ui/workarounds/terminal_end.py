@@ -36,9 +36,9 @@ ENDS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, sig
 
 GRACE_SECONDS: Final = 1.2
 """How long the app may take to end by itself. Then threads that wait for a disk, for a trainer or for a terminal that
-nobody reads are left behind. With `LOOK_SECONDS` it stays below the 2 s in which an app without a terminal must end."""
+nobody reads are left behind. With `CHECK_SECONDS` it is below the 2 s in which an app without a terminal must end."""
 
-LOOK_SECONDS: Final = 0.4
+CHECK_SECONDS: Final = 0.4
 """Seconds between checks whether the terminal is still there."""
 
 RESTORE_TRIES: Final = 100
@@ -100,7 +100,7 @@ class RestoringDriver(LinuxDriver):
         self._tell(signal.SIGHUP)
 
     def _watch(self, told: int) -> None:
-        while not select.select([told], [], [], LOOK_SECONDS)[0]:
+        while not select.select([told], [], [], CHECK_SECONDS)[0]:
             if not os.isatty(self.fileno):
                 self._terminal_is_gone()
         code = 128 + os.read(told, 1)[0]
