@@ -171,7 +171,8 @@ def running(*arguments: str) -> str:
         ("import tui_vae.ui.app", {*HEAVY, "safetensors"}),
         ("import tui_vae.runs.launch, tui_vae.runs.history, tui_vae.runs.client", {*HEAVY, "textual", "numpy"}),
         (
-            "import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.show, tui_vae.cli.export, tui_vae.cli.sweep",
+            "import tui_vae.cli.train, tui_vae.cli.control, tui_vae.cli.show, tui_vae.cli.export\n"
+            "import tui_vae.cli.sweep.command, tui_vae.cli.sweep.table",
             {*HEAVY, "textual"},
         ),
         ("import tui_vae.cli.evaluate", {*HEAVY, "textual", "numpy", "sklearn"}),

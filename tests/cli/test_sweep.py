@@ -1,8 +1,6 @@
 """`compare` and `sweep`: what is best among runs, and combinations that are trained once, whatever comes between."""
 
 import json
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +9,14 @@ import pytest
 
 from tests.support.commands import Run, assert_one_sentence
 from tests.support.fake_run import make_run
-from tests.support.processes import command, events, finish, wait_until
 from tui_vae.cli.parser import make_parser
-from tui_vae.cli.sweep import plan, run_name
+from tui_vae.cli.sweep.plan import plan, run_name
 from tui_vae.config import RunConfig, make_config
 from tui_vae.errors import UsageError
 from tui_vae.runs import events as ev
-from tui_vae.runs import protocol
-from tui_vae.runs.client import request
 from tui_vae.runs.comparison import LOSS, Candidate, Figure, winners
 from tui_vae.runs.device_load import cuda_devices
-from tui_vae.runs.directory import RunDirectory, list_runs
-
-QUICK = (
-    "--device", "cpu", "--threads", "1", "--precision", "float32", "--train-limit", "600", "--test-limit", "100",
-    "--hidden", "24", "--batch-size", "96",
-)  # fmt: skip
-
+from tui_vae.runs.directory import list_runs
 
 # -- compare -----------------------------------------------------------------------------------------------------------
 
@@ -148,56 +137,8 @@ def test_devices_are_those_that_a_trainer_would_see(monkeypatch: pytest.MonkeyPa
         assert cuda_devices() == count
 
 
-# -- sweep: real runs --------------------------------------------------------------------------------------------------
-
-
-def test_a_failed_combination_does_not_end_the_sweep_and_finished_ones_are_passed_by(own_runs: Path) -> None:
-    arguments = ("sweep", *QUICK, "--epochs", 1, "--lr", "10,0.001", "--objective", "mse", "--norm", "none",
-                 "--output", "linear", "--schedule", "constant", "--jobs", 2)  # fmt: skip
-    code, out, err = finish(command(*arguments))
-    assert (code, err) == (1, "")
-    good, bad = RunDirectory(own_runs / "sweep-lr-0.001"), RunDirectory(own_runs / "sweep-lr-10")
-    assert "1/2 sweep-lr-10: failed: the weights diverged in epoch 1" in out
-    assert "2/2 sweep-lr-0.001: finished  mse 0." in out
-    (row,) = [line for line in out.splitlines() if line.startswith("sweep-lr-10 ")]
-    assert "failed" in row
-    before = good.events.stat().st_mtime_ns
-    code, out, err = finish(command(*arguments, "--json"))
-    assert code == 1
-    assert [run["state"] for run in json.loads(out)] == ["failed", "finished"]
-    assert "2/2 sweep-lr-0.001: finished already" in err
-    assert good.events.stat().st_mtime_ns == before
-    assert len(events(bad, ev.ErrorEvent)) == 2
-
-
-def test_a_sweep_survives_hang_up_and_interruption(own_runs: Path) -> None:
-    """A hang-up leaves the run training; the same command follows it; Ctrl-C stops it; the same command ends it all."""
-    arguments = ("sweep", *QUICK, "--epochs", 60, "--name", "s", "--latent-dim", "2,4")
-    first, second = RunDirectory(own_runs / "s-latent-dim-2"), RunDirectory(own_runs / "s-latent-dim-4")
-
-    sweep = command(*arguments)
-    wait_until(lambda: events(first, ev.EpochEvent))
-    os.kill(sweep.pid, signal.SIGHUP)
-    code, _, _ = finish(sweep)
-    assert code == -signal.SIGHUP
-    assert first.is_training()
-    request(first, protocol.Pause(), protocol.Done)  # so that it is not finished before the next command looks
-
-    sweep = command(*arguments)
-    assert sweep.stdout is not None
-    assert sweep.stdout.readline() == "1/2 s-latent-dim-2: was paused, goes on\n"
-    os.kill(sweep.pid, signal.SIGINT)
-    code, out, _ = finish(sweep)
-    assert code == 130
-    assert "the same command goes on" in out
-    assert "1/2 s-latent-dim-2: stopped" in out
-    assert not first.is_training()
-    assert not second.config.exists()
-
-    code, out, err = finish(command(*arguments))
-    assert (code, err) == (0, "")
-    assert out.startswith("1/2 s-latent-dim-2: was stopped, goes on\n")
-    for directory in (first, second):
-        assert events(directory, ev.StateEvent)[-1].state == "finished"
-        assert [event.epoch for event in events(directory, ev.EpochEvent)] == list(range(1, 61))
-        assert directory.name in out.split("\n\n")[-1]
+def test_a_model_of_one_s_own_is_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A run's config says where its module is; so does the combination that it is compared with."""
+    monkeypatch.chdir(tmp_path)
+    (first, _) = plan({"model": "own:Net"}, {"beta": [1.0, 4.0]})
+    assert first.model_dir == str(tmp_path)

@@ -76,10 +76,10 @@ def figures_after(epoch: float) -> ev.Metrics:
 
 def make_run(
     runs_dir: Path, name: str = "fashion-1", epochs: int = 7, planned: int = 10,
-    state: ev.RunState = "finished", t: float | None = None,
+    state: ev.RunState = "finished", t: float | None = None, **settings: object,
 ) -> RunDirectory:  # fmt: skip
-    """A run with a log as long as that, and previews."""
-    config = make_config({"name": name, "epochs": planned})
+    """A run with a log as long as that, and previews; `settings`: options in its config."""
+    config = make_config({"name": name, "epochs": planned, **settings})
     directory, config = create_run(runs_dir, config)
     start = (t or time.time()) - epochs * 3
     log = ev.EventLog(directory.events)

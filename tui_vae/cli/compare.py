@@ -26,8 +26,8 @@ from tui_vae.runs.runs_directory import runs_directory
 MARK = "*"
 """Beside the best value of a figure."""
 
-DISPENSABLE = (SECONDS.name, LOSS.name, ACTIVE.name)
-"""Figures that a narrow terminal may leave out where they have no winner, the number of active units last."""
+DISPENSABLE = (LOSS.name, SECONDS.name, ACTIVE.name)
+"""Figures that a narrow terminal may leave out where they have no winner, the first one first."""
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -50,9 +50,14 @@ def compare(options: argparse.Namespace) -> int:
 
 def as_json(runs: Sequence[Candidate]) -> str:
     """A JSON array, an object a run: its state, the settings in which it differs, its best epoch's test metrics."""
+    return json.dumps(json_objects(runs), indent=2)
+
+
+def json_objects(runs: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """The objects of `as_json`."""
     different = [each.name for each in differences([run.config for run in runs])]
     wins = {figure.name: winners(runs, figure) for figure in FIGURES}
-    return json.dumps([_object(at, run, different, wins) for at, run in enumerate(runs)], indent=2)
+    return [_object(at, run, different, wins) for at, run in enumerate(runs)]
 
 
 def _object(at: int, run: Candidate, different: Sequence[str], wins: dict[str, set[int]]) -> dict[str, Any]:
@@ -107,29 +112,41 @@ def properties_of(runs: Sequence[Candidate]) -> list[Property]:
 
 
 def print_comparison(runs: Sequence[Candidate]) -> None:
-    """A run a row where that fits; else a run a column, in as many blocks as are needed. The best is marked, and bold.
+    """Print runs side by side; the best is marked, and bold.
 
     Figures are those of each run's best epoch. Some without a winner are left out if the rows fit without them.
     """
-    width = shutil.get_terminal_size().columns
     found = properties_of(runs)
     names = Property("run", tuple(Cell(run.name) for run in runs), is_number=False)
-    dispensable = [each for each in found if each.head in DISPENSABLE and not each.has_winner]
-    left_out: list[Property] = []
-    for each in (*sorted(dispensable, key=lambda each: each.head == ACTIVE.name), None):
-        table = _a_run_a_row([names, *(shown for shown in found if shown not in left_out)])
-        if max(map(len, table)) <= width or each is None:
+    dispensable = {each.head for each in found if not each.has_winner}
+    leave_out = [head for head in DISPENSABLE if head in dispensable]
+    has_best = any(each.has_winner for each in found)
+    print_properties([names, *found], leave_out, "figures are the test set's at each run's best epoch" * has_best)
+
+
+def print_properties(found: Sequence[Property], leave_out: Sequence[str], about: str) -> None:
+    """A run a row where that fits; else a run a column, in as many blocks as are needed.
+
+    The first property names the runs. `leave_out`: the heads of what may be missing in a narrow terminal, the first one
+    first; `about`: a line about the figures, which stands below them.
+    """
+    width = shutil.get_terminal_size().columns
+    left_out: list[str] = []
+    for head in (*leave_out, None):
+        table = _a_run_a_row([each for each in found if each.head not in left_out])
+        if max(map(len, table)) <= width or head is None:
             break
-        left_out.append(each)
+        left_out.append(head)
     if max(map(len, table)) > width:
-        table, left_out = _a_run_a_column([names, *found], width), []
+        table, left_out = _a_run_a_column(found, width), []
     console = Console(highlight=False, soft_wrap=True, no_color=not sys.stdout.isatty())
     for line in table:
         console.print(line)
-    if any(each.has_winner for each in found):
-        console.print(f"{MARK} the best; figures are the test set's at each run's best epoch")
+    if about:
+        console.print((f"{MARK} the best; " if any(each.has_winner for each in found) else "") + about)
     if left_out:
-        console.print(f"a wider terminal, or --json, also shows: {', '.join(each.head for each in left_out)}")
+        shown = [each.head for each in found if each.head in left_out]
+        console.print(f"a wider terminal, or --json, also shows: {', '.join(shown)}")
 
 
 def _a_run_a_row(columns: Sequence[Property]) -> list[Text]:

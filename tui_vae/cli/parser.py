@@ -71,6 +71,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         UsageError: wrong usage, or a file that cannot be read.
     """
     options = make_parser().parse_args(arguments)
+    options.words = list(arguments)
     file: Path | None = options.config
     if options.runs_dir is None and file is not None:
         options.runs_dir = config.read_runs_dir(file)
@@ -113,14 +114,20 @@ def _add_training(add: Add) -> None:
     train.add_argument("--detach", action="store_true", help="start in the background and print the run's name")
     _add_options(train, tuple(config.options()))
 
-    sweep = add("sweep", "sweep", "train every combination of several values; the same command again goes on with it")
+    sweep = add("sweep", "sweep.command", "train every combination of several values, side by side")
     sweep.epilog = (
         "Any option of train may have several values, with commas between them: --latent-dim 2,8,32 --beta 1,4. Where "
         "one value has commas itself, as --hidden 512,256, give the option again for each value. The runs' names begin "
-        "with --name (sweep) and say what varies; finished ones are passed by, stopped ones go on. Ctrl-C stops after "
-        "a checkpoint; a hang-up leaves what is being trained training."
+        "with --name (sweep) and say what varies; given again, the command passes by those that "
+        "are finished and goes on with the others. Ctrl-C stops all after a checkpoint; a hang-up leaves what is being "
+        "trained training, and of --detach the whole sweep. A failed run does not end it. Where --seed has several "
+        "values, the results are mean ± standard deviation over the seeds."
     )
-    sweep.add_argument("--jobs", metavar="N", type=_count, help="how many at once (1 per CUDA device, 1 on the CPU)")
+    sweep.add_argument(
+        "--jobs", metavar="N|auto", type=_jobs, help="how many at once; auto: on a CPU a run a core, with one thread "
+        "each, or as many as have the --threads you give; on each GPU as many as fit into its memory and gain (auto)",
+    )  # fmt: skip
+    sweep.add_argument("--detach", action="store_true", help="run the sweep in the background; says how to follow it")
     sweep.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
     sweep.add_argument("--json", action="store_true", help="at the end a JSON array on stdout, nothing else there")
     _add_options(sweep, tuple(config.options()), several=True)
@@ -314,6 +321,11 @@ def _counted(most: int, least: int = 1) -> Callable[[str], int]:
 
 
 _count = _counted(MOST_IMAGES)
+
+
+def _jobs(text: str) -> int | None:
+    """How many runs at once; None for `auto`."""
+    return None if text == "auto" else _count(text)
 
 
 def _checkpoint_name(text: str) -> str:

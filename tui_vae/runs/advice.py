@@ -40,6 +40,11 @@ def of_run(verb: str, run: Path, *values: str, options: Sequence[str] = ()) -> s
     return command(verb, run.parent, run.name, *values, options=options)
 
 
+def again(words: Sequence[str]) -> str:
+    """The command that a user has given, from its words, to be given once more in the same place."""
+    return " ".join([PROGRAM, *map(quoted, words)])
+
+
 def another_like(run: Path, options: Sequence[str] = ()) -> str:
     """The command that trains a new run with the configuration of the run in `run`, changed by `options`."""
     config = ("--config", str(run / "config.toml"), f"--name={_free_name(run)}")

@@ -94,6 +94,17 @@ class _Gpu:
                 found[at] = question()
         return Load(*found)
 
+    def free_memory(self) -> int | None:
+        with contextlib.suppress(self._nvml.NVMLError):
+            return int(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).free)
+        return None
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes of a GPU that nobody uses, by this process's name of it, such as `cuda:0`; None: unknown."""
+    gpu = _Gpu.of(device, os.getpid())
+    return gpu.free_memory() if gpu is not None else None
+
 
 def cuda_devices() -> int:
     """How many CUDA devices a process started from here sees. The driver is asked: PyTorch takes seconds to import."""

@@ -1,0 +1,114 @@
+"""`tui-vae sweep`: train every combination of the given values side by side, then put them all beside each other."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Sequence
+
+from tui_vae import config
+from tui_vae.cli import INTERRUPTED
+from tui_vae.cli.sweep.detached import SweepLock, attached, detach
+from tui_vae.cli.sweep.places import Places, places_for
+from tui_vae.cli.sweep.plan import check_existing, plan, sweep_name, varied_options
+from tui_vae.cli.sweep.report import LineReport, Report
+from tui_vae.cli.sweep.results import print_results, results_json
+from tui_vae.cli.sweep.run import SweepRun
+from tui_vae.cli.sweep.runner import Runner
+from tui_vae.cli.train import catch_stop_signals
+from tui_vae.errors import UsageError, UserError
+from tui_vae.runs import advice
+from tui_vae.runs.comparison import candidate
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.runs_directory import runs_directory
+
+MOST_NAMED = 4
+"""Runs that the last sentence names of those that are not finished; the lines and the table name all."""
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Train all combinations that are not finished, then compare them all.
+
+    Raises:
+        UserError: some are not finished in the end; the message says which and why. UsageError: wrong usage.
+    """
+    values = {name.removeprefix("values_"): each for name, each in vars(options).items() if name.startswith("values_")}
+    given = {name: list(dict.fromkeys(itertools.chain(*each))) for name, each in values.items()}
+    base = config.read_config(options.config) if options.config else {}
+    combinations = plan(base, given)
+    runs_dir = runs_directory(options.runs_dir)
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UsageError(f"{runs_dir} is no directory", "name another --runs-dir")
+    check_existing(
+        runs_dir, combinations, {*(name for name, each in base.items() if each not in (None, "auto")), *given}
+    )
+    name, varied = sweep_name(base, given), varied_options(given)
+    if options.detach:
+        if options.json:
+            raise UsageError("with --detach nobody waits for what --json prints",
+                             "give the same command with --json, and without --detach, when it has ended")  # fmt: skip
+        detach(runs_dir, name, options.words, len(combinations))
+        return 0
+    runs = [SweepRun(number, each, RunDirectory(runs_dir / str(each.name)))
+            for number, each in enumerate(combinations, start=1)]  # fmt: skip
+    lock = SweepLock(runs_dir, name)
+    lock.take()
+    try:
+        with catch_stop_signals() as asked:
+            has_ended = _train(runs, places_for(combinations, options.jobs), name, varied, options.json, asked)
+    finally:
+        lock.close()
+    again = advice.again(attached(options.words))
+    if not has_ended:
+        print(f"stopped; go on with: {again}", file=sys.stderr if options.json else sys.stdout)
+        return INTERRUPTED
+    _print(runs, name, varied, options.json)
+    _check_finished(runs, again)
+    return 0
+
+
+def _train(
+    runs: Sequence[SweepRun], places: Places, name: str, varied: Sequence[str], as_json: bool, asked: Sequence[int]
+) -> bool:
+    report = _report(runs, places, name, varied, as_json)
+    ended = False
+    try:
+        ended = Runner(runs, places, report).train_all(asked)
+    finally:
+        report.close(keep=not ended)
+    return ended
+
+
+def _report(runs: Sequence[SweepRun], places: Places, name: str, varied: Sequence[str], as_json: bool) -> Report:
+    stream = sys.stderr if as_json else sys.stdout
+    if stream.isatty():
+        from tui_vae.cli.sweep.table import TableReport
+
+        table = TableReport(runs, places, name, varied, stream)
+        if table.is_possible:
+            return table
+    return LineReport(len(runs), stream)
+
+
+def _print(runs: Sequence[SweepRun], name: str, varied: Sequence[str], as_json: bool) -> None:
+    found = [candidate(run.directory) for run in runs if run.directory.config.is_file()]
+    if as_json:
+        print(results_json(found, varied))
+    else:
+        print_results(name, found, varied)
+
+
+def _check_finished(runs: Sequence[SweepRun], again: str) -> None:
+    """
+    Raises:
+        UserError: some runs are not finished.
+    """
+    failed = [run for run in runs if run.error is not None]
+    if not failed:
+        return
+    reasons = [f"{run.name}: {run.error.message}" for run in failed[:MOST_NAMED] if run.error]
+    more = f", and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
+    raise UserError(
+        f"{len(failed)} of {len(runs)} runs did not finish ({'; '.join(reasons)}{more})", f"try them again: {again}"
+    )
