@@ -15,6 +15,7 @@ from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.events import Event
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -32,6 +33,7 @@ from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.palette import KeysOnTheirWay, Palette
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
@@ -80,6 +82,7 @@ class TuiVae(ImageApp[str]):
             self.register_theme(theme.for_terminal(each, self.console.color_system))
         self.theme = self.preferences.theme if self.preferences.theme in self.available_themes else theme.DARK.name
         self.set_reactive(TuiVae.renderer, self.renderer.with_toning(self.preferences.toning))
+        self._keys_on_their_way = KeysOnTheirWay(self)
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
 
@@ -255,6 +258,16 @@ class TuiVae(ImageApp[str]):
     def _way_back(self, session: RunSession) -> str:
         """The command that opens this run, typed in this directory."""
         return advice.of_run("attach", session.directory.path)
+
+    async def on_event(self, event: Event) -> None:
+        if not self._keys_on_their_way.redirect(event):
+            await super().on_event(event)
+
+    async def action_command_palette(self) -> None:
+        if not Palette.is_open(self):
+            palette = Palette()
+            await self.push_screen(palette)  # keys that follow at once are for it, and wait for this
+            palette.focus_input()
 
     def get_key_display(self, binding: Binding) -> str:
         return super().get_key_display(binding).replace("⏎", "enter")
