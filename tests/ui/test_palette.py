@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from textual.app import SystemCommand
-from textual.command import CommandPalette
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -17,6 +16,7 @@ from textual.system_commands import SystemCommandsProvider
 from tests.support.fake_run import make_run
 from tests.support.piloting import in_event_loop, opened, until
 from tui_vae.ui.app import TuiVae
+from tui_vae.ui.palette import Palette
 
 NAMES = ("Attend", "Go first", "Go second", "Go third", "Zebra")
 
@@ -46,7 +46,7 @@ class Tried:
             self.app.post_message(Key(key, key if len(key) == 1 else None))
 
     async def closed(self, pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: not CommandPalette.is_open(self.app))
+        await until(pilot, lambda: not isinstance(self.app.screen, Palette))
         await pilot.pause()
 
 
@@ -88,7 +88,7 @@ async def test_a_palette_that_is_left_or_finds_nothing_while_it_searches_runs_no
             await tried.closed(pilot)
         await pilot.pause(0.3)
         assert tried.ran == [] and tried.app.return_value is None
-        assert not CommandPalette.is_open(tried.app)
+        assert not isinstance(tried.app.screen, Palette)
         for _ in range(2):  # whatever they do, the app lives
             tried.burst(
                 "ctrl+p", *random.choices(["g", "o", "z", "enter", "down", "up", "backspace", "pagedown"], k=12)

@@ -263,8 +263,8 @@ class TuiVae(ImageApp[str]):
         if not self._keys_on_their_way.redirect(event):
             await super().on_event(event)
 
-    async def action_command_palette(self) -> None:
-        if not Palette.is_open(self):
+    async def action_command_palette(self) -> None:  # type: ignore[override]  # actions may be coroutines
+        if not isinstance(self.screen, Palette):
             palette = Palette()
             await self.push_screen(palette)  # keys that follow at once are for it, and wait for this
             palette.focus_input()

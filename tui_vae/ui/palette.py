@@ -27,7 +27,7 @@ class Palette(CommandPalette):
 
     def __init__(self) -> None:
         super().__init__(id="--command-palette")
-        self._search: Worker[None] | None = None
+        self._search: Worker[Any] | None = None
         self._text = ""
         """What is searched, or was last."""
         self._has_chosen = False
@@ -38,7 +38,7 @@ class Palette(CommandPalette):
         """Let the next key be the input's, which Textual focuses only some moments after the screen is there."""
         self.set_focus(self.query_one(CommandInput))
 
-    def _gather_commands(self, search_value: str) -> Worker[None]:
+    def _gather_commands(self, search_value: str) -> Worker[Any]:
         self._waiting = [(text, act) for text, act in self._waiting if text == search_value]
         self._text = search_value
         self._search = super()._gather_commands(search_value)
@@ -105,9 +105,7 @@ class KeysOnTheirWay:
         if not event.is_forwarded:
             self._sent.append((event, screen))
             return False
-        if not CommandPalette.is_open(self._app):
-            return False
-        if all(sent is not event or to is screen for sent, to in self._sent):
+        if not isinstance(screen, Palette) or all(sent is not event or to is screen for sent, to in self._sent):
             return False
         (self._app.focused or screen)._forward_event(Key(event.key, event.character))
         return True
