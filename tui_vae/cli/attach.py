@@ -10,7 +10,11 @@ from tui_vae.runs.trust import find_to_load
 
 
 def open_app(options: argparse.Namespace) -> int:
-    """Open the app on the living run if there is exactly one, else on its start screen."""
+    """Open the app on the living run if there is exactly one, else on its start screen.
+
+    Raises:
+        UserError: the runs directory cannot be read, or the terminal does not suit the app.
+    """
     from tui_vae.ui.open_app import run
 
     runs_dir = runs_directory(options.runs_dir)

@@ -11,7 +11,11 @@ from tui_vae.core.data.download import download
 
 
 def data(options: argparse.Namespace) -> int:
-    """List the places where datasets are found; fetch one with `--download`."""
+    """List the places where datasets are found; fetch one with `--download`.
+
+    Raises:
+        DatasetError: it cannot be downloaded.
+    """
     if options.download:
         found = download(options.download, lambda text: print(text, file=sys.stderr))
         print(f"{found.dataset}: {found.train:,} + {found.test:,} images, {found.description}")

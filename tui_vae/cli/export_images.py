@@ -28,6 +28,9 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     """The whole test set in order; `reconstruction` is the decoder at z = μ, float32 in [0, 1].
 
     `original` is as the data are: uint8, or float32 in [0, 1].
+
+    Raises:
+        UserError: as `load_trained`.
     """
     run, _ = load_trained(directory, which)
     import numpy as np
@@ -50,7 +53,11 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
 
 
 def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
-    """A row a class: its first test images, each original with its reconstruction to the right."""
+    """A row a class: its first test images, each original with its reconstruction to the right.
+
+    Raises:
+        UserError: as `load_trained`.
+    """
     run, _ = load_trained(directory, which)
     import numpy as np
     import torch

@@ -21,7 +21,11 @@ WORDS = (0, 1, 7)
 
 
 def ls(options: argparse.Namespace) -> int:
-    """The runs, newest first."""
+    """Print the runs, newest first.
+
+    Raises:
+        RunError: the runs directory cannot be read.
+    """
     runs_dir = runs_directory(options.runs_dir)
     runs = summarize_all(list_runs(runs_dir))
     if options.json:

@@ -207,8 +207,8 @@ def _start(directory: RunDirectory, options: list[str], look_only: bool = False)
             if holder is not None and holder.pid != process.pid:
                 wrong = already_living(directory, holder)
                 raise Forestalled(wrong.message, wrong.hint)
-            told = LogTail(directory.events, log_before).read_all()
-            errors = [event for event in told if isinstance(event, ErrorEvent)]
+            new_events = LogTail(directory.events, log_before).read_all()
+            errors = [event for event in new_events if isinstance(event, ErrorEvent)]
             if errors:
                 raise StartError(errors[-1].message, errors[-1].hint)
             raise StartError(_last_line(output) or "the trainer ended at once", f"see {output}")

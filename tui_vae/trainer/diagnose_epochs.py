@@ -99,7 +99,7 @@ class SymptomReporter:
     def before(self, state: ev.RunState) -> None:
         """Unless training goes on, tell what has not been told: whoever looks at the run sees how it is now."""
         if state != "training":
-            for finding in self._diagnosis.tell():
+            for finding in self._diagnosis.report_rest():
                 self._limit.wrote(finding.symptom)
                 self._write(finding)
 

@@ -116,8 +116,8 @@ class Hyperparameters:
         if math.isclose(target, changed, rel_tol=SAME):
             return None
         self._progress.beta = changed
-        told = share or 1.0  # where a warm-up holds β at 0, the log tells the β that it rises to
-        return Change("set beta", target * told, changed * told if request.beta is None else request.beta)
+        in_log = share or 1.0  # where a warm-up holds β at 0, the log says the β that it rises to
+        return Change("set beta", target * in_log, changed * in_log if request.beta is None else request.beta)
 
 
 def _scaled_beta(target: float, scale: float) -> float:

@@ -110,8 +110,8 @@ class Diagnosis:
         """
         self._variance = variance
         self._state = msgspec.convert(state or {}, DiagnosisState)
-        self.untold: list[Finding] = []
-        """Symptoms that the newest epoch shows and that have not been told, as they were not to be told yet."""
+        self.unreported: list[Finding] = []
+        """Symptoms that the newest epoch shows and that have not been reported, as they were not to be yet."""
 
     def state(self) -> dict[str, Any]:
         """What this diagnosis remembers, as JSON holds it."""
@@ -122,9 +122,9 @@ class Diagnosis:
         self,
         epoch: ev.EpochEvent,
         decoded_variance: Callable[[], float | None],
-        may_tell: Callable[[Symptom], bool] = lambda symptom: True,
+        may_report: Callable[[Symptom], bool] = lambda symptom: True,
     ) -> list[Finding]:
-        """The symptoms that begin with this epoch, and those that have begun before and could not be told until now.
+        """The symptoms that begin with this epoch, and those that have begun before and could not be reported until now.
 
         `decoded_variance` is called only where something may be wrong. It gives the variance of a pixel over the
         reconstructions of test images at z = μ, as `variance` is over the images; None: unknown, no symptom.
@@ -143,16 +143,16 @@ class Diagnosis:
             self._count(symptom, symptom in findings)
         reported = self._state.reported
         news = [each for each in findings.values() if each.symptom not in reported and self._lasts(each.symptom)]
-        told = [each for each in news if may_tell(each.symptom)]
-        self.untold = [each for each in news if each not in told]
-        reported |= {each.symptom for each in told}
-        return told
+        now = [each for each in news if may_report(each.symptom)]
+        self.unreported = [each for each in news if each not in now]
+        reported |= {each.symptom for each in now}
+        return now
 
-    def tell(self) -> list[Finding]:
-        """The symptoms that have not been told, which count as told from now on."""
-        told, self.untold = self.untold, []
-        self._state.reported |= {each.symptom for each in told}
-        return told
+    def report_rest(self) -> list[Finding]:
+        """The symptoms that have not been reported, which count as reported from now on."""
+        now, self.unreported = self.unreported, []
+        self._state.reported |= {each.symptom for each in now}
+        return now
 
     def assume_dead_decoder(self, message: str) -> None:
         """Count a dead decoder as reported if `message` is that report: `epoch` events alone do not show one."""

@@ -75,7 +75,7 @@ class Training:
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
         self._announce_trouble = announce_trouble
         self._trouble: Unwritable | None = None  # why training waits
-        self._told = ""  # of that, in the log
+        self._reason_logged = ""
         self._wanted: protocol.AnyRequest | None = None  # a stop or pause that came while no checkpoint was possible
         self._previews = PreviewWriter(directory, log)
         self._keeper = CheckpointKeeper(directory, log, run.config.keep, run.steps_per_epoch)
@@ -230,12 +230,12 @@ class Training:
             self._wanted = protocol.Pause()  # by a request; it stays so
         known, self._trouble = self._trouble, error
         why = f"{error.message}; {error.hint}; {what_then(self._wanted)}"
-        if known is None or why != self._told:
+        if known is None or why != self._reason_logged:
             self._enter("paused", why)
         if known is None or known.message != error.message:
             self._announce_trouble(error.message)
             self._log.write(ev.WarningEvent(message=error.message, hint=error.hint))
-        self._told = why
+        self._reason_logged = why
 
     def _retry_checkpoint(self) -> None:
         """Try again to write a checkpoint. Where that succeeds do what was requested meanwhile, else train.

@@ -109,7 +109,7 @@ def _import(name: str, config: RunConfig) -> Any:
         raise
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        raise _misfit(config, f"importing {name} raised {_told(error)}") from None
+        raise _misfit(config, f"importing {name} raised {_message_of(error)}") from None
     finally:
         sys.meta_path.remove(finder)
         # What else is imported later is looked for in its usual places first.
@@ -208,10 +208,10 @@ def _calling(config: RunConfig, what: str, call: Callable[[], Value]) -> Value:
         return call()
     except Exception as error:
         traceback.print_exc()
-        raise _misfit(config, f"{what} raised {_told(error)}") from None
+        raise _misfit(config, f"{what} raised {_message_of(error)}") from None
 
 
-def _told(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

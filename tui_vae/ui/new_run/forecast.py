@@ -104,7 +104,11 @@ def throughput_of(run: RunDirectory) -> Throughput | None:
 
 
 def read_throughputs(runs_dir: Path) -> list[Throughput]:
-    """The throughputs of the newest runs, the newest first."""
+    """The throughputs of the newest runs, the newest first.
+
+    Raises:
+        RunError: the runs directory cannot be read.
+    """
     return [found for run in list_runs(runs_dir)[:MOST_RUNS] if (found := throughput_of(run)) is not None]
 
 
@@ -138,11 +142,11 @@ def facts(config: RunConfig, known: Sequence[Throughput]) -> list[tuple[str, str
 
 def summary(config: RunConfig, known: Sequence[Throughput]) -> str:
     """One line: `1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 1:12 on cpu`."""
-    told = dict(facts(config, known))
+    values = dict(facts(config, known))
     if parameters_of(config, known) is None:
-        return legible(f"steps: {told['steps']} · its size is told when it starts")
-    parts = [f"{told['parameters']} parameters", f"{told['weights']}, a checkpoint {told['a checkpoint']}"]
-    return legible(" · ".join([*parts, *([told["time"]] if seconds_of(config, known) else [])]))
+        return legible(f"steps: {values['steps']} · its size is told when it starts")
+    parts = [f"{values['parameters']} parameters", f"{values['weights']}, a checkpoint {values['a checkpoint']}"]
+    return legible(" · ".join([*parts, *([values["time"]] if seconds_of(config, known) else [])]))
 
 
 def _images(config: RunConfig) -> int:

@@ -40,7 +40,7 @@ class LogPane(VerticalScroll, can_focus=True):
 
     async def _load(self) -> None:
         words = await asyncio.to_thread(self.session.directory.output, TAIL)
-        content = told(self.session.history, words)
+        content = log_text(self.session.history, words)
         if content != self._shown:
             at_end, self._shown = self.scroll_offset.y >= self.max_scroll_y, content
             self.query_one(Static).update(content)
@@ -52,7 +52,7 @@ INDENT = " " * len("00:00:00  warning  ")
 """What stands before a hint: it begins below the message."""
 
 
-def told(history: History, words: str) -> Content:
+def log_text(history: History, words: str) -> Content:
     """The run's messages, each with its time and what to do about it, and the trainer's words."""
     lines: list[Content] = []
     for message in history.messages:

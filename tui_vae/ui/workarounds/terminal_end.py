@@ -62,11 +62,11 @@ class RestoringDriver(LinuxDriver):
         self._file: Any = TerminalFile(sys.__stderr__, self._terminal_is_gone)
         self._changed = False
         """Whether the terminal is in the app's modes."""
-        reading, self._told = os.pipe()
-        os.set_blocking(self._told, False)
+        reading, self._signal_pipe = os.pipe()
+        os.set_blocking(self._signal_pipe, False)
         for number in ENDS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as of `nohup` and `trap '' HUP`
-                signal.signal(number, self._tell)
+                signal.signal(number, self._pass_on)
         threading.Thread(target=self._watch, args=(reading,), name="terminal-end", daemon=True).start()
 
     def start_application_mode(self) -> None:
@@ -82,12 +82,12 @@ class RestoringDriver(LinuxDriver):
         try:
             super().run_input_thread()
         except OSError:  # EIO: the terminal is gone, or another session's
-            self._tell(signal.SIGHUP)
+            self._pass_on(signal.SIGHUP)
 
-    def _tell(self, number: int, _frame: object = None) -> None:
+    def _pass_on(self, number: int, _frame: object = None) -> None:
         """Only this much happens in a signal's handler, which may interrupt anything."""
         with suppress(OSError):
-            os.write(self._told, bytes([number]))
+            os.write(self._signal_pipe, bytes([number]))
 
     def _terminal_is_gone(self) -> None:
         """Redirect later writes, also the interpreter's last ones, to /dev/null, so that none fails."""
@@ -97,13 +97,13 @@ class RestoringDriver(LinuxDriver):
                 if stat.S_ISCHR(os.fstat(number).st_mode) and not os.isatty(number):
                     os.dup2(nowhere, number)
         os.close(nowhere)
-        self._tell(signal.SIGHUP)
+        self._pass_on(signal.SIGHUP)
 
-    def _watch(self, told: int) -> None:
-        while not select.select([told], [], [], CHECK_SECONDS)[0]:
+    def _watch(self, signals: int) -> None:
+        while not select.select([signals], [], [], CHECK_SECONDS)[0]:
             if not os.isatty(self.fileno):
                 self._terminal_is_gone()
-        code = 128 + os.read(told, 1)[0]
+        code = 128 + os.read(signals, 1)[0]
         with suppress(RuntimeError):  # the event loop has ended
             self._loop.call_soon_threadsafe(self._app.exit, None, code)
         time.sleep(GRACE_SECONDS)
