@@ -94,7 +94,7 @@ def test_a_run_that_lives_on_another_host_is_said_to_live_there(directory: RunDi
     with pytest.raises(RunError, match="living process on host 'node7'"):
         RunLock(directory, "train")
     living = directory.living()  # questions about the model are answered here, by a process apart
-    assert living.look_only and living.server is None and living.not_own == ""
+    assert living.read_only and living.server is None and living.not_own == ""
     os.close(file)
 
 
@@ -103,11 +103,11 @@ def test_a_living_run_of_another_user_is_watched_and_not_steered(shared: RunDire
     lock = RunLock(shared, "train")
     code = """
 living = run.living()
-assert living.holder.mode == "train" and living.look_only and living.server is None
+assert living.holder.mode == "train" and living.read_only and living.server is None
 for message in (protocol.Pause(), protocol.Stop(), protocol.Set(lr=1e-3)):
     try:
         client.request(run, message, protocol.Done)
-    except LookOnly as error:
+    except ReadOnlyRun as error:
         print(error)
 """
     said = as_nobody(code, shared).splitlines()

@@ -121,13 +121,13 @@ class FakeProcess:
 
     def __init__(
         self, directory: RunDirectory, mode: Literal["train", "serve"] = "train", step: int = 1645,
-        look_only: bool = False,
+        read_only: bool = False,
     ) -> None:  # fmt: skip
         self.directory, self.mode, self.step = directory, mode, step
         self.lr, self.beta = 2e-3, 1.0
         self.asked: list[protocol.AnyRequest] = []
-        self._lock = RunLock(directory, mode, look_only)
-        place = directory.serving_files(look_only).socket
+        self._lock = RunLock(directory, mode, read_only)
+        place = directory.serving_files(read_only).socket
         place.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(place))

@@ -17,7 +17,7 @@ def as_nobody(code: str, directory: RunDirectory) -> str:
 import fcntl, os, sys
 from pathlib import Path
 from tui_vae.runs import client, protocol
-from tui_vae.runs.directory import LookOnly, RunDirectory
+from tui_vae.runs.directory import ReadOnlyRun, RunDirectory
 run = RunDirectory(Path(sys.argv[1]))
 os.setgroups([])
 os.setgid({NOBODY})
@@ -28,7 +28,7 @@ os.setuid({NOBODY})
     return done.stdout.strip()
 
 
-def make_look_only(directory: RunDirectory) -> str:
+def make_read_only(directory: RunDirectory) -> str:
     """Make a run one that this user may only look at: another user's for root, else one without write permissions.
 
     Gives what is said of it.

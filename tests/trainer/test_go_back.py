@@ -289,7 +289,7 @@ def test_a_process_that_only_serves_a_damaged_run_says_how_to_go_on_or_to_look(o
 
     def hint() -> str:
         with pytest.raises(CheckpointError) as error:
-            Serving(directory, Script(), look_only=False)
+            Serving(directory, Script(), read_only=False)
         return error.value.hint
 
     assert hint().endswith(": tui-vae resume run --from 2")

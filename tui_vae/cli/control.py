@@ -127,7 +127,7 @@ def _training_run(options: argparse.Namespace) -> RunDirectory:
     """The run that the command names.
 
     Raises:
-        RunError: there is none, it cannot be read, or it is not training. LookOnly: it is another user's.
+        RunError: there is none, it cannot be read, or it is not training. ReadOnlyRun: it is another user's.
     """
     directory = find_run(runs_directory(options.runs_dir), options.name)
     if not directory.is_training():

@@ -13,7 +13,7 @@ import msgspec
 
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
-from tui_vae.runs.directory import RunDirectory, look_only_error
+from tui_vae.runs.directory import RunDirectory, read_only_error
 
 REACH_LIMIT, REACH_PAUSE = 3.0, 0.05
 """Seconds for which a living process is tried that does not listen: a user's runtime directory is swept away with their
@@ -53,7 +53,7 @@ def request(
 
     Raises:
         NoProcess: no process listens.
-        LookOnly: it would change a run of another user.
+        ReadOnlyRun: it would change a run of another user.
         RequestError: the request was refused, or no answer came within `timeout` seconds.
     """
     deadline = time.monotonic() + REACH_LIMIT
@@ -132,7 +132,7 @@ def _explaining(directory: RunDirectory, timeout: float) -> Iterator[None]:
 def _no_process(directory: RunDirectory) -> NoProcess:
     living, name = directory.living(), directory.name
     holder = living.server
-    if holder is None and living.look_only:
+    if holder is None and living.read_only:
         start = advice.of_run("attach", directory.path)
         return NoProcess(f"no process of yours shows run {name!r}", f"start one with: {start}")
     if holder is None:
@@ -176,19 +176,19 @@ def _address(directory: RunDirectory, message: protocol.AnyRequest) -> str:
     """Where the process listens that answers this request.
 
     Raises:
-        NoProcess: it lives on another host. LookOnly: the request would change a run of another user.
+        NoProcess: it lives on another host. ReadOnlyRun: the request would change a run of another user.
         FileNotFoundError: the run is not there.
     """
     living = directory.living()
     if not isinstance(message, protocol.CONTROLS):
         server = living.server
-        return server.socket if server and server.socket else str(directory.serving_files(living.look_only).socket)
+        return server.socket if server and server.socket else str(directory.serving_files(living.read_only).socket)
     holder = living.holder
     if holder is not None and holder.elsewhere:
         what = f"run {directory.name!r} lives on host {holder.elsewhere!r}"
         raise NoProcess(what, "use tui-vae there: no request reaches it")
     if living.not_own:
-        raise look_only_error(directory, living.not_own)
+        raise read_only_error(directory, living.not_own)
     return holder.socket if holder and holder.socket else str(directory.socket)
 
 

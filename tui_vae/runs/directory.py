@@ -17,7 +17,7 @@ from tui_vae.plain_text import plain_lines
 from tui_vae.runs import advice
 from tui_vae.runs.holder import Holder, read_holder
 from tui_vae.runs.kept import state_file
-from tui_vae.runs.ownership import why_look_only
+from tui_vae.runs.ownership import why_read_only
 from tui_vae.runs.processes import is_trainer_of
 from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.runs.safe_files import open_plain, read_tail, read_whole, reason
@@ -41,7 +41,7 @@ class RunError(UserError):
     """A run does not exist, its name is taken, or it cannot do what was requested."""
 
 
-class LookOnly(RunError):
+class ReadOnlyRun(RunError):
     """The run is not this user's to change."""
 
 
@@ -68,12 +68,12 @@ def deleted_error(directory: RunDirectory) -> RunError:
     return RunError(f"run {directory.name!r} has been deleted", f"see those that are there: {others}")
 
 
-def look_only_error(directory: RunDirectory, why: str) -> LookOnly:
+def read_only_error(directory: RunDirectory, why: str) -> ReadOnlyRun:
     """`why`: the end of a sentence about the run."""
     lock = directory.files.lock  # which only its owner may read
     rest = ", all but its lock," if lock.exists() and not os.access(lock, os.R_OK) else ""
     hint = f"copy it{rest} and change the copy: cp -r {advice.quoted(str(directory.path))} DIRECTORY"
-    return LookOnly(f"run {directory.name!r} {why}: you may look at it, not change it", hint)
+    return ReadOnlyRun(f"run {directory.name!r} {why}: you may look at it, not change it", hint)
 
 
 def already_living(directory: RunDirectory, holder: Holder | None = None) -> RunError:
@@ -111,14 +111,14 @@ class Living(NamedTuple):
     """The living processes that matter to this user.
 
     holder: the one that holds the run's own lock, which trains or serves it; of another user it says hardly more than
-    that it lives. server: the one that answers this user about the model; where `look_only`, it is a process apart that
+    that it lives. server: the one that answers this user about the model; where `read_only`, it is a process apart that
     reads the newest checkpoint and writes nothing into the directory. not_own: why this user cannot change the run, as
     the end of a sentence; empty where they can.
     """
 
     holder: Holder | None
     server: Holder | None
-    look_only: bool = False
+    read_only: bool = False
     not_own: str = ""
 
 
@@ -194,13 +194,13 @@ class RunDirectory:
         digest = hashlib.sha256(f"{device}:{inode}{purpose}".encode()).hexdigest()
         return runtime_directory() / digest[:DIGEST_LENGTH]
 
-    def serving_files(self, look_only: bool) -> ServingFiles:
-        """`look_only`: the process of a user who may only read the run has them in their own runtime directory.
+    def serving_files(self, read_only: bool) -> ServingFiles:
+        """`read_only`: the process of a user who may only read the run has them in their own runtime directory.
 
         Raises:
             UserError: there is none. OSError: the run is not there, or cannot be looked at.
         """
-        if not look_only:
+        if not read_only:
             return ServingFiles(self.files.lock, self.log, self.socket)
         stem = self._in_runtime_directory(":look")
         return ServingFiles(*(stem.with_suffix(suffix) for suffix in (".lock", ".log", ".sock")))
@@ -270,26 +270,26 @@ class RunDirectory:
         elsewhere = holder is not None and bool(holder.elsewhere)
         if holder is not None and holder.pid and not elsewhere:
             return Living(holder, holder)
-        not_own = self.why_look_only()
+        not_own = self.why_read_only()
         if not (not_own or elsewhere):
             return Living(holder, holder)
         server = None
         with suppress(UserError, OSError):  # without a place for its lock there is no such process
-            server = read_holder(self.serving_files(look_only=True).lock)
+            server = read_holder(self.serving_files(read_only=True).lock)
         return Living(holder, server, True, not_own)
 
-    def why_look_only(self) -> str:
+    def why_read_only(self) -> str:
         """Why this user may look at the run and not change it, such as `belongs to user anna`; empty where they may."""
         files = self.files
-        return why_look_only(files.path, files.config, (files.lock, files.log, files.events))
+        return why_read_only(files.path, files.config, (files.lock, files.log, files.events))
 
     def check_own(self) -> None:
         """
         Raises:
-            LookOnly: this user may not change the run.
+            ReadOnlyRun: this user may not change the run.
         """
-        if why := self.why_look_only():
-            raise look_only_error(self, why)
+        if why := self.why_read_only():
+            raise read_only_error(self, why)
 
     def process(self) -> int | None:
         """The number of the run's living process, if it is a trainer of this user on this host, which was checked."""

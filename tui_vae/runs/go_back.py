@@ -89,7 +89,7 @@ def go_back(directory: RunDirectory, epoch: int, more_epochs: int = 0) -> RunDir
 
     Raises:
         CheckpointError: that epoch is not kept, or damaged. RunError: the run is being trained, or finished with that
-            epoch while `more_epochs` is 0. LookOnly: it is another user's. NotTrusted: its model's code may not run.
+            epoch while `more_epochs` is 0. ReadOnlyRun: it is another user's. NotTrusted: its model's code may not run.
         UserError: the files cannot be written.
     """
     directory.check_own()

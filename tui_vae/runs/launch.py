@@ -21,7 +21,7 @@ from tui_vae.runs.directory import (
     check_resumable,
     deleted_error,
     finished_error,
-    look_only_error,
+    read_only_error,
     read_output,
 )
 from tui_vae.runs.events import ErrorEvent, LogTail
@@ -67,7 +67,7 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
     `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it.
 
     Raises:
-        RunError: a process already trains it, or what resuming needs is not there. LookOnly: it is another user's.
+        RunError: a process already trains it, or what resuming needs is not there. ReadOnlyRun: it is another user's.
         NotTrusted: the run names code of a model that may not run.
         StartError: the process ended at once; the message is its own.
         Forestalled: another process was quicker.
@@ -103,7 +103,7 @@ def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
         train = advice.of_run("resume", directory.path)
         raise RunError(f"run {directory.name!r} has no checkpoint yet", f"train it: {train}")
     try:
-        return _start(directory, ["--serve"], living.look_only)
+        return _start(directory, ["--serve"], living.read_only)
     except Forestalled:
         return None
 
@@ -114,14 +114,14 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
     `more_epochs` are added to those planned; a finished run needs some. `leave_core`: as for `start_training`.
 
     Raises:
-        RequestError, RunError, StartError: it cannot be continued; the message says why. LookOnly: it is another
+        RequestError, RunError, StartError: it cannot be continued; the message says why. ReadOnlyRun: it is another
             user's.
     """
     deadline = time.monotonic() + ENDING_LIMIT
     while True:
         living = directory.living()
         if living.not_own:
-            raise look_only_error(directory, living.not_own)
+            raise read_only_error(directory, living.not_own)
         try:
             if living.holder is not None:
                 request(directory, Resume(epochs=more_epochs), Done)  # a process that only serves then trains
@@ -175,17 +175,17 @@ def trainer_environment() -> dict[str, str]:
     return {"GOMP_SPINCOUNT": str(SPINS), **keep, **os.environ}
 
 
-def _start(directory: RunDirectory, options: list[str], look_only: bool = False) -> subprocess.Popen[bytes]:
+def _start(directory: RunDirectory, options: list[str], read_only: bool = False) -> subprocess.Popen[bytes]:
     check_not_newer(directory)
     code = check_code(directory)
     if code is not None:  # the record of what is allowed may be where nothing can be written
         options = [*options, "--trust", code.digest]
-    if look_only:
-        options = [*options, "--look-only"]
-    log_before, output = _size(directory.events), directory.serving_files(look_only).log
+    if read_only:
+        options = [*options, "--read-only"]
+    log_before, output = _size(directory.events), directory.serving_files(read_only).log
     try:
         # Only the newest process's words are kept where nobody would ever delete them.
-        log = open_own(output, os.O_WRONLY | (os.O_TRUNC if look_only else os.O_APPEND))
+        log = open_own(output, os.O_WRONLY | (os.O_TRUNC if read_only else os.O_APPEND))
     except OSError as error:
         raise StartError(f"run {directory.name!r} cannot be written: {reason(error)}") from None
     try:

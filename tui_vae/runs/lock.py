@@ -35,11 +35,11 @@ class RunLock:
         Unwritable, OSError: its file cannot be written.
     """
 
-    def __init__(self, directory: RunDirectory, mode: Mode, look_only: bool = False) -> None:
-        """`look_only`: this user may only look at the run; the lock lies in their runtime directory."""
+    def __init__(self, directory: RunDirectory, mode: Mode, read_only: bool = False) -> None:
+        """`read_only`: this user may only look at the run; the lock lies in their runtime directory."""
         self._holder = Holder(pid=os.getpid(), mode=mode, host=host_name()[:MOST_HOST], boot=boot_id())
         self._directory = directory
-        self._look_only = look_only
+        self._read_only = read_only
         self._writing = threading.Lock()
         self._lost = False
         """Whether a process on another host has taken the run."""
@@ -52,7 +52,7 @@ class RunLock:
 
     @property
     def _path(self) -> Path:
-        return self._directory.serving_files(True).lock if self._look_only else self._directory.files.lock
+        return self._directory.serving_files(True).lock if self._read_only else self._directory.files.lock
 
     def in_place(self) -> bool:
         """Whether the lock that is held is still that of the run's directory.

@@ -34,7 +34,7 @@ def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
     """Give a run another name.
 
     Raises:
-        UsageError: it is not a name. RunError: the run is being trained, or the name is taken. LookOnly: it is
+        UsageError: it is not a name. RunError: the run is being trained, or the name is taken. ReadOnlyRun: it is
             another user's.
     """
     check_option("name", name)
@@ -53,7 +53,7 @@ def delete_run(directory: RunDirectory) -> None:
     """Delete a run with everything in it.
 
     Raises:
-        RunError: the run is being trained. LookOnly: it is another user's.
+        RunError: the run is being trained. ReadOnlyRun: it is another user's.
     """
     directory.check_own()
     with locked(directory):
@@ -77,7 +77,7 @@ def write_note(directory: RunDirectory, text: str) -> None:
     """Keep one line of text with a run; an empty one removes it.
 
     Raises:
-        LookOnly: it is another user's. OSError: it cannot be written.
+        ReadOnlyRun: it is another user's. OSError: it cannot be written.
     """
     directory.check_own()
     line = " ".join(plain(text).split())[:MOST_NOTE]

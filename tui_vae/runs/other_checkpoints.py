@@ -23,7 +23,7 @@ def choose_another(directory: RunDirectory, path: Path) -> str:
 
 def go_on_or_look(directory: RunDirectory) -> str:
     """The hint for a process that answers from the newest checkpoint, and cannot load it."""
-    if not directory.why_look_only() and newest_whole(directory) is not None:
+    if not directory.why_read_only() and newest_whole(directory) is not None:
         return way_on(directory)
     for name in _whole(directory, directory.files.last):
         return f"look at a whole checkpoint: {advice.of_run('show', directory.path, options=('--checkpoint', name))}"
@@ -42,4 +42,4 @@ def _whole(directory: RunDirectory, but: Path) -> dict[str, int]:
 
 
 def _train_another(directory: RunDirectory) -> str:
-    return "" if directory.why_look_only() else train_another(directory)
+    return "" if directory.why_read_only() else train_another(directory)

@@ -13,7 +13,7 @@ from tui_vae.runs.file_locks import has_locks
 from tui_vae.runs.safe_files import is_of_this_user
 
 
-def why_look_only(folder: Path, config: Path, files: Iterable[Path]) -> str:
+def why_read_only(folder: Path, config: Path, files: Iterable[Path]) -> str:
     """Why this user may only look at a run, as the end of a sentence about it; empty where they may change it.
 
     folder: of the run. config: a file that is there. files: those that its processes write to, which may be missing.

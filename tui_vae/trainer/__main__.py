@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
-    parser.add_argument("--look-only", action="store_true", help="serve, and write nothing into the directory")
+    parser.add_argument("--read-only", action="store_true", help="serve, and write nothing into the directory")
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
     parser.add_argument("--trust", metavar="DIGEST", help="the code of a model of the user's own that may run")
@@ -54,7 +54,7 @@ def main() -> int:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
         directory = OpenRunDirectory(options.directory)
-        lock = RunLock(directory, "serve" if options.serve else "train", options.look_only)
+        lock = RunLock(directory, "serve" if options.serve else "train", options.read_only)
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -62,14 +62,14 @@ def main() -> int:
         print(f"run {options.directory.name!r} cannot be locked: {reason(error)}", file=sys.stderr)
         return 1
     os.nice(NICENESS)
-    server = Server(lambda: directory.serving_files(options.look_only).socket, lock, inbox)
+    server = Server(lambda: directory.serving_files(options.read_only).socket, lock, inbox)
     watch = DirectoryWatch(directory, lock, inbox)
     server.start()
     watch.start()
     try:
         from tui_vae.trainer.process import RunProcess
 
-        process = RunProcess(directory, lock, inbox, options.leave_core or options.serve, options.look_only)
+        process = RunProcess(directory, lock, inbox, options.leave_core or options.serve, options.read_only)
         return process.run(serve_first=options.serve, more_epochs=options.epochs)
     finally:
         watch.close()

@@ -23,16 +23,16 @@ FAREWELL = 5.0
 
 
 class RunProcess:
-    """The process of one run. It holds the run's lock; `look_only`: one of its own, and it only ever serves."""
+    """The process of one run. It holds the run's lock; `read_only`: one of its own, and it only ever serves."""
 
     def __init__(
-        self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False, look_only: bool = False
+        self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False, read_only: bool = False
     ) -> None:
         self._directory = directory
         self._lock = lock
         self._inbox = inbox
         self._leave_core = leave_core
-        self._look_only = look_only
+        self._read_only = read_only
 
     def run(self, serve_first: bool, more_epochs: int) -> int:
         """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code."""
@@ -100,7 +100,7 @@ class RunProcess:
         """
         from tui_vae.trainer.serving import Serving
 
-        return Serving(self._directory, self._inbox, self._look_only).until_left()
+        return Serving(self._directory, self._inbox, self._read_only).until_left()
 
     def _fail(self, log: ev.EventLog, error: UserError) -> int:
         error = self._with_path(error)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
-from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, finished_error, look_only_error
+from tui_vae.runs.directory import RunDirectory, RunError, check_resumable, finished_error, read_only_error
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.idle_place import IdlePlace
 from tui_vae.trainer.inference import Inference
@@ -31,17 +31,17 @@ class Serving:
     """Serves a run's newest checkpoint.
 
     Args:
-        look_only: whether the run is another user's, or trains elsewhere: newer checkpoints may come at any time, and
+        read_only: whether the run is another user's, or trains elsewhere: newer checkpoints may come at any time, and
             this process never trains it.
 
     Raises:
         UserError: no checkpoint can be loaded.
     """
 
-    def __init__(self, directory: RunDirectory, inbox: Inbox, look_only: bool) -> None:
+    def __init__(self, directory: RunDirectory, inbox: Inbox, read_only: bool) -> None:
         self._directory = directory
         self._inbox = inbox
-        self._look_only = look_only
+        self._read_only = read_only
         self._loaded = self._newest()
         self._reload_at = 0.0
         self._run, self._progress = load_trained_run(directory, progress=print, chooses=False)
@@ -71,7 +71,7 @@ class Serving:
                 continue
             if self._place.is_lost():
                 self._place.take()  # of two runs that are looked at in turn, the one looked at last stays
-            if self._look_only and not self._inference.busy:
+            if self._read_only and not self._inference.busy:
                 self._reload()
             try:
                 match ticket.request:
@@ -96,8 +96,8 @@ class Serving:
         Raises:
             RunError: this process cannot train the run.
         """
-        if self._look_only:
-            raise look_only_error(self._directory, self._directory.why_look_only() or "lives elsewhere")
+        if self._read_only:
+            raise read_only_error(self._directory, self._directory.why_read_only() or "lives elsewhere")
         if self._progress.finished and not wanted.epochs:
             raise finished_error(self._directory)
         check_resumable(self._directory)

@@ -124,7 +124,7 @@ class Diagnosis:
         decoded_variance: Callable[[], float | None],
         may_report: Callable[[Symptom], bool] = lambda symptom: True,
     ) -> list[Finding]:
-        """The symptoms that begin with this epoch, and those that have begun before and could not be reported until now.
+        """The symptoms that begin with this epoch, and those that began before and could not be reported until now.
 
         `decoded_variance` is called only where something may be wrong. It gives the variance of a pixel over the
         reconstructions of test images at z = μ, as `variance` is over the images; None: unknown, no symptom.

@@ -111,7 +111,7 @@ class RunSession:
     @property
     def newest_step(self) -> int:
         """The step of the newest weights that answer: the trainer's, or a checkpoint's if another process answers."""
-        if not self.living.look_only:
+        if not self.living.read_only:
             return self.history.step
         return self.history.checkpoint.step if self.history.checkpoint else 0
 

@@ -11,10 +11,10 @@ import pytest
 
 from tests.support.commands import Run
 from tests.support.processes import Trained, command, end_processes, finish, wait_until
-from tests.support.users import facts, give_back, make_look_only
+from tests.support.users import facts, give_back, make_read_only
 from tui_vae.runs import protocol
 from tui_vae.runs.client import request
-from tui_vae.runs.directory import LookOnly, RunDirectory
+from tui_vae.runs.directory import ReadOnlyRun, RunDirectory
 from tui_vae.runs.launch import continue_training, start_serving
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.manage import delete_run, rename_run, write_note
@@ -27,7 +27,7 @@ def foreign(trained: Trained, own_runs: Path) -> Iterator[RunDirectory]:
     own_runs.mkdir()
     directory = RunDirectory(own_runs / "theirs")
     shutil.copytree(trained.directory.path, directory.path)
-    make_look_only(directory)
+    make_read_only(directory)
     yield directory
     end_processes(own_runs)
     give_back(own_runs)
@@ -47,18 +47,18 @@ def test_commands_that_look_work_and_write_nothing(foreign: RunDirectory, tui_va
 
 def test_a_process_of_ones_own_serves_and_leaves_no_trace_in_the_run(foreign: RunDirectory) -> None:
     before = facts(foreign)
-    assert foreign.living().look_only and foreign.living().server is None
+    assert foreign.living().read_only and foreign.living().server is None
     process = start_serving(foreign)
     assert process is not None and start_serving(foreign) is None
     assert request(foreign, protocol.Describe(), protocol.Description, timeout=60).state == "serving"
     assert request(foreign, protocol.Reconstruct(indices=[0, 1]), protocol.Reconstructions).indices == (0, 1)
     living = foreign.living()
     assert living.holder is None and living.server is not None and living.server.pid == process.pid
-    files = foreign.serving_files(look_only=True)
+    files = foreign.serving_files(read_only=True)
     for path in files:
         assert path.parent == runtime_directory() and path.exists()
     assert stat.S_IMODE(files.lock.stat().st_mode) == 0o600
-    with pytest.raises(LookOnly):
+    with pytest.raises(ReadOnlyRun):
         request(foreign, protocol.Resume(epochs=1), protocol.Done)
     code, out, err = finish(command("show", "theirs", "--images", 1))
     assert code == 0 and out, err
@@ -82,7 +82,7 @@ def test_what_changes_a_run_says_whose_it_is_and_what_to_do(foreign: RunDirector
         assert (code, out) == (1, "") and said in err and f"cp -r {foreign.path} DIRECTORY" in err, (words, err)
     for act in (lambda: rename_run(foreign, "mine"), lambda: delete_run(foreign), lambda: write_note(foreign, "mine"),
                 lambda: continue_training(foreign, 1)):  # fmt: skip
-        with pytest.raises(LookOnly, match=said):
+        with pytest.raises(ReadOnlyRun, match=said):
             act()
     assert facts(foreign) == before
 

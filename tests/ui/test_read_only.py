@@ -8,7 +8,7 @@ import msgspec
 
 from tests.support.fake_run import FakeProcess, make_run
 from tests.support.piloting import in_event_loop, notifications, opened, seen, until
-from tests.support.users import facts, give_back, make_look_only
+from tests.support.users import facts, give_back, make_read_only
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.holder import HOLDER_LENGTH, Holder
@@ -21,10 +21,10 @@ from tui_vae.ui.run_screen import RunScreen
 @in_event_loop
 async def test_all_panes_work_and_no_key_changes_it(own_runs: Path) -> None:
     run = make_run(own_runs, "theirs", epochs=3)
-    why = make_look_only(run)
+    why = make_read_only(run)
     before = facts(run)
     app = TuiVae(run.path.parent, run)
-    with FakeProcess(run, "serve", look_only=True) as process:
+    with FakeProcess(run, "serve", read_only=True) as process:
         async with app.run_test(size=(120, 36)) as pilot:
             await opened(app, pilot)
             await pilot.press("1")
@@ -56,7 +56,7 @@ async def test_a_run_that_trains_elsewhere_is_shown_from_its_newest_checkpoint(o
     far = Holder(pid=1, mode="train", socket="/nowhere", host="node7", boot="another")
     os.pwrite(lock, msgspec.json.encode(far).ljust(HOLDER_LENGTH), 0)
     app = TuiVae(run.path.parent, run)
-    with FakeProcess(run, "serve", step=705, look_only=True) as process:
+    with FakeProcess(run, "serve", step=705, read_only=True) as process:
         async with app.run_test(size=(120, 36)) as pilot:
             await opened(app, pilot)
             assert app.session is not None and app.session.alive and app.session.state == "training"
