@@ -29,8 +29,9 @@ from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
 from tui_vae.ui.train import run_curves
+from tui_vae.ui.train.arrangement import arrangement
 from tui_vae.ui.train.epoch_table import EpochTable
-from tui_vae.ui.train.pane import TrainPane, arrangement
+from tui_vae.ui.train.pane import TrainPane
 from tui_vae.ui.train.run_curves import MEASURES, RunCurves
 
 UI = Path(tui_vae.ui.__file__).parent

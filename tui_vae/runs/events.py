@@ -335,6 +335,7 @@ class LogTail:
         return self._offset - self._begun
 
     def at_end(self) -> bool:
+        """Whether the log has been read as far as it is written now."""
         try:
             return self.path.stat().st_size <= self._offset
         except FileNotFoundError:

@@ -226,6 +226,8 @@ class Errors(Reply, frozen=True, kw_only=True):
 
 
 class Samples(Reply, frozen=True, kw_only=True):
+    """Decoded samples, a byte a pixel, image after image. `source`: `fitted` or `prior`; `width`: in pixels."""
+
     epoch: int
     step: int
     source: str
@@ -234,6 +236,8 @@ class Samples(Reply, frozen=True, kw_only=True):
 
 
 class Images(Reply, frozen=True, kw_only=True):
+    """Decoded images, a byte a pixel, image after image. `width`: in pixels."""
+
     epoch: int
     step: int
     images: bytes

@@ -41,6 +41,7 @@ class Ticket:
     answered: bool = False
 
     def answer(self, reply: protocol.AnyReply) -> None:
+        """Send the reply, unless one has been sent."""
         if not self.answered:
             self.answered = True
             self._send(reply)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tui_vae.ui.latent.plane import Plane
+
+SEEDS = 2**20
+"""Samples are drawn from one of so many seeds: two draws seldom agree."""
 
 
 @dataclass
@@ -28,3 +32,21 @@ class Choices:
     def order(self, plane: Plane) -> list[int]:
         """The dimensions in the order they are shown in."""
         return plane.by_kl() if self.by_kl else list(range(plane.latent_dim))
+
+    def select(self, plane: Plane, place: int) -> None:
+        """Select the dimension at a place of their order, or at the nearest end."""
+        order = self.order(plane)
+        self.dimension = order[max(0, min(place, len(order) - 1))]
+
+    def turn_class(self, by: int, classes: int) -> None:
+        """Choose another class, in a ring of all classes together and each of these alone."""
+        ring = [None, *range(classes)]
+        self.label = ring[(ring.index(self.label) + by) % len(ring)]
+
+    def turn_source(self) -> None:
+        """Take samples from the other distribution."""
+        self.source = "prior" if self.source == "fitted" else "fitted"
+
+    def draw_seed(self) -> None:
+        """Take other samples."""
+        self.seed = random.randrange(SEEDS)  # noqa: S311  # of samples, no secret

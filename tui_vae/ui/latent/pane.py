@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from typing import ClassVar
 
@@ -292,9 +291,7 @@ class LatentPane(ModelPane, can_focus=True):
         self._choose_dimension(plane, self.choices.order(plane).index(self.choices.dimension) + by)
 
     def _choose_dimension(self, plane: Plane, place: int) -> None:
-        """Select the dimension at a place of their order, or at the nearest end."""
-        order = self.choices.order(plane)
-        self.choices.dimension = order[max(0, min(place, len(order) - 1))]
+        self.choices.select(plane, place)
         self._show_bars(plane)
         self._refresh_images()
 
@@ -353,12 +350,11 @@ class LatentPane(ModelPane, can_focus=True):
         self._refresh_images()
 
     def action_choose_class(self, by: int) -> None:
-        names, label = self.query_one(CursorImage).names, self.choices.label
-        choices = [None, *range(len(names))]
-        label = choices[(choices.index(label) + by) % len(choices)]
-        self.choices.label = self.scatter.label = self.query_one(CursorImage).label = label
+        image = self.query_one(CursorImage)
+        self.choices.turn_class(by, len(image.names))
+        self.scatter.label = image.label = self.choices.label
         self.scatter.redraw()
-        self.query_one(CursorImage).redraw()
+        image.redraw()
         self._refresh_status()
 
     def action_signs(self) -> None:
@@ -373,11 +369,11 @@ class LatentPane(ModelPane, can_focus=True):
         self._refresh_images()
 
     def action_draw(self) -> None:
-        self.choices.seed = random.randrange(2**20)  # noqa: S311  # of samples, no secret
+        self.choices.draw_seed()
         self._refresh_images()
 
     def action_source(self) -> None:
-        self.choices.source = "prior" if self.choices.source == "fitted" else "fitted"
+        self.choices.turn_source()
         self._refresh_status()
         self._refresh_images()
 

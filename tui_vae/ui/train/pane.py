@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -27,14 +27,12 @@ from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.train import run_curves
+from tui_vae.ui.train.arrangement import ARRANGEMENTS, arrangement, strip_width
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.keys import BINDINGS
 from tui_vae.ui.train.log_pane import LogPane
 from tui_vae.ui.train.preview_strip import PreviewStrip
 from tui_vae.ui.train.run_curves import MEASURES, SMOOTHINGS, VIEWS, Measure, RunCurves
-
-Arrangement = Literal["columns", "stacked", "beside", "compact"]
-ARRANGEMENTS: tuple[Arrangement, ...] = ("columns", "stacked", "beside", "compact")
 
 BARS = Size(0, 3)
 """Rows of the screen that the status line, the tabs and the key bar take."""
@@ -45,24 +43,8 @@ ANSWER_SECONDS = 5.0
 MOST_STEPS = 50_000
 """Steps that are read in one go: keys are answered between two goes, while the curves of a long run are made."""
 
-TABLE_WIDTH = 34
-"""Cells of the table of epochs beside images of half size, at least."""
-
-COLUMNS_FROM, STACKED_FROM, BESIDE_WIDTH = Size(148, 40), Size(64, 29), 116
-"""The smallest panes for the arrangements `columns` and `stacked`, and the least width for `beside`, in cells."""
-
-
-def arrangement(width: int, height: int) -> Arrangement:
-    """The arrangement for a pane of this size. An image is 28×14 cells, or 14×7 at half size, and is drawn twice.
-
-    columns: charts left; large images and the table right. stacked: charts above; small images and the table below.
-    beside: charts and the table. compact: charts alone. In all of them the zoom reaches every panel.
-    """
-    if width >= COLUMNS_FROM.width and height >= COLUMNS_FROM.height:
-        return "columns"
-    if width >= STACKED_FROM.width and height >= STACKED_FROM.height:
-        return "stacked"
-    return "beside" if width >= BESIDE_WIDTH else "compact"
+TICK_SPACING, TIME_SPACING = 7, 10
+"""Cells from one tick of the x axis to the next, at least; and where the ticks are times, as `1:02:03`."""
 
 
 class Headline(Static):
@@ -131,8 +113,7 @@ class TrainPane(Pane):
         chosen = arrangement(size.width, size.height)
         for each in ARRANGEMENTS:
             self.set_class(each == chosen, f"-{each}")
-        pairs = max(2, min(8, (size.width - TABLE_WIDTH - 1) // 15))
-        self.query_one(PreviewStrip).styles.width = 15 * pairs + 1 if chosen == "stacked" else "1fr"
+        self.query_one(PreviewStrip).styles.width = strip_width(size.width) if chosen == "stacked" else "1fr"
 
     def on_show(self) -> None:
         self.call_after_refresh(self.refresh_history)
@@ -161,8 +142,8 @@ class TrainPane(Pane):
 
     def _measure(self) -> None:
         """Lay out the x axis."""
-        history, label = self.session.history, 10 if self.unit == "time" else 7
-        ticks = max(2, self._leading_chart.plot_width // label)
+        history, spacing = self.session.history, TIME_SPACING if self.unit == "time" else TICK_SPACING
+        ticks = max(2, self._leading_chart.plot_width // spacing)
         self._whole = self._axis = x_axis.of_run(history, self.unit, ticks)
         if self.window is not None:
             self._axis = x_axis.of_window(history, self.unit, self.window, ticks)
