@@ -41,11 +41,11 @@ def epoch(number: int, train: float | None, test: float | None, beta: float = 1.
 
 def told(epochs: Iterable[ev.EpochEvent], decoded: float | None = 0.08) -> list[tuple[int, str]]:
     """At which epoch which symptom is told; the same where a diagnosis continues from what a checkpoint holds of it."""
-    diagnosis, kept = Diagnosis(VARIANCE), "{}"
+    diagnosis, kept = Diagnosis(lambda: VARIANCE), "{}"
     found: list[tuple[int, str]] = []
     for each in epochs:
         findings = diagnosis.observe(each, lambda: decoded)
-        continued = Diagnosis(VARIANCE, json.loads(kept))
+        continued = Diagnosis(lambda: VARIANCE, json.loads(kept))
         assert continued.observe(each, lambda: decoded) == findings
         kept = json.dumps(continued.state())
         found += [(each.epoch, finding.symptom) for finding in findings]
@@ -126,7 +126,7 @@ def test_a_decoder_is_dead_where_all_its_pictures_are_the_same() -> None:
     def unasked() -> float:
         raise AssertionError("a sharp decoder costs nothing to look at")
 
-    assert not Diagnosis(VARIANCE).observe(epoch(1, 1.0, 1.0, mse=0.02), unasked)
+    assert not Diagnosis(lambda: VARIANCE).observe(epoch(1, 1.0, 1.0, mse=0.02), unasked)
 
 
 def test_overfitting_is_told_after_some_epochs_of_it() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, TypeGuard, get_args
 
 import msgspec
@@ -102,13 +103,14 @@ class DiagnosisState(msgspec.Struct):
 class Diagnosis:
     """Takes one epoch after the other and returns each symptom once, when it begins."""
 
-    def __init__(self, variance: float | None = None, state: dict[str, Any] | None = None) -> None:
+    def __init__(self, variance: Callable[[], float] | None = None, state: dict[str, Any] | None = None) -> None:
         """Args:
-        variance: that of a pixel over the test images on [0, 1], mean over the pixels: the mse of their mean picture,
-            which no decoder that ignores z can beat. None: unknown, and dead decoders are not looked for.
+        variance: gives that of a pixel over the test images on [0, 1], mean over the pixels: the mse of their mean
+            picture, which no decoder that ignores z can beat. It is called at most once, after the first epochs. None:
+            unknown, and dead decoders are not looked for.
         state: what `state` returned earlier, to continue from there.
         """
-        self._variance = variance
+        self._variance = cache(variance) if variance else None
         self._state = msgspec.convert(state or {}, DiagnosisState)
         self.unreported: list[Finding] = []
         """Symptoms that the newest epoch shows and that have not been reported, as they were not to be yet."""
@@ -226,7 +228,7 @@ class Diagnosis:
         )
 
     def _dead(self, epoch: ev.EpochEvent, decoded_variance: Callable[[], float | None]) -> Finding | None:
-        test, variance = epoch.test, self._variance
+        test, variance = epoch.test, self._variance() if self._variance else None
         if not variance or not test.active_units or (test.mse is not None and test.mse < BLURRED * variance):
             return None  # where no dimension is active, the encoder is at fault
         decoded = decoded_variance()

@@ -63,7 +63,8 @@ def load(
         return read_idx(paths[role])[:limit].astype(np.uint8)
 
     def images(role: str, limit: int | None) -> Images:
-        return read_idx(paths[role])[:limit].copy()  # a writable array that does not keep the rest in memory
+        found = read_idx(paths[role])
+        return found if limit is None or limit >= len(found) else found[:limit].copy()  # which frees the rest
 
     return Dataset(
         name=info.name,
@@ -77,7 +78,7 @@ def load(
 
 
 def read_idx(path: Path) -> Images:
-    """The array in an idx file, compressed or not: unsigned bytes, read-only, or floats as float32.
+    """The array in an idx file, compressed or not: unsigned bytes, or floats as float32.
 
     Raises:
         DatasetError: the file cannot be read, is not a whole idx file, or has floats outside [0, 1].

@@ -28,6 +28,9 @@ BYTES, FLOATS = "u1", ">f4"
 ELEMENTS = {0x08: (BYTES, 1), 0x0D: (FLOATS, 4)}
 """The type code in an idx header → the element type and its size in bytes."""
 
+PART = 1 << 20
+"""Bytes of a file that are read at once."""
+
 SIDES = range(28, 65)
 """The heights and widths that an image may have, in pixels."""
 
@@ -93,16 +96,25 @@ def _files_in(info: DatasetInfo, directory: Path) -> dict[str, Path]:
     return found
 
 
-def read_file(path: Path) -> bytes:
-    """A file's contents, decompressed if its name ends in .gz.
+def read_file(path: Path) -> bytearray:
+    """A file's contents, decompressed if its name ends in .gz. The compressed data are never in memory as a whole.
 
     Raises:
         DatasetError: it cannot be read, or its compressed data are damaged.
     """
-    return _decompress(path, _read(path))
+    contents = bytearray()
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            while part := file.read(PART):
+                contents += part
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return contents
 
 
-def parse_idx(data: bytes, path: Path) -> tuple[tuple[int, ...], str, memoryview]:
+def parse_idx(data: bytes | bytearray, path: Path) -> tuple[tuple[int, ...], str, memoryview]:
     """The shape, the element type (`BYTES` or `FLOATS`) and the elements of an idx file; `path` names it in errors.
 
     Raises:
@@ -175,14 +187,13 @@ def _check(info: DatasetInfo, role: str, path: Path) -> Contents:
         DatasetError: it is damaged, or has a shape, type or label that cannot be used.
     """
     file = info.files[role]
-    raw = _read(path)
-    if _md5(raw) in (file.md5, file.gz_md5, file.repacked_md5):
+    if _digest(path)[1] in (file.md5, file.gz_md5, file.repacked_md5):
         return Contents(file.shape, BYTES, True)
     try:
-        data = _decompress(path, raw)
+        data = read_file(path)
     except DatasetError:
         raise _damaged(file, path) from None
-    if data is not raw and _md5(data) == file.md5:
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() == file.md5:
         return Contents(file.shape, BYTES, True)
 
     shape, kind, elements = parse_idx(data, path)
@@ -199,28 +210,25 @@ def _check(info: DatasetInfo, role: str, path: Path) -> Contents:
 
 def _damaged(file: PublishedFile, path: Path) -> DatasetError:
     size, md5 = (file.gz_size, file.gz_md5) if path.suffix == ".gz" else (file.size, file.md5)
-    raw = _read(path)
+    found_size, found_md5 = _digest(path)
     return DatasetError(
         f"{path} is not the published file or is damaged: "
-        f"expected {size} bytes with MD5 {md5}, found {len(raw)} bytes with MD5 {_md5(raw)}"
+        f"expected {size} bytes with MD5 {md5}, found {found_size} bytes with MD5 {found_md5}"
     )
 
 
-def _read(path: Path) -> bytes:
+def _digest(path: Path) -> tuple[int, str]:
+    """The size of a file in bytes and its MD5."""
+    md5, size = hashlib.md5(usedforsecurity=False), 0
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            while part := file.read(PART):
+                md5.update(part)
+                size += len(part)
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
+    return size, md5.hexdigest()
 
 
-def _decompress(path: Path, raw: bytes) -> bytes:
-    if path.suffix != ".gz":
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path} is damaged: {error}") from error
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+def _unreadable(path: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{path} cannot be read: {error.strerror}")

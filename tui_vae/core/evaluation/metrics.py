@@ -26,6 +26,9 @@ GPU_PIXELS = 4_000_000
 NOISE_BATCH = 1000
 """Images whose noise is drawn together. Every recorded figure depends on it: another value gives other noise."""
 
+VARIANCE_PIXELS = 64
+"""Pixels whose variance over all images is computed at once."""
+
 TC_BATCH = 250
 """Images whose total correlation is estimated together: M images take M² · latent_dim numbers."""
 
@@ -80,8 +83,10 @@ def pixel_variance(images: Tensor) -> float:
 
     It is the mean squared error of the one image that fits all of them best, so of a decoder that ignores z.
     """
-    p = images.flatten(1).float() / (255 if images.dtype == torch.uint8 else 1)
-    return float(p.var(dim=0, correction=0).mean())
+    scale = 255 if images.dtype == torch.uint8 else 1
+    # A few pixels of all images at a time: floats of all would take four times the memory of the images.
+    parts = torch.split(images.flatten(1), VARIANCE_PIXELS, dim=1)
+    return float(torch.cat([(part.float() / scale).var(dim=0, correction=0) for part in parts]).mean())
 
 
 @torch.inference_mode()
