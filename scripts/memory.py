@@ -1,7 +1,7 @@
 """The most memory of a trainer, and of a process that only serves, against `import torch` plus the images.
 
-`python scripts/memory.py [--preset NAME] [OPTION=VALUE …]` trains a short run on the CPU on all images that it finds, and
-looks at the finished run. Memory is that which is resident: the peak of the kernel (VmHWM), and now (VmRSS).
+`python scripts/memory.py [--preset NAME] [OPTION=VALUE …]` trains a short run on the CPU on all images that it
+finds, and looks at the finished run. Memory is that which is resident: the peak of the kernel (VmHWM), and now (VmRSS).
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """Reading idx files, and the choices of images that never change."""
 
+import gzip
+import os
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tui_vae.core.data import datasets
+from tui_vae.core.data import datasets, files, read_ahead
 from tui_vae.core.data.datasets import evaluation_subset, preview_indices, read_idx
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.sample.make import write_idx
@@ -58,3 +61,22 @@ def test_previews_go_round_the_classes(labels: datasets.Bytes, count: int) -> No
         # A class is only behind another one if all its images are taken, and its first images are.
         assert taken[label] >= min(n, max(taken.values(), default=0) - 1)
         assert set(np.flatnonzero(labels == label)[: taken[label]].tolist()) <= set(chosen)
+
+
+def test_a_file_that_was_read_ahead_counts_until_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(b"before"))
+    files.read_file_ahead(path)
+    digest = files._digest(path)
+    path.write_bytes(gzip.compress(b"afterwards"))
+    assert files._digest(path) != digest
+    assert files.read_file(path) == b"afterwards"
+    files.read_file_ahead(path)
+    os.unlink(path)
+    with pytest.raises(DatasetError):
+        files.read_file(path)
+    read_ahead.forget()
+    path.write_bytes(gzip.compress(b"once"))
+    files.read_file_ahead(path)
+    files.read_file(path).clear()  # whoever gets the contents may change them
+    assert files.read_file(path) == b"once"

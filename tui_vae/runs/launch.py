@@ -26,10 +26,12 @@ from tui_vae.runs.directory import (
 )
 from tui_vae.runs.events import ErrorEvent, LogTail
 from tui_vae.runs.newer import check_not_newer
+from tui_vae.runs.processes import COMMAND
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.safe_files import open_own, reason
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import check_code
+from tui_vae.runs.warm import WarmTrainer, has_room
 
 START_LIMIT, START_PAUSE = 20.0, 0.01
 """Seconds within which a process must hold its run's lock, which it takes before it imports PyTorch. And between two
@@ -61,10 +63,13 @@ class Forestalled(StartError):
     """Another process took the run's lock first, such as one that was started from another terminal."""
 
 
-def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> subprocess.Popen[bytes]:
+def start_training(
+    directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: WarmTrainer | None = None
+) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
-    `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it.
+    `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it. `warm`: a
+    process that waits for a run, and gets this one.
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there. ReadOnlyRun: it is another user's.
@@ -81,7 +86,14 @@ def start_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bo
     directory.check_readable()
     check_resumable(directory)
     options = ["--epochs", str(more_epochs)] if more_epochs else []
-    return _start(directory, [*options, "--leave-core"] if leave_core else options)
+    return _start(directory, [*options, "--leave-core"] if leave_core else options, warm=warm)
+
+
+def start_warm() -> WarmTrainer | None:
+    """Start a process that waits for a run to train; None where there is little memory, or it cannot be started."""
+    with suppress(OSError):
+        return WarmTrainer(trainer_environment()) if has_room() else None
+    return None
 
 
 def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
@@ -108,10 +120,12 @@ def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
         return None
 
 
-def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False) -> None:
+def continue_training(
+    directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: WarmTrainer | None = None
+) -> None:
     """Continue a paused, stopped, finished or crashed run.
 
-    `more_epochs` are added to those planned; a finished run needs some. `leave_core`: as for `start_training`.
+    `more_epochs` are added to those planned; a finished run needs some. `leave_core`, `warm`: as for `start_training`.
 
     Raises:
         RequestError, RunError, StartError: it cannot be continued; the message says why. ReadOnlyRun: it is another
@@ -129,7 +143,7 @@ def continue_training(directory: RunDirectory, more_epochs: int = 0, leave_core:
             newest = summarize(directory)  # which says so where the run has been deleted
             if newest.state == "finished" and not more_epochs and not _has_epochs_left(directory):
                 raise finished_error(directory)
-            start_training(directory, more_epochs, leave_core)
+            start_training(directory, more_epochs, leave_core, warm)
             return
         except Forestalled:
             if directory.is_training():
@@ -175,7 +189,9 @@ def trainer_environment() -> dict[str, str]:
     return {"GOMP_SPINCOUNT": str(SPINS), **keep, **os.environ}
 
 
-def _start(directory: RunDirectory, options: list[str], read_only: bool = False) -> subprocess.Popen[bytes]:
+def _start(
+    directory: RunDirectory, options: list[str], read_only: bool = False, warm: WarmTrainer | None = None
+) -> subprocess.Popen[bytes]:
     check_not_newer(directory)
     code = check_code(directory)
     if code is not None:  # the record of what is allowed may be where nothing can be written
@@ -188,9 +204,10 @@ def _start(directory: RunDirectory, options: list[str], read_only: bool = False)
         log = open_own(output, os.O_WRONLY | (os.O_TRUNC if read_only else os.O_APPEND))
     except OSError as error:
         raise StartError(f"run {directory.name!r} cannot be written: {reason(error)}") from None
+    arguments = [str(directory.path), *options]
     try:
-        process = subprocess.Popen(  # noqa: S603  # this Python, our module; no shell reads the path
-            [sys.executable, "-P", "-m", "tui_vae.trainer", str(directory.path), *options],
+        process = (warm.hand_over(arguments, log) if warm else None) or subprocess.Popen(  # noqa: S603  # this Python,
+            [sys.executable, "-P", "-m", COMMAND, *arguments],  # our module; no shell reads the path
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=trainer_environment(),
         )  # fmt: skip
     finally:

@@ -1,5 +1,6 @@
 """`python -m tui_vae.trainer RUN_DIRECTORY`: the process that trains a run or, with `--serve`, only answers requests.
 
+With `--warm` alone it imports PyTorch and waits until the app that has started it names the run (`runs/warm.py`).
 It takes the run's lock and opens its socket before it imports PyTorch, so that others see it and can ask it at once.
 """
 
@@ -19,6 +20,7 @@ from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.protocol import Checkpoint, Stop
 from tui_vae.runs.safe_files import reason
+from tui_vae.runs.warm import WARM
 from tui_vae.trainer.output import forgive_output
 from tui_vae.trainer.server import Inbox, Server, Ticket
 from tui_vae.trainer.watch import DirectoryWatch
@@ -34,6 +36,13 @@ def _request(inbox: Inbox, request: Stop | Checkpoint, number: int, frame: Frame
 
 
 def main() -> int:
+    arguments, head_start = sys.argv[1:], None
+    if arguments == [WARM]:
+        from tui_vae.trainer.head_start import HeadStart
+
+        os.nice(NICENESS)
+        head_start = HeadStart()
+        arguments = head_start.wait_for_run()
     parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
@@ -41,7 +50,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
     parser.add_argument("--trust", metavar="DIGEST", help="the code of a model of the user's own that may run")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.trust:
         allow_digest(options.trust)
     forgive_output()
@@ -61,7 +70,8 @@ def main() -> int:
     except OSError as error:
         print(f"run {options.directory.name!r} cannot be locked: {reason(error)}", file=sys.stderr)
         return 1
-    os.nice(NICENESS)
+    if head_start is None:
+        os.nice(NICENESS)
     server = Server(lambda: directory.serving_files(options.read_only).socket, lock, inbox)
     watch = DirectoryWatch(directory, lock, inbox)
     server.start()
@@ -69,7 +79,8 @@ def main() -> int:
     try:
         from tui_vae.trainer.process import RunProcess
 
-        process = RunProcess(directory, lock, inbox, options.leave_core or options.serve, options.read_only)
+        leave_core = options.leave_core or options.serve
+        process = RunProcess(directory, lock, inbox, leave_core, options.read_only, head_start)
         return process.run(serve_first=options.serve, more_epochs=options.epochs)
     finally:
         watch.close()
@@ -78,4 +89,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Without the teardown of PyTorch's libraries: it reads 126 MB of them into memory (2.14.1), and takes its time.
+    os._exit(main())

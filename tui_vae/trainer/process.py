@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from typing import TYPE_CHECKING
 
 from tui_vae.errors import UserError, is_out_of_memory
 from tui_vae.runs import advice, protocol
@@ -18,21 +19,29 @@ from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
 from tui_vae.trainer.watch import RunLost
 
+if TYPE_CHECKING:
+    from tui_vae.trainer.head_start import HeadStart
+
 FAREWELL = 5.0
 """Seconds for which a process that cannot serve tells clients why, such as the one that started it."""
 
 
 class RunProcess:
-    """The process of one run. It holds the run's lock; `read_only`: one of its own, and it only ever serves."""
+    """The process of one run. It holds the run's lock; `read_only`: one of its own, and it only ever serves.
+
+    head_start: what the process has done before it knew the run, if it has waited for it.
+    """
 
     def __init__(
-        self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False, read_only: bool = False
-    ) -> None:
+        self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False, read_only: bool = False,
+        head_start: HeadStart | None = None,
+    ) -> None:  # fmt: skip
         self._directory = directory
         self._lock = lock
         self._inbox = inbox
         self._leave_core = leave_core
         self._read_only = read_only
+        self._head_start = head_start
 
     def run(self, serve_first: bool, more_epochs: int) -> int:
         """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code."""
@@ -83,7 +92,7 @@ class RunProcess:
             log.write(ev.StateEvent(state="loading", reason=what))
 
         loading("importing PyTorch")
-        spare = SpareCores()
+        spare = self._head_start.finish() if self._head_start else SpareCores()
         from tui_vae.core.devices import Cores
         from tui_vae.trainer.run_setup import set_up_training
         from tui_vae.trainer.training import Training

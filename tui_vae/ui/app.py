@@ -32,9 +32,10 @@ from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.key_advice import with_keys
-from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
 from tui_vae.ui.palette import KeysOnTheirWay, Palette
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.standby import Standby
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
 from tui_vae.ui.workarounds.no_width import wrap_to_one_column
@@ -67,13 +68,19 @@ class TuiVae(ImageApp[str]):
     ]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
 
-    def __init__(self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None) -> None:
-        """`run`: the one on screen first. `reading`: the reading of its log, if that has begun already."""
+    def __init__(
+        self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None, warm: bool = False
+    ) -> None:
+        """`run`: the one on screen first. `reading`: the reading of its log, if that has begun already.
+
+        `warm`: whether a trainer waits warm while a run may be started.
+        """
         wrap_to_one_column()
         super().__init__()
         self.runs_dir = runs_dir
         self.session = RunSession(run, reading) if run else None
         """The run on screen."""
+        self._standby = Standby(self, warm)
         self._has_unicode = terminal.has_unicode(os.environ)
         self._ascii_only = AsciiOnly()
         self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
@@ -158,8 +165,11 @@ class TuiVae(ImageApp[str]):
         return RunScreen(session, self.preferences, start=start)
 
     async def _show_run(self, run: RunDirectory, start: bool = False) -> None:
-        self.session = RunSession(run)
+        self.session = RunSession(run, warm=await self._standby.take() if start else None)
         await self.switch_screen(self._run_screen(self.session, start))
+
+    def on_run_may_start(self, message: RunMayStart) -> None:
+        self._standby.count(message.here)
 
     async def on_open_run(self, message: OpenRun) -> None:
         why = await asyncio.to_thread(message.run.why_unreadable)

@@ -33,5 +33,12 @@ class StartRun(Message):
 
 
 @dataclass
+class RunMayStart(Message):
+    """A screen from which a run may be started is there, or is not there any more."""
+
+    here: bool
+
+
+@dataclass
 class PreferencesChanged(Message):
     """The preferences have changed. The app writes them at once: a hang-up leaves no time for it at the end."""

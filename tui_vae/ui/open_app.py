@@ -14,8 +14,10 @@ FAILED = 1
 """Exit code of an app that an error has ended; a signal gives 128 + its number."""
 
 
-def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
+def run(runs_dir: Path, run: str | None = None, colour: str = "auto", warm: bool = True) -> int:
     """Open the app on a run, or on the start screen, and return the exit code. `colour`: the value of `--color`.
+
+    `warm`: whether a trainer may wait warm.
 
     Raises:
         UserError: this terminal cannot show the app, or there is no such run.
@@ -36,7 +38,7 @@ def run(runs_dir: Path, run: str | None = None, colour: str = "auto") -> int:
         from tui_vae.ui.workarounds.scrollbars import use_whole_cells
 
         use_whole_cells()
-    app = TuiVae(runs_dir, directory, reading)
+    app = TuiVae(runs_dir, directory, reading, warm)
     farewell = app.run()
     if farewell is None:  # the app did not leave: a signal, or an error, has ended it
         return app.return_code or FAILED

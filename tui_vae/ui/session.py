@@ -17,6 +17,7 @@ from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.holder import Holder
 from tui_vae.runs.log_loader import LogLoader, load_if_long
 from tui_vae.runs.trust import allow_code
+from tui_vae.runs.warm import WarmTrainer
 
 POLL_SECONDS = 0.25
 """Seconds between checks for new events in the log."""
@@ -55,8 +56,10 @@ class RunSession:
     a long log the history first holds the two ends; another history replaces it once the whole log has been read.
     """
 
-    def __init__(self, directory: RunDirectory, reading: LogLoader | None = None) -> None:
-        """`reading`: the reading of the run's log, if that has begun already."""
+    def __init__(
+        self, directory: RunDirectory, reading: LogLoader | None = None, warm: WarmTrainer | None = None
+    ) -> None:
+        """`reading`: the reading of the run's log, if that has begun already. `warm`: a process that will train it."""
         self.directory = directory
         self.history = History()
         self.living = directory.living()
@@ -74,6 +77,7 @@ class RunSession:
         self._gone = False
         """Whether no process trained the run when it was last looked for, and the log has been read since."""
         self._starting = False
+        self._warm = warm
         self._serving: asyncio.Task[object] | None = None
 
     @property
@@ -252,10 +256,11 @@ class RunSession:
         self._starting = True
         try:
             with self._noting_untrusted():
-                await asyncio.to_thread(launch.continue_training, self.directory, more_epochs, True)
+                await asyncio.to_thread(launch.continue_training, self.directory, more_epochs, True, self._warm)
             await self.look_for_process()
         finally:
             self._starting = False
+            self._end_warm()
 
     @contextmanager
     def _noting_untrusted(self) -> Iterator[None]:
@@ -273,6 +278,12 @@ class RunSession:
     def close(self) -> None:
         """Close the connection to the run's process."""
         self._caller.close()
+        self._end_warm()
+
+    def _end_warm(self) -> None:
+        if self._warm is not None and not self._starting:  # it has its run by now, or nobody has one for it
+            self._warm.close()
+            self._warm = None
 
     def log_tail(self, lines: int = 4) -> str:
         """The last lines of the trainer's output, which say why it crashed."""

@@ -25,7 +25,7 @@ from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.pairs import ImagePairs
 from tui_vae.ui.key_bar import KeyBar
-from tui_vae.ui.messages import OpenRun, StartRun
+from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
 from tui_vae.ui.terminal import legible
 
 TRAIN, DESCRIBE, RUN = "train:", "describe", "run:"
@@ -169,6 +169,10 @@ class StartScreen(Screen[None]):
         options.highlighted = 0
         options.focus()
         self._list_runs()
+        self.call_after_refresh(self.post_message, RunMayStart(here=True))
+
+    def on_unmount(self) -> None:
+        self.app.post_message(RunMayStart(here=False))
 
     def _presets(self) -> list[Option]:
         colours = self.app.theme_variables

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_vae.core.data import read_ahead
 from tui_vae.core.data.download import Progress
 from tui_vae.core.data.files import FLOATS, Source, locate, parse_idx, read_file
 from tui_vae.core.data.published import DatasetError, get_info
@@ -66,7 +67,7 @@ def load(
         found = read_idx(paths[role])
         return found if limit is None or limit >= len(found) else found[:limit].copy()  # which frees the rest
 
-    return Dataset(
+    found = Dataset(
         name=info.name,
         source=source,
         classes=info.classes,
@@ -75,6 +76,8 @@ def load(
         test_images=images("test_images", test_limit),
         test_labels=labels("test_labels", test_limit),
     )
+    read_ahead.forget()  # of another dataset
+    return found
 
 
 def read_idx(path: Path) -> Images:

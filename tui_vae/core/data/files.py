@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import platformdirs
 
+from tui_vae.core.data import read_ahead
 from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
 
 HINTS = {
@@ -102,6 +103,9 @@ def read_file(path: Path) -> bytearray:
     Raises:
         DatasetError: it cannot be read, or its compressed data are damaged.
     """
+    if (file_read := read_ahead.kept(path)) is not None:
+        read_ahead.forget(path)  # the reader may change what it gets
+        return file_read.contents
     contents = bytearray()
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
@@ -112,6 +116,16 @@ def read_file(path: Path) -> bytearray:
     except OSError as error:
         raise _unreadable(path, error) from error
     return contents
+
+
+def read_file_ahead(path: Path) -> None:
+    """Read a file whose digest and contents will be asked for soon.
+
+    Raises:
+        DatasetError, OSError: as of `read_file`; then it will be read when it is asked for.
+    """
+    version = read_ahead.version_of(path)
+    read_ahead.keep(path, read_ahead.FileRead(version, _digest(path), read_file(path)))
 
 
 def parse_idx(data: bytes | bytearray, path: Path) -> tuple[tuple[int, ...], str, memoryview]:
@@ -219,6 +233,8 @@ def _damaged(file: PublishedFile, path: Path) -> DatasetError:
 
 def _digest(path: Path) -> tuple[int, str]:
     """The size of a file in bytes and its MD5."""
+    if (file_read := read_ahead.kept(path)) is not None:
+        return file_read.digest
     md5, size = hashlib.md5(usedforsecurity=False), 0
     try:
         with open(path, "rb") as file:

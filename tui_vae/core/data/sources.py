@@ -25,8 +25,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from tui_vae.config import RunConfig
 from tui_vae.core.data.download import Progress, download, silent
-from tui_vae.core.data.files import HINTS, Source, inspect, locate, place
+from tui_vae.core.data.files import HINTS, Source, inspect, locate, place, read_file_ahead
 from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
 
 
@@ -49,6 +50,17 @@ def available(dataset: str = "fashion-mnist") -> list[Source]:
         if source:
             found.append(source)
     return found
+
+
+def read_usual_ahead() -> None:
+    """Read the files of the usual dataset into memory, where it is in one of its usual places. It uses no network."""
+    info = get_info(RunConfig().dataset)
+    for kind in ("cache", "system"):
+        paths = locate(info, place(info, kind))
+        if len(paths) == len(info.files):
+            for path in paths.values():
+                read_file_ahead(path)
+            return
 
 
 def resolve(dataset: str, data_dir: str | Path | None = None, progress: Progress | None = None) -> Source:

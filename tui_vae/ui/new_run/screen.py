@@ -20,6 +20,7 @@ from tui_vae.config import RunConfig, allowed, make_config, option_name, options
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
 from tui_vae.ui.key_bar import KeyBar
+from tui_vae.ui.messages import RunMayStart
 from tui_vae.ui.new_run.fields import Field, Fields
 from tui_vae.ui.new_run.forecast import Throughput, facts, read_throughputs, summary
 from tui_vae.ui.terminal import legible
@@ -82,6 +83,10 @@ class NewRun(ModalScreen[RunConfig | None]):
         self.query_one("#field-name Input").focus(scroll_visible=False)
         self._show()
         self.run_worker(self._read_throughputs())
+        self.call_after_refresh(self.post_message, RunMayStart(here=True))
+
+    def on_unmount(self) -> None:
+        self.app.post_message(RunMayStart(here=False))
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
