@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_run import make_run
-from tests.support.processes import command, finish
+from tests.support.processes import command, events, finish
+from tests.support.training import new_run, train_here
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, find_run
 from tui_vae.runs.launch import StartError, start_serving
@@ -174,3 +175,18 @@ def test_a_run_whose_directory_may_not_be_entered_is_listed(own_runs: Path) -> N
         with pytest.raises(RunError, match="Permission denied"):
             find_run(own_runs, "closed")
         assert find_run(own_runs).name == "whole"
+
+
+@pytest.mark.parametrize("what", ["a FIFO", "a link", "a socket"])
+def test_what_stands_in_a_folders_place_is_told_and_stops_no_training(own_runs: Path, what: str) -> None:
+    run = new_run(own_runs, **{"epochs": 2, "keep": "every:1"})
+    run.previews.rmdir()
+    for folder in (run.previews, run.kept):
+        ODD[what](folder)
+    assert train_here(run) == 0
+    assert summarize(run).state == "finished"
+    told = [event.message for event in events(run, ev.WarningEvent) if event.message.startswith("cannot write")]
+    assert told == [
+        f"cannot write {file}: it is {what}, not a directory"
+        for file in ("the preview images", "a preview", "the kept checkpoint of epoch 1")
+    ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tui_vae.runs.files import link_or_copy, sync_directory
-from tui_vae.runs.safe_files import check_own_folder, open_folder
+from tui_vae.runs.safe_files import make_own_folder, open_folder
 
 _STATE_FILE = re.compile(r"epoch-([0-9]{6,15})\.safetensors")
 
@@ -73,8 +73,7 @@ def keep(folder: Path, epoch: int, last: Path, best: Path, most: int | None) -> 
     Raises:
         OSError: the folder cannot be written.
     """
-    folder.mkdir(exist_ok=True)
-    check_own_folder(folder)
+    make_own_folder(folder)
     if best.exists():
         link_or_copy(best, best_file(folder, epoch))
     link_or_copy(last, state_file(folder, epoch))

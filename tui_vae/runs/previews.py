@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_vae.runs.files import write_atomic
-from tui_vae.runs.safe_files import check_own_folder, open_folder, read_whole
+from tui_vae.runs.safe_files import check_own_folder, make_own_folder, open_folder, read_whole
 
 ORIGINALS = "originals.png"
 PREVIEW_NAME = "epoch-{:06d}.png"
@@ -74,8 +74,7 @@ def write_originals(folder: Path, originals: Originals) -> None:
     """
     values = (_commas(originals.indices), _commas(originals.labels), str(originals.width))
     texts = dict(zip(TEXT_KEYS, values, strict=True))
-    folder.mkdir(exist_ok=True)
-    check_own_folder(folder)
+    make_own_folder(folder)
     write_atomic(folder / ORIGINALS, _png(originals.images, originals.width, texts))
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -137,6 +137,17 @@ def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def make_own_folder(path: Path) -> None:
+    """Make a folder that files will be written into, where it is not there yet.
+
+    Raises:
+        UnsafeFile: something else is in its place. OSError: it cannot be made.
+    """
+    with suppress(FileExistsError):
+        path.mkdir()
+    check_own_folder(path)
 
 
 def check_own_folder(path: Path) -> None:

@@ -38,6 +38,7 @@ from tui_vae.runs.go_back import way_on
 from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.other_checkpoints import choose_another, go_on_or_look
 from tui_vae.runs.previews import Originals, remove_previews_after, write_originals
+from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.learner import Learner, restore_weights
@@ -136,7 +137,11 @@ def set_up_training(
     if tensors is not None:
         _restore(directory, learner, tensors)
     remove_previews_after(directory.files.previews, progress.evaluated)
-    _write_originals(directory, run)
+    try:
+        _write_originals(directory, run)
+    except OSError as error:  # a run without previews is still one
+        wrong = unwritable("the preview images", error, directory.path)
+        warn(wrong.message, wrong.hint)
     log.write(run_event(directory, run, progress, learner.kernels))
     return TrainingSetup(run, learner, progress)
 
