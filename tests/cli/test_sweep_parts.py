@@ -27,6 +27,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import FIGURES, LOSS, Candidate
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.main_memory import free_main_memory
 from tui_vae.runs.seed_groups import best_groups, seed_groups
 
 
@@ -47,6 +48,7 @@ def runs_of(given: dict[str, list[Any]]) -> list[SweepRun]:
 def machine(monkeypatch: pytest.MonkeyPatch, cores: int, gpus: int = 0) -> None:
     monkeypatch.setattr(places_module, "cores_to_use", lambda: cores)
     monkeypatch.setattr(places_module, "cuda_devices", lambda: gpus)
+    monkeypatch.setattr(places_module, "free_main_memory", lambda: 64 << 30)
 
 
 def asked(**settings: Any) -> list[RunConfig]:
@@ -62,6 +64,10 @@ def test_a_cpu_has_a_run_a_core_with_one_thread_each(monkeypatch: pytest.MonkeyP
     assert places_for(asked(device="cpu"), None).free == [Place("cpu", threads=1)] * 4
     assert places_for(asked(), 2).free == [Place(threads=2)] * 2
     assert places_for(asked(), 1).free == [Place()]
+    monkeypatch.setattr(places_module, "free_main_memory", lambda: 3 << 30)
+    assert places_for(asked(), None).count == 3
+    monkeypatch.setattr(places_module, "free_main_memory", lambda: 0)
+    assert places_for(asked(), None).count == 1
 
 
 def test_the_cores_are_those_that_every_limit_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +76,15 @@ def test_the_cores_are_those_that_every_limit_leaves(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OMP_NUM_THREADS", "4096")
     monkeypatch.setattr("tui_vae.core.core_limits.usable_core_numbers", lambda: frozenset({0}))
     assert places_module.cores_to_use() == 1
+
+
+def test_memory_is_that_of_the_container(tmp_path: Path) -> None:
+    assert free_main_memory(tmp_path) > 0
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("70\n")
+    assert free_main_memory(tmp_path) > 100
+    (tmp_path / "memory.max").write_text("100\n")
+    assert free_main_memory(tmp_path) == 30
 
 
 def test_gpus_begin_with_one_run_each_and_get_more_where_they_have_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,14 @@ from typing import Protocol
 from tui_vae.config import RunConfig
 from tui_vae.core.core_limits import openmp_threads, usable_cores
 from tui_vae.runs.device_load import Sampler, cuda_devices, free_memory
+from tui_vae.runs.main_memory import free_main_memory
 
 RUN_MEMORY = 2 << 30
 """Bytes that must be free on a GPU for another run: PyTorch's context and libraries take half of it and more, the
 default network, its optimizer and 70,000 images of 28×28 a tenth."""
+
+CPU_RUN_MEMORY = 1 << 30
+"""Bytes of main memory that a run on a CPU is taken to need: the default network's process has 0.7 GB."""
 
 BUSY = 85.0
 """Percent of the time in which a GPU computes. From here on another run gains nothing: processes take turns on it."""
@@ -116,7 +120,7 @@ def places_for(combinations: Sequence[RunConfig], jobs: int | None) -> Places:
     """The places of a sweep. `jobs`: how many at once, None for as many as gain.
 
     On a CPU that is a run a core, with one thread each: a second thread gives one small network half of a core's worth
-    at most, another run all of it. On GPUs one each to begin with.
+    at most, another run all of it; and only as many as fit into memory. On GPUs one each to begin with.
     """
     devices = list(dict.fromkeys(each.device for each in combinations))
     gpus = [f"cuda:{index}" for index in range(cuda_devices())] if devices == ["auto"] else []
@@ -127,7 +131,8 @@ def places_for(combinations: Sequence[RunConfig], jobs: int | None) -> Places:
     if gpus:
         return Places([Place(gpu) for gpu in gpus], may_grow=True)
     most_threads = max((each.threads or 1 for each in combinations), default=1)
-    on_cpu = min(max(1, cores_to_use() // most_threads), len(combinations))
+    most = min(cores_to_use() // most_threads, free_main_memory() // CPU_RUN_MEMORY, len(combinations))
+    on_cpu = max(1, most)
     if devices == ["auto"] and sys.platform != "darwin":
         return Places([Place(threads=1)] * on_cpu)
     # Devices that were asked for: each run waits for a place on its own. An Apple GPU takes one run.

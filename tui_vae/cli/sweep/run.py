@@ -41,6 +41,8 @@ class SweepRun:
     number: int
     wanted: RunConfig
     directory: RunDirectory
+    device: str = "auto"
+    """Which one it was on, if it has been on one, because it continues there; else the one it asks for."""
     state: str = "waiting"
     place: Place | None = None
     error: UserError | None = None
@@ -65,7 +67,7 @@ class SweepRun:
     _moment: float = 0.0
 
     def __post_init__(self) -> None:
-        self.planned = self.wanted.epochs
+        self.planned, self.device = self.wanted.epochs, self.wanted.device
 
     @property
     def name(self) -> str:
@@ -127,7 +129,7 @@ class SweepRun:
         self.history = self._tail = None
 
     def fail(self, error: UserError) -> None:
-        """It could not be started."""
+        """It could not be started, or its log cannot be read any longer."""
         self.state, self.error, self.history, self._tail = "failed", error, None, None
 
     def _apply(self, events: Sequence[ev.AnyEvent]) -> None:

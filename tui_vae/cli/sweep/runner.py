@@ -15,10 +15,14 @@ from tui_vae.errors import UserError
 from tui_vae.runs.create import create_run, failed_early
 from tui_vae.runs.directory import HOLDER_PAUSE
 from tui_vae.runs.launch import continue_training, start_training
+from tui_vae.runs.safe_files import cannot
 from tui_vae.runs.summary import state_of
 
 POLL = 0.05
 """Seconds between two looks at all living runs: a place that becomes free stays so for half of it on average."""
+
+MOST_STARTS = 8
+"""Processes that start at once: more of them would keep each other from being ready in time, on a slow disk say."""
 
 TURNING = 10.0
 """Seconds to wait until a process that served a run trains it."""
@@ -107,12 +111,13 @@ class Runner:
                 self._report.note(f"left before these had stopped: {names}")
                 return False
             time.sleep(POLL)
-        return not asked
+        return not asked or all(run.state == "finished" for run in self._runs)
 
     def _look_before(self, run: SweepRun) -> None:
         """Pass by a run that is finished, follow one that is being trained."""
         if not run.directory.config.is_file():
             return
+        run.device = run.directory.read_config().device
         run.open_log()
         assert run.history is not None
         run.state = state_of(run.directory, run.history.state)
@@ -120,7 +125,7 @@ class Runner:
             run.history = None
             self._report.begun(run, "finished already")
         elif run.state in LIVING and run.state != "paused":
-            run.begin(self._places.take(run.directory.read_config().device))
+            run.begin(self._places.take(run.device))
             self._going.append(run)
             self._report.begun(run, "is being trained already")
         else:
@@ -128,9 +133,9 @@ class Runner:
 
     def _fill_places(self) -> None:
         for run in self._runs:
-            if not self._places.free:
+            if not self._places.free or len(self._starts) >= MOST_STARTS:
                 break
-            if run.state == "waiting" and (place := self._places.take(device_of(run))) is not None:
+            if run.state == "waiting" and (place := self._places.take(run.device)) is not None:
                 run.begin(place)
                 start = Start(run)
                 self._starts.append(start)
@@ -153,19 +158,18 @@ class Runner:
     def _look_at(self, run: SweepRun) -> None:
         """Read the new events of a run; when its process has gone, report how it ended and free its place."""
         alive = run.directory.is_training()
-        for warning in run.read_on():
-            self._report.warned(run, warning)
-        if not alive:
-            self._going.remove(run)
+        try:
+            for warning in run.read_on():
+                self._report.warned(run, warning)
+            if alive:
+                return
             run.end()
-            self._end(run)
+        except OSError as error:
+            run.fail(cannot("read the run", error, "it may still train"))
+        self._going.remove(run)
+        self._end(run)
 
     def _end(self, run: SweepRun) -> None:
         self._places.give_back(run.place)
         run.place = None
         self._report.ended(run, Status(self._runs, self._places.count, stopping=False))
-
-
-def device_of(run: SweepRun) -> str:
-    """The device that a run was on, if it has been on one, because it continues there; else the one it asks for."""
-    return run.directory.read_config().device if run.directory.config.is_file() else run.wanted.device

@@ -13,12 +13,13 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
-from tui_vae.cli.sweep.columns import ACCENT, ASCII, BAD, GOOD, QUIET, STATES, Signs, columns_for
+from tui_vae.cli.sweep.columns import ACCENT, ASCII, BAD, GOOD, QUIET, STATES, Column, Signs, columns_for
 from tui_vae.cli.sweep.places import Places
 from tui_vae.cli.sweep.report import LineReport, Status, bits_of
 from tui_vae.cli.sweep.run import SweepRun
 from tui_vae.cli.tables import GAP
 from tui_vae.config import option_name
+from tui_vae.plain_text import plain
 from tui_vae.ui.numbers import duration
 from tui_vae.ui.terminal import has_unicode
 
@@ -43,6 +44,8 @@ class TableReport(LineReport):
         self._status: Status | None = None
         self._painted: Sequence[Text] = ()
         self._size: object = None
+        self._columns: Sequence[Column] = ()
+        self._columns_key = (0, 0)
         self._pen = Console(file=stream, highlight=False)  # beside that of `Live`, which repaints all at each print
         self._painted_at = 0.0
         self._begun_at = time.monotonic()
@@ -62,7 +65,7 @@ class TableReport(LineReport):
     def note(self, text: str) -> None:
         if not self._live.is_started:
             self._live.start()
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(plain(text)), soft_wrap=True)
 
     def show(self, status: Status) -> None:
         if not self._live.is_started:
@@ -106,7 +109,7 @@ class TableReport(LineReport):
 
     def _lines(self, status: Status, width: int, height: int) -> list[Text]:
         shown = shown_runs(status.runs, max(1, height - 1 - LINES_AROUND))
-        columns = columns_for(status.runs, self._name, self._varied, self._signs, width)
+        columns = self._columns_for(status.runs, width)
         lines = [self._title(status, width), self._signs.bar(status.share, width), Text()]
         lines.append(_row([Text(" "), *(column.heading() for column in columns)]))
         lines += [_row([self._signs.mark(run), *(column.cell(run) for column in columns)]) for run in shown]
@@ -118,12 +121,23 @@ class TableReport(LineReport):
             line.truncate(width)
         return lines
 
+    def _columns_for(self, runs: Sequence[SweepRun], width: int) -> Sequence[Column]:
+        """The columns of the last time, where the terminal and the numbers of epochs are those of the last time."""
+        key = width, max(run.planned for run in runs)
+        if key != self._columns_key:
+            self._columns_key = key
+            self._columns = columns_for(runs, self._name, self._varied, self._signs, width)
+        return self._columns
+
     def _title(self, status: Status, width: int) -> Text:
-        failed = sum(run.error is not None for run in status.runs)
+        failed = sum(run.state in ("failed", "crashed") for run in status.runs)
+        end = f"ETA {duration(status.left, 7)}"
+        if status.stopping:
+            end = "stopping after checkpoints" if any(run.under_way for run in status.runs) else "stopped"
         right = Text.assemble(
             f"{status.finished}/{len(status.runs)} finished", ", " if failed else "",
             (f"{failed} failed" if failed else "", BAD), f"  {100 * status.share:3.0f} %  ",
-            ("stopping after checkpoints" if status.stopping else f"ETA {duration(status.left, 7)}", f"bold {ACCENT}"),
+            (end, f"bold {ACCENT}"),
         )  # fmt: skip
         places = self._places
         threads = next((place.threads for place in (*places.free, *places.taken)), None)
