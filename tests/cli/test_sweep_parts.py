@@ -255,6 +255,12 @@ def test_the_table_stays_in_its_place_and_repaints_only_what_changes(monkeypatch
     changed = [at for at, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
     assert len(changed) == 1
     assert "training" in after[changed[0]] and "6.789" in after[changed[0]]
+    table.show(Status(runs, 2, stopping=True))  # which changes the title, as wide as the terminal, and nothing else
+    sent()
+    terminal.feed("^C")  # as a terminal shows it
+    table.show(status)
+    sent()
+    assert [line.replace("^C", "").rstrip() for line in screen.display] == after
     runs[0].state, runs[0].error = "failed", UserError("it diverged", "lower the rate")
     table.ended(runs[0], status)
     table.show(status)

@@ -6,6 +6,7 @@ import re
 import signal
 import statistics
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tui_vae.cli.sweep.detached import output_file
 from tui_vae.cli.sweep.places import cores_to_use
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.client import request
+from tui_vae.runs.client import LOADING_LIMIT, request
 from tui_vae.runs.directory import RunDirectory
 
 QUICK = (
@@ -42,6 +43,12 @@ def states(directory: RunDirectory) -> list[str]:
 
 def epochs(directory: RunDirectory) -> list[ev.EpochEvent]:
     return events(directory, ev.EpochEvent)
+
+
+def pause(run: RunDirectory) -> None:
+    """Pause a run as soon as it trains."""
+    wait_until(run.is_training)
+    request(run, protocol.Pause(), protocol.Done, LOADING_LIMIT)
 
 
 @needs_two_cores
@@ -80,17 +87,17 @@ def test_a_failed_combination_does_not_end_the_sweep_and_says_which_and_why(own_
 
 def test_control_c_stops_all_after_a_checkpoint_and_the_same_command_goes_on(own_runs: Path) -> None:
     """In a terminal, with a table; then where none is, as the same command."""
-    words = ("sweep", *QUICK, "--epochs", "60", "--name", "s", "--latent-dim", "2,4,6", "--jobs", "2")
+    words = ("sweep", *QUICK, "--epochs", "20", "--name", "s", "--latent-dim", "2,4,6", "--jobs", "2")
     first, second, third = runs_of(own_runs, "s-latent-dim-2", "s-latent-dim-4", "s-latent-dim-6")
     with Terminal([sys.executable, "-P", "-m", "tui_vae", *words], 80, 24) as terminal:
-        screen = terminal.until(lambda text: text.count("training") == 2 and "best so far" in text)
+        with ThreadPoolExecutor() as pool:  # so that none is finished before Ctrl-C comes
+            list(pool.map(pause, (first, second)))
+        screen = terminal.until(lambda text: text.count("paused") == 2)
         assert "waiting" in screen and "0/3 finished" in screen
-        for run in (first, second):
-            request(run, protocol.Pause(), protocol.Done)  # so that none is finished before Ctrl-C comes
         terminal.press("\x03")
         assert terminal.wait() == 130
         screen = terminal.text()
-    assert screen.count("stopped") == 3 and "go on with: tui-vae sweep --device cpu" in " ".join(screen.split())
+    assert screen.count("stopped") == 4 and "go on with: tui-vae sweep --device cpu" in " ".join(screen.split())
     for run in (first, second):
         assert states(run)[-1] == "stopped" and not run.is_training()
         last = max(events(run, ev.CheckpointEvent), key=lambda event: event.t)
@@ -102,7 +109,7 @@ def test_control_c_stops_all_after_a_checkpoint_and_the_same_command_goes_on(own
     assert "1/3 s-latent-dim-2: was stopped, goes on\n" in out and "3/3 s-latent-dim-6: training\n" in out
     for run in (first, second, third):
         assert states(run)[-1] == "finished"
-        assert [event.epoch for event in epochs(run)] == list(range(1, 61))
+        assert [event.epoch for event in epochs(run)] == list(range(1, 21))
         assert run.name in out.split("\n\n")[-1]
 
 

@@ -26,8 +26,8 @@ from tui_vae.ui.terminal import has_unicode
 REDRAW_EVERY = 0.25
 """Seconds between two paintings at least, and only of what has changed."""
 
-LINES_AROUND = 7
-"""Lines that are no run's: title, bar, heads, the count of runs that are not shown, the best, two empty."""
+LINES_AROUND = 8
+"""Lines that are no run's: title, bar, heads, the count of runs that are not shown, the best, three empty."""
 
 
 class TableReport(LineReport):
@@ -103,7 +103,8 @@ class TableReport(LineReport):
                 self._pen.control(Control((ControlType.CURSOR_UP, up)) if up else Control(),
                                   Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))  # fmt: skip
                 self._pen.print(lines[at], end="", no_wrap=True)
-                self._pen.control(Control((ControlType.CURSOR_DOWN, up)) if up else Control())
+                self._pen.control(Control((ControlType.CURSOR_DOWN, up)) if up else Control(),
+                                  Control(ControlType.CARRIAGE_RETURN))  # fmt: skip
 
     # -- What stands where ---------------------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class TableReport(LineReport):
         if len(shown) < len(status.runs):
             hidden = [run for run in status.runs if run not in shown]
             lines.append(Text(f"{self._signs.more}{GAP}and {_counted(hidden)}", QUIET))
-        lines += [Text(), self._best(status)]
+        lines += [Text(), self._best(status), Text()]  # where the terminal shows ^C, and whatever else is typed
         for line in lines:
             line.truncate(width)
         return lines
