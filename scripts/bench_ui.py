@@ -147,7 +147,8 @@ def first_step(runs: Path) -> Iterator[Row]:
         took, torch = [], []
         for number in range(3):
             torch.append(timed(IMPORT_TORCH))
-            took.append(seconds_to_first_step(runs / f"first-{number}{len(option)}", option, rest=2 + 4 * torch[-1]))
+            rest = 2 if option else 2 + 4 * torch[-1]
+            took.append(seconds_to_first_step(runs / f"first-{number}{len(option)}", option, rest))
         yield Row(" ".join(("key to first step / import torch", *option)), ratio(took, torch), "×", target,
                   f"{ms(took):.0f} ms; importing torch {ms(torch):.0f} ms")  # fmt: skip
 

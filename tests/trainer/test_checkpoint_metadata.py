@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 
 from tests.support.checkpoint_bytes import metadata, with_checksum
+from tests.support.training import same
 from tui_vae.config import make_config
-from tui_vae.runs.checkpoint_file import CheckpointError
+from tui_vae.runs.checkpoint_file import CheckpointError, Progress, read_facts
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.trust import check_code
-from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -55,3 +59,28 @@ def test_an_endless_checksum_and_endless_brackets_are_refused(directory: RunDire
     directory.last.write_bytes(with_checksum({**metadata(), "diagnosis": nested(900)}))
     with pytest.raises(CheckpointError):
         load_checkpoint(directory.last)
+
+
+def test_a_checkpoint_is_the_file_that_safetensors_would_write(directory: RunDirectory) -> None:
+    """All of its types, tensors that share memory, none and one number, and names that JSON escapes."""
+    vector = torch.arange(12, dtype=torch.float32)
+    tensors = {
+        "b.matrix": vector[:6].view(2, 3), "a.tail": vector[3:], "turned": vector.view(3, 4).T, "one": torch.tensor(7),
+        "none": torch.empty(0), 'odd "ü"': torch.ones(3, dtype=torch.bfloat16), "yes": torch.tensor([True, False]),
+        "state": torch.arange(5, dtype=torch.uint8), "wide": torch.ones(2, 2, dtype=torch.float64),
+    }  # fmt: skip
+    progress = Progress(config=make_config({}).to_dict(), segments=[1], beta=1.0)
+    save_checkpoint(directory.last, progress, tensors)
+    data = directory.last.read_bytes()
+    facts = read_facts(directory.last)
+    assert same(safetensors.torch.load(data), tensors)
+    theirs = safetensors.torch.save(
+        {name: tensor.clone().contiguous() for name, tensor in tensors.items()}, {"tui-vae": json.dumps(facts)}
+    )
+    assert header_of(data) == header_of(theirs)
+    assert data[-len(tensors["yes"]) :] == theirs[-len(tensors["yes"]) :]
+    assert same(load_checkpoint(directory.last)[1], tensors)
+
+
+def header_of(data: bytes) -> Any:
+    return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

@@ -15,7 +15,7 @@ from tests.support.launches import FakeLauncher
 from tests.support.piloting import in_event_loop, opened, until
 from tests.support.processes import wait_until
 from tests.support.terminal import Terminal
-from tui_vae.runs import launch
+from tui_vae.runs import launch, warm
 from tui_vae.runs.warm import WARM
 from tui_vae.ui import standby
 from tui_vae.ui.app import TuiVae
@@ -81,9 +81,17 @@ async def test_none_waits_where_it_is_not_wanted(tmp_path: Path, waiting: list[F
         assert not waiting
 
 
-def test_none_waits_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_vae.runs.warm.LEAST_FREE", 1 << 60)
+def test_none_waits_where_memory_is_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(warm, "CONTAINER", tmp_path)
+    assert warm.has_room() == (psutil.virtual_memory().available >= warm.LEAST_FREE)
+    (tmp_path / "memory.max").write_text("4000000000\n")
+    (tmp_path / "memory.current").write_text("3000000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 5000000\n")
+    assert not warm.has_room()
     assert launch.start_warm() is None
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 2500000000\n")  # files give way to whoever needs room
+    monkeypatch.setattr(warm, "LEAST_FREE", 1_500_000_000)
+    assert warm.has_room() == (psutil.virtual_memory().available >= warm.LEAST_FREE)
 
 
 def waiting_for(app: int) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,6 +47,12 @@ DTYPES = {
     "BOOL": ("torch.bool", 1),
 }  # fmt: skip
 """Types of tensors by their names in a safetensors header: the name that the checksum covers, and bytes a number."""
+
+NAMES = {name: (code, width) for code, (name, width) in DTYPES.items()}
+"""The same by PyTorch's names."""
+
+HEADER_MULTIPLE = 8
+"""The length of a header is a multiple of this: the tensors behind it may be numbers of eight bytes."""
 
 Segments = Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]], msgspec.Meta(min_length=1)]
 EpochMeans = Annotated[list[float], msgspec.Meta(max_length=5)]
@@ -113,7 +119,10 @@ class _Place(msgspec.Struct):
 
 
 class TensorBytes(NamedTuple):
-    """A tensor as the checksum covers it. `dtype`: as PyTorch writes it; `pieces`: its bytes, in one or several."""
+    """A tensor as the checksum covers it. `dtype`: as PyTorch writes it; `pieces`: its bytes, in one or several.
+
+    Where a file is written of it, `pieces` can be gone through twice.
+    """
 
     name: str
     dtype: str
@@ -121,11 +130,27 @@ class TensorBytes(NamedTuple):
     pieces: Iterable[bytes | memoryview]
 
 
-def metadata_with_checksum(progress: Progress, tensors: Iterable[TensorBytes]) -> dict[str, str]:
-    """The metadata of the file that will hold these tensors, given in the order of their names."""
+def file_pieces(progress: Progress, tensors: Sequence[TensorBytes]) -> Iterator[bytes | memoryview]:
+    """The bytes of the file that holds these tensors, with a checksum; none of the tensors' is copied.
+
+    The format is that of safetensors (https://github.com/huggingface/safetensors#format): the length of the header, the
+    header, the tensors. Wide types come first, so that each tensor begins at a multiple of its width.
+    """
     facts = {"format": FORMAT, **asdict(progress)}
-    facts["crc32"] = _checksum(facts, tensors)
-    return {KEY: json.dumps(facts)}
+    facts["crc32"] = _checksum(facts, sorted(tensors, key=lambda tensor: tensor.name))
+    header: dict[str, Any] = {"__metadata__": {KEY: json.dumps(facts)}}
+    ordered = sorted(tensors, key=lambda tensor: (-NAMES[tensor.dtype][1], tensor.name))
+    end = 0
+    for name, dtype, shape, _ in ordered:
+        code, width = NAMES[dtype]
+        first, end = end, end + math.prod(shape) * width
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": (first, end)}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % HEADER_MULTIPLE)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for tensor in ordered:
+        yield from tensor.pieces
 
 
 def read_facts(path: Path) -> dict[str, Any]:

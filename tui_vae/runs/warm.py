@@ -22,11 +22,15 @@ WARM = "--warm"
 LEAST_FREE = 2_000_000_000
 """Bytes of free memory below which no trainer waits: one holds 0.6 GB, and whoever uses the machine may want that."""
 
-CGROUP_LIMITS = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where a container finds its own control group."""
+
+CONTAINER_MEMORY = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file "),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file "),
 )
-"""The files with a container's most memory and what it uses now, of both versions of control groups."""
+"""Of both versions of control groups: the files with a container's most memory, with what it uses now, and with a line
+that says how much of that is files which nobody needs at the moment; and how that line begins."""
 
 MOST_ARGUMENTS = 1 << 16
 """Bytes of the message with a run's arguments: a path, and a few options."""
@@ -85,14 +89,17 @@ class WarmTrainer:
 
 
 def has_room() -> bool:
-    """Whether there is memory for a process that only waits."""
+    """Whether there is memory for a process that only waits, on the machine and in the container, if it is in one."""
     import psutil
 
     free = psutil.virtual_memory().available
-    for limit, used in CGROUP_LIMITS:
+    for limit, used, details, beginning in CONTAINER_MEMORY:
         with suppress(OSError, ValueError):  # there is none, or it says "max"
-            root = Path("/sys/fs/cgroup")
-            free = min(free, int((root / limit).read_text()) - int((root / used).read_text()))
+            most, now = (int((CONTAINER / name).read_text()) for name in (limit, used))
+            for line in (CONTAINER / details).read_text().splitlines():
+                if line.startswith(beginning):
+                    now -= int(line.removeprefix(beginning))
+            free = min(free, most - now)
     return bool(free >= LEAST_FREE)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.runs import advice
-from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, TensorBytes, metadata_with_checksum, verify
+from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, TensorBytes, file_pieces, verify
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.go_back import not_kept
@@ -47,10 +47,9 @@ def save_checkpoint(path: Path, progress: Progress, tensors: dict[str, Tensor]) 
     Raises:
         OSError: the disk is full or not writable; the old checkpoint is then still there.
     """
-    # Copies, because safetensors refuses tensors that share memory.
-    host = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    metadata = metadata_with_checksum(progress, [_as_bytes(name, tensor) for name, tensor in sorted(host.items())])
-    write_atomic(path, safetensors.torch.save(host, metadata=metadata))
+    # Not by safetensors.torch.save, which holds everything twice more, and refuses tensors that share memory.
+    host = [_as_bytes(name, tensor.detach().to("cpu").contiguous()) for name, tensor in tensors.items()]
+    write_atomic(path, file_pieces(progress, host))
 
 
 def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
