@@ -121,7 +121,7 @@ def test_a_damaged_checkpoint_is_one_sentence_that_names_it(
         assert out == ""
         (line,) = err.splitlines()
         assert line.startswith(f"tui-vae: {directory.last} is damaged")
-        assert "best.safetensors" in line
+        assert "whole is best, of epoch 1 (--checkpoint best)" in line
     assert main(["eval", "run", "--checkpoint", "best"]) == 0
     assert train_here(directory, more_epochs=1) == 1
     assert str(directory.last) in events(directory, ev.ErrorEvent)[-1].message

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from array import array
 from itertools import pairwise
 
@@ -272,3 +274,16 @@ def test_metrics_have_four_digits(value: float | None, expected: str) -> None:
 @pytest.mark.parametrize(("value", "expected"), [(2e-3, "0.002"), (3e-4, "3e-4"), (1.0, "1"), (1.25e-3, "0.00125")])
 def test_settings_are_written_as_people_write_them(value: float, expected: str) -> None:
     assert numbers.setting(value) == expected
+
+
+def test_panes_may_ask_for_plotext_at_the_same_time() -> None:
+    code = """
+import sys, threading
+from tui_vae.ui.workarounds.plotext_import import import_plotext
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=import_plotext) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""  # where a thread's exception would be written

@@ -148,7 +148,7 @@ def test_a_run_continued_from_the_app_leaves_it_a_core(tmp_path: Path) -> None:
     run = make_run(tmp_path, "old")
     with mock.patch.object(launch, "start_training") as start:
         asyncio.run(RunsPane._resume(run, 5))
-    start.assert_called_once_with(run, 5, True)
+    assert start.call_args.args[:3] == (run, 5, True)
 
 
 def test_the_library_reads_only_what_is_new_and_counts_training_alone(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ async def test_a_run_is_renamed_and_noted(runs: list[RunDirectory]) -> None:
 async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, int]] = []
 
-    def start(run: RunDirectory, more: int = 0, leave_core: bool = False) -> None:
+    def start(run: RunDirectory, more: int = 0, leave_core: bool = False, warm: object = None) -> None:
         started.append((run.name, more))
 
     monkeypatch.setattr(launch, "start_training", start)

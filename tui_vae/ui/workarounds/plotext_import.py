@@ -9,6 +9,7 @@ To see whether it is still needed: `python -X importtime -c "import plotext"`, t
 from __future__ import annotations
 
 import sys
+import threading
 import types
 from contextlib import suppress
 from importlib import import_module
@@ -16,12 +17,16 @@ from typing import Any
 
 MANUAL = "plotext._doc.doc"
 
+_one_at_a_time = threading.Lock()
+"""Two panes may ask for plotext in threads of their own; while one removes the manual, the other may look for it."""
+
 
 def import_plotext() -> Any:
     """The module plotext. It takes 80 ms, so not before the first chart has something to show."""
-    sys.modules[MANUAL] = types.ModuleType(MANUAL)
-    sys.modules[MANUAL].docs = None  # type: ignore[attr-defined]
-    with suppress(AttributeError, ImportError):  # a version that does more with its manual is imported whole, below
-        import_module("plotext")
-    del sys.modules[MANUAL]
-    return import_module("plotext")
+    with _one_at_a_time:
+        sys.modules[MANUAL] = types.ModuleType(MANUAL)
+        sys.modules[MANUAL].docs = None  # type: ignore[attr-defined]
+        with suppress(AttributeError, ImportError):  # a version that does more with its manual is imported whole, below
+            import_module("plotext")
+        del sys.modules[MANUAL]
+        return import_module("plotext")
