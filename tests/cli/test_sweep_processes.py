@@ -97,7 +97,8 @@ def test_control_c_stops_all_after_a_checkpoint_and_the_same_command_goes_on(own
         terminal.press("\x03")
         assert terminal.wait() == 130
         screen = terminal.text()
-    assert screen.count("stopped") == 4 and "go on with: tui-vae sweep --device cpu" in " ".join(screen.split())
+    assert screen.count("stopped") == 4, screen
+    assert "go on with: tui-vae sweep --device cpu" in " ".join(screen.split())
     for run in (first, second):
         assert states(run)[-1] == "stopped" and not run.is_training()
         last = max(events(run, ev.CheckpointEvent), key=lambda event: event.t)

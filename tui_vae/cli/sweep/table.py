@@ -68,6 +68,7 @@ class TableReport(LineReport):
         self._console.print(Text(plain(text)), soft_wrap=True)
 
     def show(self, status: Status) -> None:
+        self._status = status  # also where it is not painted now: the table that stays shows the last one
         if not self._live.is_started:
             self._live.start()
         if time.monotonic() < self._painted_at + REDRAW_EVERY:
@@ -85,7 +86,6 @@ class TableReport(LineReport):
         self._live.stop()
 
     def _paint(self, status: Status) -> None:
-        self._status = status
         size = self._console.size
         lines = self._lines(status, size.width, size.height)
         changed = [at for at, (line, before) in enumerate(zip(lines, self._painted, strict=False)) if line != before]
