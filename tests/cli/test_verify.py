@@ -146,6 +146,16 @@ def a_fifo(run: RunDirectory) -> None:
     os.mkfifo(run.log)
 
 
+def a_file_for_previews(run: RunDirectory) -> None:
+    shutil.rmtree(run.previews)
+    run.previews.touch()
+
+
+def a_link_for_kept(run: RunDirectory) -> None:
+    run.kept.rename(run.path.parent / "elsewhere")
+    run.kept.symlink_to(run.path.parent / "elsewhere")
+
+
 def no_weights_at_all(run: RunDirectory) -> None:
     run.last.unlink()
     run.best.unlink()
@@ -178,6 +188,8 @@ FAULTS: list[tuple[str, Callable[[RunDirectory], object], str]] = [
     ("previews/", lambda run: (run.previews / "originals.png").unlink(), "originals.png is missing"),
     ("kinds of files", a_link, "note.txt is a link"),
     ("kinds of files", a_fifo, "trainer.log is a FIFO"),
+    ("kinds of files", a_file_for_previews, "previews is a file, not a directory"),
+    ("kinds of files", a_link_for_kept, "kept is a link, not a directory"),
     ("permissions", lambda run: run.last.chmod(0o666), "everybody may write: last.safetensors"),
 ]
 

@@ -238,6 +238,32 @@ def test_the_weights_of_a_kept_epoch_can_be_looked_at(own_runs: Path, capsys: py
     assert main(["eval", "run", "--checkpoint", "0"]) == 2
 
 
+@pytest.mark.parametrize("what", ["a FIFO", "a file", "a link"])
+def test_what_stands_in_the_place_of_previews_keeps_nobody_from_going_back(
+    own_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    directory, foreign = trained(own_runs), tmp_path / "foreign"
+    shutil.copytree(directory.previews, foreign)
+    shutil.rmtree(directory.previews)
+    {"a FIFO": os.mkfifo, "a file": Path.touch, "a link": lambda path: path.symlink_to(foreign)}[what](
+        directory.previews
+    )
+    former = go_back(directory, 2)
+    assert former is not None and not os.listdir(former.previews)
+    assert {path.stat().st_nlink for path in foreign.iterdir()} == {1}
+    assert main(["export", "run", "--what", "timelapse", "--out", str(tmp_path / "film.gif")]) == 1
+    assert f"previews: it is {what}, not a directory" in capsys.readouterr().err
+    assert train_here(directory) == 0
+
+
+def test_what_stands_in_the_place_of_kept_epochs_is_named(own_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = trained(own_runs)
+    shutil.rmtree(directory.kept)
+    os.mkfifo(directory.kept)
+    assert main(["resume", "run", "--from", "2"]) == 1
+    assert "kept: it is a FIFO, not a directory" in capsys.readouterr().err
+
+
 def test_a_damaged_last_checkpoint_leads_to_the_one_before(own_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = trained(own_runs)
     damaged = state_file(directory.kept, 4)

@@ -208,6 +208,11 @@ def test_a_checkpoint_beside_a_log_that_never_spoke_of_it_is_refused(own_runs: P
     error = events(mine, ev.ErrorEvent)[-1]
     assert error.message == f"{mine.last} is of another run than the log beside it"
     assert "--config" in error.hint
+    for looking in ("eval", "show"):
+        code, out, err = finish(command(looking, "mine", "--runs-dir", own_runs))
+        assert code == 1 and "is of another run than the log beside it" in err, (out, err)
+        assert "--checkpoint best" in err
+    assert finish(command("eval", "mine", "--runs-dir", own_runs, "--checkpoint", "best"))[0] == 0
     mine.last.write_bytes(own)
     assert train_here(mine, more_epochs=1) == 0
     ids = {event.id for event in events(mine, ev.RunEvent)}

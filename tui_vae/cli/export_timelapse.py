@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.previews import Originals, read_originals, read_previews
+from tui_vae.runs.safe_files import why_no_folder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +38,8 @@ def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
     originals = read_originals(directory.previews)
     previews = read_previews(directory.previews, originals.width)
     if not previews or not originals.images:
-        raise RunError(f"run {directory.name!r} has no previews yet", "it gets its first after an epoch of training")
+        hint = why_no_folder(directory.previews) or "it gets its first after an epoch of training"
+        raise RunError(f"run {directory.name!r} has no previews yet", hint)
     last = previews[-1][0]
     frames = [_frame(originals, images, (epoch, last), directory.name) for epoch, images in previews]
     each = max(SHORTEST, min(LONGEST, FILM // len(frames)))

@@ -62,6 +62,11 @@ class CheckpointError(UserError):
     """A checkpoint that is missing, damaged, or of another kind of model."""
 
 
+def of_another_run(path: Path) -> CheckpointError:
+    """The error for a checkpoint of which the log beside it has never spoken."""
+    return CheckpointError(f"{path} is of another run than the log beside it", "put the run's own files back")
+
+
 class Damaged(Exception):
     """Says what is wrong with the bytes of a checkpoint: the rest of a sentence that begins with its path."""
 

@@ -268,7 +268,9 @@ class EventLog:
 
 
 def mentions_run(path: Path, run_id: str) -> bool:
-    """Whether a `run` event of a log has this id. The log is searched as bytes: it may have many megabytes.
+    """Whether a `run` event of a log has this id, or the id is empty, as in checkpoints of older versions.
+
+    The log is searched as bytes: it may have many megabytes.
 
     Raises:
         OSError: it cannot be read, or is no plain file.
@@ -276,6 +278,8 @@ def mentions_run(path: Path, run_id: str) -> bool:
     wanted = f'"id":"{run_id}"'.encode()
     rest = b""
     with open_to_read(path) as file:
+        if not run_id:
+            return True
         while data := file.read(LogTail.CHUNK):
             if wanted in rest + data:
                 return True

@@ -8,7 +8,13 @@ import secrets
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+
+from tui_vae.runs.safe_files import open_to_read
+
+CHUNK = 1 << 20
+"""Bytes that are copied at once: a checkpoint may have gigabytes."""
 
 
 def write_atomic(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
@@ -41,6 +47,7 @@ def link_or_copy(source: Path, target: Path) -> None:
     Only for files that are replaced and never changed. `sync_directory` makes the new name survive a power cut.
 
     Raises:
+        UnsafeFile: the file system has no hard links, and `source` is no plain file.
         OSError: the folder cannot be written, or the disk is full; what `target` was before is untouched.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
@@ -49,7 +56,8 @@ def link_or_copy(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        write_atomic(target, source.read_bytes())
+        with open_to_read(source) as file:
+            write_atomic(target, iter(partial(file.read, CHUNK), b""))
         return
     try:
         os.replace(temporary, target)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tui_vae.config import MAX_NAME
 from tui_vae.runs import advice
-from tui_vae.runs.checkpoint_file import CheckpointError, Progress, read_facts, verify_checkpoint
+from tui_vae.runs.checkpoint_file import CheckpointError, Progress, of_another_run, read_facts, verify_checkpoint
 from tui_vae.runs.create import config_toml, put_in_place
 from tui_vae.runs.directory import RunDirectory, finished_error, train_another
 from tui_vae.runs.events import mentions_run
@@ -20,7 +20,7 @@ from tui_vae.runs.files import link_or_copy, sync_directory, write_atomic
 from tui_vae.runs.kept import best_file, kept_epochs, remove, state_file
 from tui_vae.runs.manage import locked
 from tui_vae.runs.previews import ORIGINALS, preview_files, remove_previews_after
-from tui_vae.runs.safe_files import cannot, open_to_read
+from tui_vae.runs.safe_files import cannot, open_to_read, why_no_folder
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import check_code
 
@@ -32,7 +32,8 @@ def not_kept(directory: RunDirectory, epoch: int) -> CheckpointError:
     """The error for an epoch of which no checkpoint is kept."""
     kept = [str(each) for each in kept_epochs(directory.files.kept)]
     listed = ", ".join(["…"] * (len(kept) > MOST_LISTED) + kept[-MOST_LISTED:])
-    hint = f"those of these epochs are: {listed}" if kept else "a run keeps some where it is trained with --keep"
+    none = why_no_folder(directory.files.kept) or "a run keeps some where it is trained with --keep"
+    hint = f"those of these epochs are: {listed}" if kept else none
     return CheckpointError(f"run {directory.name!r} keeps no checkpoint of epoch {epoch}", hint)
 
 
@@ -115,10 +116,10 @@ def _checked(directory: RunDirectory, epoch: int) -> Progress:
     if epoch not in kept_epochs(directory.files.kept):
         raise not_kept(directory, epoch)
     progress = verify_checkpoint(path)
-    if progress.evaluated != epoch or (
-        progress.run_id and not mentions_run(directory.files.events, progress.run_id)
-    ):  # fmt: skip
-        raise CheckpointError(f"{path} is not of epoch {epoch} of this run", "put the run's own file back")
+    if not mentions_run(directory.files.events, progress.run_id):
+        raise of_another_run(path)
+    if progress.evaluated != epoch:
+        raise CheckpointError(f"{path} is not of epoch {epoch}", "put the run's own file back")
     return progress
 
 
@@ -154,7 +155,8 @@ def _set_aside(directory: RunDirectory) -> RunDirectory:
         kept = kept_epochs(files.kept)
         pairs = [(files.last, fresh.last), (files.best, fresh.best), (files.note, fresh.note)]
         pairs += [(path, fresh.previews / path.name) for _, path in preview_files(files.previews)]
-        pairs += [(files.previews / ORIGINALS, fresh.previews / ORIGINALS)]
+        if not why_no_folder(files.previews):  # what a link leads to is not the run's
+            pairs += [(files.previews / ORIGINALS, fresh.previews / ORIGINALS)]
         pairs += [(name(files.kept, each), name(fresh.kept, each)) for each in kept for name in (state_file, best_file)]
         for source_path, target_path in pairs:
             with suppress(FileNotFoundError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, verify_checkpoint
 from tui_vae.runs.directory import RunDirectory, train_another
+from tui_vae.runs.events import mentions_run
 from tui_vae.runs.go_back import newest_whole, way_on
 
 
@@ -31,12 +32,14 @@ def go_on_or_look(directory: RunDirectory) -> str:
 
 
 def _whole(directory: RunDirectory, but: Path) -> dict[str, int]:
-    """Name and epoch of `last`, `best` and the newest kept checkpoint, as far as they are whole."""
+    """Name and epoch of `last`, `best` and the newest kept checkpoint, as far as they are whole and of this run."""
     found = {}
     for name in ("last", "best"):
         if directory.files.checkpoint(name) != but:
-            with suppress(CheckpointError):
-                found[name] = verify_checkpoint(directory.files.checkpoint(name)).evaluated
+            with suppress(CheckpointError, OSError):
+                progress = verify_checkpoint(directory.files.checkpoint(name))
+                if mentions_run(directory.files.events, progress.run_id):
+                    found[name] = progress.evaluated
     epoch = newest_whole(directory)
     return found if epoch is None else {**found, str(epoch): epoch}
 

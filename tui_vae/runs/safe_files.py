@@ -161,6 +161,17 @@ def check_own_folder(path: Path) -> None:
         raise UnsafeFile(f"{what}, not a directory", path)
 
 
+def why_no_folder(path: Path) -> str:
+    """What stands in a folder's place: `previews: it is a FIFO, not a directory`. Empty where nothing else does."""
+    try:
+        check_own_folder(path)
+    except UnsafeFile as error:
+        return reason(error)
+    except OSError:
+        return ""  # there is none, or it is out of reach: whoever needs it says so
+    return ""
+
+
 def is_of_this_user(facts: os.stat_result, folder: Path) -> bool:
     """Whether a file in `folder`, or the folder, belongs to this user, by its facts.
 

@@ -21,7 +21,7 @@ from tui_vae.runs.go_back import way_on
 from tui_vae.runs.kept import best_file, kept_epochs, state_file
 from tui_vae.runs.ownership import user_name
 from tui_vae.runs.previews import ORIGINALS, preview_files, read_originals, read_preview
-from tui_vae.runs.safe_files import KINDS
+from tui_vae.runs.safe_files import KINDS, why_no_folder
 from tui_vae.runs.verify_log import LogFacts, read_log, same_loss
 
 MOST_NAMED = 3
@@ -191,6 +191,8 @@ def _where(loaded: _Loaded) -> str:
 def _previews(directory: RunDirectory) -> list[Check]:
     """Whether every preview can be read and has the originals' images."""
     name = f"{directory.previews.name}/"
+    if why_no_folder(directory.previews):
+        return []  # the check of the files' kinds says what it is
     files = preview_files(directory.previews)
     originals = read_originals(directory.previews)
     if not files and not os.path.lexists(directory.previews / ORIGINALS):
@@ -212,17 +214,20 @@ def _other_files(directory: RunDirectory, living: bool) -> list[Check]:
         entries = list(_entries(directory))
     except OSError as error:
         return [Check("permissions", False, f"{plain(str(error.filename))}: {error.strerror}")]
+    folders = {directory.previews.name, directory.kept.name}
     odd, foreign, open_to_all, leftovers, unknown = [], [], [], [], []
     for name, facts in entries:
-        if not stat.S_ISREG(facts.st_mode) and not (stat.S_ISDIR(facts.st_mode) and name.endswith("/")):
-            odd.append(f"{name} is {next((what for is_kind, what in KINDS if is_kind(facts.st_mode)), 'no file')}")
+        should_be = "a directory" if name in folders else "" if name.endswith("/") else "a plain file"
+        if should_be and (should_be == "a directory" or not stat.S_ISREG(facts.st_mode)):
+            kind = next((what for is_kind, what in KINDS if is_kind(facts.st_mode)), "a file")
+            odd.append(f"{name} is {kind}, not {should_be}")
         if facts.st_uid != owner.st_uid:
             foreign.append(f"{name} belongs to {user_name(facts.st_uid)}")
         if facts.st_mode & stat.S_IWOTH and not stat.S_ISLNK(facts.st_mode):
             open_to_all.append(name)
         if name.rpartition("/")[2].startswith(".") and name.endswith(".part"):
             leftovers.append(name)
-        elif name not in _known(directory):
+        elif name not in _known(directory) and name not in folders:
             unknown.append(name)
     checks = []
     if leftovers and not living:
@@ -230,7 +235,7 @@ def _other_files(directory: RunDirectory, living: bool) -> list[Check]:
     if unknown:
         checks.append(Check("other files", True, f"not of tui-vae: {_some(unknown)}"))
     if odd:
-        checks.append(Check("kinds of files", False, f"{_some(odd)}, not a plain file", "nothing of tui-vae opens it"))
+        checks.append(Check("kinds of files", False, _some(odd), "nothing of tui-vae opens it: move it away"))
     if foreign:
         whose = f"{_some(foreign)}, the run to {user_name(owner.st_uid)}"
         checks.append(Check("owners", False, whose, "who trains the run cannot write these"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -31,8 +32,8 @@ from tui_vae.core.schedules import beta_share
 from tui_vae.core.seeds import derived_seed
 from tui_vae.errors import UserError, is_out_of_memory
 from tui_vae.runs import events as ev
-from tui_vae.runs.checkpoint_file import CheckpointError, Progress
-from tui_vae.runs.directory import RunDirectory, RunError, finished_error, train_another
+from tui_vae.runs.checkpoint_file import CheckpointError, Progress, of_another_run
+from tui_vae.runs.directory import RunDirectory, RunError, finished_error
 from tui_vae.runs.files import sweep
 from tui_vae.runs.go_back import way_on
 from tui_vae.runs.newer import check_not_newer
@@ -164,6 +165,9 @@ def load_trained_run(
     check_not_newer(directory, path)
     try:
         state, tensors = load_checkpoint(path)
+        with suppress(OSError):  # without a log that can be read, nothing speaks against it
+            if not ev.mentions_run(directory.files.events, state.run_id):
+                raise of_another_run(path)
     except CheckpointError as error:
         hint = choose_another(directory, path) if chooses else go_on_or_look(directory)
         raise CheckpointError(error.message, hint) from None
@@ -298,9 +302,9 @@ def _read_last_checkpoint(directory: RunDirectory) -> tuple[Progress, dict[str, 
         progress, tensors = load_checkpoint(directory.files.last)
     except CheckpointError as error:
         raise CheckpointError(error.message, way_on(directory)) from None
-    if progress.run_id and not ev.mentions_run(directory.files.events, progress.run_id):
-        what = f"{directory.last} is of another run than the log beside it"
-        raise CheckpointError(what, f"put the run's own files back, or {train_another(directory)}")
+    if not ev.mentions_run(directory.files.events, progress.run_id):
+        foreign = of_another_run(directory.last)
+        raise CheckpointError(foreign.message, f"{foreign.hint}, or {way_on(directory)}")
     return progress, tensors
 
 
