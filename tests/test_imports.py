@@ -14,7 +14,7 @@ import tui_vae
 from tests.support.processes import Trained
 
 PACKAGE = Path(tui_vae.__file__).parent
-CONFIG = {f"tui_vae.config.{name}" for name in ("files", "options", "own_code", "run_config")}
+CONFIG = {f"tui_vae.config.{name}" for name in ("files", "imported_files", "options", "own_code", "run_config")}
 SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", "tui_vae.plain_text", *CONFIG}
 HEAVY = {"torch", "torchvision"}
 

@@ -72,6 +72,8 @@ class Growth(NamedTuple):
     def of(cls, samples: Sequence[Sample]) -> Growth:
         late = samples[len(samples) // 2 :]
         epochs = [sample.epoch for sample in late]
+        if len(set(epochs)) < 2:
+            return cls(0.0, 0.0, "too few epochs to say")
         memory = statistics.linear_regression(epochs, [each.memory for each in late]).slope
         descriptors = statistics.linear_regression(epochs, [each.descriptors for each in late]).slope
         first, last = late[0], late[-1]

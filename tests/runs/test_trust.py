@@ -202,8 +202,44 @@ def test_a_package_is_all_the_files_that_its_import_runs(tmp_path: Path) -> None
     for model in ("math:Net", "this:Net", "json.tool:Net"):
         with pytest.raises(NotTrusted):
             check_allowed(make_config({"model": model, "model-dir": str(tmp_path)}))
+    (tmp_path / "pack" / "bare").mkdir()
+    (tmp_path / "pack" / "bare" / "ours.py").touch()
+    within = find_code(make_config({"model": "pack.bare.ours:Net", "model-dir": str(tmp_path)}))
+    assert within is not None and within.file == str(tmp_path / "pack" / "bare" / "ours.py")
     assert check_allowed(make_config({"model": "nowhere.ours:Net", "model-dir": str(tmp_path)})) is None
     assert check_allowed(make_config({})) is None
+
+
+def test_a_folder_of_a_stranger_lends_no_file_to_code_that_is_allowed(tmp_path: Path) -> None:
+    """Its file may even be a link to the user's own: what that imports would be the stranger's."""
+    for name in ("mine", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "parts.py").write_text("pass\n")
+    (tmp_path / "mine" / "ours.py").write_text("import parts\n")
+    (tmp_path / "theirs" / "ours.py").symlink_to(tmp_path / "mine" / "ours.py")
+    allow(make_config({"model": "ours:Net", "model-dir": str(tmp_path / "mine")}))
+    with pytest.raises(NotTrusted):
+        check_allowed(make_config({"model": "ours:Net", "model-dir": str(tmp_path / "theirs")}))
+
+
+def test_what_the_module_imports_from_its_folder_is_part_of_the_code(tmp_path: Path) -> None:
+    (tmp_path / "pack" / "deep").mkdir(parents=True)
+    for path, text in {
+        "ours.py": "import os, json.tool\nfrom pack import first\nraise SystemExit('it was run')\n",
+        "pack/__init__.py": "def late():\n    from .deep.last import *\n",
+        "pack/first.py": "import pack.second, ours\n", "pack/second.py": "from . import third\nfrom .. import none\n",
+        "pack/third.py": "\x00 no Python", "pack/deep/last.py": "", "unused.py": "", "json.py": "",
+    }.items():  # fmt: skip
+        (tmp_path / path).write_text(text)
+    config = make_config({"model": "ours:Net", "model-dir": str(tmp_path)})
+    code = find_code(config)
+    assert code is not None
+    within = [f"pack/{name}.py" for name in ("__init__", "deep/last", "first", "second", "third")]
+    assert [str(Path(file).relative_to(tmp_path)) for file, _ in code.files] == ["json.py", *within, "ours.py"]
+    allow(config)
+    (tmp_path / "pack" / "deep" / "last.py").write_text("raise SystemExit('it was run, changed')\n")
+    with pytest.raises(NotTrusted, match=r"ours\.py and 6 other files that it imports, which has changed since"):
+        check_allowed(config)
 
 
 def test_a_record_that_others_could_write_counts_as_none(tmp_path: Path) -> None:

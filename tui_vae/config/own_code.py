@@ -1,8 +1,9 @@
 """Which code of the user's own may run: a run names its model as `module:Class`, and a run may come from a stranger.
 
-Code runs unasked only if this user has trained with it or has allowed it: the path of each of its files and the SHA-256
-of their contents are in a file of the user's own, never in a run's directory. A file that has changed since counts as
-new code, whoever changed it; a new `train` with it, or the user's word, records it again.
+Code runs unasked only if this user has trained with it or has allowed it: the folder in which it is looked for, the
+path of each of its files, those of the folder that it imports among them, and the SHA-256 of their contents are in a
+file of the user's own, never in a run's directory. A file that has changed since counts as new code, whoever changed
+it; a new `train` with it, or the user's word, records it again.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from functools import cached_property
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from tui_vae.config.imported_files import imported_files
 from tui_vae.config.run_config import RunConfig
 from tui_vae.errors import UserError
 
 MOST_RECORDED = 1 << 24
 """Bytes of the record that are read: about 50,000 entries. What is beyond counts as not allowed."""
 
-HINT = "read that file, then allow it: --trust, or T in the app"
+HINT = "read it, then allow it: --trust, or T in the app"
 
 
 class NotTrusted(UserError):
@@ -36,9 +38,13 @@ class NotTrusted(UserError):
 
 @dataclass(frozen=True)
 class OwnCode:
-    """The files that importing a model's module runs, each with the SHA-256 of its contents, the module's own last."""
+    """The files that importing a model's module runs, each with the SHA-256 of its contents, the module's own last.
+
+    folder: where they, and all that they import, are looked for first; empty if there is no such place.
+    """
 
     model: str
+    folder: str
     files: tuple[tuple[str, str], ...]
 
     @property
@@ -48,8 +54,8 @@ class OwnCode:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal digits, of the model's name and all files: what is allowed or not."""
-        return hashlib.sha256(json.dumps([self.model, self.files]).encode()).hexdigest()
+        """SHA-256, in hexadecimal digits, of the model's name, its folder and all files: what is allowed or not."""
+        return hashlib.sha256(json.dumps([self.model, self.folder, self.files]).encode()).hexdigest()
 
 
 _allowed: set[str] = set()
@@ -66,21 +72,29 @@ def find_code(config: RunConfig) -> OwnCode | None:
     importlib.invalidate_caches()
     folder = config.model_dir
     search: Sequence[str] = sys.path if folder is None or folder in sys.path else [folder, *sys.path]
-    files, name = [], ""
+    modules, name = {}, ""
     for part in config.model.partition(":")[0].split("."):
-        spec = _find_spec(f"{name}.{part}" if name else part, search, top=not name)
+        name = f"{name}.{part}".lstrip(".")
+        spec = _find_spec(name, search)
         if spec is None:
             return None
         if spec.origin is not None:  # a folder without __init__.py runs nothing
-            files.append(_fingerprint(spec.origin))
-        name, search = spec.name, list(spec.submodule_search_locations or ())
-    return OwnCode(config.model, tuple(files)) if files else None
+            modules[spec.origin] = name
+        search = list(spec.submodule_search_locations or ())
+    if not modules:
+        return None
+    files = [*(imported_files(modules, folder) if folder else []), *modules]
+    return OwnCode(config.model, os.path.realpath(folder) if folder else "", tuple(map(_fingerprint, files)))
 
 
-def _find_spec(name: str, search: Sequence[str], top: bool) -> ModuleSpec | None:
+def _find_spec(name: str, search: Sequence[str]) -> ModuleSpec | None:
     """Find a module as import does, without importing its packages."""
+    _, within, last = name.rpartition(".")
     for finder in sys.meta_path:
-        spec = finder.find_spec(name, search if finder is PathFinder or not top else None)
+        if finder is PathFinder:  # by its last part: a folder without __init__.py asks for its imported package
+            spec = finder.find_spec(last, search)
+        else:
+            spec = finder.find_spec(name, search if within else None)
         if spec is not None:
             return spec
     return None
@@ -103,12 +117,14 @@ def check_allowed(config: RunConfig) -> OwnCode | None:
     if code is None or code.digest in _allowed:
         return code
     changed = False
-    for digest, file in _recorded():
+    for digest, file, folder in _recorded():
         if digest == code.digest:
             return code
-        changed |= file == code.file
+        changed |= file == code.file and folder in (None, code.folder)
     why = "which has changed since you allowed it" if changed else "which you have neither trained with nor allowed"
-    raise NotTrusted(f"the run's model {config.model} is code in {code.file}, {why}", HINT)
+    more = len(code.files) - 1
+    rest = f" and {more} other file{'s' if more > 1 else ''} that it imports" if more else ""
+    raise NotTrusted(f"the run's model {config.model} is code in {code.file}{rest}, {why}", HINT)
 
 
 def allow(config: RunConfig) -> None:
@@ -117,8 +133,9 @@ def allow(config: RunConfig) -> None:
     if code is None:
         return
     allow_digest(code.digest)
-    if code.digest not in (digest for digest, _ in _recorded()):
-        line = json.dumps({"t": time.time(), "digest": code.digest, "model": code.model, "file": code.file})
+    if code.digest not in (digest for digest, *_ in _recorded()):
+        named = {"model": code.model, "file": code.file, "folder": code.folder}
+        line = json.dumps({"t": time.time(), "digest": code.digest, **named})
         with suppress(OSError, RuntimeError):
             path = record_file()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,12 +160,12 @@ def state_directory() -> Path:
 
 
 def record_file() -> Path:
-    """The record: a line of JSON for each code that was allowed, with `digest`, `model`, `file` and the time `t`."""
+    """The record: a line of JSON for each code that was allowed, with `digest`, `model`, `file`, `folder`, time `t`."""
     return state_directory() / "allowed-code.jsonl"
 
 
-def _recorded() -> Iterator[tuple[str, str]]:
-    """Digest and file of each entry. A record that others could have written counts as none."""
+def _recorded() -> Iterator[tuple[str, str, str | None]]:
+    """Digest, file and folder of each entry, which older ones lack. A record that others could have written is none."""
     try:
         file = os.open(record_file(), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (OSError, RuntimeError):
@@ -160,4 +177,4 @@ def _recorded() -> Iterator[tuple[str, str]]:
         for line in record.read(MOST_RECORDED).splitlines():
             with suppress(ValueError, KeyError, TypeError):  # torn by a full disk, for instance
                 entry = json.loads(line)
-                yield str(entry["digest"]), str(entry["file"])
+                yield str(entry["digest"]), str(entry["file"]), entry.get("folder")
