@@ -25,6 +25,7 @@ if not HAS_CUDA:
 from tests.support.steps import (  # noqa: E402
     BETA,
     IMAGES,
+    IN_ALL,
     LATENT,
     LR,
     SIDE,
@@ -89,7 +90,9 @@ class OnGPU:
         self.model = copy.deepcopy(vae).to(DEVICE)
         self.flat = flatten_parameters(self.model)
         self.optimizer = FlatAdam(self.flat, weight_decay)
-        self.step = GPUStep(KERNELS.library, self.model, objective, self.flat, self.optimizer, bfloat16, batch=13)
+        self.step = GPUStep(
+            KERNELS.library, self.model, objective, self.flat, self.optimizer, bfloat16, IN_ALL, batch=13
+        )
         self.noise = torch.Generator(DEVICE).manual_seed(3)
 
     def learn(self, batch: Tensor) -> Tensor:
@@ -265,7 +268,7 @@ def test_what_has_no_kernels_is_left_to_autograd() -> None:
     vae = model((gpu_step.WIDEST + 1,))
     flat = flatten_parameters(vae)
     with pytest.raises(ValueError, match="layers this wide"):
-        GPUStep(KERNELS.library, vae, OBJECTIVES["mse"], flat, FlatAdam(flat), False, 4)
+        GPUStep(KERNELS.library, vae, OBJECTIVES["mse"], flat, FlatAdam(flat), False, IN_ALL, 4)
     small = OnGPU(model((9,)), OBJECTIVES["mse"])
     with pytest.raises(ValueError, match="room for 13"):
         small.learn(torch.zeros(14, SIDE, SIDE, dtype=torch.uint8))

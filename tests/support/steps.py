@@ -16,6 +16,7 @@ from tui_vae.core.step.fused_step import Norm
 from tui_vae.trainer.learner import Learner
 
 SIDE, LATENT, BETA, LR = 7, 5, 1.7, 1e-3
+IN_ALL = 200  # images of the training set that batches are taken from
 IMAGES = torch.randint(0, 256, (90, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -43,7 +44,7 @@ def by_autograd(vae: MLP, batch: Tensor, noise: Tensor, objective: Objective) ->
     mu, logvar = vae.encode(x)
     z = mu + torch.exp(0.5 * logvar) * noise
     decoded, distortion = objective.decode(vae, z, x)
-    loss = objective.loss(distortion, z, mu, logvar, BETA, vae.pixels, len(batch))
+    loss = objective.loss(distortion, z, mu, logvar, BETA, vae.pixels, IN_ALL)
     white = ((decoded > 0.5) & (batch.flatten(1) == 255)).to(noise.dtype).mean()
     return loss, squared_error(decoded, x).mean(), kl_per_dimension(mu, logvar).sum(dim=1).mean(), white
 

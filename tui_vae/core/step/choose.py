@@ -8,9 +8,8 @@
     anything else                      CUDA     -                                  AutogradStep   as a CUDA graph
     anything else                      other    -                                  AutogradStep   kernel by kernel
 
-(*) `fused_step.has_kernels`: the fully connected network, with the formula of `beta_vae` or `sigma_vae`, without total
-correlation; where the objective is `bce`, the output must be `logits`. Where such a model has no kernels on its device,
-it is "anything else".
+(*) `fused_step.has_kernels`: the fully connected network, with the formula of `beta_vae` or `sigma_vae`; where the
+objective is `bce`, the output must be `logits`. Where such a model has no kernels on its device, it is "anything else".
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ def choose_step(
     refusals: list[tuple[str, str]] = []
 
     if has_kernels(model, objective):
-        arguments = model, objective, parameters, optimizer, bfloat16
+        arguments = model, objective, parameters, optimizer, bfloat16, images
         if kernels.level == "triton":
             try:
                 step = GPUStep(kernels.library, *arguments, config.batch_size)

@@ -11,8 +11,8 @@ from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.step.fused_step import BERNOULLI, FusedStep, Norm, gradient_of
-from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, LossSums, Segment
+from tui_vae.core.step.fused_step import BERNOULLI, FusedStep, Kernel, Norm, gradient_of
+from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, LossSums, Segment, TotalCorrelation
 from tui_vae.core.step.muon import Muon
 
 SCRATCH = 5
@@ -34,20 +34,22 @@ class CPUStep(FusedStep):
 
     def __init__(
         self, kernels: Kernels, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
-        bfloat16: bool,
+        bfloat16: bool, images: int,
     ) -> None:  # fmt: skip
-        super().__init__(model, objective, parameters, optimizer, bfloat16)
+        super().__init__(model, objective, parameters, optimizer, bfloat16, images)
         self._functions = kernels.library
         self._threads = torch.get_num_threads()
         self._adam = self._adam_structure(optimizer) if isinstance(optimizer, FlatAdam) else None
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
         self._figures = torch.zeros(FIGURES, dtype=torch.float64)
+        self._total_correlation = torch.zeros((), dtype=torch.float64)
         # What `compute_loss` writes: the four figures; the weight of an image's distortion in the loss; that of its KL.
         self._results = (c_double * 6)()
         self._results_figures = torch.frombuffer(self._results, dtype=torch.float64)[:4]
         self._loss_sums = LossSums(
             width=model.latent_dim, pixels=model.pixels, sigma=objective.formula is sigma_vae,
-            free_bits=objective.free_bits, figures=self._figures.data_ptr(), kl=self._kl.data_ptr(),
+            free_bits=objective.free_bits, tc_weight=objective.tc_weight, figures=self._figures.data_ptr(),
+            kl=self._kl.data_ptr(), total_correlation=self._total_correlation.data_ptr(),
             results=addressof(self._results),
         )  # fmt: skip
 
@@ -104,8 +106,32 @@ class CPUStep(FusedStep):
             noise=self._noise.data_ptr(), mu=mu.data_ptr(), sigma=sigma.data_ptr(), kl=self._kl.data_ptr(),
         )  # fmt: skip
         functions, results, free_bits = self._functions, self._results, self._objective.free_bits
-        self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
+        if self._objective.tc_weight:
+            self._forward.append(self._with_total_correlation(latent))
+        else:
+            self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
         self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, results[5], free_bits))
+
+    def _with_total_correlation(self, latent: Latent) -> Kernel:
+        """The kernel from the head's product to z, and the total correlation with its gradients, for the kernel back."""
+        width, batch = latent.width, self._batch
+        z, mu, precision, constant = (self._array(width, batch).data_ptr() for _ in range(4))
+        to_z, to_mu, to_logvar = (self._array(batch, width).data_ptr() for _ in range(3))
+        latent.more_to_z, latent.more_to_mu, latent.more_to_logvar = to_z, to_mu, to_logvar
+        stride = (3 * width + 1) * batch
+        given = TotalCorrelation(
+            width=width, stride=stride, weight=self._objective.tc_weight, images=self._images,
+            z=z, mu=mu, precision=precision, constant=constant, to_z=to_z, to_mu=to_mu, to_logvar=to_logvar,
+            scratch=self._array(self._threads, stride).data_ptr(),
+            values=self._array(batch, dtype=torch.float64).data_ptr(), value=self._total_correlation.data_ptr(),
+        )  # fmt: skip
+        functions, threads = self._functions, self._threads
+
+        def forward(rows: int) -> None:
+            functions.latent_forward(byref(latent), rows)
+            functions.total_correlation(byref(given), byref(latent), rows, threads)
+
+        return forward
 
     def _add_output_kernels(self, last: nn.Linear, product: Tensor, output: str) -> None:
         pixels = self._model.pixels

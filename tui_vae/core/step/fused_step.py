@@ -38,7 +38,7 @@ Kernel = Callable[[int], None]
 
 def has_kernels(model: VAE, objective: Objective) -> TypeGuard[MLP]:
     """Whether kernels have been written for every layer of `model`, and for `objective`."""
-    if type(model) is not MLP or objective.tc_weight or (objective.bernoulli and not model.has_logits):
+    if type(model) is not MLP or (objective.bernoulli and not model.has_logits):
         return False
     if objective.formula not in (beta_vae, sigma_vae):
         return False
@@ -88,6 +88,7 @@ class FusedStep(ABC):
         model: its parameters are views of one vector, which has a gradient (`flatten_parameters`).
         parameters: that vector. optimizer: what updates it.
         bfloat16: whether matrix products are computed in bfloat16, on a copy of the parameters that every step renews.
+        images: the size of the training set, for the estimate of the total correlation.
 
     Attributes:
         bfloat16_copy: that copy, or None.
@@ -97,11 +98,12 @@ class FusedStep(ABC):
     """
 
     def __init__(
-        self, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon, bfloat16: bool
-    ) -> None:
+        self, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon, bfloat16: bool,
+        images: int,
+    ) -> None:  # fmt: skip
         if not has_kernels(model, objective):
             raise ValueError("there are no kernels for this model and objective")
-        self._model, self._objective = model, objective
+        self._model, self._objective, self._images = model, objective, images
         self._parameters, self._optimizer = parameters, optimizer
         self._device = parameters.device
         self.bfloat16_copy = parameters.detach().to(torch.bfloat16) if bfloat16 else None

@@ -86,9 +86,11 @@ class GPUStep(FusedStep):
 
     def __init__(
         self, kernels: ModuleType, model: MLP, objective: Objective, parameters: nn.Parameter,
-        optimizer: FlatAdam | Muon, bfloat16: bool, batch: int,
+        optimizer: FlatAdam | Muon, bfloat16: bool, images: int, batch: int,
     ) -> None:  # fmt: skip
-        super().__init__(model, objective, parameters, optimizer, bfloat16)
+        super().__init__(model, objective, parameters, optimizer, bfloat16, images)
+        if objective.tc_weight:
+            raise ValueError("there are none for the total correlation")
         widths = [layer.out_features for layer in model.modules() if isinstance(layer, nn.Linear)]
         if max(widths) > WIDEST:
             raise ValueError("there are no kernels for layers this wide")
@@ -167,7 +169,7 @@ class GPUStep(FusedStep):
         mu, logvar = model.encode(x)
         z = reparameterize(mu, logvar, noise)
         _, distortion = objective.decode(model, z, x)
-        loss = objective.loss(distortion, z, mu, logvar, 1.0, model.pixels, len(images))
+        loss = objective.loss(distortion, z, mu, logvar, 1.0, model.pixels, self._images)
         return loss.detach(), torch.autograd.grad(loss, list(model.parameters()))
 
     def _programs(self, rows: int) -> int:

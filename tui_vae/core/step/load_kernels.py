@@ -27,7 +27,7 @@ RUNTIMES = ("libgomp", "libomp", "libiomp")
 """How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
 
-KERNELS_VERSION = 2
+KERNELS_VERSION = 3
 """`KERNELS_VERSION` of c/kernels.h: a build of another one would read other structures from the same bytes."""
 
 
@@ -49,6 +49,16 @@ class Latent(Structure):
         ("width", c_int64), ("bf16", c_int),
         *((name, c_void_p) for name in (
             "bias", "product", "z", "noise", "mu", "sigma", "kl", "to_z", "to_product", "to_bias",
+            "more_to_z", "more_to_mu", "more_to_logvar",
+        )),
+    )  # fmt: skip
+
+
+class TotalCorrelation(Structure):
+    _fields_ = (
+        ("width", c_int64), ("stride", c_int64), ("weight", c_double), ("images", c_double),
+        *((name, c_void_p) for name in (
+            "z", "mu", "precision", "constant", "to_z", "to_mu", "to_logvar", "scratch", "values", "value",
         )),
     )  # fmt: skip
 
@@ -65,7 +75,7 @@ class Decoded(Structure):
 class LossSums(Structure):
     _fields_ = (
         ("width", c_int64), ("pixels", c_int64), ("sigma", c_int), ("free_bits", c_double),
-        *((name, c_void_p) for name in ("figures", "kl", "results")),
+        ("tc_weight", c_double), *((name, c_void_p) for name in ("figures", "kl", "total_correlation", "results")),
     )  # fmt: skip
 
 
@@ -89,6 +99,7 @@ SIGNATURES: dict[str, list[Any]] = {
     "batch_backward": [POINTER(Hidden), c_int64, c_int],
     "latent_forward": [POINTER(Latent), c_int64],
     "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
+    "total_correlation": [POINTER(TotalCorrelation), POINTER(Latent), c_int64, c_int],
     "decoded_forward": [POINTER(Decoded), c_int64, c_int],
     "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
     "compute_loss": [POINTER(LossSums), c_int64, c_double],

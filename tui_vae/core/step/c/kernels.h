@@ -19,7 +19,7 @@
 
 /* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
  * after an update without a new build, the functions that lie there are of the old one. */
-enum { KERNELS_VERSION = 2 };
+enum { KERNELS_VERSION = 3 };
 
 typedef int64_t Count;
 
@@ -61,7 +61,18 @@ typedef struct {
     double *kl;               /* (width): mean KL of each dimension, nats */
     void *to_z, *to_product;
     float *to_bias;
+    const float *more_to_z, *more_to_mu, *more_to_logvar;  /* (rows, width), or NULL: the total correlation's gradients */
 } Latent;
+
+/* The total correlation of a batch, times `weight`. */
+typedef struct {
+    Count width, stride;  /* latent dimensions; floats of a thread's scratch memory */
+    double weight, images;  /* γ; the size of the training set */
+    float *z, *mu, *precision, *constant;  /* (width, rows) */
+    float *to_z, *to_mu, *to_logvar;       /* (rows, width): γ·TC's gradients */
+    float *scratch;                        /* (threads, stride), stride ≥ (3·width + 1)·rows */
+    double *values, *value;                /* (rows): an image's share; TC, nats */
+} TotalCorrelation;
 
 /* From the last product to the distortion. */
 typedef struct {
@@ -80,8 +91,8 @@ typedef struct {
 typedef struct {
     Count width, pixels;
     int sigma;  /* the formula of the objective `sigma`, else distortion + β·KL */
-    double free_bits;
-    const double *figures, *kl;
+    double free_bits, tc_weight;
+    const double *figures, *kl, *total_correlation;
     double *results;  /* (6): loss, recon, KL, legacy accuracy; weight of an image's distortion, of its KL */
 } LossSums;
 

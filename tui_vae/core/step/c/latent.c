@@ -32,22 +32,26 @@ void latent_forward(const Latent *latent, Count rows) {
 }
 
 /* The gradient of the head's product, from that of z and from the KL: ∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times
- * `weight`, or times 0 in a dimension whose KL is below its free bits. */
-INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight, double free_bits, int bf16) {
+ * `weight`, or times 0 in a dimension whose KL is below its free bits; and from what the total correlation adds. */
+INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight, double free_bits, int bf16,
+                                 int more) {
     const Count width = latent->width;
     const float *mu = latent->mu, *sigmas = latent->sigma, *noise = latent->noise;
     const double *kl = latent->kl;
     const void *to_z = latent->to_z;
     void *to_product = latent->to_product;
+    const float *more_to_z = latent->more_to_z, *more_to_mu = latent->more_to_mu;
+    const float *more_to_logvar = latent->more_to_logvar;
     float *to_bias = latent->to_bias;
     memset(to_bias, 0, 2 * width * sizeof *to_bias);
     for (Count row = 0; row < rows; row++) {
         const Count at = row * width, head = 2 * at;
         SIMD for (Count i = 0; i < width; i++) {
             float paid = free_bits > 0 && kl[i] <= free_bits ? 0 : weight;
-            float g = load(to_z, at + i, bf16), sigma = sigmas[at + i];
-            float to_mu = g + paid * mu[at + i];
-            float to_logvar = 0.5f * (g * sigma * noise[at + i] + paid * (sigma * sigma - 1.0f));
+            float g = load(to_z, at + i, bf16) + (more ? more_to_z[at + i] : 0), sigma = sigmas[at + i];
+            float to_mu = g + paid * mu[at + i] + (more ? more_to_mu[at + i] : 0);
+            float to_logvar = 0.5f * (g * sigma * noise[at + i] + paid * (sigma * sigma - 1.0f)) +
+                              (more ? more_to_logvar[at + i] : 0);
             to_bias[i] += to_mu;
             to_bias[width + i] += to_logvar;
             store(to_product, head + i, to_mu, bf16);
@@ -57,8 +61,11 @@ INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight,
 }
 
 void latent_backward(const Latent *latent, Count rows, double weight, double free_bits) {
-    if (latent->bf16) latent_backward_rows(latent, rows, weight, free_bits, 1);
-    else latent_backward_rows(latent, rows, weight, free_bits, 0);
+    const int more = latent->more_to_z != NULL;
+    if (latent->bf16 && more) latent_backward_rows(latent, rows, weight, free_bits, 1, 1);
+    else if (latent->bf16) latent_backward_rows(latent, rows, weight, free_bits, 1, 0);
+    else if (more) latent_backward_rows(latent, rows, weight, free_bits, 0, 1);
+    else latent_backward_rows(latent, rows, weight, free_bits, 0, 0);
 }
 
 /* The step's figures: loss, recon and KL, means over images, and the legacy accuracy; then the weights of an
@@ -71,6 +78,7 @@ void compute_loss(const LossSums *given, Count rows, double beta) {
         paid += given->free_bits > 0 && given->kl[i] < given->free_bits ? given->free_bits : given->kl[i];
     }
     results[0] = (given->sigma ? 0.5 * pixels * log(distortion / pixels) : distortion) + beta * paid;
+    if (given->tc_weight != 0) results[0] += given->tc_weight * *given->total_correlation;
     results[1] = recon;
     results[2] = kl;
     results[3] = given->figures[2] / rows / pixels;
