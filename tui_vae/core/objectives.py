@@ -63,7 +63,7 @@ def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: int) -> Ten
     Stratified sampling: q(z_i) ≈ q(z_i|x_i)/N + (1 - 1/N)·mean of q(z_i|x_k) over the batch's other images, and the
     same for each dimension; then the mean of ln q(z_i) - Σ_j ln q(z_ij). Chen et al. 2018, https://arxiv.org/abs/1802.04942,
     section 3 and appendix C.2. Weights: 1/N for the image itself, (1 - 1/N)/(M - 1) for each of the others (the
-    paper gives one of these a smaller weight). M = N gives q(z) exactly. A batch of one image, whose others are unknown,
+    paper gives one of these a smaller weight). M = N gives q(z) exactly. A batch of one image, which has no others,
     counts as 0.
 
     Args:

@@ -113,7 +113,7 @@ class CPUStep(FusedStep):
         self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, results[5], free_bits))
 
     def _with_total_correlation(self, latent: Latent) -> Kernel:
-        """The kernel from the head's product to z, and the total correlation with its gradients, for the kernel back."""
+        """The kernel from the head's product to z, then that of the total correlation and its gradients."""
         width, batch = latent.width, self._batch
         z, mu, precision, constant = (self._array(width, batch).data_ptr() for _ in range(4))
         to_z, to_mu, to_logvar = (self._array(batch, width).data_ptr() for _ in range(3))
