@@ -82,9 +82,11 @@ def test_figures_and_gradients_are_those_of_autograd(
 def test_the_total_correlation_is_that_of_autograd_for_posteriors_far_apart(kernels: Kernels) -> None:
     """Most densities are 0 in float32. The memory is for more images than a batch has, which may be one."""
     vae, objective = model(norm="none"), replace(OBJECTIVES["mse"], tc_weight=20.0)
+    head = vae.encoder[-1]
+    assert isinstance(head, nn.Linear)
     with torch.no_grad():
-        vae.encoder[-1].weight[:LATENT].mul_(300)  # μ up to ±35
-        vae.encoder[-1].weight[LATENT:].mul_(30)  # σ from 0.3 to 15
+        head.weight[:LATENT].mul_(300)  # μ up to ±35
+        head.weight[LATENT:].mul_(30)  # σ from 0.3 to 15
     for count in (40, 2, 1):
         fused, batch = Fused(kernels, vae, objective), images(count)
         fused.step._build(64)
