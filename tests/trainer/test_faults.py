@@ -232,6 +232,10 @@ def test_requests_on_a_full_disk_are_refused_with_what_to_do_and_a_stop_is_remem
         assert train_here(directory, inbox) == 0
     assert len(inbox.replies) == 6
     assert all("No space left on device" in reply.message for reply in inbox.replies)
+    assert inbox.replies[0].hint.endswith("; then try again")  # who asks for a checkpoint
+    assert [reply.hint.rpartition("; ")[2] for reply in inbox.replies[1:5]] == [
+        "it stays paused then", "then try again", "then try again", "it goes on by itself then",
+    ]  # fmt: skip
     assert f"kill -9 {os.getpid()}" in inbox.replies[-1].hint
     states = events(directory, ev.StateEvent)
     assert (

@@ -7,6 +7,7 @@ import pty
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -88,16 +89,33 @@ def followers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fo
     end_processes(runs)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGPWR"), reason="a signal of Linux")
+@pytest.mark.parametrize("number", ["SIGXCPU", "SIGPWR"])
+def test_a_notice_of_the_system_stops_the_run_after_a_checkpoint(own_runs: Path, number: str) -> None:
+    directory = new_run(own_runs, **{"epochs": 1_000_000, "schedule": "constant", "checkpoint-every": 1e6})
+    process = start_training(directory)
+    wait_until(lambda: events(directory, ev.StepEvent))
+    os.kill(process.pid, getattr(signal, number))
+    assert process.wait(30) == 0
+    assert summarize(directory).state == "stopped"
+    assert load_checkpoint(directory.last)[0].step == events(directory, ev.ControlEvent)[-1].step
+
+
 @pytest.mark.parametrize(("name", "number"), [("ctrl-c", signal.SIGINT), ("terminated", signal.SIGTERM)])
 def test_a_signal_to_stop_stops_the_run_after_a_checkpoint(
     followers: dict[str, Follower], name: str, number: signal.Signals
 ) -> None:
     follower = followers[name]
-    trainer, saved = follower.directory.process(), len(events(follower.directory, ev.CheckpointEvent))
+    trainer = follower.directory.process()
     assert trainer is not None
-    os.kill(trainer, signal.SIGUSR2)
-    os.kill(trainer, signal.SIGUSR1)  # asks for a checkpoint; before, both killed it
-    wait_until(lambda: len(events(follower.directory, ev.CheckpointEvent)) > saved)
+
+    def has_saved(times: int) -> bool:
+        return [each.command for each in events(follower.directory, ev.ControlEvent)].count("checkpoint") == times
+
+    for count, process in enumerate((trainer, follower.process.pid), 1):
+        os.kill(process, signal.SIGUSR2)
+        os.kill(process, signal.SIGUSR1)  # asks for a checkpoint; before, both killed it
+        wait_until(partial(has_saved, count))
     os.kill(follower.process.pid, number)
     assert follower.ended() == 130
     assert f"continue with: tui-vae resume {name}" in follower.screen

@@ -43,6 +43,7 @@ def train(options: argparse.Namespace) -> int:
     with catch_stop_signals() as signals:
         created, _ = create_run(runs_directory(options.runs_dir), wanted)
         directory = OpenRunDirectory(created.path)  # so that this very run is followed, also once it is renamed
+        signal.signal(signal.SIGUSR1, lambda number, frame: signal_trainer(directory, signal.SIGUSR1))
         start_training(directory)
         if not options.detach:
             return follow(directory, reporter(directory, options.json), signals)
@@ -169,13 +170,17 @@ def _stop(directory: RunDirectory) -> None:
 
 @contextmanager
 def catch_stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of ending; gives the list of those that have come so far."""
+    """Collect SIGINT and SIGTERM instead of ending; gives the list of those that have come so far.
+
+    SIGUSR1 and SIGUSR2, which batch systems send to every process before a time limit, end nothing either.
+    """
     came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before |= {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR1, signal.SIGUSR2)}
     try:
         yield came
     finally:

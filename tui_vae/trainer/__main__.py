@@ -30,6 +30,11 @@ NICENESS = 10
 with it and one core left to the app, 85 ms with neither."""
 
 
+STOPPING = [signal.SIGTERM, signal.SIGXCPU, *([signal.SIGPWR] if hasattr(signal, "SIGPWR") else [])]
+"""Signals that stop a run after a checkpoint: an order to end, a used up limit of processor time (which batch systems
+send as a notice, too), and a power supply that fails."""
+
+
 def _request(inbox: Inbox, request: Stop | Checkpoint, number: int, frame: FrameType | None) -> None:
     """Handle a signal as the request that it stands for. What is answered shows in the log."""
     inbox.put(Ticket(request, lambda reply: None))
@@ -58,8 +63,9 @@ def main() -> int:
     # Before the lock shows this process to others, who may then send signals.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number, request in ((signal.SIGTERM, Stop()), (signal.SIGUSR1, Checkpoint())):
-        signal.signal(number, partial(_request, inbox, request))
+    for number in STOPPING:
+        signal.signal(number, partial(_request, inbox, Stop()))
+    signal.signal(signal.SIGUSR1, partial(_request, inbox, Checkpoint()))
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
         directory = OpenRunDirectory(options.directory)

@@ -348,15 +348,19 @@ class Training:
             Unwritable: that still fails.
         """
         if self._trouble:
-            self._wanted = None
             self._checkpoint()
+            self._wanted = None
             self._end_trouble()
 
     def _refusal(self, request: protocol.AnyRequest, error: Unwritable) -> UserError:
-        """What to answer to a request that needs a checkpoint; a stop or a pause is remembered."""
-        if not isinstance(request, (protocol.Stop, protocol.Pause)):
-            return UserError(error.message, f"{error.hint}; then try again")
-        self._wanted = request
+        """What to answer to a request that needs a checkpoint; a stop, a pause and that it goes on are remembered."""
+        match request:
+            case protocol.Stop() | protocol.Pause():
+                self._wanted = request
+            case protocol.Resume(epochs=0):
+                self._wanted = None
+            case _:
+                return UserError(error.message, f"{error.hint}; then try again")
         return UserError(error.message, f"{error.hint}; {what_then(self._wanted)}")
 
     def _plan(self, more: int) -> None:
