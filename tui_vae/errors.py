@@ -24,12 +24,24 @@ class UsageError(UserError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was refused: by Python or numpy, by a GPU, or by PyTorch's allocator on a CPU.
+    """Whether memory was refused: by Python or numpy, by a GPU, by PyTorch's allocator on a CPU, or to a library.
 
     By their names and words: whoever asks need not have imported PyTorch.
     """
     refused_by_allocator = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or refused_by_allocator
+    words = str(error).lower() if isinstance(error, ImportError) else ""  # those of dlopen, with a file before them
+    refused_to_library = "failed to map segment" in words or "cannot allocate memory" in words
+    refused = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return refused or refused_by_allocator or refused_to_library
+
+
+NO_MORE_PROCESSES = "end some of your processes, or raise the limit on their number (ulimit -u)"
+"""What to do where the system starts no more processes or threads of this user."""
+
+
+def is_out_of_threads(error: BaseException) -> bool:
+    """Whether the system refused a thread: the limit on a user's processes counts threads as well."""
+    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
 def first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tui_vae.cli import streams
-from tui_vae.errors import UserError, is_out_of_memory
+from tui_vae.errors import NO_MORE_PROCESSES, UserError, is_out_of_memory, is_out_of_threads
 
 LONGEST_WORD = 4200
 """Characters of a word in a message, about PATH_MAX: what is longer, such as an argument without an end, is cut."""
@@ -60,7 +60,11 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
         if debug:
             raise
         if is_out_of_memory(error):
-            complain(UserError("there is not enough free memory for that", "end other programs, or ask for less"))
+            hint = "end other programs, raise a limit on memory (ulimit -v), or ask for less"
+            complain(UserError("there is not enough free memory for that", hint))
+            return 1
+        if is_out_of_threads(error):
+            complain(UserError("the system starts no more threads", NO_MORE_PROCESSES))
             return 1
         if isinstance(error, OSError) and error.filename:
             complain(UserError(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}", "name another place"))

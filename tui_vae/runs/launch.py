@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tui_vae.errors import UserError
+from tui_vae.errors import NO_MORE_PROCESSES, UserError
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.client import NoProcess, request
@@ -210,6 +211,10 @@ def _start(
             [sys.executable, "-P", "-m", COMMAND, *arguments],  # our module; no shell reads the path
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=trainer_environment(),
         )  # fmt: skip
+    except OSError as error:
+        what = f"no process can be started for run {directory.name!r}: {error.strerror}"
+        hint = NO_MORE_PROCESSES if error.errno == errno.EAGAIN else ""
+        raise StartError(what, hint) from None
     finally:
         os.close(log)
     began = time.monotonic()

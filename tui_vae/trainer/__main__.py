@@ -80,13 +80,16 @@ def main() -> int:
         os.nice(NICENESS)
     server = Server(lambda: directory.serving_files(options.read_only).socket, lock, inbox)
     watch = DirectoryWatch(directory, lock, inbox)
-    server.start()
-    watch.start()
     try:
         from tui_vae.trainer.process import RunProcess
 
         leave_core = options.leave_core or options.serve
         process = RunProcess(directory, lock, inbox, leave_core, options.read_only, head_start)
+        try:
+            server.start()
+            watch.start()
+        except RuntimeError as error:  # no thread
+            return process.give_up(error, trains=not options.serve)
         return process.run(serve_first=options.serve, more_epochs=options.epochs)
     finally:
         watch.close()

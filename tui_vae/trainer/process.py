@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tui_vae.errors import UserError, is_out_of_memory
+from tui_vae.errors import NO_MORE_PROCESSES, UserError, is_out_of_memory, is_out_of_threads
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
@@ -75,12 +77,27 @@ class RunProcess:
             traceback.print_exc()
             return self._fail(log, self._explain(error))
 
+    def give_up(self, error: Exception, trains: bool) -> int:
+        """Say why the process cannot even begin, in the log where it `trains`; return the exit code."""
+        explained = self._explain(error)
+        print(explained, file=sys.stderr)
+        if trains:
+            with suppress(UserError, OSError):
+                self._fail(ev.EventLog(self._directory.files.events), explained)
+        return explained.exit_code
+
     def _explain(self, error: Exception) -> UserError:
         kind = type(error).__name__
+        then = f", then go on with: {advice.of_run('resume', self._directory.path)}"
         if is_out_of_memory(error):
-            hint = f"free some of it, then go on with: {advice.of_run('resume', self._directory.path)}"
+            most = resource.getrlimit(resource.RLIMIT_AS)[0]
+            if kind != "OutOfMemoryError" and most != resource.RLIM_INFINITY:
+                what = f"the limit on a process's memory, of {most / 2**30:.1f} GiB, is too low for this run"
+                return UserError(what, f"raise it (ulimit -v){then}")
             whose = "the device" if kind == "OutOfMemoryError" else "this machine"
-            return UserError(f"{whose} has no memory left for this run", hint)
+            return UserError(f"{whose} has no memory left for this run", f"free some of it{then}")
+        if is_out_of_threads(error):
+            return UserError("the system starts no more threads", f"{NO_MORE_PROCESSES}{then}")
         if isinstance(error, OSError) and error.errno in HINTS:
             again = f"; then: {advice.of_run('resume', self._directory.path)}"
             wrong = unwritable("a file of the run", error, self._directory.path)

@@ -129,6 +129,8 @@ class Server:
 
     def close(self, grace: float = 1.0) -> None:
         """Give answers on their way `grace` seconds to arrive, then stop listening."""
+        if self._thread.ident is None:
+            return  # it could not be started
         with contextlib.suppress(RuntimeError):
             asyncio.run_coroutine_threadsafe(self._finish(grace), self._loop)
         self._thread.join(grace + 1)
