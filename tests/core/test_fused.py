@@ -188,8 +188,8 @@ def test_far_values_stay_numbers_and_what_is_none_is_not_hidden(kernels: Kernels
 
 
 def test_what_has_no_kernels_is_left_to_autograd() -> None:
-    assert not has_kernels(model(output="tanh"), OBJECTIVES["bce"])
-    assert not has_kernels(nn.Sequential(nn.Linear(4, 4)), OBJECTIVES["mse"])  # type: ignore[arg-type]
+    assert not has_kernels(model(output="tanh"), OBJECTIVES["bce"], "cpu")
+    assert not has_kernels(nn.Sequential(nn.Linear(4, 4)), OBJECTIVES["mse"], "cpu")  # type: ignore[arg-type]
     vae = model(output="tanh")
     flat = flatten_parameters(vae)
     with pytest.raises(ValueError, match="no kernels"):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tui_vae.config import RunConfig, make_config
 from tui_vae.core.models.mlp import MLP
-from tui_vae.core.models.vae import NORMS
+from tui_vae.core.models.vae import NORMS, VAE
 from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.fused_step import Norm
@@ -38,7 +38,7 @@ def images(count: int = 13) -> Tensor:
     return drawn.clamp(max=255).to(torch.uint8)
 
 
-def by_autograd(vae: MLP, batch: Tensor, noise: Tensor, objective: Objective) -> tuple[Tensor, ...]:
+def by_autograd(vae: VAE, batch: Tensor, noise: Tensor, objective: Objective) -> tuple[Tensor, ...]:
     """Loss, recon, KL and the legacy accuracy, in the precision of `vae`."""
     x = normalize(batch).to(noise.dtype)
     mu, logvar = vae.encode(x)

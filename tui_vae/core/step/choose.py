@@ -1,15 +1,17 @@
 """Which training step a run gets: one function, and the table that it follows.
 
     model and objective                device   kernels                            step           launched
-    every layer has a kernel (*)       CPU      a C build that the CPU can run     CPUStep        kernel by kernel
+    every layer has a kernel (*)       CPU      a C build that the CPU can run     CPUStep (**)   kernel by kernel
     every layer has a kernel (*)       CUDA     Triton's, which agree with         GPUStep        as a CUDA graph
                                                 autograd on this device
     an own model of the user           CUDA     -                                  AutogradStep   kernel by kernel
     anything else                      CUDA     -                                  AutogradStep   as a CUDA graph
     anything else                      other    -                                  AutogradStep   kernel by kernel
 
-(*) `fused_step.has_kernels`: the fully connected network, with the formula of `beta_vae` or `sigma_vae`; where the
-objective is `bce`, the output must be `logits`. Where such a model has no kernels on its device, it is "anything else".
+(*) `fused_step.has_kernels`: the fully connected network, and on a CPU the convolutional one, with the formula of
+`beta_vae` or `sigma_vae`; where the objective is `bce`, the output must be `logits`. On CUDA there are no kernels for
+the total correlation. Where such a model has no kernels on its device, it is "anything else".
+(**) `ConvCPUStep` for the convolutional network.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.config import RunConfig
+from tui_vae.core.models.conv import ConvVAE
 from tui_vae.core.models.own import WrappedModel
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import Objective
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.autograd import AutogradStep
 from tui_vae.core.step.cpu import CPUStep
+from tui_vae.core.step.cpu_conv import ConvCPUStep
 from tui_vae.core.step.fused_step import has_kernels
 from tui_vae.core.step.gpu import GPUStep
 from tui_vae.core.step.load_kernels import Kernels, load_kernels
@@ -102,7 +106,7 @@ def choose_step(
     step: Step | None = None
     refusals: list[tuple[str, str]] = []
 
-    if has_kernels(model, objective):
+    if has_kernels(model, objective, device.type):
         arguments = model, objective, parameters, optimizer, bfloat16, images
         if kernels.level == "triton":
             try:
@@ -114,7 +118,7 @@ def choose_step(
                 step = None
                 refusals.append((NO_KERNELS, first_line(error)))
         elif kernels:
-            step = CPUStep(kernels, *arguments)
+            step = (ConvCPUStep if isinstance(model, ConvVAE) else CPUStep)(kernels, *arguments)
         elif device.type == "cuda":
             refusals.append((NO_KERNELS, kernels.reason))
     level = kernels.level if step else "none"

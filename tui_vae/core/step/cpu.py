@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ctypes import addressof, byref, c_double
 
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.models.mlp import MLP
-from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS
+from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, SequentialVAE
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.step.fused_step import BERNOULLI, FusedStep, Kernel, Norm, gradient_of
+from tui_vae.core.step.fused_step import BERNOULLI, ConvNorm, FusedStep, Kernel, Norm, gradient_of
 from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, LossSums, Segment, TotalCorrelation
 from tui_vae.core.step.muon import Muon
 
@@ -33,8 +33,8 @@ class CPUStep(FusedStep):
     """
 
     def __init__(
-        self, kernels: Kernels, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
-        bfloat16: bool, images: int,
+        self, kernels: Kernels, model: SequentialVAE, objective: Objective, parameters: nn.Parameter,
+        optimizer: FlatAdam | Muon, bfloat16: bool, images: int,
     ) -> None:  # fmt: skip
         super().__init__(model, objective, parameters, optimizer, bfloat16, images)
         self._functions = kernels.library
@@ -61,17 +61,10 @@ class CPUStep(FusedStep):
         self, linear: nn.Linear, product: Tensor, out: Tensor, gradient: Tensor, norm: Norm | None,
         activation: str,
     ) -> None:  # fmt: skip
-        width = linear.out_features
-        layer = Hidden(
-            width=width, bf16=self.bfloat16_copy is not None, activation=ACTIVATIONS[activation].kernel_code,
-            product=product.data_ptr(), out=out.data_ptr(), gradient=gradient.data_ptr(),
-            bias=linear.bias.data_ptr(), to_bias=gradient_of(linear.bias).data_ptr(),
-            scratch=self._array(self._threads, SCRATCH, width).data_ptr(),
-        )  # fmt: skip
+        pairs = [(linear.bias, gradient_of(linear.bias))]
         if norm is not None:
-            layer.epsilon = norm.eps
-            layer.norm_weight, layer.to_norm_weight = norm.weight.data_ptr(), gradient_of(norm.weight).data_ptr()
-            layer.norm_bias, layer.to_norm_bias = norm.bias.data_ptr(), gradient_of(norm.bias).data_ptr()
+            pairs += [(part, gradient_of(part)) for part in (norm.weight, norm.bias)]
+        layer = self._hidden(pairs, norm, product, out, gradient, ACTIVATIONS[activation].kernel_code)
         if isinstance(norm, nn.BatchNorm1d):
             self._add_batch_norm_kernels(layer, norm)
             return
@@ -80,7 +73,26 @@ class CPUStep(FusedStep):
         self._forward.append(lambda rows: functions.hidden_forward(byref(layer), rows, threads))
         self._backward.append(lambda rows: functions.hidden_backward(byref(layer), rows, threads))
 
-    def _add_batch_norm_kernels(self, layer: Hidden, norm: nn.BatchNorm1d) -> None:
+    def _hidden(
+        self, pairs: Sequence[tuple[Tensor, Tensor]], norm: Norm | ConvNorm | None, product: Tensor, out: Tensor,
+        gradient: Tensor, activation: int | None,
+    ) -> Hidden:  # fmt: skip
+        """A hidden layer but for its statistics. `pairs`: bias, a norm's weight and bias, each with its gradient."""
+        width = pairs[0][0].numel()
+        layer = Hidden(
+            width=width, bf16=self.bfloat16_copy is not None, activation=activation,
+            product=product.data_ptr(), out=out.data_ptr(), gradient=gradient.data_ptr(),
+            scratch=self._array(self._threads, SCRATCH, width).data_ptr(),
+        )  # fmt: skip
+        for name, (values, to_values) in zip(("bias", "norm_weight", "norm_bias"), pairs, strict=False):
+            setattr(layer, name, values.data_ptr())
+            setattr(layer, f"to_{name}", to_values.data_ptr())
+        if norm is not None:
+            layer.epsilon = norm.eps
+        return layer
+
+    def _add_batch_norm_kernels(self, layer: Hidden, norm: nn.BatchNorm1d | nn.BatchNorm2d, places: int = 1) -> None:
+        """`places`: of an image, each of which counts as an image."""
         mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
         assert mean is not None and variance is not None and count is not None and norm.momentum is not None
         layer.momentum = norm.momentum
@@ -90,10 +102,10 @@ class CPUStep(FusedStep):
 
         def forward(rows: int) -> None:
             count.add_(1)
-            functions.batch_forward(byref(layer), rows, threads)
+            functions.batch_forward(byref(layer), rows * places, threads)
 
         self._forward.append(forward)
-        self._backward.append(lambda rows: functions.batch_backward(byref(layer), rows, threads))
+        self._backward.append(lambda rows: functions.batch_backward(byref(layer), rows * places, threads))
 
     def _add_latent_kernels(
         self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor
@@ -134,19 +146,27 @@ class CPUStep(FusedStep):
         return forward
 
     def _add_output_kernels(self, last: nn.Linear, product: Tensor, output: str) -> None:
+        forward, backward = self._decoded(last.bias, gradient_of(last.bias), product, output)
+        self._forward.append(forward)
+        self._backward.append(backward)
+
+    def _decoded(self, bias: Tensor, to_bias: Tensor, product: Tensor, output: str) -> tuple[Kernel, Kernel]:
+        """The output's kernels, forward and back, for a bias and its gradient of `(pixels,)`."""
         pixels = self._model.pixels
         decoded = Decoded(
             width=pixels, bf16=self.bfloat16_copy is not None,
             output=BERNOULLI_CODE if output == BERNOULLI else OUTPUTS[output].kernel_code,
-            bias=last.bias.data_ptr(), to_bias=gradient_of(last.bias).data_ptr(),
+            bias=bias.data_ptr(), to_bias=to_bias.data_ptr(),
             x=self._x.data_ptr(), product=product.data_ptr(),
             slope=self._array(self._batch, pixels).data_ptr(), figures=self._figures.data_ptr(),
             scratch=self._array(self._threads, pixels).data_ptr(),
             partial=self._array(self._threads, FIGURES, dtype=torch.float64).data_ptr(),
         )  # fmt: skip
         functions, results, threads = self._functions, self._results, self._threads
-        self._forward.append(lambda rows: functions.decoded_forward(byref(decoded), rows, threads))
-        self._backward.append(lambda rows: functions.decoded_backward(byref(decoded), rows, results[4], threads))
+        return (
+            lambda rows: functions.decoded_forward(byref(decoded), rows, threads),
+            lambda rows: functions.decoded_backward(byref(decoded), rows, results[4], threads),
+        )
 
     def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
         # In C for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
@@ -160,7 +180,7 @@ class CPUStep(FusedStep):
     def _adam_structure(self, optimizer: FlatAdam) -> Adam:
         bf16 = self.bfloat16_copy is not None
         parts = [
-            Segment(part.storage_offset(), part.storage_offset() + part.numel(), bf16 and part.dim() == 2)
+            Segment(part.storage_offset(), part.storage_offset() + part.numel(), bf16 and part.dim() >= 2)
             for part in self._model.parameters()
         ]
         parameters = self._parameters

@@ -16,8 +16,9 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
+from tui_vae.core.models.conv import ConvVAE
 from tui_vae.core.models.mlp import MLP
-from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE
+from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE, SequentialVAE
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import FlatAdam
@@ -31,19 +32,22 @@ BERNOULLI = "bernoulli"
 """A pseudo-output, for output `logits` under objective `bce`: sigmoid, and the cross-entropy from the logits."""
 
 Norm = nn.LayerNorm | nn.BatchNorm1d
+ConvNorm = nn.GroupNorm | nn.BatchNorm2d  # of one group
 
 Kernel = Callable[[int], None]
 """Launches a kernel for so many images."""
 
 
-def has_kernels(model: VAE, objective: Objective) -> TypeGuard[MLP]:
-    """Whether kernels have been written for every layer of `model`, and for `objective`."""
-    if type(model) is not MLP or (objective.bernoulli and not model.has_logits):
+def has_kernels(model: VAE, objective: Objective, device: str) -> TypeGuard[SequentialVAE]:
+    """Whether kernels have been written for every layer of `model`, and for `objective`, on a type of device."""
+    known: set[type] = {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATION_NAMES}
+    if type(model) is ConvVAE and device == "cpu":
+        known |= {nn.Conv2d, nn.ConvTranspose2d, nn.GroupNorm, nn.BatchNorm2d, nn.Flatten, nn.Unflatten}
+    elif type(model) is not MLP:
         return False
-    if objective.formula not in (beta_vae, sigma_vae):
+    if objective.formula not in (beta_vae, sigma_vae) or (objective.bernoulli and not model.has_logits):
         return False
     inner = {type(layer) for layer in [*model.encoder, *list(model.decoder)[:-1]]}
-    known = {nn.Linear, nn.LayerNorm, nn.BatchNorm1d, *ACTIVATION_NAMES}
     return inner <= known and type(model.decoder[-1]) in OUTPUT_NAMES
 
 
@@ -98,10 +102,10 @@ class FusedStep(ABC):
     """
 
     def __init__(
-        self, model: MLP, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon, bfloat16: bool,
-        images: int,
+        self, model: SequentialVAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
+        bfloat16: bool, images: int,
     ) -> None:  # fmt: skip
-        if not has_kernels(model, objective):
+        if not has_kernels(model, objective, parameters.device.type):
             raise ValueError("there are no kernels for this model and objective")
         self._model, self._objective, self._images = model, objective, images
         self._parameters, self._optimizer = parameters, optimizer
@@ -167,7 +171,7 @@ class FusedStep(ABC):
         """The last step's gradients, in the order and the shapes of the model's parameters."""
         matrices = self._bfloat16_gradient
         return [
-            gradient_of(part) if matrices is None or part.dim() != 2 else part_of(matrices, part)
+            gradient_of(part) if matrices is None or part.dim() < 2 else part_of(matrices, part)
             for part in self._model.parameters()
         ]
 
@@ -178,16 +182,8 @@ class FusedStep(ABC):
 
     def _build(self, batch: int) -> None:
         """Allocate the memory of a step of `batch` images; list the products and the kernels that follow them."""
+        self._begin_building(batch)
         model = self._model
-        self._batch = batch
-        self._kernel_memory: list[Tensor] = []  # keeps alive what only the kernels' structures point to
-        self._products_of: dict[int, list[Product]] = {}
-        self._x = self._array(batch, model.pixels)
-        self._x_bfloat16 = None if self.bfloat16_copy is None else self._array(batch, model.pixels, dtype=self._dtype)
-        self._noise = self._array(batch, model.latent_dim)
-        self._products: list[Product] = []
-        self._forward: list[Kernel] = []  # after each product
-        self._backward: list[Kernel] = []  # before each product's gradients
         layers = [*model.encoder, *model.decoder]
         places = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
         head = len(model.encoder) - 1
@@ -215,6 +211,19 @@ class FusedStep(ABC):
             weight, to_weight = self._matrices(linear.weight)
             self._products.append(Product(weight, to_weight, x, product, to_x, to_product))
             x, to_x = next_x, next_to_x
+
+    def _begin_building(self, batch: int) -> None:
+        """Allocate the memory of both ends of the network; there are no products and kernels yet."""
+        model = self._model
+        self._batch = batch
+        self._kernel_memory: list[Tensor] = []  # keeps alive what only the kernels' structures point to
+        self._products_of: dict[int, list[Product]] = {}
+        self._x = self._array(batch, model.pixels)
+        self._x_bfloat16 = None if self.bfloat16_copy is None else self._array(batch, model.pixels, dtype=self._dtype)
+        self._noise = self._array(batch, model.latent_dim)
+        self._products: list[Product] = []
+        self._forward: list[Kernel] = []  # after each product
+        self._backward: list[Kernel] = []  # before each product's gradients
 
     def _matrices(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """A weight in the precision of its products, and the place of its gradient, both `(out, in)`."""

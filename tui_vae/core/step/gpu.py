@@ -12,8 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from tui_vae.core.models.mlp import MLP
-from tui_vae.core.models.vae import reparameterize
+from tui_vae.core.models.vae import SequentialVAE, reparameterize
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
@@ -85,7 +84,7 @@ class GPUStep(FusedStep):
     """
 
     def __init__(
-        self, kernels: ModuleType, model: MLP, objective: Objective, parameters: nn.Parameter,
+        self, kernels: ModuleType, model: SequentialVAE, objective: Objective, parameters: nn.Parameter,
         optimizer: FlatAdam | Muon, bfloat16: bool, images: int, batch: int,
     ) -> None:  # fmt: skip
         super().__init__(model, objective, parameters, optimizer, bfloat16, images)

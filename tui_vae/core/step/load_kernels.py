@@ -27,7 +27,7 @@ RUNTIMES = ("libgomp", "libomp", "libiomp")
 """How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
 
-KERNELS_VERSION = 3
+KERNELS_VERSION = 4
 """`KERNELS_VERSION` of c/kernels.h: a build of another one would read other structures from the same bytes."""
 
 
@@ -60,6 +60,12 @@ class TotalCorrelation(Structure):
         *((name, c_void_p) for name in (
             "z", "mu", "precision", "constant", "to_z", "to_mu", "to_logvar", "scratch", "values", "value",
         )),
+    )  # fmt: skip
+
+
+class Patches(Structure):
+    _fields_ = (
+        ("height", c_int64), ("width", c_int64), ("channels", c_int64), ("bf16", c_int), ("scratch", c_void_p),
     )  # fmt: skip
 
 
@@ -100,6 +106,9 @@ SIGNATURES: dict[str, list[Any]] = {
     "latent_forward": [POINTER(Latent), c_int64],
     "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
     "total_correlation": [POINTER(TotalCorrelation), POINTER(Latent), c_int64, c_int],
+    "gather_patches": [POINTER(Patches), c_void_p, c_void_p, c_int64, c_int],
+    "scatter_patches": [POINTER(Patches), c_void_p, c_void_p, c_int64, c_int],
+    "transpose": [c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int, c_int],
     "decoded_forward": [POINTER(Decoded), c_int64, c_int],
     "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
     "compute_loss": [POINTER(LossSums), c_int64, c_double],

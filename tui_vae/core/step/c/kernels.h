@@ -19,7 +19,7 @@
 
 /* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
  * after an update without a new build, the functions that lie there are of the old one. */
-enum { KERNELS_VERSION = 3 };
+enum { KERNELS_VERSION = 4 };
 
 typedef int64_t Count;
 
@@ -73,6 +73,13 @@ typedef struct {
     float *scratch;                        /* (threads, stride), stride ≥ (3·width + 1)·rows */
     double *values, *value;                /* (rows): an image's share; TC, nats */
 } TotalCorrelation;
+
+/* Images and the patches that a convolution multiplies. */
+typedef struct {
+    Count height, width, channels;  /* of an image */
+    int bf16;
+    float *scratch;                 /* (threads, height·width·channels) */
+} Patches;
 
 /* From the last product to the distortion. */
 typedef struct {

@@ -1,0 +1,303 @@
+"""The training step of the convolutional network on a CPU: its convolutions are matrix products of patches.
+
+oneDNN's convolutions with 1, 16 and 32 channels take a half of autograd's step, several times what the multiplications
+take, and each stretch between them goes through memory many times. Here the channels of a pixel lie side by side,
+c/patches.c gathers patches for PyTorch's products, and all else is the kernels of the fully connected network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ctypes import byref
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tui_vae.core.models.vae import ACTIVATIONS
+from tui_vae.core.step.cpu import CPUStep
+from tui_vae.core.step.fused_step import (
+    ACTIVATION_NAMES,
+    BERNOULLI,
+    OUTPUT_NAMES,
+    ConvNorm,
+    Norm,
+    Product,
+    gradient_of,
+)
+from tui_vae.core.step.load_kernels import Patches
+
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+Shape = tuple[int, int, int]
+"""Channels, height and width; a linear layer's features are channels of one pixel."""
+
+
+@dataclass
+class PatchProduct(Product):
+    """A convolution's operands, whose x and product are `(N, height·width·channels)` and whose weight `(…, …, 4, 4)`.
+
+    gather, scatter: from images to `patches` and back, each for a number of images.
+    patches: `(N·places, 16·channels)`, shared by all layers.
+    in_order, to_in_order: the weight and its gradient with channels last, `(…, 4, 4, channels)`.
+    """
+
+    gather: Callable[[Tensor, Tensor, int], None]
+    scatter: Callable[[Tensor, Tensor, int], None]
+    patches: Tensor
+    in_order: Tensor
+    to_in_order: Tensor
+    places: int
+
+    def rows(self, count: int) -> PatchProduct:
+        """The operands for the first `count` images, as views."""
+        to_x = None if self.to_x is None else self.to_x[:count]
+        return replace(
+            self, x=self.x[:count], product=self.product[:count], to_x=to_x, to_product=self.to_product[:count],
+            patches=self.patches[: count * self.places],
+        )  # fmt: skip
+
+    def _places(self, images: Tensor) -> Tensor:
+        """`(N, places·channels)` → `(N·places, channels)`, a view."""
+        return images.view(len(self.patches), -1)
+
+    def _matrix(self) -> Tensor:
+        self.in_order.copy_(self.weight.permute(0, 2, 3, 1))
+        return self.in_order.flatten(1)
+
+    def _write_to_weight(self, one: Tensor, other: Tensor) -> None:
+        torch.mm(one.t(), other, out=self.to_in_order.flatten(1))
+        self.to_weight.copy_(self.to_in_order.permute(0, 3, 1, 2))
+
+
+class Downwards(PatchProduct):
+    """A convolution: each patch of x becomes one place of the product."""
+
+    def forward(self) -> None:
+        """product = patches of x · weightᵀ."""
+        self.gather(self.x, self.patches, len(self.x))
+        torch.mm(self.patches, self._matrix().t(), out=self._places(self.product))
+
+    def backward_to_weight(self) -> None:
+        """The gradient of the weight, from that of the product and the patches of x, which are gathered again."""
+        self.gather(self.x, self.patches, len(self.x))
+        self._write_to_weight(self._places(self.to_product), self.patches)
+
+    def backward_to_x(self) -> None:
+        """The gradient of x, if it is needed; overwrites the patches."""
+        if self.to_x is not None:
+            torch.mm(self._places(self.to_product), self.in_order.flatten(1), out=self.patches)
+            self.scatter(self.patches, self.to_x, len(self.x))
+
+
+class Upwards(PatchProduct):
+    """A transposed convolution: each place of x becomes a patch of the product, where they overlap their sum."""
+
+    def forward(self) -> None:
+        """product = the images whose patches are x · weight."""
+        torch.mm(self._places(self.x), self._matrix(), out=self.patches)
+        self.scatter(self.patches, self.product, len(self.x))
+
+    def backward_to_weight(self) -> None:
+        """The gradient of the weight; leaves the patches of the product's gradient for `backward_to_x`."""
+        self.gather(self.to_product, self.patches, len(self.x))
+        self._write_to_weight(self._places(self.x), self.patches)
+
+    def backward_to_x(self) -> None:
+        """The gradient of x."""
+        assert self.to_x is not None
+        torch.mm(self.patches, self.in_order.flatten(1).t(), out=self._places(self.to_x))
+
+
+class Spread:
+    """Vectors of a convolution, one number a channel, as the kernels take them: one number for every place and channel.
+
+    Args:
+        vectors: parameters `(channels,)`. array: allocates memory of a shape.
+    """
+
+    def __init__(self, vectors: list[Tensor], places: int, array: Callable[..., Tensor]) -> None:
+        self._parameters = vectors
+        self._values = [array(places, len(vector)) for vector in vectors]
+        self._gradients = [array(places, len(vector)) for vector in vectors]
+        self.pairs = list(zip(self._values, self._gradients, strict=True))
+
+    def write(self) -> None:
+        """Copy the parameters to every place."""
+        for values, parameter in zip(self._values, self._parameters, strict=True):
+            values.copy_(parameter.detach())
+
+    def add_up(self) -> None:
+        """Write the parameters' gradients, the sums over places."""
+        for gradients, parameter in zip(self._gradients, self._parameters, strict=True):
+            torch.sum(gradients, dim=0, out=gradient_of(parameter))
+
+
+class ConvCPUStep(CPUStep):
+    """`CPUStep` for a `ConvVAE`."""
+
+    def _build(self, batch: int) -> None:
+        self._begin_building(batch)
+        model, patches = self._model, self._allocate_patches(batch)
+        layers, head = [*model.encoder, *model.decoder], len(model.encoder) - 1
+        x, to_x = self._x if self._x_bfloat16 is None else self._x_bfloat16, None
+        shape: Shape = (1, 1, model.pixels)
+        for place, layer in enumerate(layers):
+            if isinstance(layer, nn.Unflatten):
+                channels, height, width = layer.unflattened_size
+                shape = (int(channels), int(height), int(width))
+            if not isinstance(layer, nn.Linear | Convolution):
+                continue
+            before, shape = shape, shape_after(layer, shape)
+            product = self._array(batch, prod(shape), dtype=self._dtype)
+            if place == head:
+                assert isinstance(layer, nn.Linear)
+                z, to_z = (self._array(batch, model.latent_dim, dtype=self._dtype) for _ in range(2))
+                to_product = torch.zeros_like(product)
+                self._add_latent_kernels(layer, product, to_product, z, to_z)
+                next_x, next_to_x = z, to_z
+            elif layer is model.decoder[-3]:  # before Flatten and the output
+                assert isinstance(layer, nn.ConvTranspose2d)
+                self._add_image_kernels(layer, product, OUTPUT_NAMES[type(layers[-1])])
+                next_x, next_to_x, to_product = x, None, product
+            else:
+                out, to_product = torch.zeros_like(product), torch.zeros_like(product)
+                following = self._add_layer(layer, layers[place + 1 :], shape, product, out, to_product)
+                next_x, next_to_x = self._in_order_for(following, layers, shape, out, to_product)
+            self._products.append(self._operands(layer, before, shape, patches, (x, product, to_x, to_product)))
+            x, to_x = next_x, next_to_x
+
+    def _allocate_patches(self, batch: int) -> Tensor:
+        """Memory for the patches of whichever layer has the most, which all layers use in turn."""
+        shape, most = (1, 1, self._model.pixels), 0
+        for layer in self._model.encoder:
+            if isinstance(layer, nn.Unflatten):
+                channels, height, width = layer.unflattened_size
+                shape = (int(channels), int(height), int(width))
+            if isinstance(layer, nn.Conv2d):
+                most = max(most, shape[0] * 16 * (shape[1] // 2) * (shape[2] // 2))
+                shape = shape_after(layer, shape)
+        return self._array(batch * most, dtype=self._dtype)
+
+    def _add_layer(
+        self, layer: nn.Linear | Convolution, after: list[Any], shape: Shape, product: Tensor, out: Tensor,
+        gradient: Tensor,
+    ) -> Any:  # fmt: skip
+        """Add a hidden layer's kernels; gives the layer that follows its normalization and activation, in `after`."""
+        norm = after[0] if isinstance(after[0], Norm | ConvNorm) else None
+        follower = after[0 if norm is None else 1]
+        activation, following = ACTIVATION_NAMES[type(follower)], after[1 if norm is None else 2]
+        if isinstance(layer, nn.Linear):
+            assert norm is None or isinstance(norm, Norm)
+            self._add_hidden_kernels(layer, product, out, gradient, norm, activation)
+            return following
+        assert layer.bias is not None
+        parameters = [layer.bias] if norm is None else [layer.bias, norm.weight, norm.bias]
+        code, places = ACTIVATIONS[activation].kernel_code, shape[1] * shape[2]
+        if isinstance(norm, nn.BatchNorm2d):
+            pairs = [(parameter, gradient_of(parameter)) for parameter in parameters]
+            self._add_batch_norm_kernels(self._hidden(pairs, norm, product, out, gradient, code), norm, places)
+            return following
+        spread = Spread(parameters, places, self._array)
+        hidden = self._hidden(spread.pairs, norm, product, out, gradient, code)
+        hidden.statistics = self._array(self._batch, 2).data_ptr()
+        functions, threads = self._functions, self._threads
+
+        def forward(rows: int) -> None:
+            spread.write()
+            functions.hidden_forward(byref(hidden), rows, threads)
+
+        def backward(rows: int) -> None:
+            functions.hidden_backward(byref(hidden), rows, threads)
+            spread.add_up()
+
+        self._forward.append(forward)
+        self._backward.append(backward)
+        return following
+
+    def _in_order_for(
+        self, following: Any, layers: list[Any], shape: Shape, out: Tensor, gradient: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What the next layer gets as x and its gradient: linear layers have the channels first, convolutions last."""
+        if isinstance(following, nn.Flatten):
+            before, after = shape[1] * shape[2], shape[0]
+        elif isinstance(following, nn.Unflatten):
+            before = int(following.unflattened_size[0])
+            after = shape[0] // before
+        else:
+            return out, gradient
+        if before == 1 or after == 1:
+            return out, gradient
+        x, to_x = torch.zeros_like(out), torch.zeros_like(gradient)
+        transpose, forward, backward = self._functions.transpose, self._forward.pop(), self._backward.pop()
+        bf16, threads = self.bfloat16_copy is not None, self._threads
+
+        def forward_in_order(rows: int) -> None:
+            forward(rows)
+            transpose(out.data_ptr(), x.data_ptr(), rows, before, after, bf16, threads)
+
+        def backward_in_order(rows: int) -> None:
+            transpose(to_x.data_ptr(), gradient.data_ptr(), rows, after, before, bf16, threads)
+            backward(rows)
+
+        self._forward.append(forward_in_order)
+        self._backward.append(backward_in_order)
+        return x, to_x
+
+    def _add_image_kernels(self, last: nn.ConvTranspose2d, product: Tensor, output: str) -> None:
+        """The output's kernels, for a bias that all pixels share."""
+        assert last.bias is not None
+        spread = Spread([last.bias], self._model.pixels, self._array)
+        forward, backward = self._decoded(*spread.pairs[0], product, BERNOULLI if self._objective.bernoulli else output)
+
+        def forward_with_bias(rows: int) -> None:
+            spread.write()
+            forward(rows)
+
+        def backward_with_bias(rows: int) -> None:
+            backward(rows)
+            spread.add_up()
+
+        self._forward.append(forward_with_bias)
+        self._backward.append(backward_with_bias)
+
+    def _operands(
+        self, layer: nn.Linear | Convolution, before: Shape, after: Shape, patches: Tensor,
+        buffers: tuple[Tensor, Tensor, Tensor | None, Tensor],
+    ) -> Product:  # fmt: skip
+        """The product of a layer from images of shape `before` to `after`; buffers: x, product, and their gradients."""
+        weight, to_weight = self._matrices(layer.weight)
+        x, product, to_x, to_product = buffers
+        if isinstance(layer, nn.Linear):
+            return Product(weight, to_weight, x, product, to_x, to_product)
+        kind, (channels, height, width) = (Downwards, before) if isinstance(layer, nn.Conv2d) else (Upwards, after)
+        bf16 = self.bfloat16_copy is not None
+        given = Patches(
+            height=height, width=width, channels=channels, bf16=bf16,
+            scratch=self._array(self._threads, height * width * channels).data_ptr(),
+        )  # fmt: skip
+        functions, threads, places = self._functions, self._threads, (height // 2) * (width // 2)
+
+        def gather(images: Tensor, to: Tensor, rows: int) -> None:
+            functions.gather_patches(byref(given), images.data_ptr(), to.data_ptr(), rows, threads)
+
+        def scatter(of: Tensor, images: Tensor, rows: int) -> None:
+            functions.scatter_patches(byref(given), of.data_ptr(), images.data_ptr(), rows, threads)
+
+        count = 16 * channels
+        mine = patches[: self._batch * places * count].view(-1, count)
+        in_order, to_in_order = (torch.zeros_like(weight.permute(0, 2, 3, 1).contiguous()) for _ in range(2))
+        return kind(
+            weight, to_weight, x, product, to_x, to_product, gather, scatter, mine, in_order, to_in_order, places
+        )
+
+
+def shape_after(layer: nn.Linear | Convolution, shape: Shape) -> Shape:
+    """The shape of what a layer makes of one image of `shape`."""
+    if isinstance(layer, nn.Linear):
+        return layer.out_features, 1, 1
+    _, height, width = shape
+    if isinstance(layer, nn.Conv2d):
+        return layer.out_channels, height // 2, width // 2
+    return layer.out_channels, 2 * height + layer.output_padding[0], 2 * width + layer.output_padding[1]
