@@ -165,7 +165,10 @@ def test_a_trainer_without_a_directory_that_cannot_end_is_listed(
     assert main(["ls", "--json", "--runs-dir", str(own_runs)]) == 0
     out, err = capsys.readouterr()
     assert out == "[]\n"
-    assert f"a trainer lives whose run has been deleted; end it with: kill {process.pid}" in err.splitlines()
+    assert (
+        f"a trainer lives whose run has been deleted, or its disk taken away; end it with: kill {process.pid}"
+        in err.splitlines()
+    )
     assert main(["ls", "--json", "--runs-dir", str(own_runs / "others")]) == 0
     assert capsys.readouterr() == ("[]\n", ""), "a list of other runs speaks of no run but its own"
     (finding,) = [each for each in doctor._lost_trainers() if str(process.pid) in each.found]
@@ -173,6 +176,30 @@ def test_a_trainer_without_a_directory_that_cannot_end_is_listed(
     os.kill(process.pid, signal.SIGCONT)
     assert process.wait(WITHIN) == 1
     assert process.pid not in lost_trainers()
+
+
+def test_a_trainer_whose_disk_was_taken_away_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`umount -l`, as of a network drive: Linux then shows the paths of what is open on that disk alone."""
+    runs = tmp_path / "runs"
+    (runs / "there").mkdir(parents=True)
+    (runs / "there" / "lock").touch()
+    away, there, elsewhere = str(runs / "away"), str(runs / "there"), "/nowhere/runs/other"
+    processes = {  # the run that it was started on, the lock that it has open, where its mounts are
+        "self": ("", "", "mnt:[1]"), "11": (away, "/away/lock", "mnt:[1]"), "12": (away, "/away/lock", "mnt:[2]"),
+        "13": (there, f"{there}/lock", "mnt:[1]"), "14": (away, f"{there}/lock", "mnt:[1]"),
+        "15": (elsewhere, "/other/lock", "mnt:[1]"), "16": (away, f"{away}/lock (deleted)", "mnt:[2]"),
+    }  # fmt: skip
+    for name, (given, lock, mounts) in processes.items():
+        (folder := tmp_path / "proc" / name).mkdir(parents=True)
+        (folder / "cmdline").write_text(f"python\0-m\0tui_vae.trainer\0{given}\0")
+        (folder / "ns").mkdir()
+        (folder / "ns" / "mnt").symlink_to(mounts)
+        (folder / "fd").mkdir()
+        if lock:
+            (folder / "fd" / "3").symlink_to(lock)
+    monkeypatch.setattr("tui_vae.runs.processes.PROC", tmp_path / "proc")
+    assert sorted(lost_trainers(runs)) == [11, 16]
+    assert sorted(lost_trainers()) == [11, 15, 16]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors have no paths here")

@@ -190,6 +190,6 @@ def _logout() -> list[Finding]:
 
 
 def _lost_trainers() -> list[Finding]:
-    """Trainers that hold memory and a device for a run that has been deleted."""
-    found = "process {} trains a run whose directory has been deleted"
+    """Trainers that hold memory and a device for a run that nobody can look at."""
+    found = "process {} trains a run whose directory has been deleted, or its disk taken away"
     return [Finding("lost trainer", False, found.format(pid), f"end it with: kill {pid}") for pid in lost_trainers()]

@@ -38,7 +38,8 @@ def ls(options: argparse.Namespace) -> int:
     else:
         print(f"no runs in {runs_dir}; start one with: {advice.command('train', runs_dir)}")
     for pid in lost_trainers(runs_dir):
-        print(f"a trainer lives whose run has been deleted; end it with: kill {pid}", file=sys.stderr)
+        what = "a trainer lives whose run has been deleted, or its disk taken away"
+        print(f"{what}; end it with: kill {pid}", file=sys.stderr)
     return 0
 
 

@@ -47,29 +47,49 @@ def is_trainer_of(lock: Path, pid: int) -> bool:
 
 
 def lost_trainers(runs_dir: Path = Path("/")) -> list[int]:
-    """Trainers of this user whose run in `runs_dir` has been deleted: no list of runs shows them. Empty without /proc.
+    """Trainers of this user whose run in `runs_dir` is gone: no list of runs shows them. Empty without /proc.
 
-    A trainer ends by itself within seconds; one that is stopped or hangs, or is of an older version, does not.
-    Without `runs_dir` those of every runs directory are meant.
+    Its directory has been deleted, and a trainer then ends by itself within seconds, but for one that is stopped or
+    hangs, or is of an older version; or its disk has been taken away, and it goes on. Without `runs_dir` those of every
+    runs directory are meant.
     """
     try:
         numbers = [int(name) for name in os.listdir(PROC) if name.isdecimal()]
     except OSError:
         return []
-    place = runs_dir.resolve()
-    return [pid for pid in numbers if _is_lost(pid, place)]
+    places = {runs_dir.absolute(), runs_dir.resolve()}
+    return [pid for pid in numbers if _is_lost(pid, places)]
 
 
-def _is_lost(pid: int, place: Path) -> bool:
+def _is_lost(pid: int, places: set[Path]) -> bool:
     folder = PROC / str(pid)
     with suppress(OSError):
         if folder.stat().st_uid != os.getuid():
             return False
-        if COMMAND.encode() not in (folder / "cmdline").read_bytes().split(b"\0"):
+        words = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
+        if COMMAND not in words:
             return False
-        opened = map(os.readlink, (folder / "fd").iterdir())
-        return any(path.endswith(LOST_LOCK) and Path(path).is_relative_to(place) for path in opened)
+        opened = [os.readlink(path) for path in (folder / "fd").iterdir()]
+        if any(path.endswith(LOST_LOCK) and _is_in(path, places) for path in opened):
+            return True
+        given, locks = words[words.index(COMMAND) + 1], [path for path in opened if path.endswith("/lock")]
+        return _is_in(given, places) and any(_is_out_of_reach(folder, Path(path), Path(given)) for path in locks)
     return False
+
+
+def _is_in(path: str, places: set[Path]) -> bool:
+    return any(Path(path).is_relative_to(place) for place in places)
+
+
+def _is_out_of_reach(folder: Path, lock: Path, run: Path) -> bool:
+    """Whether a lock that a process holds is on a disk that was taken away: Linux then shows its path on that disk.
+
+    folder: of the process. run: the directory that it was started on; a renamed one is looked for on the disk, as long
+    as it is not in its place, since a server that does not answer makes everybody wait.
+    """
+    if lock.is_relative_to(run.parent) or os.readlink(folder / "ns/mnt") != os.readlink(PROC / "self/ns/mnt"):
+        return False  # a container has paths of its own
+    return not lock.exists()
 
 
 def flock_is_held(path: Path) -> bool:
