@@ -11,6 +11,23 @@ import torch
 from tests.support.commands import Run, assert_one_sentence
 from tests.support.processes import Trained, command, finish
 
+OWN = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, shape, config):
+        super().__init__()
+        self.shape = shape
+        self.encoder = nn.Linear(shape[0] * shape[1], 2 * config.latent_dim)
+        self.decoder = nn.Linear(config.latent_dim, shape[0] * shape[1])
+
+    def encode(self, x):
+        return self.encoder(x.flatten(1)).chunk(2, 1)
+
+    def decode(self, z):
+        return self.decoder(z).tanh().view(-1, 1, *self.shape)
+"""
+
 
 def test_data_lists_what_is_found(tui_vae: Run) -> None:
     code, out, err = tui_vae("data")
@@ -49,7 +66,8 @@ def test_the_app_says_in_a_sentence_where_it_cannot_run(trained: Trained) -> Non
 
 
 def test_bench_compares_in_one_run_and_hides_no_ratio() -> None:
-    options = ("--rounds", 1, "--seconds", 1, "--hidden", 8, "--latent-dim", 2, "--batch-size", 32, "--device", "cpu")
+    options = ("--rounds", 1, "--seconds", 1, "--hidden", 8, "--latent-dim", 2, "--batch-size", 32, "--device", "cpu",
+               "--train-limit", 640, "--test-limit", 100, "--until", "mse=0.1")  # fmt: skip
     code, out, err = finish(command("bench", *options, "--threads", 1, "--json"))
     assert code == 0, err
     facts = json.loads(out)
@@ -62,3 +80,26 @@ def test_bench_compares_in_one_run_and_hides_no_ratio() -> None:
         assert result["ours_over_this"] == pytest.approx(ours / result["images_per_s"])
     assert facts["ours_over_products"] == by_name["products"]["ours_over_this"]
     assert facts["ours_over_ordinary"] == min(by_name[name]["ours_over_this"] for name in list(by_name)[1:3])
+    until = facts["until"]
+    assert (until["figure"], until["value"]) == ("mse", 0.1)
+    for name in ("ours", "ordinary"):
+        one = until[name]
+        assert one["reached"] and one["value"] <= 0.1 and one["epoch"] >= 1, one
+        assert 0 < one["seconds"] < one["wall"]
+    assert until["ordinary_over_ours"] == pytest.approx(until["ordinary"]["seconds"] / until["ours"]["seconds"])
+
+
+def test_bench_times_a_network_of_the_users_own_and_says_what_is_not_reached(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    options = ("--rounds", 1, "--seconds", 1, "--device", "cpu", "--threads", 1, "--model", "mine:Net",
+               "--train-limit", 64, "--test-limit", 32, "--batch-size", 32, "--epochs", 2)  # fmt: skip
+    code, out, err = finish(command("bench", *options, "--until", "bits=1", cwd=tmp_path))
+    assert code == 0, err
+    assert "bare matrix products" not in out  # which are not all of its work
+    assert "tui-vae does not reach 1 bits a pixel: it is at " in out and "after 2 epochs" in out
+
+
+def test_what_keeps_a_network_from_being_timed_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    assert_one_sentence(finish(command("bench", "--model", "mine:Nat", cwd=tmp_path)), 1, "has no class Nat")
+    assert_one_sentence(finish(command("bench", "--until", "bits=nan")), 2, "bits=6.74 or mse=0.0085, not 'bits=nan'")

@@ -3,6 +3,7 @@
 import json
 import os
 import string
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 
 from tui_vae import config
 from tui_vae.cli.parser import given_options, make_parser
-from tui_vae.config import RunConfig, check_option, make_config, option_name, options, read_config
+from tui_vae.config import RunConfig, check_option, make_config, option_name, options, read_config, recorded_config
 from tui_vae.errors import UsageError
-from tui_vae.runs.create import config_toml
+from tui_vae.runs.create import config_toml, create_run
 
 PARSER = make_parser()
 NAME = set(string.ascii_letters + string.digits + "._-")
@@ -75,7 +76,25 @@ def test_a_preset_fills_in_what_is_not_given_and_nothing_else(preset: str) -> No
     assert (wanted.lr, wanted.latent_dim, wanted.preset) == (0.5, 7, preset)
     assert (wanted.hidden, wanted.objective) == {"default": ((512, 256), "sigma"), "seed": ((256,), "mse")}[preset]
     assert (wanted.output, wanted.beta, wanted.batch_size) == {
-        "default": ("auto", 1.0, 256), "seed": ("sigmoid", 0.5, 128)}[preset]  # fmt: skip
+        "default": ("auto", 1.0, 512), "seed": ("sigmoid", 0.5, 128)}[preset]  # fmt: skip
+
+
+def test_the_recipes_for_adam_say_so() -> None:
+    muon = {name for name in config.PRESETS if make_config({"preset": name}).optimizer == "muon"}
+    assert muon == {"default", "quick"}
+    former = replace(make_config({"preset": "adam"}), preset="default")
+    assert former == replace(make_config({}), optimizer="adam", batch_size=256)
+
+
+def test_a_run_recorded_before_there_was_muon_is_adams(tmp_path: Path) -> None:
+    directory, wanted = create_run(tmp_path, make_config({"name": "old", "preset": "adam"}))
+    text = directory.config.read_text()
+    directory.config.write_text(
+        "".join(line for line in text.splitlines(True) if "optim" not in line and "muon" not in line)
+    )
+    assert "optim" not in directory.config.read_text()
+    assert directory.read_config() == wanted
+    assert recorded_config({}).optimizer == "adam" and recorded_config({"optimizer": "muon"}).optimizer == "muon"
 
 
 @pytest.mark.parametrize(

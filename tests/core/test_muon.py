@@ -32,11 +32,16 @@ def parts_of(shapes: list[tuple[int, ...]], seed: int = 0) -> tuple[nn.Parameter
 
 
 def orthogonal(x: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Five iterations of Jordan's polynomial as his post writes them, in float64."""
-    x = x / np.linalg.norm(x)
-    for _ in range(5):
+    """Four iterations of Polar Express on the matrix itself, as its authors' algorithm 1 writes them, in float64."""
+    x = x / (np.linalg.norm(x) * 1.01 + 1e-7)
+    for a, b, c in (
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+        (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    ):
         gram = x @ x.T
-        x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
+        x = a / 1.01 * x + b / 1.01**3 * gram @ x + c / 1.01**5 * gram @ gram @ x
     return x
 
 
@@ -78,11 +83,12 @@ def into_float64(gradient: Tensor | None) -> np.ndarray[Any, np.dtype[np.float64
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim has a Muon from 2.9 on")
-def test_with_whole_matrices_it_is_torchs() -> None:
-    """torch's own iterates in bfloat16, and on the matrix instead of its Gram matrix."""
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_with_whole_matrices_it_is_torchs(bfloat16: bool) -> None:
+    """torch's does five of Jordan's iterations, which end between 0.7 and 1.2; ours end between 0.4 and 1.6."""
     flat, parts = parts_of([(150, 40), (40, 150), (260, 300)])
     _, theirs = parts_of([(150, 40), (40, 150), (260, 300)])
-    muon = Muon(flat, parts, MUON_LR / LR, DECAY, block=10_000)
+    muon = Muon(flat, parts, MUON_LR / LR, DECAY, bfloat16, block=10_000)
     usual = torch.optim.Muon(theirs, lr=MUON_LR, weight_decay=DECAY, momentum=0.95)
     start = [part.detach().clone() for part in parts]
     for _ in range(3):
@@ -93,7 +99,30 @@ def test_with_whole_matrices_it_is_torchs() -> None:
         muon.step(LR)
         usual.step()
     for part, other, before in zip(parts, theirs, start, strict=True):
-        assert (part - other).norm() < 0.01 * (part - before).norm()
+        mine, usuals = part.detach() - before, other.detach() - before
+        assert torch.cosine_similarity(mine.flatten(), usuals.flatten(), dim=0) > 0.95
+        assert mine.norm().item() == pytest.approx(usuals.norm().item(), rel=0.15)
+
+
+def test_in_bfloat16_an_update_is_that_of_float32_but_for_rounding() -> None:
+    """Also of gradients that are nearly of one direction, as those of a network are."""
+    shapes = [(512, 784), (784, 512), (64, 256)]
+    updates = []
+    for bfloat16 in (False, True):
+        flat, parts = parts_of(shapes)
+        muon = Muon(flat, parts, MUON_LR / LR, bfloat16=bfloat16)
+        start = flat.detach().clone()
+        for step in range(4):
+            torch.manual_seed(step)
+            for part in parts:
+                assert part.grad is not None
+                rows, columns = part.shape
+                part.grad.copy_(torch.outer(torch.randn(rows), torch.randn(columns)) + 0.01 * torch.randn(part.shape))
+            muon.step(LR)
+        updates.append(flat.detach() - start)
+    exact, rounded = updates
+    assert rounded.abs().max() < 4 * MUON_LR
+    assert torch.cosine_similarity(exact, rounded, dim=0) > 0.97
 
 
 def test_singular_values_become_nearly_equal_and_zeros_stay_zeros() -> None:
@@ -107,7 +136,7 @@ def test_singular_values_become_nearly_equal_and_zeros_stay_zeros() -> None:
     square.grad.zero_()
     muon.step(1.0)
     values = torch.linalg.svdvals(before[0] - wide.detach())
-    assert values.min() > 0.6 and values.max() < 1.3
+    assert values.min() > 0.4 and values.max() < 1.6
     assert torch.equal(square, before[1])
 
 

@@ -17,8 +17,8 @@ DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, s
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
 
 CONFIG = "TOML file with any of the options below, and with runs-dir"
-BENCH_OPTIONS = ("preset", "data_dir", "hidden", "latent_dim", "batch_size", "device", "data_on", "threads",
-                 "precision")  # fmt: skip
+NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep")
+"""Options of a run that say what it leaves behind."""
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its name, its module in `cli`, what it does, and parsers whose options it takes too."""
@@ -244,7 +244,9 @@ def _add_machine(add: Add) -> None:
     bench.add_argument("--json", action="store_true", help="a JSON object on stdout")
     bench.add_argument("--rounds", metavar="N", type=_count, default=5, help="how often each takes its turn (5)")
     bench.add_argument("--seconds", metavar="S", type=_count, default=3, help="seconds a turn (3)")
-    _add_options(bench, BENCH_OPTIONS)
+    bench.add_argument("--until", metavar="bits=X|mse=X", type=_target,
+                       help="also train until the test images' bits a pixel, or their mse, are that low")  # fmt: skip
+    _add_options(bench, tuple(name for name in config.options() if name not in NOT_OF_A_BENCHMARK))
 
     doctor = add("doctor", "doctor", "check devices, terminal, datasets and folders, and say what to do")
     doctor.add_argument("--json", action="store_true", help="a JSON object on stdout")
@@ -326,6 +328,15 @@ def _counted(most: int, least: int = 1) -> Callable[[str], int]:
 
 
 _count = _counted(MOST_IMAGES)
+
+
+def _target(text: str) -> Any:
+    from tui_vae.cli.bench_until import parse_target
+
+    try:
+        return parse_target(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"it must be like bits=6.74 or mse=0.0085, not {text[:SHOWN]!r}") from None
 
 
 def _jobs(text: str) -> int | None:

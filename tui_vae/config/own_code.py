@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -60,6 +60,16 @@ class OwnCode:
 
 _allowed: set[str] = set()
 """Digests of what this process may run besides what the record holds."""
+
+
+def with_model_folder(config: RunConfig) -> RunConfig:
+    """The configuration with the folder of the user's own model, where it names none: the working directory.
+
+    Whoever opens the run may be elsewhere.
+    """
+    if ":" in config.model and config.model_dir is None:
+        return replace(config, model_dir=os.getcwd())
+    return config
 
 
 def find_code(config: RunConfig) -> OwnCode | None:

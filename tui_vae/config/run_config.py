@@ -40,22 +40,27 @@ MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 MAX_LR, MAX_BETA, MAX_EPOCHS = 10.0, 1e6, 10_000_000
 """The largest values of these options, and what a living run may be set to: far beyond what is of use."""
 
+ADAM: dict[str, Any] = {"optimizer": "adam", "batch_size": 256}
+"""The optimizer and the batch of recipes that were made for Adam, and of those from elsewhere that name no batch."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    "quick": {"epochs": 3, "muon_lr": 0.06},
+    "best": {**ADAM, "hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
+    "adam": ADAM,
     # The original notebook: sigmoid output against targets in [-1, 1], and the KL weighted by one half.
     "seed": {
-        "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
+        **ADAM, "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
         "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
     },
-    "best": {"hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
     # https://github.com/pytorch/examples/blob/main/vae/main.py
     "pytorch-examples": {
-        "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
+        **ADAM, "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
         "objective": "bce", "batch_size": 128, "lr": 1e-3, "schedule": "constant",
     },
     # https://github.com/Jackson-Kang/Pytorch-VAE-tutorial, 01_Variational_AutoEncoder.ipynb; its ReLU is a leaky one
     "jackson-kang": {
-        "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
+        **ADAM, "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
         "objective": "bce", "batch_size": 100, "lr": 1e-3, "schedule": "constant", "epochs": 30,
     },
 }  # fmt: skip
@@ -169,19 +174,19 @@ class RunConfig:
     ] = 0.0
 
     epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=MAX_EPOCHS)] = 10
-    batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 256
+    batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 512
     lr: Annotated[
         float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=MAX_LR, above=True)
     ] = 2e-3
     optimizer: Annotated[
         str,
         Option(
-            "adam (Kingma & Ba 2015), or muon: momentum made orthogonal for every matrix, Adam for biases and "
-            "norms (Jordan et al. 2024)",
+            "muon: momentum made orthogonal for every matrix, Adam for biases and norms (Jordan et al. 2024); or adam "
+            "for all (Kingma & Ba 2015)",
             "training",
-            choices=("adam", "muon"),
+            choices=("muon", "adam"),
         ),
-    ] = "adam"
+    ] = "muon"
     muon_lr: Annotated[
         float,
         Option(
@@ -191,7 +196,7 @@ class RunConfig:
             maximum=MAX_LR,
             above=True,
         ),
-    ] = 0.05
+    ] = 0.03
     weight_decay: Annotated[
         float,
         Option("decoupled weight decay (AdamW, Loshchilov & Hutter 2019); 0: none", "training", minimum=0, maximum=10),
@@ -324,6 +329,21 @@ def make_config(given: Mapping[str, Any]) -> RunConfig:
     config = RunConfig(**{**PRESETS[values.get("preset", "default")], **values})
     _check_together(config)
     return config
+
+
+OLDER: dict[str, Any] = {"optimizer": "adam"}
+"""What a recorded description means that does not say it: it is of version 0.1, which knew no other."""
+
+
+def recorded_config(recorded: Mapping[str, Any]) -> RunConfig:
+    """The whole description of a run as its directory records it, whatever version of tui-vae wrote it.
+
+    `recorded` maps option names to values.
+
+    Raises:
+        UsageError: as `make_config`.
+    """
+    return make_config({**OLDER, **recorded})
 
 
 def preset_config(preset: str) -> RunConfig:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from tui_vae.config import RunConfig
-from tui_vae.config.own_code import allow
+from tui_vae.config.own_code import allow, with_model_folder
 from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.file_locks import WHAT_TO_DO, has_locks
@@ -41,8 +41,7 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
     Raises:
         RunError: the name is taken, or the directory cannot be written, or its disk has no file locks.
     """
-    if ":" in config.model and config.model_dir is None:
-        config = replace(config, model_dir=os.getcwd())
+    config = with_model_folder(config)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         sweep_leftovers(runs_dir)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tui_vae
-from tui_vae.config import RUN_NAME, RunConfig, UnknownOption, make_config, parse_config
+from tui_vae.config import RUN_NAME, RunConfig, UnknownOption, parse_config, recorded_config
 from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
 from tui_vae.runs import advice
@@ -252,7 +252,7 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(f"cannot read {self.config}: {error.strerror}") from None
         try:
-            return make_config(parse_config(data, self.config))
+            return recorded_config(parse_config(data, self.config))
         except UnknownOption as error:
             raise newer_error(self, f"its config.toml has an option {error.name!r}") from None
 

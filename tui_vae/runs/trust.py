@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui_vae.config import RunConfig, make_config
+from tui_vae.config import RunConfig, recorded_config
 from tui_vae.config.own_code import OwnCode, allow, check_allowed
 from tui_vae.errors import UserError
 from tui_vae.runs.checkpoint_file import read_facts
@@ -50,6 +50,6 @@ def _config(directory: RunDirectory, which: str | None) -> RunConfig | None:
     candidates = [directory.checkpoint(which)] if which else [directory.last, directory.best]
     path = next((path for path in candidates if path.exists()), None)
     try:
-        return directory.read_config() if path is None else make_config(read_facts(path)["config"])
+        return directory.read_config() if path is None else recorded_config(read_facts(path)["config"])
     except (UserError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -27,6 +27,7 @@ from tui_vae.core.models.vae import sample_posterior
 from tui_vae.core.objectives import make_objective
 from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.cuda_graph import record_cuda_graph
+from tui_vae.errors import UserError
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
@@ -199,7 +200,14 @@ CANDIDATES: dict[str, Callable[[RunConfig], Candidate]] = {
 
 
 def main() -> int:
-    name, options = sys.argv[1], json.loads(sys.argv[2])
+    try:
+        return _serve(sys.argv[1], json.loads(sys.argv[2]))
+    except UserError as error:
+        _print_json({"error": error.message, "hint": error.hint})
+        return 1
+
+
+def _serve(name: str, options: dict[str, Any]) -> int:
     config = resolve_machine_options(replace(make_config(options), name=None))
     candidate = CANDIDATES[name](config)
     candidate.train(WARM_UP)

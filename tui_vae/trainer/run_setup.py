@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import tui_vae
-from tui_vae.config import RunConfig, make_config
+from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
@@ -118,7 +118,7 @@ def set_up_training(
     if directory.files.last.exists():
         loading("reading the checkpoint")
         progress, tensors = _read_last_checkpoint(directory)
-        config = on_available_device(make_config(progress.config), warn)
+        config = on_available_device(recorded_config(progress.config), warn)
     else:
         config = _resolve_new_run(directory.read_config(), cores, warn)
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
@@ -171,7 +171,7 @@ def load_trained_run(
     except CheckpointError as error:
         hint = choose_another(directory, path) if chooses else go_on_or_look(directory)
         raise CheckpointError(error.message, hint) from None
-    run = load_data_and_model(on_available_device(make_config(state.config), progress), progress)
+    run = load_data_and_model(on_available_device(recorded_config(state.config), progress), progress)
     try:
         restore_weights(run.model, tensors)
     except RuntimeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from tui_vae import config
 from tui_vae.config import RunConfig, option_name, text_of
+from tui_vae.config.own_code import with_model_folder
 from tui_vae.errors import UsageError
 from tui_vae.runs.comparison import differences
 from tui_vae.runs.directory import RunDirectory
@@ -64,9 +64,7 @@ def plan(base: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> list[Ru
     for values in itertools.product(*varied.values()):
         settings = dict(zip(varied, values, strict=True))
         each = config.make_config({**fixed, **settings, "name": run_name(prefix, settings)})
-        if ":" in each.model and each.model_dir is None:
-            each = replace(each, model_dir=os.getcwd())  # as it is recorded, so that the same command finds its runs
-        found.append(each)
+        found.append(with_model_folder(each))  # as it is recorded, so that the same command finds its runs
     if len({each.name for each in found}) < len(found):
         raise UsageError("two combinations would have the same name", "vary other values, or choose a shorter --name")
     return found

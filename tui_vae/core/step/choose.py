@@ -82,7 +82,7 @@ def make_optimizer(config: RunConfig, model: VAE, parameters: nn.Parameter) -> F
     if config.optimizer == "adam":
         return FlatAdam(parameters, config.weight_decay)
     parts = [part for part in model.parameters() if part.requires_grad]
-    return Muon(parameters, parts, config.muon_lr / config.lr, config.weight_decay)
+    return Muon(parameters, parts, config.muon_lr / config.lr, config.weight_decay, config.precision == "bfloat16")
 
 
 def choose_step(
