@@ -106,7 +106,7 @@ def test_with_whole_matrices_it_is_torchs(bfloat16: bool) -> None:
 
 def test_in_bfloat16_an_update_is_that_of_float32_but_for_rounding() -> None:
     """Also of gradients that are nearly of one direction, as those of a network are."""
-    shapes = [(512, 784), (784, 512), (64, 256)]
+    shapes: list[tuple[int, ...]] = [(512, 784), (784, 512), (64, 256)]
     updates = []
     for bfloat16 in (False, True):
         flat, parts = parts_of(shapes)

@@ -120,14 +120,14 @@ def heading(name_width: int, colours: Mapping[str, str]) -> Row:
 
 
 def preset_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
-    """A preset in one line: its network, objective and epochs."""
+    """A preset in one line: its network, objective, optimizer and epochs."""
     config = make_config({"preset": preset})
     network = "-".join(map(str, (*config.hidden, config.latent_dim))) if config.model == "mlp" else config.model
     epochs = f"{config.epochs} epochs"
     return Text.assemble(
         ("train ", colours["foreground"]),
         (f"{preset:<{name_width}}  ", colours["emphasis"]),
-        (legible(f"{network} · {config.objective} · {epochs}"), colours["note"]),
+        (legible(f"{network} · {config.objective} · {config.optimizer} · {epochs}"), colours["note"]),
         no_wrap=True,
         overflow="crop",
     )
