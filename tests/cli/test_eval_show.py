@@ -48,7 +48,14 @@ def test_eval_of_best_is_that_of_the_best_epoch_in_the_middle_of_a_warm_up(tui_v
 
 
 def test_figures_that_are_not_finite_are_null_in_json(tui_vae: Run, own_runs: Path) -> None:
-    wild = {"lr": 10, "objective": "mse", "schedule": "constant", "norm": "none", "output": "linear"}
+    wild = {
+        "optimizer": "adam",
+        "lr": 10,
+        "objective": "mse",
+        "schedule": "constant",
+        "norm": "none",
+        "output": "linear",
+    }
     assert train_here(new_run(own_runs, name="wild", **wild)) == 1
     tame = new_run(own_runs, name="tame", epochs=1)
     assert train_here(tame) == 0

@@ -72,7 +72,7 @@ def test_runs_train_at_the_same_time_and_seeds_belong_together(own_runs: Path) -
 
 def test_a_failed_combination_does_not_end_the_sweep_and_says_which_and_why(own_runs: Path) -> None:
     arguments = ("sweep", *QUICK, "--epochs", 1, "--lr", "10,0.001", "--objective", "mse", "--norm", "none",
-                 "--output", "linear", "--schedule", "constant", "--jobs", 2)  # fmt: skip
+                 "--output", "linear", "--schedule", "constant", "--optimizer", "adam", "--jobs", 2)  # fmt: skip
     code, out, err = finish(command(*arguments))
     good, bad = runs_of(own_runs, "sweep-lr-0.001", "sweep-lr-10")
     assert_one_sentence((code, "", err), 1, "1 of 2 runs did not finish (sweep-lr-10: the weights diverged in epoch 1")

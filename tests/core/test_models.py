@@ -133,7 +133,9 @@ def test_batch_norm_looks_at_one_image_like_at_many_and_only_training_moves_it(k
 
 def test_weight_decay_is_that_of_adamw_and_zero_is_adam() -> None:
     def trained(decay: float) -> torch.Tensor:
-        config = make_config({"hidden": "9", "latent-dim": 3, "precision": "float32", "weight-decay": decay})
+        config = make_config(
+            {"hidden": "9", "latent-dim": 3, "precision": "float32", "optimizer": "adam", "weight-decay": decay}
+        )
         learner = Learner(config, build_model(config, SHAPE), torch.device("cpu"))
         learner.step(pictures(20), 1e-2, 1.0)
         weight: torch.Tensor = learner.model.state_dict()["encoder.0.weight"].clone()

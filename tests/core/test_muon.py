@@ -165,7 +165,7 @@ def taught(one: Learner, steps: Callable[[int], float] = lambda step: LR) -> Lea
 
 
 @pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
-@pytest.mark.parametrize(("precision", "far"), [("float32", 1e-4), ("bfloat16", 0.03)])
+@pytest.mark.parametrize(("precision", "far"), [("float32", 1e-4), ("bfloat16", 0.1)])
 def test_compiled_steps_do_what_autograds_do(precision: str, far: float) -> None:
     mine, theirs = taught(learner(precision=precision)), taught(learner(Kernels(), precision=precision))
     assert mine.kernels != "none" and theirs.kernels == "none"

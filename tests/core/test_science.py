@@ -158,7 +158,7 @@ def test_a_training_step_goes_down_the_loss_that_it_states(
 ) -> None:
     """Adam's first step moves each weight by lr against the sign of its gradient: here that of finite differences."""
     config = make_config({"hidden": "6,5", "latent-dim": 3, "objective": objective, "free-bits": free_bits,
-                          "precision": "float32", "seed": 3, **network})  # fmt: skip
+                          "precision": "float32", "seed": 3, "optimizer": "adam", **network})  # fmt: skip
     dice = np.random.default_rng(4)
     images = torch.from_numpy(dice.integers(0, 256, (40, 28, 28), dtype=np.uint8))
     beta, cpu = 1.7, torch.device("cpu")

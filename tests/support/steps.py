@@ -50,7 +50,9 @@ def by_autograd(vae: VAE, batch: Tensor, noise: Tensor, objective: Objective) ->
 
 
 def config(**more: object) -> RunConfig:
-    return make_config({"hidden": "24,16", "latent-dim": 4, "batch-size": 16, "precision": "float32", **more})
+    return make_config(
+        {"hidden": "24,16", "latent-dim": 4, "batch-size": 16, "precision": "float32", "optimizer": "adam", **more}
+    )
 
 
 def assert_same(one: Learner, other: Learner) -> None:

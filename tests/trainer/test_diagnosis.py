@@ -297,7 +297,10 @@ def test_too_few_images_for_too_long_overfit(own_runs: Path) -> None:
 
 def test_a_decoder_whose_units_are_dead_is_told_once_even_after_a_resume(own_runs: Path) -> None:
     """Rectifiers pushed far below zero get no gradient any more. The images' encodings still differ."""
-    directory = new_run(own_runs, **{"batch-size": 20, "epochs": 9, "beta": 0, "activation": "relu", "norm": "none"})
+    directory = new_run(
+        own_runs,
+        **{"batch-size": 20, "epochs": 9, "beta": 0, "activation": "relu", "norm": "none", "optimizer": "adam"},
+    )
     assert train_here(directory) == 0
     assert warnings(directory) == []
     progress, tensors = load_checkpoint(directory.last)
@@ -313,7 +316,7 @@ def finite(path: Path) -> bool:
     return all(bool(torch.isfinite(value.float()).all()) for value in load_checkpoint(path)[1].values())
 
 
-WILD = {"objective": "mse", "schedule": "constant", "norm": "none", "output": "linear"}
+WILD = {"optimizer": "adam", "objective": "mse", "schedule": "constant", "norm": "none", "output": "linear"}
 
 
 def test_a_run_that_diverges_from_the_start_ends_and_says_what_to_do(own_runs: Path) -> None:
@@ -326,6 +329,13 @@ def test_a_run_that_diverges_from_the_start_ends_and_says_what_to_do(own_runs: P
     assert not directory.last.exists()
     assert not directory.best.exists()
     assert len(events(directory, ev.EpochEvent)) == 1
+
+
+def test_where_muon_diverges_both_rates_are_to_be_lower(own_runs: Path) -> None:
+    directory = new_run(own_runs, name="wild", epochs=9, **{**WILD, "optimizer": "muon", "muon-lr": 10, "lr": 10})
+    assert train_here(directory) == 1
+    (error,) = events(directory, ev.ErrorEvent)
+    assert error.hint.endswith(f"tui-vae train --config {directory.config} --name=wild-2 --lr 1 --muon-lr 1")
 
 
 def test_a_run_that_diverges_later_goes_on_from_its_last_whole_checkpoint(own_runs: Path) -> None:

@@ -121,7 +121,15 @@ def test_a_renamed_run_goes_on_under_its_new_name(own_runs: Path) -> None:
 
 
 def test_whoever_looks_at_a_run_that_diverges_is_refused_and_it_ends_as_it_would_alone(own_runs: Path) -> None:
-    wild = {"lr": 10, "objective": "mse", "schedule": "constant", "norm": "none", "output": "linear", "epochs": 4}
+    wild = {
+        "optimizer": "adam",
+        "lr": 10,
+        "objective": "mse",
+        "schedule": "constant",
+        "norm": "none",
+        "output": "linear",
+        "epochs": 4,
+    }
     alone, watched = new_run(own_runs, **wild), new_run(own_runs, **wild)
     inbox = Script(dict.fromkeys(range(1, 100), LOOK_INSIDE))
     assert train_here(alone) == train_here(watched, inbox) == 1

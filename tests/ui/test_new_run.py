@@ -29,7 +29,7 @@ async def test_the_form_checks_fills_and_starts(tmp_path: Path, launcher: FakeLa
         form = app.screen
         assert isinstance(form, NewRun)
         await until(pilot, lambda: form._field is not None)
-        await pilot.press(*"my-run", "down", "right")  # the name, then the other preset
+        await pilot.press(*"my-run", "down", *["right"] * 4)  # the name, then the preset
         await pilot.pause()
         assert form.query_one("#field-hidden Input", Input).value == "256"
         latent = form.query_one("#field-latent-dim Input", Input)
@@ -171,7 +171,7 @@ async def test_the_form_keeps_what_was_asked_for_when_the_preset_changes(tmp_pat
         assert (given["preset"], given["latent_dim"], given["hidden"]) == ("seed", "5", "256")
         assert given["name"] in ("", "auto")
         fields["preset"].query_one(Choice).focus()
-        await pilot.press("left")
+        await pilot.press(*["left"] * 4)
         await until(pilot, lambda: fields["preset"].text == "default")
         await pilot.pause()
         wanted = make_config({"latent-dim": 5})

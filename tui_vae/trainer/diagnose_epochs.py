@@ -52,8 +52,10 @@ def _with_lower_rate(directory: RunDirectory, config: RunConfig, lr: float) -> s
         resume = advice.of_run("resume", directory.path)
         change = advice.of_run("set", directory.path, f"lr={lr / LOWER:.2g}")
         return f"go on from its last whole checkpoint with a lower learning rate: {resume} && {change}"
-    again = advice.another_like(directory.path, ("--lr", f"{config.lr / LOWER:.2g}"))
-    return f"train it anew with a lower learning rate: {again}"
+    lower = ["--lr", f"{config.lr / LOWER:.2g}"]
+    if config.optimizer == "muon":
+        lower += ["--muon-lr", f"{config.muon_lr / LOWER:.2g}"]
+    return f"train it anew with a lower learning rate: {advice.another_like(directory.path, lower)}"
 
 
 class SymptomReporter:
