@@ -1,8 +1,7 @@
-"""The training step of the convolutional network on a CPU: its convolutions are matrix products of patches.
+"""The training step of the convolutional network on a CPU: its convolutions, and between them the C kernels.
 
-oneDNN's convolutions with 1, 16 and 32 channels take a half of autograd's step, several times what the multiplications
-take, and each stretch between them goes through memory many times. Here the channels of a pixel lie side by side,
-c/patches.c gathers patches for PyTorch's products, and all else is the kernels of the fully connected network.
+oneDNN's convolutions take a half of autograd's step, several times what their multiplications take, since the channels
+of an image lie apart. Here those of a pixel lie side by side, in all but the linear layers.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.models.vae import ACTIVATIONS
+from tui_vae.core.step.convolver import Convolver, Direct, OfPatches, Shape
 from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.fused_step import (
     ACTIVATION_NAMES,
@@ -27,87 +27,39 @@ from tui_vae.core.step.fused_step import (
     Product,
     gradient_of,
 )
-from tui_vae.core.step.load_kernels import Patches
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
-Shape = tuple[int, int, int]
-"""Channels, height and width; a linear layer's features are channels of one pixel."""
 
 
 @dataclass
-class PatchProduct(Product):
-    """A convolution's operands, whose x and product are `(N, height·width·channels)` and whose weight `(…, …, 4, 4)`.
+class ConvolutionProduct(Product):
+    """A convolution's operands; x and product are images and halves, or, if `upwards`, halves and images."""
 
-    gather, scatter: from images to `patches` and back, each for a number of images.
-    patches: `(N·places, 16·channels)`, shared by all layers.
-    in_order, to_in_order: the weight and its gradient with channels last, `(…, 4, 4, channels)`.
-    """
+    convolver: Convolver
+    upwards: bool
 
-    gather: Callable[[Tensor, Tensor, int], None]
-    scatter: Callable[[Tensor, Tensor, int], None]
-    patches: Tensor
-    in_order: Tensor
-    to_in_order: Tensor
-    places: int
-
-    def rows(self, count: int) -> PatchProduct:
+    def rows(self, count: int) -> ConvolutionProduct:
         """The operands for the first `count` images, as views."""
         to_x = None if self.to_x is None else self.to_x[:count]
         return replace(
-            self, x=self.x[:count], product=self.product[:count], to_x=to_x, to_product=self.to_product[:count],
-            patches=self.patches[: count * self.places],
-        )  # fmt: skip
-
-    def _places(self, images: Tensor) -> Tensor:
-        """`(N, places·channels)` → `(N·places, channels)`, a view."""
-        return images.view(len(self.patches), -1)
-
-    def _matrix(self) -> Tensor:
-        self.in_order.copy_(self.weight.permute(0, 2, 3, 1))
-        return self.in_order.flatten(1)
-
-    def _write_to_weight(self, one: Tensor, other: Tensor) -> None:
-        torch.mm(one.t(), other, out=self.to_in_order.flatten(1))
-        self.to_weight.copy_(self.to_in_order.permute(0, 3, 1, 2))
-
-
-class Downwards(PatchProduct):
-    """A convolution: each patch of x becomes one place of the product."""
+            self, x=self.x[:count], product=self.product[:count], to_x=to_x, to_product=self.to_product[:count]
+        )
 
     def forward(self) -> None:
-        """product = patches of x · weightᵀ."""
-        self.gather(self.x, self.patches, len(self.x))
-        torch.mm(self.patches, self._matrix().t(), out=self._places(self.product))
+        """product = x ∗ weight."""
+        (self.convolver.up if self.upwards else self.convolver.down)(self.x, self.product)
 
     def backward_to_weight(self) -> None:
-        """The gradient of the weight, from that of the product and the patches of x, which are gathered again."""
-        self.gather(self.x, self.patches, len(self.x))
-        self._write_to_weight(self._places(self.to_product), self.patches)
+        """The gradient of the weight, from that of the product and x."""
+        images, halves = (self.to_product, self.x) if self.upwards else (self.x, self.to_product)
+        self.convolver.differentiate(images, halves)
 
     def backward_to_x(self) -> None:
-        """The gradient of x, if it is needed; overwrites the patches."""
-        if self.to_x is not None:
-            torch.mm(self._places(self.to_product), self.in_order.flatten(1), out=self.patches)
-            self.scatter(self.patches, self.to_x, len(self.x))
-
-
-class Upwards(PatchProduct):
-    """A transposed convolution: each place of x becomes a patch of the product, where they overlap their sum."""
-
-    def forward(self) -> None:
-        """product = the images whose patches are x · weight."""
-        torch.mm(self._places(self.x), self._matrix(), out=self.patches)
-        self.scatter(self.patches, self.product, len(self.x))
-
-    def backward_to_weight(self) -> None:
-        """The gradient of the weight; leaves the patches of the product's gradient for `backward_to_x`."""
-        self.gather(self.to_product, self.patches, len(self.x))
-        self._write_to_weight(self._places(self.x), self.patches)
-
-    def backward_to_x(self) -> None:
-        """The gradient of x."""
-        assert self.to_x is not None
-        torch.mm(self.patches, self.in_order.flatten(1).t(), out=self._places(self.to_x))
+        """The gradient of x, if it is needed, right after that of the weight."""
+        if self.to_x is not None and self.upwards:
+            self.convolver.down(self.to_product, self.to_x, again=True)
+        elif self.to_x is not None:
+            self.convolver.up(self.to_product, self.to_x)
 
 
 class Spread:
@@ -271,26 +223,14 @@ class ConvCPUStep(CPUStep):
         x, product, to_x, to_product = buffers
         if isinstance(layer, nn.Linear):
             return Product(weight, to_weight, x, product, to_x, to_product)
-        kind, (channels, height, width) = (Downwards, before) if isinstance(layer, nn.Conv2d) else (Upwards, after)
-        bf16 = self.bfloat16_copy is not None
-        given = Patches(
-            height=height, width=width, channels=channels, bf16=bf16,
-            scratch=self._array(self._threads, height * width * channels).data_ptr(),
-        )  # fmt: skip
-        functions, threads, places = self._functions, self._threads, (height // 2) * (width // 2)
-
-        def gather(images: Tensor, to: Tensor, rows: int) -> None:
-            functions.gather_patches(byref(given), images.data_ptr(), to.data_ptr(), rows, threads)
-
-        def scatter(of: Tensor, images: Tensor, rows: int) -> None:
-            functions.scatter_patches(byref(given), of.data_ptr(), images.data_ptr(), rows, threads)
-
-        count = 16 * channels
-        mine = patches[: self._batch * places * count].view(-1, count)
-        in_order, to_in_order = (torch.zeros_like(weight.permute(0, 2, 3, 1).contiguous()) for _ in range(2))
-        return kind(
-            weight, to_weight, x, product, to_x, to_product, gather, scatter, mine, in_order, to_in_order, places
+        upwards = isinstance(layer, nn.ConvTranspose2d)
+        image = after if upwards else before
+        convolver: Convolver = (
+            Direct(image, weight, to_weight)
+            if self.bfloat16_copy is None and min(before[0], after[0]) > 1
+            else OfPatches(image, weight, to_weight, self._functions, self._threads, patches, self._array)
         )
+        return ConvolutionProduct(weight, to_weight, x, product, to_x, to_product, convolver, upwards)
 
 
 def shape_after(layer: nn.Linear | Convolution, shape: Shape) -> Shape:
