@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.load_trained import load_trained, note
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.runs_directory import runs_directory
@@ -203,6 +205,6 @@ def _progress(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda _: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
+    with cursor_comes_back(sys.stderr), Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(words, total=total)
         yield lambda images: bar.advance(task, images)

@@ -12,6 +12,7 @@ from types import FrameType
 
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED, complain
+from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.parser import given_options
 from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.errors import UserError
@@ -40,7 +41,7 @@ def train(options: argparse.Namespace) -> int:
     """Start a new run and follow it until it ends. Ctrl-C and SIGTERM stop it from the moment it exists."""
     given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
     wanted = config.make_config(given)
-    with catch_stop_signals() as signals:
+    with catch_stop_signals() as signals, cursor_comes_back(sys.stdout):
         created, _ = create_run(runs_directory(options.runs_dir), wanted)
         directory = OpenRunDirectory(created.path)  # so that this very run is followed, also once it is renamed
         signal.signal(signal.SIGUSR1, lambda number, frame: signal_trainer(directory, signal.SIGUSR1))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED
+from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.sweep.detached import SweepLock, attached, detach
 from tui_vae.cli.sweep.places import Places, places_for
 from tui_vae.cli.sweep.plan import check_existing, plan, sweep_name, varied_options
@@ -55,7 +56,7 @@ def sweep(options: argparse.Namespace) -> int:
     lock = SweepLock(runs_dir, name)
     lock.take()
     try:
-        with catch_stop_signals() as asked:
+        with catch_stop_signals() as asked, cursor_comes_back(sys.stdout), cursor_comes_back(sys.stderr):
             has_ended = _train(runs, places_for(combinations, options.jobs), name, varied, options.json, asked)
     finally:
         lock.close()
