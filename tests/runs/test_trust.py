@@ -225,20 +225,26 @@ def test_a_folder_of_a_stranger_lends_no_file_to_code_that_is_allowed(tmp_path: 
 def test_what_the_module_imports_from_its_folder_is_part_of_the_code(tmp_path: Path) -> None:
     (tmp_path / "pack" / "deep").mkdir(parents=True)
     for path, text in {
-        "ours.py": "import os, json.tool\nfrom pack import first\nraise SystemExit('it was run')\n",
+        "ours.py": "import os, json.tool, vast\nfrom pack import first\nraise SystemExit('it was run')\n",
         "pack/__init__.py": "def late():\n    from .deep.last import *\n",
         "pack/first.py": "import pack.second, ours\n", "pack/second.py": "from . import third\nfrom .. import none\n",
-        "pack/third.py": "\x00 no Python", "pack/deep/last.py": "", "unused.py": "", "json.py": "",
+        "pack/third.py": "\x00 no Python", "vast.py": "", "pack/deep/last.py": "", "unused.py": "", "json.py": "",
     }.items():  # fmt: skip
         (tmp_path / path).write_text(text)
+    os.truncate(tmp_path / "vast.py", 2**24)  # not parsed
     config = make_config({"model": "ours:Net", "model-dir": str(tmp_path)})
     code = find_code(config)
     assert code is not None
     within = [f"pack/{name}.py" for name in ("__init__", "deep/last", "first", "second", "third")]
-    assert [str(Path(file).relative_to(tmp_path)) for file, _ in code.files] == ["json.py", *within, "ours.py"]
+    assert [str(Path(file).relative_to(tmp_path)) for file, _ in code.files] == [
+        "json.py",
+        *within,
+        "vast.py",
+        "ours.py",
+    ]
     allow(config)
     (tmp_path / "pack" / "deep" / "last.py").write_text("raise SystemExit('it was run, changed')\n")
-    with pytest.raises(NotTrusted, match=r"ours\.py and 6 other files that it imports, which has changed since"):
+    with pytest.raises(NotTrusted, match=r"ours\.py and 7 other files that it imports, which has changed since"):
         check_allowed(config)
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
+
+MOST_SOURCE = 1 << 22
+"""Bytes of a source file that is parsed, which takes a hundred times as many: no module of a person has more."""
 
 
 def imported_files(modules: Mapping[str, str], folder: str) -> list[str]:
@@ -29,7 +34,11 @@ def imported_files(modules: Mapping[str, str], folder: str) -> list[str]:
 def _named(file: str, module: str) -> Iterator[str]:
     """The dotted names that a file's import statements may mean as modules."""
     try:
-        tree = ast.parse(Path(file).read_bytes())
+        if os.path.getsize(file) > MOST_SOURCE:
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they would go to stderr, where the app's screen is
+            tree = ast.parse(Path(file).read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return  # nor can Python import it
     package = module if Path(file).name == "__init__.py" else module.rpartition(".")[0]

@@ -112,7 +112,8 @@ def _find_spec(name: str, search: Sequence[str]) -> ModuleSpec | None:
 
 def _fingerprint(origin: str) -> tuple[str, str]:
     try:
-        return os.path.realpath(origin), hashlib.sha256(Path(origin).read_bytes()).hexdigest()
+        with open(origin, "rb") as file:
+            return os.path.realpath(origin), hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:  # a module that is built in has a word for its file
         return origin, ""
 
