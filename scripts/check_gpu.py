@@ -158,7 +158,8 @@ def comparison(settings: Settings) -> Rows:
 
 def epochs(settings: Settings) -> Rows:
     """Whole epochs with their evaluation, and time to the figure."""
-    from tui_vae.cli.bench_until import parse_target, train_until
+    from tui_vae.cli.bench_target import parse_target
+    from tui_vae.cli.bench_until import train_until
 
     for batch in settings.batches:
         config = settings.config(**{"preset": "adam", "batch-size": batch, "epochs": 1 if settings.quick else 4})

@@ -28,7 +28,8 @@ from pythae.models.nn import BaseDecoder, BaseEncoder  # type: ignore[import-not
 from pythae.trainers import BaseTrainer, BaseTrainerConfig  # type: ignore[import-not-found]
 from torch import Tensor, nn
 
-from tui_vae.cli.bench_until import Target, train_until
+from tui_vae.cli.bench_target import Target
+from tui_vae.cli.bench_until import train_until
 from tui_vae.config import preset_config
 from tui_vae.core.models.mlp import MLP
 from tui_vae.core.pixels import normalize

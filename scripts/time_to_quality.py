@@ -17,7 +17,8 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # Python puts the folder of a script there
 
-from tui_vae.cli.bench_until import Reached, Target, parse_target, train_ordinarily_until, train_until
+from tui_vae.cli.bench_target import Target, parse_target
+from tui_vae.cli.bench_until import Reached, train_ordinarily_until, train_until
 from tui_vae.config import RunConfig, check_option, preset_config
 
 

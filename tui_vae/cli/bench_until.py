@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -14,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from tui_vae.cli.bench_target import FIGURES, Target
 from tui_vae.cli.train import last_error
 from tui_vae.config import RunConfig, toml_value
 from tui_vae.errors import UserError
@@ -25,9 +25,6 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import signal_trainer, start_training
 
-FIGURES = {"bits": "elbo_bpd", "mse": "mse"}
-"""Names of figures in `--until`, and in the log."""
-
 POLL = 0.05
 """Seconds between two looks at the log."""
 
@@ -36,34 +33,6 @@ STOPPING = 10.0
 
 MOST_ORDINARY_EPOCHS = 60
 """Epochs after which the ordinary loop gives up: with a constant learning rate it no longer gets better by then."""
-
-
-class Target(NamedTuple):
-    """A figure of the test images: its name in `FIGURES`, and the value that it must not exceed."""
-
-    figure: str
-    value: float
-
-    def __str__(self) -> str:
-        unit = " bits a pixel" if self.figure == "bits" else ""
-        return f"{'' if unit else 'mse '}{self.value:g}{unit}"
-
-    def is_reached(self, figures: dict[str, float | None]) -> bool:
-        """Whether it is, by the figures of an epoch, named as in the log."""
-        found = figures.get(FIGURES[self.figure])
-        return found is not None and found <= self.value
-
-
-def parse_target(text: str) -> Target:
-    """
-    Raises:
-        ValueError: it is not such as `bits=6.74` or `mse=0.0085`.
-    """
-    figure, _, number = text.partition("=")
-    value = float(number)
-    if figure not in FIGURES or not math.isfinite(value):
-        raise ValueError
-    return Target(figure, value)
 
 
 @dataclass(frozen=True)

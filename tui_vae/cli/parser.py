@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import tui_vae
 from tui_vae import config
+from tui_vae.cli.bench_target import Target, parse_target
 from tui_vae.errors import UsageError
 from tui_vae.runs.exports import EXPORTS
 
@@ -330,9 +331,7 @@ def _counted(most: int, least: int = 1) -> Callable[[str], int]:
 _count = _counted(MOST_IMAGES)
 
 
-def _target(text: str) -> Any:
-    from tui_vae.cli.bench_until import parse_target
-
+def _target(text: str) -> Target:
     try:
         return parse_target(text)
     except ValueError:

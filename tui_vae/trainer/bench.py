@@ -30,7 +30,7 @@ from tui_vae.core.step.cuda_graph import record_cuda_graph
 from tui_vae.errors import UserError
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner
-from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
+from tui_vae.trainer.run_setup import LoadedRun, load_data_and_model, resolve_machine_options
 
 REPORT_EVERY = 0.1
 """Seconds between two readings of the step's figures, as in a training run."""
@@ -115,22 +115,14 @@ class TransformedImages(Dataset[Tensor]):
         return image
 
 
-def ordinary(config: RunConfig, workers: int) -> Candidate:
-    """The usual loop: DataLoader, transforms of single images, Adam, `loss.item()` each step, PyTorch's own threads."""
-    threads = torch.get_num_threads()
-    run = load_data_and_model(config)
-    torch.set_num_threads(threads)
-    model = run.model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
-    objective = make_objective(config)
-    loader = DataLoader(TransformedImages(run.dataset.train_images), batch_size=config.batch_size, shuffle=True,
-                        num_workers=workers, persistent_workers=workers > 0)  # fmt: skip
-    stream = itertools.chain.from_iterable(itertools.repeat(loader))
-    total = 0.0
+def ordinary_step(
+    config: RunConfig, run: LoadedRun, optimizer: torch.optim.Optimizer
+) -> Callable[[Tensor], float]:  # fmt: skip
+    """What people write for a step on images `(N, 1, height, width)` in [-1, 1]; it gives the loss."""
+    model, objective = run.model, make_objective(config)
 
-    def step() -> int:
-        nonlocal total
-        x = next(stream).to(run.device).flatten(1)
+    def step(images: Tensor) -> float:
+        x = images.to(run.device).flatten(1)
         mu, logvar = model.encode(x)
         z = sample_posterior(mu, logvar)
         _, distortion = objective.decode(model, z, x)
@@ -138,8 +130,28 @@ def ordinary(config: RunConfig, workers: int) -> Candidate:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += loss.item()
-        return len(x)
+        return loss.item()
+
+    return step
+
+
+def ordinary(config: RunConfig, workers: int) -> Candidate:
+    """The usual loop: DataLoader, transforms of single images, Adam, `loss.item()` each step, PyTorch's own threads."""
+    threads = torch.get_num_threads()
+    run = load_data_and_model(config)
+    torch.set_num_threads(threads)
+    optimizer = torch.optim.Adam(run.model.train().parameters(), lr=config.lr)
+    learn = ordinary_step(config, run, optimizer)
+    loader = DataLoader(TransformedImages(run.dataset.train_images), batch_size=config.batch_size, shuffle=True,
+                        num_workers=workers, persistent_workers=workers > 0)  # fmt: skip
+    stream = itertools.chain.from_iterable(itertools.repeat(loader))
+    total = 0.0
+
+    def step() -> int:
+        nonlocal total
+        images = next(stream)
+        total += learn(images)
+        return len(images)
 
     return Candidate(step)
 

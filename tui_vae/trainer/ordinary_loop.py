@@ -16,9 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tui_vae.config import make_config
-from tui_vae.core.models.vae import sample_posterior
-from tui_vae.core.objectives import make_objective
-from tui_vae.trainer.bench import TransformedImages
+from tui_vae.trainer.bench import TransformedImages, ordinary_step
 from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options
 
 BATCH_SIZE, LR = 128, 1e-3
@@ -30,23 +28,15 @@ def main() -> None:
     config = resolve_machine_options(make_config(json.loads(sys.argv[1])))
     run = load_data_and_model(config)
     torch.set_num_threads(threads)  # PyTorch's own choice: nobody sets them
-    model, objective = run.model.to(run.device), make_objective(config)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LR)
+    model = run.model.to(run.device)
+    learn = ordinary_step(config, run, torch.optim.Adam(model.parameters(), lr=LR))
     loader = DataLoader(TransformedImages(run.dataset.train_images), BATCH_SIZE, shuffle=True)
     start = time.perf_counter()
     for epoch in itertools.count(1):
         model.train()
         total = 0.0
         for images in loader:
-            x = images.to(run.device).flatten(1)
-            mu, logvar = model.encode(x)
-            z = sample_posterior(mu, logvar)
-            _, distortion = objective.decode(model, z, x)
-            loss = objective.loss(distortion, z, mu, logvar, config.beta, model.pixels, len(run.train))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+            total += learn(images)
         test, _ = run.evaluate(run.test, config.beta)
         seconds = time.perf_counter() - start
         print(json.dumps({"epoch": epoch, "seconds": seconds, "elbo_bpd": test.elbo_bpd, "mse": test.mse}), flush=True)
