@@ -139,7 +139,9 @@ def _no_process(directory: RunDirectory) -> NoProcess:
         resume = advice.of_run("resume", directory.path)
         return NoProcess(f"run {name!r} has no living process", f"continue it with: {resume}")
     pid = directory.process()
-    end = f", or end it, after a checkpoint if it trains, with: kill {pid}" if pid else ""
+    end = ", or where it was started, if that is another container"
+    if pid:
+        end = f", or end it, after a checkpoint if it trains, with: kill {pid}"
     return Unreached(f"run {name!r} lives and cannot be reached just now", f"try again in some seconds{end}")
 
 
