@@ -43,7 +43,8 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
         yield kernels.batch_backward, over_images, {}
     latent = {"WIDTH": 32, "BLOCK": 32}
     yield kernels.latent_forward, latent | {"ROWS": 2}, {}
-    yield kernels.latent_backward, latent | {"ROWS": 2}, {"kl": "*fp64"}
+    for more in (True, False):
+        yield kernels.latent_backward, latent | {"ROWS": 2, "MORE": more}, {"kl": "*fp64"}
     for output in OUTPUTS:
         image = {"WIDTH": 784, "OUTPUT": output, "BLOCK": 1024}
         yield kernels.output_forward, image, {}

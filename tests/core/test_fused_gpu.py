@@ -121,12 +121,15 @@ def test_every_row_of_the_tables_of_layers_is_tried() -> None:
     assert norms == {"none", *norms_with_kernels()}
 
 
-@pytest.mark.parametrize(("objective", "free_bits", "activation", "norm", "output"), COMBINATIONS)
+@pytest.mark.parametrize(
+    ("objective", "free_bits", "activation", "norm", "output", "tc_weight"),
+    [*((*row, 0.0) for row in COMBINATIONS), *((*row, 6.0) for row in COMBINATIONS[3:5])],
+)
 def test_figures_and_gradients_are_those_of_autograd(
-    objective: str, free_bits: float, activation: str, norm: str, output: str
+    objective: str, free_bits: float, activation: str, norm: str, output: str, tc_weight: float
 ) -> None:
     """Widths that fill no tile, every kind of layer; autograd works in float64."""
-    minimized = replace(OBJECTIVES[objective], free_bits=free_bits)
+    minimized = replace(OBJECTIVES[objective], free_bits=free_bits, tc_weight=tc_weight)
     vae = model((24, 17), activation, norm, output)
     fused = OnGPU(vae, minimized)
     figures = fused.learn(images())
@@ -201,9 +204,9 @@ def taught_little(each: Learner) -> Learner:
     return each
 
 
-@pytest.mark.parametrize("norm", ["layer", "batch"])
-def test_a_run_is_that_of_pytorchs_kernels(norm: str) -> None:
-    compiled, plain = (learner({"norm": norm}, kernels, [], refuse) for kernels in (KERNELS, Kernels()))
+@pytest.mark.parametrize("more", [{"norm": "layer"}, {"norm": "batch"}, {"tc-weight": 4}])
+def test_a_run_is_that_of_pytorchs_kernels(more: Mapping[str, object]) -> None:
+    compiled, plain = (learner(more, kernels, [], refuse) for kernels in (KERNELS, Kernels()))
     assert (compiled.kernels, plain.kernels) == ("triton", "none")
     mine, theirs = taught_little(compiled).take_means(), taught_little(plain).take_means()
     assert mine.images == theirs.images == 25
@@ -212,7 +215,7 @@ def test_a_run_is_that_of_pytorchs_kernels(norm: str) -> None:
 
 
 def test_a_replayed_step_is_the_step() -> None:
-    more = {"precision": "bfloat16", "norm": "batch"}
+    more = {"precision": "bfloat16", "norm": "batch", "tc-weight": 4}
     steps = [learner(more, KERNELS, [], record) for record in (refuse, run_again)]
     assert_same(*map(taught_little, steps))
 
@@ -283,4 +286,4 @@ def test_the_kernels_compile_without_a_gpu(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, script, "90"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     sizes = [int(line.split()[-1]) for line in done.stdout.splitlines()]
-    assert len(sizes) == 36 and min(sizes) > 1000
+    assert len(sizes) == 37 and min(sizes) > 1000

@@ -9,8 +9,8 @@
     anything else                      other    -                                  AutogradStep   kernel by kernel
 
 (*) `fused_step.has_kernels`: the fully connected network, and on a CPU the convolutional one, with the formula of
-`beta_vae` or `sigma_vae`; where the objective is `bce`, the output must be `logits`. On CUDA there are no kernels for
-the total correlation. Where such a model has no kernels on its device, it is "anything else".
+`beta_vae` or `sigma_vae`; where the objective is `bce`, the output must be `logits`. Where such a model has no kernels
+on its device, it is "anything else". On CUDA the total correlation alone is left to autograd.
 (**) `ConvCPUStep` for the convolutional network.
 """
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.models.vae import SequentialVAE, reparameterize
-from tui_vae.core.objectives import Objective, sigma_vae
+from tui_vae.core.objectives import Objective, sigma_vae, total_correlation
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.step.flat_parameters import ALIGNMENT, part_of
@@ -88,8 +88,6 @@ class GPUStep(FusedStep):
         optimizer: FlatAdam | Muon, bfloat16: bool, images: int, batch: int,
     ) -> None:  # fmt: skip
         super().__init__(model, objective, parameters, optimizer, bfloat16, images)
-        if objective.tc_weight:
-            raise ValueError("there are none for the total correlation")
         widths = [layer.out_features for layer in model.modules() if isinstance(layer, nn.Linear)]
         if max(widths) > WIDEST:
             raise ValueError("there are no kernels for layers this wide")
@@ -100,6 +98,7 @@ class GPUStep(FusedStep):
         self._places: list[Tensor] = []  # of each column, in the vector of all gradients
         self._figures = torch.zeros(4, dtype=torch.float64, device=device)
         self._weights = torch.zeros(2, device=device)
+        self._total_correlation = torch.zeros((), device=device)  # times its weight in the loss
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64, device=device)
         self._kl_sums = torch.zeros(self._programs(batch), model.latent_dim, device=device)
         self._rates = torch.zeros(3, device=device)
@@ -287,19 +286,38 @@ class GPUStep(FusedStep):
         mu, sigma = (self._array(*z.shape) for _ in range(2))
         column, noise, free_bits = self._column_of(head.bias), self._noise, self._objective.free_bits
 
+        with_more = self._objective.tc_weight > 0
+        more = [self._array(*z.shape) for _ in range(2)] if with_more else [mu, sigma]
+
         def forward(rows: int) -> None:
             kernels.latent_forward[(self._programs(rows),)](
                 product, bias, noise, z, mu, sigma, self._kl_sums, rows, **settings
             )
+            if with_more:
+                self._correlate(mu[:rows], product[:rows, width:].float() + bias[width:], more)
 
         def backward(rows: int) -> None:
             kernels.latent_backward[(self._programs(rows),)](
-                to_z, noise, mu, sigma, self._kl, self._weights, to_product, self._partial(column), rows, self._sums,
-                free_bits, **settings,
+                to_z, noise, mu, sigma, self._kl, self._weights, *more, to_product, self._partial(column), rows,
+                self._sums, free_bits, MORE=with_more, **settings,
             )  # fmt: skip
 
         self._forward.append(forward)
         self._backward.append(backward)
+
+    @torch.enable_grad()
+    def _correlate(self, mu: Tensor, logvar: Tensor, gradients: list[Tensor]) -> None:
+        """Write γ·TC, and its gradients by μ and log σ² `(rows, latent_dim)`. Autograd does this one term."""
+        mu, logvar = mu.detach().requires_grad_(), logvar.detach().requires_grad_()
+        z = reparameterize(mu, logvar, self._noise[: len(mu)])
+        weighted = self._objective.tc_weight * total_correlation(z, mu, logvar, self._images)
+        if weighted.requires_grad:  # not of a batch of one image
+            for place, gradient in zip(gradients, torch.autograd.grad(weighted, (mu, logvar)), strict=True):
+                place[: len(mu)].copy_(gradient)
+        else:
+            for place in gradients:
+                place.zero_()
+        self._total_correlation.copy_(weighted.detach())
 
     def _add_output_kernels(self, last: nn.Linear, product: Tensor, output: str) -> None:
         kernels, width, bias, x = self._kernels, self._model.pixels, last.bias.detach(), self._x
@@ -324,6 +342,8 @@ class GPUStep(FusedStep):
             self._programs(rows), self._objective.free_bits, PIXELS=self._model.pixels, WIDTH=width,
             SIGMA=self._objective.formula is sigma_vae, BLOCK=self._kernels.block_of(width),
         )  # fmt: skip
+        if self._objective.tc_weight:
+            self._figures[0].add_(self._total_correlation)
         return self._figures
 
     def _update_by_adam(self, optimizer: FlatAdam, lr: float | Tensor) -> None:

@@ -74,12 +74,13 @@ def latent_forward(
 
 @triton.jit(do_not_specialize=ANY_BATCH)
 def latent_backward(
-    to_z, noise, mu, sigma, kl, weights, to_product, to_bias, rows, sums, free_bits,
-    WIDTH: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    to_z, noise, mu, sigma, kl, weights, more_to_mu, more_to_logvar, to_product, to_bias, rows, sums, free_bits,
+    WIDTH: tl.constexpr, ROWS: tl.constexpr, MORE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The gradient of the head's product, from that of z and from the KL.
 
-    ∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times the KL's weight, which is 0 for a dimension below its free bits.
+    ∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times the KL's weight, which is 0 for a dimension below its free bits. If
+    `MORE`, another term of the loss has gradients of its own, `(rows, WIDTH)`.
     """
     program = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
@@ -98,6 +99,9 @@ def latent_backward(
         to_mu = slope + paid * tl.load(mu + at, mask=there, other=0)
         to_logvar = slope * deviation * tl.load(noise + at, mask=there, other=0)
         to_logvar = 0.5 * (to_logvar + paid * (deviation * deviation - 1.0))
+        if MORE:
+            to_mu += tl.load(more_to_mu + at, mask=there, other=0)
+            to_logvar += tl.load(more_to_logvar + at, mask=there, other=0)
         mu_sum += tl.where(there, to_mu, 0.0)
         logvar_sum += tl.where(there, to_logvar, 0.0)
         tl.store(to_product + head, to_mu.to(to_product.dtype.element_ty), mask=there)
