@@ -42,6 +42,23 @@ def test_a_truncated_idx_file_is_never_read(
         read_idx(path)
 
 
+def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run from elsewhere may name any file for its data."""
+    sparse, bomb = tmp_path / "sparse", tmp_path / "bomb.gz"
+    write_idx(sparse, np.zeros((3, 28, 28), np.uint8))
+    os.truncate(sparse, 2**42)
+    with pytest.raises(DatasetError, match=r"sparse has 4,096\.0 GiB or more, and .* GiB of memory are free"):
+        read_idx(sparse)
+    (tmp_path / "made-up-as-it-is-read").touch()  # as files of /proc, some of which make a reader wait
+    with pytest.raises(DatasetError, match="is empty"):
+        read_idx(tmp_path / "made-up-as-it-is-read")
+    with gzip.open(bomb, "wb") as file:
+        file.write(bytes(files.PART * 8))
+    monkeypatch.setattr(files, "_check_size", lambda path: files.PART)
+    with pytest.raises(DatasetError, match=r"bomb\.gz has 0\.0 GiB or more"):
+        read_idx(bomb)
+
+
 def test_the_evaluation_subset_is_fixed() -> None:
     subset = evaluation_subset(60_000, 10_000)
     np.testing.assert_array_equal(subset, evaluation_subset(60_000, 10_000))

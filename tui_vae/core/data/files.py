@@ -101,16 +101,18 @@ def read_file(path: Path) -> bytearray:
     """A file's contents, decompressed if its name ends in .gz. The compressed data are never in memory as a whole.
 
     Raises:
-        DatasetError: it cannot be read, or its compressed data are damaged.
+        DatasetError: it cannot be read, its compressed data are damaged, or memory has no room for it.
     """
     if (file_read := read_ahead.kept(path)) is not None:
         read_ahead.forget(path)  # the reader may change what it gets
         return file_read.contents
-    contents = bytearray()
+    contents, room = bytearray(), _check_size(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             while part := file.read(PART):
                 contents += part
+                if len(contents) > room:
+                    raise _too_large(path, len(contents), room)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} is damaged: {error}") from error
     except OSError as error:
@@ -235,6 +237,7 @@ def _digest(path: Path) -> tuple[int, str]:
     """The size of a file in bytes and its MD5."""
     if (file_read := read_ahead.kept(path)) is not None:
         return file_read.digest
+    _check_size(path)
     md5, size = hashlib.md5(usedforsecurity=False), 0
     try:
         with open(path, "rb") as file:
@@ -244,6 +247,30 @@ def _digest(path: Path) -> tuple[int, str]:
     except OSError as error:
         raise _unreadable(path, error) from error
     return size, md5.hexdigest()
+
+
+def _check_size(path: Path) -> int:
+    """Free memory in bytes. A run from elsewhere may name any file: one without an end must not be read to it.
+
+    Raises:
+        DatasetError: the file is empty, as what the system makes up as it is read, or memory has no room for it.
+    """
+    import psutil
+
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    room = int(psutil.virtual_memory().available)
+    if size == 0:
+        raise DatasetError(f"{path} is empty")
+    if size > room:
+        raise _too_large(path, size, room)
+    return room
+
+
+def _too_large(path: Path, size: int, room: int) -> DatasetError:
+    return DatasetError(f"{path} has {size / 2**30:,.1f} GiB or more, and {room / 2**30:,.1f} GiB of memory are free")
 
 
 def _unreadable(path: Path, error: OSError) -> DatasetError:
