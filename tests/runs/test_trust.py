@@ -5,6 +5,7 @@ import os
 import py_compile
 import shutil
 import sys
+import zipfile
 from importlib.util import cache_from_source
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +19,7 @@ from tests.support.terminal import Terminal
 from tui_vae.config import make_config
 from tui_vae.config.own_code import NotTrusted, allow, check_allowed, find_code, record_file
 from tui_vae.core.models.build import build_model
+from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 
 MODULE = dedent(
@@ -208,6 +210,17 @@ def test_a_package_is_all_the_files_that_its_import_runs(tmp_path: Path) -> None
     assert within is not None and within.file == str(tmp_path / "pack" / "bare" / "ours.py")
     assert check_allowed(make_config({"model": "nowhere.ours:Net", "model-dir": str(tmp_path)})) is None
     assert check_allowed(make_config({})) is None
+
+
+def test_an_archive_is_no_folder_for_a_model(tmp_path: Path) -> None:
+    archive = tmp_path / "models.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("zipped.py", f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    config = make_config({"model": "zipped:Net", "model-dir": str(archive)})
+    assert check_allowed(config) is None
+    with pytest.raises(UserError, match=r"there is no module zipped in .*models\.zip"):
+        build_model(config, (28, 28))
+    assert not (tmp_path / "marker").exists()
 
 
 def test_a_folder_of_a_stranger_lends_no_file_to_code_that_is_allowed(tmp_path: Path) -> None:

@@ -72,6 +72,11 @@ def with_model_folder(config: RunConfig) -> RunConfig:
     return config
 
 
+def model_folder(config: RunConfig) -> str | None:
+    """The folder in which the configuration's model is looked for. An archive, which Python runs as well, is none."""
+    return config.model_dir if config.model_dir is not None and os.path.isdir(config.model_dir) else None
+
+
 def find_code(config: RunConfig) -> OwnCode | None:
     """The code that the configuration's model would run, without running any of it.
 
@@ -80,7 +85,7 @@ def find_code(config: RunConfig) -> OwnCode | None:
     if ":" not in config.model:
         return None
     importlib.invalidate_caches()
-    folder = config.model_dir
+    folder = model_folder(config)
     search: Sequence[str] = sys.path if folder is None or folder in sys.path else [folder, *sys.path]
     modules, name = {}, ""
     for part in config.model.partition(":")[0].split("."):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.config import RunConfig
-from tui_vae.config.own_code import HINT, NotTrusted, OwnCode, check_allowed
+from tui_vae.config.own_code import HINT, NotTrusted, OwnCode, check_allowed, model_folder
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.models.vae import VAE
 from tui_vae.errors import UserError
@@ -96,7 +96,7 @@ def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
 
 def _import(name: str, config: RunConfig) -> Any:
     code = check_allowed(config)
-    folder = config.model_dir
+    folder = model_folder(config)
     if folder is not None and folder not in sys.path:
         sys.path.insert(0, folder)
     finder = AllowedOnly(code)
@@ -106,7 +106,8 @@ def _import(name: str, config: RunConfig) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _misfit(config, f"its module needs {error.name!r}, which is not installed") from None
-        raise _misfit(config, f"there is no module {name}" + (f" in {folder}" if folder else "")) from None
+        where = f" in {config.model_dir}" if config.model_dir else ""
+        raise _misfit(config, f"there is no module {name}{where}") from None
     except NotTrusted:
         raise
     except (Exception, SystemExit) as error:
