@@ -136,6 +136,22 @@ time.sleep(0.5)
     assert started == [directory]
 
 
+def test_resume_reaches_a_process_that_was_quicker(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `train` has made the run and starts its process in this moment."""
+    taken: list[RunLock] = []
+    asked: list[protocol.AnyRequest] = []
+
+    def start(run: RunDirectory, *options: object) -> None:
+        taken.append(RunLock(run, "train"))
+        raise launch.Forestalled("another was quicker")
+
+    monkeypatch.setattr(launch, "start_training", start)
+    monkeypatch.setattr(launch, "request", lambda run, message, reply: asked.append(message))
+    launch.continue_training(directory, 2)
+    taken[0].release()
+    assert asked == [protocol.Resume(epochs=2)]
+
+
 def test_a_run_can_be_taken_however_often_others_ask_who_holds_it(directory: RunDirectory) -> None:
     RunLock(directory, "serve").release()
     code = """

@@ -146,8 +146,8 @@ def continue_training(
                 raise finished_error(directory)
             start_training(directory, more_epochs, leave_core, warm)
             return
-        except Forestalled:
-            if directory.is_training():
+        except Forestalled:  # whoever was quicker gets the request
+            if time.monotonic() > deadline:
                 raise
         except NoProcess:
             if time.monotonic() > deadline or (living.holder is not None and living.holder.elsewhere):
