@@ -44,6 +44,10 @@ BFLOAT16_RESTART = 2
 """Iterations after which a Gram matrix is computed anew from its block, in bfloat16. Without that its rounding errors,
 which the steep polynomials multiply, grow without bound: updates of 10⁵ were seen."""
 
+LEAST_BFLOAT16_ROWS = 65
+"""Rows of a block from which bfloat16 is faster on a CPU: with 64 it took twice as long as float32 (measured, with
+AVX512-BF16), since each product first brings its arrays into an order of its own."""
+
 TINY = 1e-7
 """Added to the norm that a matrix is divided by, in the gradient's units: zeros stay zeros (torch.optim's value)."""
 
@@ -61,17 +65,23 @@ def block_rows(rows: int, most: int) -> int:
     return block if 2 * block >= min(rows, most) else rows
 
 
+def _dtype(rows: int, device: torch.device, bfloat16: bool) -> torch.dtype:
+    """The precision of the products of blocks of so many rows."""
+    return torch.bfloat16 if bfloat16 and (rows >= LEAST_BFLOAT16_ROWS or device.type != "cpu") else torch.float32
+
+
 class Blocks:
     """All blocks of one shape, which are multiplied together, and the memory for that.
 
     Attributes:
-        x: the blocks, `(count, rows, columns)` in float32 with rows ≤ columns: `orthogonalize` replaces them.
+        x: the blocks, `(count, rows, columns)` with rows ≤ columns, in the precision of the products. After
+            `orthogonalize` it is another tensor.
     """
 
     def __init__(self, count: int, rows: int, columns: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.x = torch.zeros(count, rows, columns, device=device)
+        self.x, self._next = (torch.zeros(count, rows, columns, device=device, dtype=dtype) for _ in range(2))
         self._norm = torch.zeros(count, 1, 1, device=device)
-        self._now, self._next = (torch.zeros(count, rows, columns, device=device, dtype=dtype) for _ in range(2))
+        self._shrink, self._square = (torch.zeros(count, 1, 1, device=device, dtype=dtype) for _ in range(2))
         self._gram, self._factor, self._product, self._spare = (
             torch.zeros(count, rows, rows, device=device, dtype=dtype) for _ in range(4)
         )
@@ -79,21 +89,21 @@ class Blocks:
 
     def orthogonalize(self) -> None:
         """Bring the singular values of each block in x near 1."""
-        torch.linalg.vector_norm(self.x, dim=(1, 2), keepdim=True, out=self._norm)
-        self.x.div_(self._norm.mul_(SAFETY).add_(TINY))
-        self._now.copy_(self.x)
         for first in range(0, len(POLYNOMIALS), self._restart):
-            self._iterate(POLYNOMIALS[first : first + self._restart])
-        self.x.copy_(self._now)
+            self._iterate(POLYNOMIALS[first : first + self._restart], normalize=first == 0)
 
-    def _iterate(self, polynomials: Sequence[tuple[float, float, float]]) -> None:
-        """Some iterations without the blocks between them (Gram Newton-Schulz).
+    def _iterate(self, polynomials: Sequence[tuple[float, float, float]], normalize: bool) -> None:
+        """Some iterations without the blocks between them (Gram Newton-Schulz), on X, or on X divided by its norm.
 
         With R = X·Xᵀ and Q = a·I + b·R + c·R², an iteration is X ← Q·X, and R ← Q·R·Q. X itself is needed only once
         more: at the end it is multiplied by the product of all Q.
         """
         gram, factor, product, spare = self._gram, self._factor, self._product, self._spare
-        torch.bmm(self._now, self._now.mT, out=gram)
+        torch.bmm(self.x, self.x.mT, out=gram)
+        if normalize:  # by R, which is small: its trace is the square of X's norm
+            torch.sum(gram.diagonal(dim1=1, dim2=2), 1, dtype=torch.float32, out=self._norm.view(-1)).sqrt_()
+            self._shrink.copy_(self._norm.mul_(SAFETY).add_(TINY).reciprocal_())
+            gram.mul_(torch.mul(self._shrink, self._shrink, out=self._square))
         for iteration, (a, b, c) in enumerate(polynomials):
             torch.baddbmm(gram, gram, gram, beta=b, alpha=c, out=factor)
             factor.diagonal(dim1=1, dim2=2).add_(a)
@@ -105,8 +115,10 @@ class Blocks:
             if iteration < len(polynomials) - 1:
                 torch.bmm(gram, factor, out=spare)
                 torch.bmm(factor, spare, out=gram)
-        torch.bmm(product, self._now, out=self._next)
-        self._now, self._next = self._next, self._now
+        if normalize:
+            product.mul_(self._shrink)
+        torch.bmm(product, self.x, out=self._next)
+        self.x, self._next = self._next, self.x
 
 
 @dataclass
@@ -121,6 +133,11 @@ class Matrix:
     """Rows and columns of its blocks."""
     first: int
     """The place of its first block among those of this shape."""
+    ahead: Tensor
+    """Memory like `values`, for the momentum that looks ahead, then for the update."""
+    turned: Tensor | None
+    """Of a tall matrix, whose blocks are parts of its transpose: memory like `values` in the blocks' precision. To
+    convert first and then to transpose takes half the time of both at once."""
 
     @property
     def scale(self) -> float:
@@ -133,10 +150,21 @@ class Matrix:
         """The blocks that the matrix is cut into."""
         return self.values.numel() // (self.shape[0] * self.shape[1])
 
-    def within(self, blocks: Tensor) -> Tensor:
-        """The view of this matrix, as `values`, among blocks `(count, rows, columns)`."""
-        mine = blocks[self.first : self.first + self.count].reshape(-1, self.shape[1])
-        return mine if mine.shape == self.values.shape else mine.t()
+    def _view(self, blocks: Tensor) -> Tensor:
+        """Its part of blocks `(count, rows, columns)`, as `(out, in)`; of a tall matrix as `(in, out)`."""
+        return blocks[self.first : self.first + self.count].reshape(-1, self.shape[1])
+
+    def into(self, blocks: Tensor) -> None:
+        """Write `ahead` into its part of blocks `(count, rows, columns)`."""
+        if self.turned is None:
+            self._view(blocks).copy_(self.ahead)
+        else:
+            self._view(blocks).copy_(self.turned.copy_(self.ahead).t())
+
+    def of(self, blocks: Tensor) -> Tensor:
+        """Its part of blocks `(count, rows, columns)` in float32, shaped as `values`; overwrites `ahead`."""
+        mine = self._view(blocks)
+        return self.ahead.copy_(mine if self.turned is None else self.turned.copy_(mine.t()))
 
 
 class Muon:
@@ -175,10 +203,14 @@ class Muon:
             values, momentum = part.flatten(1), part_of(self.mean, part).flatten(1)
             rows, columns = sorted(values.shape)
             shape = block_rows(rows, block), columns
-            self.matrices.append(Matrix(part, values, momentum, shape, counts.get(shape, 0)))
-            counts[shape] = counts.get(shape, 0) + rows // shape[0]
-        dtype = torch.bfloat16 if bfloat16 else torch.float32
-        self._blocks = {shape: Blocks(count, *shape, device, dtype) for shape, count in counts.items()}
+            is_tall = values.shape != (rows, columns)
+            turned = torch.zeros_like(values, dtype=_dtype(shape[0], device, bfloat16)) if is_tall else None
+            first = counts.get(shape, 0)
+            self.matrices.append(Matrix(part, values, momentum, shape, first, torch.zeros_like(values), turned))
+            counts[shape] = first + rows // shape[0]
+        self._blocks = {
+            shape: Blocks(count, *shape, device, _dtype(shape[0], device, bfloat16)) for shape, count in counts.items()
+        }
 
     @torch.no_grad()
     def step(self, lr: float | Tensor, gradient_of_matrices: Tensor | None = None) -> None:
@@ -194,17 +226,17 @@ class Muon:
         self._update_vectors(gradient, lr)
         gradient = gradient if gradient_of_matrices is None else gradient_of_matrices
         for matrix in self.matrices:
-            x = matrix.within(self._blocks[matrix.shape].x)
-            x.copy_(part_of(gradient, matrix.part).flatten(1))
-            matrix.momentum.lerp_(x, 1 - MOMENTUM)
-            x.lerp_(matrix.momentum, MOMENTUM)
+            ahead = matrix.ahead.copy_(part_of(gradient, matrix.part).flatten(1))
+            matrix.momentum.lerp_(ahead, 1 - MOMENTUM)
+            ahead.lerp_(matrix.momentum, MOMENTUM)
+            matrix.into(self._blocks[matrix.shape].x)
         for blocks in self._blocks.values():
             blocks.orthogonalize()
         rate = lr * self.ratio
         for matrix in self.matrices:
             if self.weight_decay:
                 matrix.values.mul_(1 - rate * self.weight_decay)
-            update = matrix.within(self._blocks[matrix.shape].x)
+            update = matrix.of(self._blocks[matrix.shape].x)
             matrix.values.addcmul_(update, rate, value=-matrix.scale)
 
     def _update_vectors(self, gradient: Tensor, lr: float | Tensor) -> None:
