@@ -92,11 +92,13 @@ def test_bench_compares_in_one_run_and_hides_no_ratio() -> None:
 def test_bench_times_a_network_of_the_users_own_and_says_what_is_not_reached(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     options = ("--rounds", 1, "--seconds", 1, "--device", "cpu", "--threads", 1, "--model", "mine:Net",
-               "--train-limit", 64, "--test-limit", 32, "--batch-size", 32, "--epochs", 2)  # fmt: skip
-    code, out, err = finish(command("bench", *options, "--until", "bits=1", cwd=tmp_path))
+               "--train-limit", 64, "--test-limit", 32, "--batch-size", 32, "--epochs", 2,
+               "--lr", "1e-9", "--muon-lr", "1e-9")  # fmt: skip
+    code, out, err = finish(command("bench", *options, "--until", "mse=0.14", cwd=tmp_path))
     assert code == 0, err
     assert "bare matrix products" not in out  # which are not all of its work
-    assert "tui-vae does not reach 1 bits a pixel: it is at " in out and "after 2 epochs" in out
+    assert "tui-vae does not reach mse 0.14: it is at " in out and "after 2 epochs" in out
+    assert "the ordinary loop reaches mse 0.14 after " in out
 
 
 def test_what_keeps_a_network_from_being_timed_is_one_sentence(tmp_path: Path) -> None:

@@ -219,7 +219,13 @@ def warnings(directory: RunDirectory) -> list[str]:
             and not event.message.startswith("training on")]  # fmt: skip
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+OFTEN = ("default", "seed")
+"""Presets that are looked at in every run of the tests: one of each optimizer."""
+
+
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.long]) for name in PRESETS]
+)
 def test_every_preset_is_healthy(own_runs: Path, preset: str) -> None:
     given = {"device": "cpu", "threads": 1, "precision": "float32", "preset": preset, "train-limit": 800,
              "test-limit": 200, "batch-size": 16, "epochs": 5}  # fmt: skip
