@@ -6,9 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.events import AnyEvent, LogTail
@@ -22,6 +25,11 @@ SMALL = (
 def end_processes(runs_dir: Path) -> None:
     for directory in list_runs(runs_dir):
         kill_trainer(directory)
+    for process in psutil.process_iter(["cmdline"]):  # one that a killed command has started holds no lock at first
+        words = process.info["cmdline"] or []
+        if "tui_vae.trainer" in words and any(word.startswith(f"{runs_dir}/") for word in words):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def kill_trainer(directory: RunDirectory) -> None:
