@@ -22,7 +22,7 @@ from tests.support.commands import Run
 from tests.support.fake_run import make_run
 from tests.support.idx_data import write_data
 from tests.support.processes import events
-from tests.support.training import new_run, train_here
+from tests.support.training import WILD, new_run, train_here
 from tui_vae.cli.parser import make_parser
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
@@ -206,8 +206,7 @@ def test_a_trained_run_s_advice_is_run_for_real(tmp_path: Path, own_runs: Path) 
 def test_data_without_variance_are_no_reason_to_lower_the_learning_rate(tmp_path: Path, own_runs: Path) -> None:
     grey = np.full((600, 28, 28), 77, np.uint8)
     data = write_data(tmp_path / "data", grey, grey[:200])
-    directory = new_run(own_runs, epochs=9, lr=10, optimizer="adam", objective="mse", schedule="constant", norm="none",
-                        output="linear", **{"data-dir": str(data)})  # fmt: skip
+    directory = new_run(own_runs, epochs=9, lr=10, **WILD, **{"data-dir": str(data)})
     assert train_here(directory) == 1
     hints = [each.hint for each in events(directory, ev.WarningEvent, ev.ErrorEvent)]
     assert hints

@@ -11,7 +11,7 @@ import pytest
 from tests.support.commands import Run, assert_one_sentence
 from tests.support.fake_run import FakeProcess, make_run
 from tests.support.processes import Trained, events
-from tests.support.training import Script, new_run, train_here
+from tests.support.training import WILD, Script, new_run, train_here
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
@@ -48,14 +48,7 @@ def test_eval_of_best_is_that_of_the_best_epoch_in_the_middle_of_a_warm_up(tui_v
 
 
 def test_figures_that_are_not_finite_are_null_in_json(tui_vae: Run, own_runs: Path) -> None:
-    wild = {
-        "optimizer": "adam",
-        "lr": 10,
-        "objective": "mse",
-        "schedule": "constant",
-        "norm": "none",
-        "output": "linear",
-    }
+    wild = {**WILD, "lr": 10}
     assert train_here(new_run(own_runs, name="wild", **wild)) == 1
     tame = new_run(own_runs, name="tame", epochs=1)
     assert train_here(tame) == 0

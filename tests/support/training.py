@@ -19,6 +19,9 @@ TINY = {
     "device": "cpu", "threads": 1, "precision": "float32", "train-limit": 500, "test-limit": 150, "hidden": "24",
     "latent-dim": 4, "batch-size": 192, "epochs": 2,
 }  # fmt: skip
+WILD = {"optimizer": "adam", "objective": "mse", "schedule": "constant", "norm": "none", "output": "linear"}
+"""A network that diverges in its first epoch with a learning rate of 10."""
+
 STEPS = 3  # an epoch: 192 + 192 + 116 images
 LOOKS = 10  # into the inbox, in 2 epochs of 3 steps and 2 evaluations
 

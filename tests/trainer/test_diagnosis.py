@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support.log_events import metrics
 from tests.support.processes import events
-from tests.support.training import Killed, Script, new_run, train_here
+from tests.support.training import WILD, Killed, Script, new_run, train_here
 from tui_vae.config import PRESETS, make_config
 from tui_vae.core.data import datasets
 from tui_vae.core.evaluation.metrics import pixel_variance
@@ -320,9 +320,6 @@ def test_a_decoder_whose_units_are_dead_is_told_once_even_after_a_resume(own_run
 
 def finite(path: Path) -> bool:
     return all(bool(torch.isfinite(value.float()).all()) for value in load_checkpoint(path)[1].values())
-
-
-WILD = {"optimizer": "adam", "objective": "mse", "schedule": "constant", "norm": "none", "output": "linear"}
 
 
 def test_a_run_that_diverges_from_the_start_ends_and_says_what_to_do(own_runs: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support.processes import events
-from tests.support.training import LOOKS, STEPS, Killed, Script, new_run, same, train_here
+from tests.support.training import LOOKS, STEPS, WILD, Killed, Script, new_run, same, train_here
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
@@ -121,15 +121,7 @@ def test_a_renamed_run_goes_on_under_its_new_name(own_runs: Path) -> None:
 
 
 def test_whoever_looks_at_a_run_that_diverges_is_refused_and_it_ends_as_it_would_alone(own_runs: Path) -> None:
-    wild = {
-        "optimizer": "adam",
-        "lr": 10,
-        "objective": "mse",
-        "schedule": "constant",
-        "norm": "none",
-        "output": "linear",
-        "epochs": 4,
-    }
+    wild = {**WILD, "lr": 10, "epochs": 4}
     alone, watched = new_run(own_runs, **wild), new_run(own_runs, **wild)
     inbox = Script(dict.fromkeys(range(1, 100), LOOK_INSIDE))
     assert train_here(alone) == train_here(watched, inbox) == 1

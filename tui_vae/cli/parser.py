@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 import tui_vae
 from tui_vae import config
-from tui_vae.cli.bench_target import Target, parse_target
 from tui_vae.errors import UsageError
 from tui_vae.runs.exports import EXPORTS
 
@@ -21,7 +20,7 @@ CONFIG = "TOML file with any of the options below, and with runs-dir"
 NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep")
 """Options of a run that say what it leaves behind."""
 
-Add = Callable[..., argparse.ArgumentParser]
+Add = Callable[..., "Parser"]
 """Adds a command: its name, its module in `cli`, what it does, and parsers whose options it takes too."""
 
 
@@ -39,7 +38,13 @@ SHOWN = 40
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports an error in one sentence instead of printing the whole usage."""
+    """Reports an error in one sentence instead of printing the whole usage.
+
+    is_named: whether the command line may mean this command. Others need none of the many options of a run, whose
+    making would take a tenth of a quick command's time.
+    """
+
+    is_named = True
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls for wrong usage.
@@ -74,7 +79,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         UsageError: wrong usage, or a file that cannot be read.
     """
-    options = make_parser().parse_args(arguments)
+    options = make_parser(arguments).parse_args(arguments)
     options.words = list(arguments)
     file: Path | None = options.config
     if options.runs_dir is None and file is not None:
@@ -82,8 +87,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line. Parsing raises `UsageError` for wrong usage."""
+def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line, or as much of it as these arguments need.
+
+    Parsing raises `UsageError` for wrong usage.
+    """
     common, app = _common_options(), _app_options()
     parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common_options(), _app_options()])
     parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
@@ -94,10 +102,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
 
-    def add(name: str, module: str, summary: str, *more: Parser) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
+    def add(name: str, module: str, summary: str, *more: Parser) -> Parser:
+        command: Parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
                                       parents=[common, *more])  # fmt: skip
         command.set_defaults(run=_lazily(module, name.replace("-", "_")))
+        command.is_named = arguments is None or name in arguments
         return command
 
     attach = add("attach", "attach", "open the app on a run, living or not; the newest by default", app)
@@ -275,8 +284,10 @@ def _add_run_and_checkpoint(command: argparse.ArgumentParser) -> None:
                          help="which weights: best, last, or of a kept epoch (last, else best)")  # fmt: skip
 
 
-def _add_options(command: argparse.ArgumentParser, names: tuple[str, ...], several: bool = False) -> None:
+def _add_options(command: Parser, names: tuple[str, ...], several: bool = False) -> None:
     """With `several`, an option may be given repeatedly; its values are gathered in a list of tuples."""
+    if not command.is_named:
+        return
     defaults = config.RunConfig()
     groups: dict[str, Any] = {}
     for name in names:
@@ -331,7 +342,9 @@ def _counted(most: int, least: int = 1) -> Callable[[str], int]:
 _count = _counted(MOST_IMAGES)
 
 
-def _target(text: str) -> Target:
+def _target(text: str) -> Any:
+    from tui_vae.cli.bench_target import parse_target
+
     try:
         return parse_target(text)
     except ValueError:

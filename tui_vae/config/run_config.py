@@ -41,7 +41,7 @@ MAX_LR, MAX_BETA, MAX_EPOCHS = 10.0, 1e6, 10_000_000
 """The largest values of these options, and what a living run may be set to: far beyond what is of use."""
 
 ADAM: dict[str, Any] = {"optimizer": "adam", "batch_size": 256}
-"""The optimizer and the batch of recipes that were made for Adam, and of those from elsewhere that name no batch."""
+"""The optimizer and the batch of recipes that were made for Adam."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
