@@ -41,7 +41,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, part in (("train", slice(None, -HELD_BACK)), ("t10k", slice(-HELD_BACK, None))):
         write_idx(folder / f"{name}-images-idx3-ubyte.gz", data.train_images[part].astype(np.uint8))
-        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", data.train_labels[part].astype(np.uint8))
+        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", data.labels("train")[part].astype(np.uint8))
     print(f"{folder}: {len(data.train_images) - HELD_BACK:,} + {HELD_BACK:,} images of {data.name}")
 
 

@@ -22,7 +22,7 @@ idx_arrays = arrays(np.uint8, array_shapes(max_dims=3, max_side=9))
 @given(array=idx_arrays, suffix=st.sampled_from(["", ".gz"]))
 @settings(max_examples=60)
 def test_an_idx_file_reads_back_as_it_was_written(
-    tmp_path_factory: pytest.TempPathFactory, array: datasets.Bytes, suffix: str
+    tmp_path_factory: pytest.TempPathFactory, array: datasets.Labels, suffix: str
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"round-trip{suffix}"
     write_idx(path, array)
@@ -32,7 +32,7 @@ def test_an_idx_file_reads_back_as_it_was_written(
 @given(array=idx_arrays, suffix=st.sampled_from(["", ".gz"]), cut=st.integers(1, 10_000))
 @settings(max_examples=60)
 def test_a_truncated_idx_file_is_never_read(
-    tmp_path_factory: pytest.TempPathFactory, array: datasets.Bytes, suffix: str, cut: int
+    tmp_path_factory: pytest.TempPathFactory, array: datasets.Labels, suffix: str, cut: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"truncated{suffix}"
     write_idx(path, array)
@@ -69,7 +69,7 @@ def test_the_evaluation_subset_is_fixed() -> None:
 
 
 @given(labels=arrays(np.uint8, st.integers(0, 60), elements=st.integers(0, 9)), count=st.integers(0, 70))
-def test_previews_go_round_the_classes(labels: datasets.Bytes, count: int) -> None:
+def test_previews_go_round_the_classes(labels: datasets.Labels, count: int) -> None:
     chosen = preview_indices(labels, count).tolist()
     assert len(chosen) == len(set(chosen)) == min(count, len(labels))
     taken = Counter(labels[chosen].tolist())

@@ -27,8 +27,8 @@ def test_the_sample_is_class_balanced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "TUI_VAE_OFFLINE" in sample.source.reason
     assert sample.train_images.shape == (5000, 28, 28)
     assert sample.test_images.shape == (1000, 28, 28)
-    assert np.bincount(sample.train_labels).tolist() == [500] * 10
-    assert np.bincount(sample.test_labels).tolist() == [100] * 10
+    assert np.bincount(sample.labels("train")).tolist() == [500] * 10
+    assert np.bincount(sample.labels("test")).tolist() == [100] * 10
     assert "Copyright © 2017 Zalando SE" in (SAMPLE / "LICENSE").read_text(encoding="utf-8")
 
 
@@ -184,8 +184,8 @@ def test_limits_take_the_first_images(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load()
     few = load(train_limit=7, test_limit=10**9)
     np.testing.assert_array_equal(few.train_images, whole.train_images[:7])
-    np.testing.assert_array_equal(few.train_labels, whole.train_labels[:7])
-    assert len(few.test_images) == len(few.test_labels) == 1000
+    np.testing.assert_array_equal(few.labels("train"), whole.labels("train")[:7])
+    assert len(few.test_images) == len(few.labels("test")) == 1000
     assert few.train_images.flags.writeable
     for limit in (0, -1):
         with pytest.raises(DatasetError, match=f"train-limit must be at least 1, not {limit}"):

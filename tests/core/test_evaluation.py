@@ -252,7 +252,7 @@ def test_the_probes_answers_are_those_of_the_textbook(
     probed: dict[str, Any], network: Network, dataset: Dataset
 ) -> None:
     train, test = network.encode(dataset.train_images)[0], network.encode(dataset.test_images)[0]
-    labels, truth = dataset.train_labels.astype(int), dataset.test_labels.astype(int)
+    labels, truth = dataset.labels("train").astype(int), dataset.labels("test").astype(int)
     regression, neighbours = probed["classifiers"]
 
     squares = (test**2).sum(axis=1)[:, None] - 2 * test @ train.T + (train**2).sum(axis=1)
@@ -283,7 +283,7 @@ def test_the_probes_answers_are_those_of_the_textbook(
 def test_scores_follow_from_the_confusion_matrices(probed: dict[str, Any], dataset: Dataset) -> None:
     for verdict in probed["classifiers"]:
         counts = np.array(verdict["confusion"])
-        assert counts.sum(axis=1).tolist() == np.bincount(dataset.test_labels, minlength=10).tolist()
+        assert counts.sum(axis=1).tolist() == np.bincount(dataset.labels("test"), minlength=10).tolist()
         assert verdict["accuracy"] == pytest.approx(np.trace(counts) / 500)
         for index, score in enumerate(verdict["classes"]):
             hits = counts[index, index]
@@ -326,7 +326,7 @@ def test_outliers_are_the_furthest_from_the_fitted_gaussian(
     assert [each["index"] for each in probed["outliers"]] == order.tolist()
     assert [each["distance"] for each in probed["outliers"]] == pytest.approx(squares[order], rel=1e-4)
     assert [each["class"] for each in probed["outliers"]] == [
-        dataset.classes[label] for label in dataset.test_labels[order]
+        dataset.classes[label] for label in dataset.labels("test")[order]
     ]
 
 

@@ -48,7 +48,7 @@ def test_before_the_first_evaluation_some_images_answer_for_all(
     assert train_here(directory, inbox) == 0
     assert not any(isinstance(reply, protocol.Failure) for _, reply in inbox.replies) and len(inbox.replies) == 6
     maps = [reply for _, reply in inbox.replies if isinstance(reply, protocol.LatentMap)]
-    labels = datasets.load(test_limit=150).test_labels.tobytes()
+    labels = datasets.load(test_limit=150).labels("test").tobytes()
     assert (maps[0].step, maps[0].labels) == (1, labels[:40])
     assert len(maps[0].points) == 40 * 2 * 4
     for _, reply in inbox.replies:

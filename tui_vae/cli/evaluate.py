@@ -113,7 +113,7 @@ def _distances(run: LoadedRun, samples: int) -> FrechetDistances:
 
     total = 2 * len(run.test) + 2 * samples + len(run.subset)
     with _progress(f"classifier Fréchet distance, {samples:,} samples of each kind", total) as advanced:
-        labels = torch.from_numpy(run.dataset.test_labels)
+        labels = torch.from_numpy(run.dataset.labels("test"))
         return sample_distances(run.model, _gaussian(run), run.test, labels, run.subset, samples,
                                 _seed(run, SAMPLES_STREAM), advanced)  # fmt: skip
 
@@ -151,7 +151,7 @@ def _check_classes(run: LoadedRun) -> None:
         UserError: the training images are all of one class.
     """
     dataset = run.dataset
-    if len(set(dataset.train_labels.tolist())) < 2:
+    if len(set(dataset.labels("train").tolist())) < 2:
         limited = len(run.train) < dataset.source.train
         hint = "train it with a higher --train-limit" if limited else "the probe needs images of several"
         raise UserError(f"the {len(run.train):,} training images are all of one class", hint)
@@ -169,14 +169,14 @@ def _probe(run: LoadedRun) -> dict[str, Any]:
         _check_classes(run)
         test = encode_posteriors(run.model, run.test).mu.cpu()
         verdicts, clusters = probe(
-            encode_posteriors(run.model, run.train).mu.cpu(), dataset.train_labels.astype(np.int64),
-            test, dataset.test_labels.astype(np.int64), dataset.classes, _seed(run, PROBE_STREAM),
+            encode_posteriors(run.model, run.train).mu.cpu(), dataset.labels("train").astype(np.int64),
+            test, dataset.labels("test").astype(np.int64), dataset.classes, _seed(run, PROBE_STREAM),
         )  # fmt: skip
         least_likely = outliers(test, _gaussian(run), OUTLIERS)
     return {
         "classifiers": verdicts,
         "clusters": clusters,
-        "outliers": [{**vars(each), "class": dataset.classes[dataset.test_labels[each.index]]}
+        "outliers": [{**vars(each), "class": dataset.classes[dataset.labels("test")[each.index]]}
                      for each in least_likely],
     }  # fmt: skip
 

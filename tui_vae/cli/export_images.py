@@ -43,7 +43,7 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     np.savez_compressed(
         buffer,
         index=np.arange(len(originals), dtype=np.int64),
-        label=run.dataset.test_labels.astype(np.int64),
+        label=run.dataset.labels("test").astype(np.int64),
         original=originals,
         reconstruction=result.images.cpu().numpy().reshape(originals.shape),
         mu=result.mu.cpu().numpy(),
@@ -65,7 +65,7 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     from tui_vae.core.evaluation.forward import reconstruct
     from tui_vae.core.pixels import grey_levels, unit_to_grey_levels
 
-    labels, originals = run.dataset.test_labels, run.dataset.test_images
+    labels, originals = run.dataset.labels("test"), run.dataset.test_images
     height, width = originals.shape[1:]
     rows = []
     for label in range(len(run.dataset.classes)):

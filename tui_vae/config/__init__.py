@@ -3,14 +3,15 @@
 `options` says what an option is and checks a value, `run_config` lists all options and presets, `files` reads TOML.
 """
 
+from tui_vae.config.data_options import NAMED_SETS, is_named, size_of
 from tui_vae.config.files import parse_config, read_config, read_runs_dir
 from tui_vae.config.options import Option
+from tui_vae.config.presets import PRESETS
 from tui_vae.config.run_config import (
     MAX_BETA,
     MAX_EPOCHS,
     MAX_LR,
     MAX_NAME,
-    PRESETS,
     RUN_NAME,
     RunConfig,
     UnknownOption,
@@ -32,6 +33,7 @@ __all__ = [
     "MAX_EPOCHS",
     "MAX_LR",
     "MAX_NAME",
+    "NAMED_SETS",
     "PRESETS",
     "RUN_NAME",
     "Option",
@@ -40,6 +42,7 @@ __all__ = [
     "allowed",
     "check_option",
     "field_name",
+    "is_named",
     "make_config",
     "option_name",
     "options",
@@ -48,6 +51,7 @@ __all__ = [
     "read_config",
     "read_runs_dir",
     "recorded_config",
+    "size_of",
     "text_of",
     "toml_value",
     "train_options",

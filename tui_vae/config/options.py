@@ -86,6 +86,8 @@ def check_value(option: Option, kind: type, value: Any) -> Any:
     if option.unset is not None and value in (None, option.unset, ""):
         return None
     if option.choices:
+        if isinstance(value, int) and not isinstance(value, bool) and str(value) in option.choices:
+            return str(value)  # a file may write a number for a word that is one
         if value not in option.choices:
             raise NotAllowed(f"one of {', '.join(option.choices)}")
         return value

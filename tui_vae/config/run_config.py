@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from tui_vae.config.data_options import DEFAULT_SET, SIDES, SIZE, dataset_or_path
 from tui_vae.config.options import (
     Alternative,
     NotAllowed,
@@ -24,6 +25,7 @@ from tui_vae.config.options import (
     matching,
     wrong_value,
 )
+from tui_vae.config.presets import PRESETS
 from tui_vae.errors import UsageError
 
 MOST_SHOWN = 40
@@ -39,32 +41,6 @@ MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 MAX_LR, MAX_BETA, MAX_EPOCHS = 10.0, 1e6, 10_000_000
 """The largest values of these options, and what a living run may be set to: far beyond what is of use."""
-
-ADAM: dict[str, Any] = {"optimizer": "adam", "batch_size": 256}
-"""The optimizer and the batch of recipes that were made for Adam."""
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "quick": {"epochs": 3, "muon_lr": 0.06},
-    "best": {**ADAM, "hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
-    "adam": ADAM,
-    # The original notebook: sigmoid output against targets in [-1, 1], and the KL weighted by one half.
-    "seed": {
-        **ADAM, "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
-        "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
-    },
-    # https://github.com/pytorch/examples/blob/main/vae/main.py
-    "pytorch-examples": {
-        **ADAM, "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
-        "objective": "bce", "batch_size": 128, "lr": 1e-3, "schedule": "constant",
-    },
-    # https://github.com/Jackson-Kang/Pytorch-VAE-tutorial, 01_Variational_AutoEncoder.ipynb; its ReLU is a leaky one
-    "jackson-kang": {
-        **ADAM, "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
-        "objective": "bce", "batch_size": 100, "lr": 1e-3, "schedule": "constant", "epochs": 30,
-    },
-}  # fmt: skip
-"""Name of each preset → the options in which it differs from the defaults of `RunConfig`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +58,36 @@ class RunConfig:
     ] = None
     preset: Annotated[str, Option("named values for whatever is not given", "run", choices=tuple(PRESETS))] = "default"
 
-    dataset: Annotated[str, Option("dataset to train on", "data", choices=("fashion-mnist",))] = "fashion-mnist"
+    dataset: Annotated[
+        str, Option("name of a known data set, or a file or folder of images", "data", check=dataset_or_path)
+    ] = DEFAULT_SET
     data_dir: Annotated[
-        str | None, Option("folder that holds the dataset's idx files", "data", unset="auto", check=absolute_path)
+        str | None, Option("folder that holds a known set's files", "data", unset="auto", check=absolute_path)
     ] = None
+    image_size: Annotated[
+        int | str | None,
+        Option(
+            "height and width to which images are resized, one number for squares; auto: as they are",
+            "data",
+            minimum=SIDES[0],
+            maximum=SIDES[-1],
+            unset="auto",
+            alternative=Alternative(SIZE, "HxW such as 32x48"),
+        ),
+    ] = None
+    channels: Annotated[
+        str, Option("1: grey; 3: colour; auto: as the images are", "data", choices=("auto", "1", "3"))
+    ] = "auto"
+    test_share: Annotated[
+        float,
+        Option(
+            "share of the images that is set aside as the test set, where the source has none",
+            "data",
+            minimum=0,
+            maximum=0.9,
+            above=True,
+        ),
+    ] = 0.1
     train_limit: Annotated[
         int | None, Option("use only the first N training images", "data", minimum=1, unset="all")
     ] = None

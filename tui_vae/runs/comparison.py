@@ -124,6 +124,10 @@ class Compared(Protocol):
         """Size of the test set in use; None where it is not known."""
 
 
+OF_TEST_SET = ("dataset", "data_dir", "image_size", "channels", "test_share", "test_limit")
+"""The options that decide what the test images are."""
+
+
 def why_incomparable(runs: Sequence[Compared], is_loss: bool) -> str:
     """Why a test metric of these runs cannot be compared, in a few words for the user; empty if it can be.
 
@@ -133,7 +137,7 @@ def why_incomparable(runs: Sequence[Compared], is_loss: bool) -> str:
     configs = [run.config for run in runs if run.config is not None]
     if len(configs) < len(runs):
         return "a config cannot be read"
-    test_sets = {(config.dataset, config.data_dir, config.test_limit) for config in configs}
+    test_sets = {tuple(getattr(config, name) for name in OF_TEST_SET) for config in configs}
     if len(test_sets) > 1 or len({run.test_images for run in runs}) > 1:
         return "test sets differ"
     of_loss = [name for name, option in options().items() if option.group == "objective"]

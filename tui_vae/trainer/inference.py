@@ -157,7 +157,7 @@ class Inference:
         height, width = dataset.test_images.shape[1:]
         return protocol.Description(
             state=self._state(), epoch=epoch, step=step, classes=dataset.classes,
-            labels=dataset.test_labels.tobytes(), previews=self._run.previews, height=height, width=width,
+            labels=dataset.labels("test").tobytes(), previews=self._run.previews, height=height, width=width,
         )  # fmt: skip
 
     def _reconstructions(self, request: protocol.Reconstruct) -> protocol.Reconstructions | protocol.Failure:
@@ -172,7 +172,7 @@ class Inference:
         epoch, step = self._where()
         result = reconstruct(model, self._run.test[torch.tensor(indices, device=self._run.device)])
         return protocol.Reconstructions(
-            epoch=epoch, step=step, indices=tuple(indices), labels=dataset.test_labels[indices].tobytes(),
+            epoch=epoch, step=step, indices=tuple(indices), labels=dataset.labels("test")[indices].tobytes(),
             originals=grey_levels(dataset.test_images[indices]).tobytes(),
             reconstructions=unit_to_grey_levels(result.images).tobytes(),
             mse=tuple(result.mse.tolist()), mu=_float_bytes(result.mu), width=self._width,
@@ -191,7 +191,7 @@ class Inference:
         return protocol.Images(epoch=epoch, step=step, images=images, width=self._width)
 
     def _test_errors(self, cached: CachedStatistics) -> protocol.Errors:
-        labels, mse = self._run.dataset.test_labels.tobytes(), _float_bytes(cached.statistics.mse)
+        labels, mse = self._run.dataset.labels("test").tobytes(), _float_bytes(cached.statistics.mse)
         return protocol.Errors(epoch=cached.epoch, step=cached.step, mse=mse, labels=labels)
 
     def _map(self, cached: CachedStatistics) -> protocol.LatentMap:
@@ -200,7 +200,7 @@ class Inference:
         return protocol.LatentMap(
             epoch=cached.epoch, step=cached.step, latent_dim=mu.shape[1], origin=_float_bytes(plane.origin),
             directions=_float_bytes(plane.directions), points=_float_bytes(plane.project(mu)),
-            labels=self._run.dataset.test_labels[: len(mu)].tobytes(), explained=plane.explained,
+            labels=self._run.dataset.labels("test")[: len(mu)].tobytes(), explained=plane.explained,
             kl_per_dim=tuple(cached.statistics.kl_per_dim.tolist()),
             deviations=tuple(mu.std(dim=0, correction=0).tolist()),
         )  # fmt: skip

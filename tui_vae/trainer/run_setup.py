@@ -248,7 +248,7 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
             raise
         hint = "free some of it, or train with another --device, or with --data-on host"
         raise UserError(f"{device} has too little free memory for this run", hint) from None
-    previews = tuple(int(index) for index in preview_indices(dataset.test_labels))
+    previews = tuple(int(index) for index in preview_indices(dataset.labels("test")))
     return LoadedRun(config, device, dataset, model, train, test, subset, previews)
 
 
@@ -284,7 +284,7 @@ def _check_data(directory: RunDirectory, run: LoadedRun, progress: Progress, war
 def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
     """Write the preview images, beside which their reconstructions will stand."""
     chosen = list(run.previews)
-    labels = run.dataset.test_labels[chosen].tolist()
+    labels = run.dataset.labels("test")[chosen].tolist()
     images = grey_levels(run.dataset.test_images[chosen])  # (N, height, width)
     pixels = tuple(image.tobytes() for image in images)
     write_originals(directory.files.previews, Originals(pixels, tuple(chosen), tuple(labels), images.shape[2]))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +13,43 @@ from tui_vae.core.data.files import FLOATS, Source, locate, parse_idx, read_file
 from tui_vae.core.data.published import DatasetError, get_info
 from tui_vae.core.data.sources import resolve
 
-Bytes = NDArray[np.uint8]
 Images = NDArray[np.uint8 | np.float32]
+Labels = NDArray[np.uint8 | np.uint16]
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images as their files hold them; labels index `classes`.
+    """Images as their files hold them; labels index `classes`, or are None where the source has none.
 
-    Pixels are uint8 from 0 (black) to 255 (white), or float32 from 0 to 1. Height and width are within `files.SIDES`.
+    Pixels are uint8 from 0 (black) to 255 (white), or float32 from 0 to 1. Arrays are C-contiguous, in memory or
+    mapped from a file, which nobody may write to. Labels are uint8 for up to 256 classes, uint16 for more.
     """
 
-    name: str
+    name: str  # of a known set, else of the file or folder
     source: Source
-    classes: tuple[str, ...]
-    train_images: Images  # (N, height, width)
-    train_labels: Bytes  # (N,)
-    test_images: Images  # (M, height, width)
-    test_labels: Bytes  # (M,)
+    classes: tuple[str, ...]  # empty without labels
+    train_images: Images  # (N, height, width), or (N, height, width, 3) of red, green and blue
+    train_labels: Labels | None  # (N,)
+    test_images: Images  # (M, height, width) or (M, height, width, 3)
+    test_labels: Labels | None  # (M,)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels (1 or 3), height and width of each image."""
+        height, width, *channels = self.train_images.shape[1:]
+        return (channels[0] if channels else 1), height, width
+
+    def labels(self, part: Literal["train", "test"]) -> Labels:
+        """The classes of the training or test images, `(N,)`, for what makes no sense without them.
+
+        Raises:
+            DatasetError: the images have no labels.
+        """
+        labels = self.train_labels if part == "train" else self.test_labels
+        if labels is None:
+            raise DatasetError(f"the images of {self.name} have no labels", "give data whose images have classes")
+        return labels
 
 
 def load(
@@ -60,7 +79,7 @@ def load(
     source = resolve(dataset, data_dir, progress)
     paths = locate(info, source.path)
 
-    def labels(role: str, limit: int | None) -> Bytes:
+    def labels(role: str, limit: int | None) -> Labels:
         return read_idx(paths[role])[:limit].astype(np.uint8)
 
     def images(role: str, limit: int | None) -> Images:
@@ -110,7 +129,7 @@ def evaluation_subset(train_count: int, test_count: int, seed: int = 0) -> Indic
     return np.sort(order[:test_count]).astype(np.int64)
 
 
-def preview_indices(labels: Bytes, count: int = 8) -> Indices:
+def preview_indices(labels: Labels, count: int = 8) -> Indices:
     """The images to preview: the first image of each class, then the second of each, and so on.
 
     Args:

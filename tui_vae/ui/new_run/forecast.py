@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tui_vae.config import RunConfig
+from tui_vae.config import RunConfig, is_named
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.events import RunEvent
 from tui_vae.runs.history import read_history, read_newest
@@ -74,17 +74,20 @@ class Throughput:
 def shape_of(written: Mapping[str, Any]) -> tuple[str, ...]:
     """The options that determine the size of a network, its kind first; `written`: a config as files hold it.
 
-    The data folder is one of them: images of the user's own may have any size.
+    What says which data is among them: images of the user's own may have any size.
     """
-    return tuple(str(written.get(name)) for name in ("model", "hidden", "latent-dim", "norm", "data-dir"))
+    of_network, of_data = ("model", "hidden", "latent-dim", "norm"), ("data-dir", "dataset", "image-size", "channels")
+    return tuple(str(written.get(name)) for name in (*of_network, *of_data))
 
 
 def parameters_of(config: RunConfig, known: Iterable[Throughput] = ()) -> int | None:
     """The number of parameters by arithmetic; for other networks or data from a run that had the same, None without."""
     shape = shape_of(config.to_dict())
-    if shape[0] == "mlp" and config.data_dir is None:
+    as_known = is_named(config.dataset) and config.data_dir is None  # all of them are grey, and of one size
+    as_known = as_known and config.image_size is None and config.channels != "3"
+    if shape[0] == "mlp" and as_known:
         return count_parameters(config.hidden, config.latent_dim, config.norm)
-    if shape[0] == "conv" and config.data_dir is None:
+    if shape[0] == "conv" and as_known:
         return _count_convolutional(config)
     return next((each.parameters for each in known if each.shape == shape), None)
 

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tui_vae.core.data.datasets import Bytes, Indices, load
+from tui_vae.core.data.datasets import Images, Indices, Labels, load
 from tui_vae.core.data.published import DatasetError, get_info
 
 PER_CLASS = {"train": 500, "test": 100}
 """Images of each class: 6,000 of 28 × 28 are 3 MB in a wheel, and 600 steps of training still show clothes."""
 
 
-def first_of_each_class(labels: Bytes, per_class: int) -> Indices:
+def first_of_each_class(labels: Labels, per_class: int) -> Indices:
     """Indices of the first `per_class` items of each class, ascending."""
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:per_class] for label in np.unique(labels)]))
 
 
-def write_idx(path: Path, array: Bytes) -> None:
+def write_idx(path: Path, array: Images | Labels) -> None:
     """Write an array as an idx file of unsigned bytes, compressed if the name ends in .gz."""
     data = struct.pack(f">I{array.ndim}I", 0x0800 | array.ndim, *array.shape) + array.tobytes()
     if path.suffix == ".gz":
@@ -46,8 +46,8 @@ def make(directory: Path, data_dir: Path | None = None) -> None:
         raise DatasetError("the sample is made from the published files, which were not found", full.source.reason)
     files = get_info(full.name).files
     for split, per_class in PER_CLASS.items():
-        images: Bytes = getattr(full, f"{split}_images")
-        labels: Bytes = getattr(full, f"{split}_labels")
+        images: Images = getattr(full, f"{split}_images")
+        labels: Labels = getattr(full, f"{split}_labels")
         chosen = first_of_each_class(labels, per_class)
         write_idx(directory / f"{files[f'{split}_images'].name}.gz", images[chosen])
         write_idx(directory / f"{files[f'{split}_labels'].name}.gz", labels[chosen])

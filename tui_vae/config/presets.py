@@ -1,0 +1,31 @@
+"""The presets: named values for whatever is not given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ADAM: dict[str, Any] = {"optimizer": "adam", "batch_size": 256}
+"""The optimizer and the batch of recipes that were made for Adam."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "quick": {"epochs": 3, "muon_lr": 0.06},
+    "best": {**ADAM, "hidden": (1024, 512), "latent_dim": 64, "norm": "batch", "weight_decay": 0.1, "epochs": 50},
+    "adam": ADAM,
+    # The original notebook: sigmoid output against targets in [-1, 1], and the KL weighted by one half.
+    "seed": {
+        **ADAM, "hidden": (256,), "latent_dim": 20, "activation": "relu", "norm": "none", "output": "sigmoid",
+        "objective": "mse", "beta": 0.5, "batch_size": 128, "lr": 1e-3, "schedule": "constant",
+    },
+    # https://github.com/pytorch/examples/blob/main/vae/main.py
+    "pytorch-examples": {
+        **ADAM, "hidden": (400,), "latent_dim": 20, "activation": "relu", "norm": "none",
+        "objective": "bce", "batch_size": 128, "lr": 1e-3, "schedule": "constant",
+    },
+    # https://github.com/Jackson-Kang/Pytorch-VAE-tutorial, 01_Variational_AutoEncoder.ipynb; its ReLU is a leaky one
+    "jackson-kang": {
+        **ADAM, "hidden": (400, 400), "latent_dim": 200, "activation": "relu", "norm": "none",
+        "objective": "bce", "batch_size": 100, "lr": 1e-3, "schedule": "constant", "epochs": 30,
+    },
+}  # fmt: skip
+"""Name of each preset → the options in which it differs from the defaults of `RunConfig`."""
