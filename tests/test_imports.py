@@ -14,7 +14,16 @@ import tui_vae
 from tests.support.processes import Trained
 
 PACKAGE = Path(tui_vae.__file__).parent
-CONFIG_FILES = ("data_options", "files", "imported_files", "options", "own_code", "presets", "run_config")
+CONFIG_FILES = (
+    "data_options",
+    "files",
+    "imported_files",
+    "options",
+    "own_code",
+    "presets",
+    "run_config",
+    "state_directory",
+)
 CONFIG = {f"tui_vae.config.{name}" for name in CONFIG_FILES}
 SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", "tui_vae.plain_text", *CONFIG}
 HEAVY = {"torch", "torchvision"}

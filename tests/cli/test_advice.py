@@ -93,7 +93,7 @@ def test_every_command_that_a_message_names_is_one_that_the_parser_takes() -> No
     assert {verb for _, verb in parsed} == {"attach", "ls", "resume", "set", "show", "stop", "train"}
     for path, tree in sources():
         for _, text in texts(tree):
-            for words in map(shlex.split, advice.COMMAND.findall(text.replace("{}", "fashion-mnist"))):
+            for words in map(shlex.split, re.findall(advice.COMMAND, text.replace("{}", "fashion-mnist"))):
                 if words[1] in commands() and path.name != "parser.py":
                     PARSER.parse_args(words[1:])
 
@@ -125,7 +125,7 @@ def test_every_option_that_a_text_names_is_one() -> None:
 
 def paste(text: str, where: Path, **environ: str) -> tuple[int, str]:
     """Run the commands of a message as a shell would that runs in `where`."""
-    found = [line[found.start() :] for line in text.splitlines() if (found := advice.COMMAND.search(line))]
+    found = [line[found.start() :] for line in text.splitlines() if (found := re.search(advice.COMMAND, line))]
     assert found, text
     shell = f'tui-vae() {{ "{sys.executable}" -P -m tui_vae "$@"; }}; {found[-1]}'
     done = subprocess.run(
@@ -145,7 +145,7 @@ def test_a_command_names_the_runs_directory_that_it_needs(tmp_path: Path, place:
     assert code == 1
     assert ("--runs-dir" in err) == (place != "checkpoints")
     words = subprocess.run(
-        ["bash", "-c", f"printf '%s\\0' {advice.COMMAND.findall(err)[-1]}"], capture_output=True, check=True
+        ["bash", "-c", f"printf '%s\\0' {re.findall(advice.COMMAND, err)[-1]}"], capture_output=True, check=True
     ).stdout.split(b"\0")
     assert words[:2] == [b"tui-vae", b"train"]
     assert os.fsencode(runs) in words or place == "checkpoints"
@@ -176,7 +176,7 @@ def test_advice_carries_the_runs_directory_that_the_command_was_given(tmp_path: 
     make_run(runs, "stopped", epochs=1, state="stopped")
     for arguments in (("compare", "stopped"), ("pause", "stopped")):
         _, out, err = tui_vae(*arguments, "--runs-dir", runs)
-        words = shlex.split(advice.COMMAND.findall(out + err)[-1])
+        words = shlex.split(re.findall(advice.COMMAND, out + err)[-1])
         assert PARSER.parse_args(words[1:]).runs_dir == str(runs)
 
 

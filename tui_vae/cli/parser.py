@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,14 +38,32 @@ SHOWN = 40
 """Characters of a wrong argument that an error repeats."""
 
 
+ANY_WIDTH = 80
+"""Columns of text that nobody sees."""
+
+
 class Parser(argparse.ArgumentParser):
     """Reports an error in one sentence instead of printing the whole usage.
 
-    is_named: whether the command line may mean this command. Others need none of the many options of a run, whose
-    making would take a tenth of a quick command's time.
+    is_named: whether the command line may mean this command. Others have a name and a summary and no options, whose
+    making would take a fifth of a quick command's time.
     """
 
     is_named = True
+
+    def __init__(self, prog: str | None = None, **settings: Any) -> None:
+        # argparse makes a formatter for each option, only to check it. One that looks for the terminal's width imports
+        # the archive formats of shutil.
+        super().__init__(prog, formatter_class=partial(argparse.HelpFormatter, width=ANY_WIDTH), **settings)
+
+    def format_help(self) -> str:
+        """The help, as wide as the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """As usual, where the command may be meant."""
+        return super().add_argument(*names, **settings) if self.is_named else argparse.Action([], "unused")
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls for wrong usage.
@@ -100,13 +119,17 @@ def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPars
     parser.set_defaults(
         run=_lazily("attach", "open_app"), runs_dir=None, config=None, debug=False, color="auto", warm=True
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser, prog=parser.prog)
 
     def add(name: str, module: str, summary: str, *more: Parser) -> Parser:
-        command: Parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
+        command: Parser
+        if arguments is not None and name not in arguments:
+            command = commands.add_parser(name, help=summary, add_help=False)
+            command.is_named = False
+            return command
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
                                       parents=[common, *more])  # fmt: skip
         command.set_defaults(run=_lazily(module, name.replace("-", "_")))
-        command.is_named = arguments is None or name in arguments
         return command
 
     attach = add("attach", "attach", "open the app on a run, living or not; the newest by default", app)

@@ -6,7 +6,6 @@ import codecs
 import io
 import os
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
@@ -103,6 +102,8 @@ def _in_other_words(error: UnicodeError) -> tuple[str, int]:
 
 def _legible(character: str) -> str:
     """A character in ASCII: the words of the app, a letter without its accents, or a question mark."""
+    import unicodedata
+
     from tui_vae.ui.terminal import ASCII_WORDS
 
     words = character.translate(ASCII_WORDS)

@@ -25,7 +25,7 @@ Check = Callable[[str], str]
 class Alternative(NamedTuple):
     """Words that a numeric option takes besides numbers: those of `pattern`, which `form` shows, such as `every:K`."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     form: str
 
 
@@ -52,11 +52,11 @@ class Option:
     alternative: Alternative | None = None
 
 
-def matching(pattern: re.Pattern[str], expected: str) -> Check:
+def matching(pattern: str, expected: str) -> Check:
     """A check that raises `NotAllowed` unless `pattern` matches the whole text; `expected` says in words what it is."""
 
     def check(text: str) -> str:
-        if not pattern.fullmatch(text):
+        if not re.fullmatch(pattern, text):
             raise NotAllowed(expected)
         return text
 
@@ -96,7 +96,7 @@ def check_value(option: Option, kind: type, value: Any) -> Any:
         if not isinstance(parts, (list, tuple)) or not parts:
             raise NotAllowed(WIDTHS)
         return tuple(_number(option, int, part) for part in parts)
-    if option.alternative and isinstance(value, str) and option.alternative.pattern.fullmatch(value):
+    if option.alternative and isinstance(value, str) and re.fullmatch(option.alternative.pattern, value):
         return value
     if kind in (int, float):
         return _number(option, kind, value)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tui_vae.config.imported_files import imported_files
 from tui_vae.config.run_config import RunConfig
+from tui_vae.config.state_directory import state_directory
 from tui_vae.errors import UserError
 
 MOST_RECORDED = 1 << 24
@@ -163,16 +164,6 @@ def allow(config: RunConfig) -> None:
 def allow_digest(digest: str) -> None:
     """Allow the code of this digest in this process."""
     _allowed.add(digest)
-
-
-def state_directory() -> Path:
-    """The folder `TUI_VAE_STATE`, else the user's state directory."""
-    given = os.environ.get("TUI_VAE_STATE")
-    if given:
-        return Path(given).expanduser()
-    from platformdirs import user_state_path
-
-    return user_state_path("tui-vae")
 
 
 def record_file() -> Path:

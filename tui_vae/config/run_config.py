@@ -7,7 +7,6 @@ are all made from, and checked by, that one table. Names are written `latent-dim
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -34,10 +33,11 @@ MOST_SHOWN = 40
 MAX_NAME = 64
 """Characters of a run's name."""
 
-RUN_NAME = re.compile(rf"(?!\.)[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
-DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
-KEEP_EVERY = re.compile(r"every:([1-9]\d{0,6})", re.ASCII)
-MODEL = re.compile(r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+RUN_NAME = rf"(?!\.)[A-Za-z0-9._-]{{1,{MAX_NAME}}}"
+DEVICE = r"auto|cpu|mps|cuda(:\d{1,3})?"
+KEEP_EVERY = r"every:([1-9][0-9]{0,6})"
+MODEL = r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
+"""Patterns of these options' texts, compiled where they are used: a quick command uses few of them."""
 
 MAX_LR, MAX_BETA, MAX_EPOCHS = 10.0, 1e6, 10_000_000
 """The largest values of these options, and what a living run may be set to: far beyond what is of use."""

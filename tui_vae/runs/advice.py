@@ -6,7 +6,6 @@ A message ends with its command, or puts `;` or ` && ` behind it: so it can be f
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from tui_vae.runs.runs_directory import runs_directory
 PROGRAM = "tui-vae"
 
 _WORD = r"""(?:\$?'(?:[^'\\]|\\.)*'|"[^"]*"|[^\s;&'"])+"""
-COMMAND = re.compile(rf"{PROGRAM}(?: {_WORD})+")
+COMMAND = rf"{PROGRAM}(?: {_WORD})+"
 """A command in a text. Its groups of words are as `quoted` writes them."""
 
 MOST_TRIED = 1000

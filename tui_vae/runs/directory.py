@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
@@ -190,6 +190,8 @@ class RunDirectory:
         return self._in_runtime_directory("").with_suffix(".sock")
 
     def _in_runtime_directory(self, purpose: str) -> Path:
+        import hashlib  # a command that reads finished runs alone needs none of OpenSSL
+
         device, inode = self.identity
         digest = hashlib.sha256(f"{device}:{inode}{purpose}".encode()).hexdigest()
         return runtime_directory() / digest[:DIGEST_LENGTH]
@@ -323,7 +325,7 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
         return []
     except OSError as error:
         raise RunError(f"cannot list the runs in {runs_dir}: {error.strerror}", "name another --runs-dir") from None
-    runs = [RunDirectory(runs_dir / name) for name in names if RUN_NAME.fullmatch(name)]
+    runs = [RunDirectory(runs_dir / name) for name in names if re.fullmatch(RUN_NAME, name)]
     dated = [(when, run) for run in runs if _is_run(run) and (when := run.changed()) is not None]
     return [run for _, run in sorted(dated, key=itemgetter(0), reverse=True)]
 

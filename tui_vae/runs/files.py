@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -25,6 +23,8 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None
     Raises:
         OSError: the folder cannot be written, or the disk is full; the old file is then untouched.
     """
+    import tempfile  # quick commands write nothing
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -50,7 +50,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         UnsafeFile: the file system has no hard links, and `source` is no plain file.
         OSError: the folder cannot be written, or the disk is full; what `target` was before is untouched.
     """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         os.link(source, temporary, follow_symlinks=False)
     except OSError as error:

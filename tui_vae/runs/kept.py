@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tui_vae.runs.files import link_or_copy, sync_directory
 from tui_vae.runs.safe_files import make_own_folder, open_folder
 
-_STATE_FILE = re.compile(r"epoch-([0-9]{6,15})\.safetensors")
+_STATE_FILE = r"epoch-([0-9]{6,15})\.safetensors"
 
 
 class KeepRule(NamedTuple):
@@ -50,7 +50,7 @@ def kept_epochs(folder: Path) -> list[int]:
             names = os.listdir(handle)
     except OSError:
         return []
-    found = {int(match[1]) for name in names if (match := _STATE_FILE.fullmatch(name))}
+    found = {int(match[1]) for name in names if (match := re.fullmatch(_STATE_FILE, name))}
     return sorted(epoch for epoch in found if state_file(folder, epoch).name in names)
 
 

@@ -20,7 +20,7 @@ Purpose = Literal["new", "old", "deleted"]
 LEFT_AFTER = 86_400.0
 """Seconds after which such a directory is taken for a leftover: making and deleting a run take seconds."""
 
-_NAME = re.compile(r"\.(new|old|deleted)-[a-z0-9_]{8}")  # as mkdtemp makes it
+_NAME = r"\.(new|old|deleted)-[a-z0-9_]{8}"  # as mkdtemp makes it
 
 
 def make_hidden(runs_dir: Path, purpose: Purpose) -> Path:
@@ -39,7 +39,9 @@ def sweep_leftovers(runs_dir: Path) -> None:
     """
     oldest = time.time() - LEFT_AFTER
     with suppress(OSError), os.scandir(runs_dir) as entries:
-        leftovers = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _is_old(entry, oldest)]
+        leftovers = [
+            Path(entry.path) for entry in entries if re.fullmatch(_NAME, entry.name) and _is_old(entry, oldest)
+        ]
         for path in leftovers:
             if all(_holds_a_run(inner) for inner in _runs_in(path)):
                 shutil.rmtree(path, ignore_errors=True)  # it follows no link

@@ -20,7 +20,7 @@ from tui_vae.runs.safe_files import check_own_folder, make_own_folder, open_fold
 
 ORIGINALS = "originals.png"
 PREVIEW_NAME = "epoch-{:06d}.png"
-_PREVIEW_FILE = re.compile(r"epoch-([0-9]{1,15})\.png")
+_PREVIEW_FILE = r"epoch-([0-9]{1,15})\.png"
 
 TEXT_KEYS = ("indices", "labels", "width")
 """Keys of the texts in `originals.png`."""
@@ -112,7 +112,7 @@ def preview_files(folder: Path) -> list[tuple[int, Path]]:
             names = os.listdir(handle)
     except OSError:
         return []
-    matches = (_PREVIEW_FILE.fullmatch(name) for name in names)
+    matches = (re.fullmatch(_PREVIEW_FILE, name) for name in names)
     return sorted((int(match[1]), folder / match[0]) for match in matches if match)
 
 

@@ -62,12 +62,14 @@ def lost_trainers(runs_dir: Path = Path("/")) -> list[int]:
 
 
 def _is_lost(pid: int, places: set[Path]) -> bool:
-    folder = PROC / str(pid)
     with suppress(OSError):
-        if folder.stat().st_uid != os.getuid():
+        # A server has thousands of processes, and `ls` asks about each: the path is put together as text.
+        with open(f"{PROC}/{pid}/cmdline", "rb", buffering=0) as file:
+            line = file.read()
+        if COMMAND.encode() not in line:
             return False
-        words = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
-        if COMMAND not in words:
+        words, folder = os.fsdecode(line).split("\0"), PROC / str(pid)
+        if COMMAND not in words or folder.stat().st_uid != os.getuid():
             return False
         opened = [os.readlink(path) for path in (folder / "fd").iterdir()]
         if any(path.endswith(LOST_LOCK) and _is_in(path, places) for path in opened):

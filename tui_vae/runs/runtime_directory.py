@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tui_vae.config.own_code import state_directory
+from tui_vae.config.state_directory import state_directory
 from tui_vae.errors import UserError
 
 SOCKET_PATH_LIMIT = 104
@@ -38,6 +37,8 @@ def _candidates() -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and _owner(Path(runtime)) == os.geteuid():
         yield Path(runtime) / "tui-vae"
+    import tempfile
+
     for folder in (tempfile.gettempdir(), "/tmp"):  # noqa: S108  # a private directory is made and checked there
         yield Path(folder) / f"tui-vae-{os.geteuid()}"
     with suppress(OSError, RuntimeError):  # a user without a home

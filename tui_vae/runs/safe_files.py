@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -182,6 +181,8 @@ def is_of_this_user(facts: os.stat_result, folder: Path) -> bool:
         return True
     if not os.access(folder, os.W_OK | os.X_OK):
         return False
+    import tempfile  # most files are this user's by number
+
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_uid == facts.st_uid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from tui_vae.runs.advice import COMMAND
@@ -16,7 +17,7 @@ KEYS = {
 def with_keys(text: str) -> str:
     """The text with keys in place of the commands that have one: `continue it with: r`."""
     words, end = "", 0
-    for found in COMMAND.finditer(text):
+    for found in re.finditer(COMMAND, text):
         verb = shlex.split(found[0])[1]
         words += text[end : found.start()] + KEYS.get(verb, found[0])
         end = found.end()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tui_vae.config.own_code import state_directory
+from tui_vae.config.state_directory import state_directory
 from tui_vae.runs.files import write_atomic
 
 MOST_RUNS = 200
