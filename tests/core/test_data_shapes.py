@@ -22,7 +22,7 @@ from tui_vae.cli.show import ImageSource
 from tui_vae.config import make_config
 from tui_vae.core.data.datasets import load
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.pixels import normalize
+from tui_vae.core.pixels import as_images, normalize
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
@@ -130,6 +130,17 @@ def test_floats_are_normalized_exactly_and_left_as_they_are() -> None:
     before = images.clone()
     assert torch.equal(normalize(images), 2 * before.flatten(1) - 1)
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_networks_get_one_channel_after_the_other_and_images_come_back(floats: bool) -> None:
+    images = torch.randint(0, 256, (4, 8, 11, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    given = images / 255 if floats else images
+    x = normalize(given)
+    torch.testing.assert_close(x[2, 8 * 11 + 3 * 11 + 5], images[2, 3, 5, 1] / 127.5 - 1)  # green of row 3, column 5
+    torch.testing.assert_close(as_images(x, (3, 8, 11)), images / 127.5 - 1)
+    grey = images[..., 0].contiguous()
+    assert torch.equal(as_images(normalize(grey), (1, 8, 11)), normalize(grey).view(4, 8, 11))
 
 
 # -- What else is made of such a run -----------------------------------------------------------------------------------

@@ -24,13 +24,15 @@ BUILDS = [pytest.param(kernels, id=kernels.level) for kernels in usable_kernels(
 pytestmark = pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
 
 
-def model(shape: tuple[int, int], hidden: tuple[int, ...], norm: str, activation: str, output: str) -> ConvVAE:
+def model(shape: tuple[int, ...], hidden: tuple[int, ...], norm: str, activation: str, output: str) -> ConvVAE:
     torch.manual_seed(0)
     return ConvVAE(shape, hidden, LATENT, activation, norm, output)
 
 
-def images(count: int, shape: tuple[int, int]) -> Tensor:
-    return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+def images(count: int, shape: tuple[int, ...]) -> Tensor:
+    """As data are, the colours of a pixel side by side; `shape` has them first where there are any."""
+    size = (count, *shape[-2:], *shape[:-2])
+    return torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
 class Compiled:
@@ -47,11 +49,12 @@ class Compiled:
         return self.step(batch, self.noise, LR, BETA).clone()
 
 
-# Sides that are odd, down to one place, of three convolutions; every kind of layer.
+# Sides that are odd, down to one place, of three convolutions and more; in colour; every kind of layer.
 NETWORKS = [
     ((28, 28), (24,), "layer", "silu", "tanh"), ((13, 10), (17, 9), "batch", "relu", "sigmoid"),
     ((7, 4), (9,), "none", "gelu", "linear"), ((40, 33), (11,), "layer", "silu", "logits"),
-    ((35, 41), (11,), "batch", "silu", "logits"),
+    ((35, 41), (11,), "batch", "silu", "logits"), ((3, 11, 16), (9,), "layer", "silu", "tanh"),
+    ((3, 66, 16), (9,), "layer", "relu", "sigmoid"),
 ]  # fmt: skip
 
 
@@ -59,7 +62,7 @@ NETWORKS = [
 @pytest.mark.parametrize(("shape", "hidden", "norm", "activation", "output"), NETWORKS)
 @pytest.mark.parametrize("name", ["mse", "sigma", "bce"])
 def test_figures_and_gradients_are_those_of_autograd(
-    kernels: Kernels, name: str, shape: tuple[int, int], hidden: tuple[int, ...], norm: str, activation: str,
+    kernels: Kernels, name: str, shape: tuple[int, ...], hidden: tuple[int, ...], norm: str, activation: str,
     output: str,
 ) -> None:  # fmt: skip
     """Autograd works in float64. The memory is for more images than the batch has."""

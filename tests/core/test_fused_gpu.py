@@ -204,6 +204,18 @@ def taught_little(each: Learner) -> Learner:
     return each
 
 
+def test_a_run_on_colours_is_that_of_pytorchs_kernels() -> None:
+    settings, means = config(**{"hidden": "9", "batch-size": 5}), []
+    images = torch.randint(0, 256, (5, 6, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for kernels in (KERNELS, Kernels()):
+        each = Learner(settings, build_model(settings, (3, 6, 7)), DEVICE, record=run_again, kernels=kernels)
+        for _ in range(5):
+            each.step(images.to(DEVICE), 1e-3, 1.0)
+        means.append(each.take_means())
+        assert each.kernels == kernels.level
+    assert (means[0].loss, means[0].recon) == pytest.approx((means[1].loss, means[1].recon), rel=1e-5)
+
+
 @pytest.mark.parametrize("more", [{"norm": "layer"}, {"norm": "batch"}, {"tc-weight": 4}])
 def test_a_run_is_that_of_pytorchs_kernels(more: Mapping[str, object]) -> None:
     compiled, plain = (learner(more, kernels, [], refuse) for kernels in (KERNELS, Kernels()))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -89,16 +90,17 @@ def fresh_modules() -> Iterator[None]:
     forget()
 
 
-def pictures(count: int, shape: tuple[int, int] = SHAPE) -> torch.Tensor:
-    return torch.randint(0, 256, (count, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+def pictures(count: int, shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
+    size = (count, *shape[-2:], *shape[:-2])  # as data are, the colours of a pixel side by side
+    return torch.randint(0, 256, size, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
 # -- Ours --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
-@pytest.mark.parametrize("shape", [(28, 28), (29, 31), (64, 64)])
-def test_the_convolutional_network_mirrors_any_size(shape: tuple[int, int], norm: str) -> None:
+@pytest.mark.parametrize("shape", [(28, 28), (29, 31), (3, 64, 64), (8, 8), (3, 8, 200), (256, 256)])
+def test_the_convolutional_network_mirrors_any_size(shape: tuple[int, ...], norm: str) -> None:
     config = make_config({"model": "conv", "hidden": "12", "latent-dim": 3, "norm": norm, "precision": "float32"})
     model = build_model(config, shape)
     learner = Learner(config, model, torch.device("cpu"))
@@ -106,7 +108,9 @@ def test_the_convolutional_network_mirrors_any_size(shape: tuple[int, int], norm
     learner.step(pictures(4, shape), 1e-3, 1.0)
     still = [name for name, value in model.state_dict().items() if torch.equal(value, before[name])]
     assert not [name for name in still if name.endswith("weight")]  # every layer learns
-    assert decode(model, torch.zeros(2, 3)).shape == (2, shape[0] * shape[1])
+    assert decode(model, torch.zeros(2, 3)).shape == (2, prod(shape))
+    inner = [layer.unflattened_size[1:] for layer in model.modules() if isinstance(layer, torch.nn.Unflatten)]
+    assert max(inner[-1]) <= 8 or min(inner[-1]) == 1  # the larger the image, the more convolutions
 
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
@@ -201,6 +205,44 @@ def test_a_resumed_model_of_ones_own_goes_on_bit_for_bit(workplace: Path, own_ru
     assert results[0].step == results[1].step == 12
     assert results[0].test == results[1].test
 
+
+def test_a_model_of_ones_own_gets_channels_first_and_is_told_of_colour(workplace: Path) -> None:
+    given = {"model": "ours:Colour", "model-dir": str(workplace), "latent-dim": 5, "precision": "float32"}
+    (workplace / "ours.py").write_text(OWN + COLOUR)
+    config = make_config(given)
+    allow(config)
+    images = pictures(4, (3, 9, 12))
+    model = build_model(config, (3, 9, 12))
+    learner = Learner(config, model, torch.device("cpu"))
+    learner.step(images, 1e-3, 1.0)
+    mu, _ = model.encode(torch.tensor(images.numpy().transpose(0, 3, 1, 2).reshape(4, -1) / 127.5 - 1).float())
+    expected = images.numpy().reshape(4, -1, 3).mean(axis=1) / 127.5 - 1
+    np.testing.assert_allclose(mu[:, :3].detach().numpy(), expected, atol=1e-5)  # red, green and blue
+    of_grey = make_config({**given, "model": "ours:Ours"})
+    allow(of_grey)
+    with pytest.raises(
+        UserError, match=r"its constructor, for images in colour of shape \(3, 9, 12\), raised ValueErr"
+    ):
+        build_model(of_grey, (3, 9, 12))
+
+
+COLOUR = dedent(
+    """
+
+    class Colour(nn.Module):
+        def __init__(self, shape, config):
+            super().__init__()
+            self.shape = shape
+            self.outwards = nn.Linear(config.latent_dim, 3 * shape[1] * shape[2])
+
+        def encode(self, x):
+            mu = nn.functional.pad(x.mean(dim=(2, 3)), (0, 2))
+            return mu, 0 * mu
+
+        def decode(self, z):
+            return torch.tanh(self.outwards(z)).view(-1, *self.shape)
+    """
+)
 
 BROKEN = {
     "nowhere:Ours": "there is no module nowhere",

@@ -73,6 +73,21 @@ def test_a_layer_without_kernels_is_left_to_autograd(monkeypatch: pytest.MonkeyP
     assert taught(without).take_means().loss == pytest.approx(taught(with_kernels).take_means().loss, rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+@pytest.mark.parametrize("floats", [False, True])
+def test_kernels_and_autograd_learn_the_same_from_colours(kind: str, floats: bool) -> None:
+    settings = config(model=kind, objective="sigma")
+    images = torch.randint(0, 256, (16, 9, 12, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    means = []
+    for kernels in (load_kernels(), Kernels()):
+        learner = Learner(settings, build_model(settings, (3, 9, 12)), CPU, kernels=kernels)
+        for _ in range(2):
+            learner.step(images / 255 if floats else images, 1e-3, 1.0)
+        means.append(learner.take_means())
+    assert means[0].loss == pytest.approx(means[1].loss, rel=1e-5)
+    assert means[0].recon == pytest.approx(means[1].recon, rel=1e-5)
+
+
 @pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
 @pytest.mark.parametrize("old_build", ["another version's", "none of ours"])
 def test_kernels_built_from_another_version_are_not_used(monkeypatch: pytest.MonkeyPatch, old_build: str) -> None:

@@ -11,7 +11,7 @@ from tui_vae.config import RunConfig, make_config
 from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.vae import NORMS, VAE
 from tui_vae.core.objectives import Objective, kl_per_dimension, squared_error
-from tui_vae.core.pixels import normalize
+from tui_vae.core.pixels import channels_first, normalize
 from tui_vae.core.step.fused_step import Norm
 from tui_vae.trainer.learner import Learner
 
@@ -45,7 +45,7 @@ def by_autograd(vae: VAE, batch: Tensor, noise: Tensor, objective: Objective) ->
     z = mu + torch.exp(0.5 * logvar) * noise
     decoded, distortion = objective.decode(vae, z, x)
     loss = objective.loss(distortion, z, mu, logvar, BETA, vae.pixels, IN_ALL)
-    white = ((decoded > 0.5) & (batch.flatten(1) == 255)).to(noise.dtype).mean()
+    white = ((decoded > 0.5) & (channels_first(batch) == 255)).to(noise.dtype).mean()
     return loss, squared_error(decoded, x).mean(), kl_per_dimension(mu, logvar).sum(dim=1).mean(), white
 
 

@@ -167,8 +167,8 @@ def products(config: RunConfig) -> Candidate:
         torch.cuda.set_device(device)
     torch.set_num_threads(config.threads or 1)
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    height, width = load(config.dataset, config.data_dir, train_limit=1, test_limit=1).train_images.shape[1:]
-    layers = [layer for layer in build_model(config, (height, width)).modules() if isinstance(layer, nn.Linear)]
+    shape = load(config.dataset, config.data_dir, train_limit=1, test_limit=1).shape
+    layers = [layer for layer in build_model(config, shape).modules() if isinstance(layer, nn.Linear)]
     size = config.batch_size
 
     def random(*shape: int) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.forward import encode, reconstruct
+from tui_vae.core.evaluation.forward import at_once, encode, reconstruct
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics, posterior_statistics
 from tui_vae.core.models.vae import VAE
 
@@ -109,7 +109,7 @@ class EvaluationCache:
         """The statistics of images `(N, height, width)`. Yields after each batch."""
         epoch, step = self._where()
         mus, logvars, errors = [], [], []
-        for batch in torch.split(images, BATCH):
+        for batch in torch.split(images, at_once(BATCH, self._model.pixels)):
             if self._errors:
                 result = reconstruct(self._model, batch)
                 mu, logvar = result.mu, result.logvar

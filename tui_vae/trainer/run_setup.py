@@ -232,8 +232,7 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
     if device.type == "cuda":
         torch.cuda.set_device(device)  # graphs and kernels are launched there where no tensor says which device
     dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
-    height, width = dataset.train_images.shape[1:]
-    model = build_model(config, (height, width))
+    model = build_model(config, dataset.shape)
     set_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
     _check_batches(config, model, len(dataset.train_images))
     try:

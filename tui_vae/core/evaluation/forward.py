@@ -15,6 +15,15 @@ from tui_vae.core.pixels import normalize, to_unit_interval
 BATCH = 1000
 """Images in one forward pass, where a whole set of images goes through the network."""
 
+LARGE_IMAGE = 4096
+"""Numbers of an image of 64 × 64 grey pixels. Of larger ones fewer go through at once, or memory would not suffice:
+a thousand images of 256 × 256 in colour are 0.8 GB, and as much again for each layer of their size."""
+
+
+def at_once(most: int, pixels: int) -> int:
+    """How many images of D = `pixels` numbers go through a network at once, where `most` smaller ones would."""
+    return max(1, most * LARGE_IMAGE // max(pixels, LARGE_IMAGE))
+
 
 @contextmanager
 def evaluation_mode(model: VAE) -> Iterator[None]:
@@ -29,7 +38,7 @@ def evaluation_mode(model: VAE) -> Iterator[None]:
 
 @torch.inference_mode()
 def encode(model: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Images `(N, height, width)` on the model's device → μ and log σ² of q(z|x), `(N, latent_dim)`, in one pass."""
+    """Images `(N, …)` on the model's device → μ and log σ² of q(z|x), `(N, latent_dim)`, in one pass."""
     with evaluation_mode(model):
         return model.encode(normalize(images))
 
@@ -57,10 +66,10 @@ class Reconstruction:
 
 @torch.inference_mode()
 def reconstruct(model: VAE, images: Tensor) -> Reconstruction:
-    """Reconstruct images `(N, height, width)` on the model's device, in batches of `BATCH`."""
+    """Reconstruct images `(N, …)` on the model's device, in batches of `BATCH`."""
     parts = []
     with evaluation_mode(model):
-        for batch in torch.split(images, BATCH):
+        for batch in torch.split(images, at_once(BATCH, model.pixels)):
             x = normalize(batch)
             mu, logvar = model.encode(x)
             decoded = to_unit_interval(model.decode(mu))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.forward import BATCH, evaluation_mode
+from tui_vae.core.evaluation.forward import BATCH, at_once, evaluation_mode
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import squared_error
 from tui_vae.core.pixels import normalize
@@ -47,7 +47,7 @@ def decoder_variance(recon: float, pixels: int) -> float:
 def importance_weighted_bound(
     model: VAE, images: Tensor, variance: float, draws: int, seed: int, report: Callable[[int], None] = lambda _: None
 ) -> Bound:
-    """The bound over images `(N, height, width)` on the model's device, which decodes at most `BATCH` at once.
+    """The bound over images `(N, …)` on the model's device, which decodes at most `BATCH` at once.
 
     An image's noise depends on `seed` and its place alone: the draws of a small K are the first ones of a larger K.
 
@@ -62,7 +62,8 @@ def importance_weighted_bound(
     constant = -0.5 * pixels * math.log(2 * math.pi * variance)
     sums = []
     with evaluation_mode(model):
-        for start, batch in zip(range(0, len(images), BATCH), torch.split(images, BATCH), strict=True):
+        size = at_once(BATCH, pixels)
+        for start, batch in zip(range(0, len(images), size), torch.split(images, size), strict=True):
             generator = torch.Generator(images.device).manual_seed((seed + start) % SEEDS)
             x = normalize(batch)
             mu, logvar = model.encode(x)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.forward import evaluation_mode
+from tui_vae.core.evaluation.forward import at_once, evaluation_mode
 from tui_vae.core.evaluation.likelihood import decoder_variance
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics, posterior_statistics
 from tui_vae.core.models.vae import VAE, reparameterize
@@ -101,7 +101,7 @@ def evaluate(
     """Evaluate in float32, batch by batch; gives also what the figures are made of. Changes no generator and no mode.
 
     Args:
-        images: uint8 or float32 `(N, height, width)` on the model's device.
+        images: uint8 or float32 `(N, …)` on the model's device.
         beta: β of the loss.
         seed: of the noise ε in z; the same seed gives the same figures to the last bit on the same device.
         after_batch: called after each batch; a trainer answers requests there.
@@ -142,10 +142,11 @@ def _batches(images: Tensor, latent_dim: int, generator: torch.Generator) -> Ite
 
     The noise is drawn for `NOISE_BATCH` images at a time, so that an image's ε does not depend on the batch size.
     """
+    pixels = images[0].numel()
     if images.device.type == "cpu":
-        size = CPU_BATCH
+        size = at_once(CPU_BATCH, pixels)
     else:
-        size = max(NOISE_BATCH, GPU_PIXELS // images[0].numel() // NOISE_BATCH * NOISE_BATCH)
+        size = max(at_once(NOISE_BATCH, pixels), GPU_PIXELS // pixels // NOISE_BATCH * NOISE_BATCH)
     for several in torch.split(images, max(size, NOISE_BATCH)):
         drawn = [
             torch.empty(len(part), latent_dim, device=images.device).normal_(generator=generator)

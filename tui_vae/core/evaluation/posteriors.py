@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.forward import BATCH, encode
+from tui_vae.core.evaluation.forward import BATCH, at_once, encode
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import kl_per_dimension
 
@@ -50,7 +50,7 @@ def posterior_statistics(
 
 
 def encode_posteriors(model: VAE, images: Tensor) -> PosteriorStatistics:
-    """The statistics of images `(N, height, width)`, which go to the model's device in batches; nothing is decoded."""
-    device = next(model.parameters()).device
-    mu, logvar = zip(*(encode(model, batch.to(device)) for batch in torch.split(images, BATCH)), strict=True)
+    """The statistics of images `(N, …)`, which go to the model's device in batches; nothing is decoded."""
+    device, size = next(model.parameters()).device, at_once(BATCH, model.pixels)
+    mu, logvar = zip(*(encode(model, batch.to(device)) for batch in torch.split(images, size)), strict=True)
     return posterior_statistics(mu, logvar)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 
 from tui_vae.config import RunConfig
@@ -9,10 +11,12 @@ from tui_vae.core.models.conv import ConvVAE
 from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.own import load_own_model
 from tui_vae.core.models.vae import VAE
+from tui_vae.core.pixels import full_shape
 
 
-def build_model(config: RunConfig, shape: tuple[int, int]) -> VAE:
-    """The run's network with its initial weights, for images of `shape`, (height, width).
+def build_model(config: RunConfig, shape: tuple[int, ...]) -> VAE:
+    """The run's network with its initial weights, for images of `shape`: (channels, height, width), or (height, width)
+    of grey ones.
 
     The weights are drawn on the CPU from the run's seed, so that they are the same on every device.
 
@@ -21,7 +25,7 @@ def build_model(config: RunConfig, shape: tuple[int, int]) -> VAE:
     """
     torch.manual_seed(config.seed)
     if ":" in config.model:
-        return load_own_model(shape, config)
+        return load_own_model(full_shape(shape), config)
     output = config.output if config.output != "auto" else "logits" if config.objective == "bce" else "tanh"
     layers = (config.hidden, config.latent_dim, config.activation, config.norm, output)
-    return ConvVAE(shape, *layers) if config.model == "conv" else MLP(shape[0] * shape[1], *layers)
+    return ConvVAE(full_shape(shape), *layers) if config.model == "conv" else MLP(prod(shape), *layers)

@@ -9,12 +9,25 @@ from torch import nn
 
 from tui_vae.core.models.mlp import hidden_layers
 from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, SequentialVAE
+from tui_vae.core.pixels import full_shape
 
-CHANNELS = (16, 32, 64)
-"""Channels after each convolution of the encoder: twice as many wherever the sides are halved."""
+CHANNELS = (16, 32, 64, 128, 128)
+"""Channels after each convolution of the encoder: twice as many wherever the sides are halved, up to 128, with which
+256 × 256 images end at as many features as 8 · 8 · 128."""
 
-SMALL_SIDE = 32
-"""Pixels: images up to this side are halved twice, larger ones three times, so that 28 × 28 images end at 7 × 7."""
+FEW = 2
+"""Convolutions at least, so that 28 × 28 images end at 7 × 7."""
+
+LAST_SIDE = 8
+"""Pixels of an image's longer side after the last convolution, at most."""
+
+
+def halvings(height: int, width: int) -> int:
+    """How often an image's sides are halved: until the longer one is `LAST_SIDE` at most, `FEW` times at least; never
+    so often that nothing is left of the shorter one."""
+    longer, shorter = max(height, width), min(height, width)
+    wanted = next(count for count in range(FEW, longer) if longer <= LAST_SIDE << count)
+    return min(wanted, len(CHANNELS), shorter.bit_length() - 1)
 
 
 def _norm_and_activation(norm: str, activation: str, channels: int) -> list[nn.Module]:
@@ -26,24 +39,24 @@ def _norm_and_activation(norm: str, activation: str, channels: int) -> list[nn.M
 class ConvVAE(SequentialVAE):
     """Strided convolutions in front of the fully connected layers; the decoder mirrors the encoder.
 
-    Each convolution has a 4 × 4 kernel and halves the image's sides.
+    Each convolution has a 4 × 4 kernel and halves the image's sides; the larger the image, the more of them.
 
     Args:
-        shape: height and width of an image, from 4 pixels on.
+        shape: channels, height and width of an image, of 4 to 256 pixels a side; without channels it is grey.
         hidden: widths of the fully connected layers between the convolutions and z.
         latent_dim, activation, norm, output: as in `MLP`.
     """
 
     def __init__(
-        self, shape: tuple[int, int], hidden: Sequence[int], latent_dim: int, activation: str, norm: str, output: str
+        self, shape: tuple[int, ...], hidden: Sequence[int], latent_dim: int, activation: str, norm: str, output: str
     ) -> None:
-        height, width = shape
-        super().__init__(height * width, latent_dim, has_logits=output == "logits")
-        channels = [1, *CHANNELS[: 2 if max(shape) <= SMALL_SIDE else 3]]
+        colours, height, width = full_shape(shape)
+        super().__init__(colours * height * width, latent_dim, has_logits=output == "logits")
+        channels = [colours, *CHANNELS[: halvings(height, width)]]
         sizes = [(height, width)]
         for _ in channels[1:]:
             sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
-        inwards: list[nn.Module] = [nn.Unflatten(1, (1, height, width))]
+        inwards: list[nn.Module] = [nn.Unflatten(1, (colours, height, width))]
         outwards: list[nn.Module] = [nn.Flatten()]
         for place, (outer, inner) in enumerate(pairwise(channels)):
             inwards += [nn.Conv2d(outer, inner, 4, stride=2, padding=1), *_norm_and_activation(norm, activation, inner)]
@@ -51,7 +64,7 @@ class ConvVAE(SequentialVAE):
             (tall, wide), (low, narrow) = sizes[place], sizes[place + 1]
             back = nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1,
                                       output_padding=(tall - 2 * low, wide - 2 * narrow))  # fmt: skip
-            finish = [] if outer == 1 else _norm_and_activation(norm, activation, outer)
+            finish = [] if place == 0 else _norm_and_activation(norm, activation, outer)
             outwards = [back, *finish, *outwards]
         features = (channels[-1], *sizes[-1])
         widths = [features[0] * features[1] * features[2], *hidden]

@@ -25,7 +25,7 @@ class MLP(SequentialVAE):
     """Fully connected layers; the decoder mirrors the encoder.
 
     Args:
-        pixels: D, pixels of an image.
+        pixels: D, the numbers of an image: channels · height · width.
         hidden: widths of the encoder's hidden layers, from the image to z.
         latent_dim: dimensions of z.
         activation: a key of `ACTIVATIONS`.

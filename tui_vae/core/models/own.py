@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from math import prod
 from types import CodeType
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from tui_vae.config import RunConfig
 from tui_vae.config.own_code import HINT, NotTrusted, OwnCode, check_allowed, model_folder
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.models.vae import VAE
+from tui_vae.core.pixels import Shape
 from tui_vae.errors import UserError
 
 Value = TypeVar("Value")
@@ -28,47 +30,50 @@ Value = TypeVar("Value")
 class OwnModel(Protocol):
     """What `--model package.module:Class` names: a `torch.nn.Module` with this constructor and these two methods.
 
-    N is the size of a batch. Images are float32 `(N, 1, height, width)` with values in [-1, 1], black to white.
+    N is the size of a batch. Images are float32 `(N, C, height, width)` with values in [-1, 1], dark to bright; C is 1
+    for grey images, 3 for red, green and blue.
     Parameters are float32; modules may have buffers, and be in train or eval mode. A class that ends its decoder with a
     sigmoid, and wants objective `bce` computed without a detour, also offers `decode_logits`, which takes z and gives
     the logits of p̂ = (x̂ + 1)/2.
     """
 
-    def __init__(self, shape: tuple[int, int], config: RunConfig) -> None:
-        """`shape`: height and width of an image; `config`: the run's options, above all `config.latent_dim`."""
+    def __init__(self, shape: tuple[int, ...], config: RunConfig) -> None:
+        """`shape`: (height, width) of grey images, (3, height, width) of images in colour, so that a model for grey
+        images alone may take two numbers; `config`: the run's options, above all `config.latent_dim`."""
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images → μ and log σ² of q(z|x), each `(N, latent_dim)`."""
 
     def decode(self, z: Tensor) -> Tensor:
-        """z `(N, latent_dim)` → images x̂ on the [-1, 1] scale, `(N, 1, height, width)`, or flat `(N, height·width)`."""
+        """z `(N, latent_dim)` → images x̂ on the [-1, 1] scale, `(N, C, height, width)`, or flat in that order,
+        `(N, C·height·width)`."""
 
 
 class WrappedModel(VAE):
-    """A user's own network as one of ours: it takes and gives flat images, `(N, height·width)`."""
+    """A user's own network as one of ours: it takes and gives flat images, `(N, D)`."""
 
-    def __init__(self, own: nn.Module, shape: tuple[int, int], latent_dim: int) -> None:
-        super().__init__(shape[0] * shape[1], latent_dim, callable(getattr(own, "decode_logits", None)))
+    def __init__(self, own: nn.Module, shape: Shape, latent_dim: int) -> None:
+        super().__init__(prod(shape), latent_dim, callable(getattr(own, "decode_logits", None)))
         self.own: Any = own
         self._shape = shape
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images `(N, height·width)` → μ and log σ², each `(N, latent_dim)`."""
-        mu, logvar = self.own.encode(x.view(-1, 1, *self._shape))
+        """Images `(N, D)` → μ and log σ², each `(N, latent_dim)`."""
+        mu, logvar = self.own.encode(x.view(-1, *self._shape))
         return mu, logvar
 
     def decode(self, z: Tensor) -> Tensor:
-        """z `(N, latent_dim)` → x̂ `(N, height·width)`."""
+        """z `(N, latent_dim)` → x̂ `(N, D)`."""
         decoded: Tensor = self.own.decode(z)
         return decoded.flatten(1)
 
     def decode_logits(self, z: Tensor) -> Tensor:
-        """z `(N, latent_dim)` → the logits of p̂, `(N, height·width)`."""
+        """z `(N, latent_dim)` → the logits of p̂, `(N, D)`."""
         logits: Tensor = self.own.decode_logits(z)
         return logits.flatten(1)
 
 
-def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
+def load_own_model(shape: Shape, config: RunConfig) -> WrappedModel:
     """Import the class that `config.model` names, from `config.model_dir` if it is there, and try its network out.
 
     Raises:
@@ -84,7 +89,9 @@ def load_own_model(shape: tuple[int, int], config: RunConfig) -> WrappedModel:
         raise _misfit(config, f"{module.__file__} has no class {class_name}")
     if not issubclass(made, nn.Module):
         raise _misfit(config, "it is not a torch.nn.Module")
-    own = _calling(config, "its constructor", lambda: made(shape, config))
+    told = shape[1:] if shape[0] == 1 else shape
+    what = "its constructor" if shape[0] == 1 else f"its constructor, for images in colour of shape {told},"
+    own = _calling(config, what, lambda: made(told, config))
     for method in ("encode", "decode"):
         if not callable(getattr(own, method, None)):
             raise _misfit(config, f"it has no method {method}")
@@ -160,14 +167,14 @@ class AllowedLoader(SourceFileLoader):
         return code
 
 
-def _try_out(model: WrappedModel, shape: tuple[int, int], config: RunConfig) -> None:
+def _try_out(model: WrappedModel, shape: Shape, config: RunConfig) -> None:
     """Encode and decode two images, and look at what comes out.
 
     Raises:
         UserError: it does not fit.
     """
     count, pixels, latent = 2, model.pixels, config.latent_dim
-    x = torch.linspace(-1, 1, count * pixels).view(count, 1, *shape)
+    x = torch.linspace(-1, 1, count * pixels).view(count, *shape)
     state = torch.get_rng_state()
     model.eval()
     try:
@@ -176,7 +183,7 @@ def _try_out(model: WrappedModel, shape: tuple[int, int], config: RunConfig) -> 
             raise _misfit(config, "encode must give two tensors, μ and log σ²")
         for name, part in zip(("μ", "log σ²"), encoded, strict=True):
             _check(config, f"encode's {name}", part, [(count, latent)])
-        shapes = [(count, 1, *shape), (count, *shape), (count, pixels)]
+        shapes = [(count, *shape), (count, pixels), *([(count, *shape[1:])] if shape[0] == 1 else [])]
         mu, logvar = encoded
         decoded = _calling(config, "decode", lambda: model.own.decode(mu + 0 * logvar))
         _check(config, "decode's images", decoded, shapes)

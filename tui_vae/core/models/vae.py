@@ -65,10 +65,11 @@ NORMS = {
 
 
 class VAE(nn.Module):
-    """Encoder → μ, log σ² of q(z|x); z → decoder → x̂. Images are flat, `(N, pixels)`, with values in [-1, 1].
+    """Encoder → μ, log σ² of q(z|x); z → decoder → x̂. Images are flat, `(N, pixels)`, one channel after the other, with
+    values in [-1, 1].
 
     Attributes:
-        pixels: D, the number of pixels of an image.
+        pixels: D, the numbers of an image: channels · height · width.
         latent_dim: the number of dimensions of z.
         has_logits: whether the class has `decode_logits`; objective `bce` is then computed from the logits.
     """

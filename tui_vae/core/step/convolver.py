@@ -16,6 +16,10 @@ Shape = tuple[int, int, int]
 """Channels, height and width; a linear layer's features are channels of one pixel."""
 
 
+DIRECT_CHANNELS = 16
+"""Channels from which on, in float32, oneDNN's convolutions take less time than products of patches."""
+
+
 class Convolver(ABC):
     """A convolution between images `(N, height·width·channels)` and halves, `(N, places·channels)`, of half the sides.
 
@@ -100,8 +104,8 @@ class OfPatches(Convolver):
 
 
 class Direct(Convolver):
-    """PyTorch's convolution, which is oneDNN's: in float32, and from 16 channels on, it takes less than products of
-    patches do, as few channels make narrow matrices."""
+    """PyTorch's convolution, which is oneDNN's: from `DIRECT_CHANNELS` on it takes less than products of patches
+    do, as few channels make narrow matrices."""
 
     def _images(self, images: Tensor) -> Tensor:
         return images.view(-1, self.height, self.width, self.channels).permute(0, 3, 1, 2)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_vae.core.models.vae import ACTIVATIONS
-from tui_vae.core.step.convolver import Convolver, Direct, OfPatches, Shape
+from tui_vae.core.step.convolver import DIRECT_CHANNELS, Convolver, Direct, OfPatches, Shape
 from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.fused_step import (
     ACTIVATION_NAMES,
@@ -87,7 +87,10 @@ class Spread:
 
 
 class ConvCPUStep(CPUStep):
-    """`CPUStep` for a `ConvVAE`."""
+    """`CPUStep` for a `ConvVAE`. Its x has the channels of a pixel side by side, as images and patches do."""
+
+    def _in_order(self, images: Tensor) -> Tensor:
+        return images.flatten(1)
 
     def _build(self, batch: int) -> None:
         self._begin_building(batch)
@@ -128,9 +131,13 @@ class ConvCPUStep(CPUStep):
                 channels, height, width = layer.unflattened_size
                 shape = (int(channels), int(height), int(width))
             if isinstance(layer, nn.Conv2d):
-                most = max(most, shape[0] * 16 * (shape[1] // 2) * (shape[2] // 2))
+                if self._is_of_patches(layer):
+                    most = max(most, shape[0] * 16 * (shape[1] // 2) * (shape[2] // 2))
                 shape = shape_after(layer, shape)
         return self._array(batch * most, dtype=self._dtype)
+
+    def _is_of_patches(self, layer: Convolution) -> bool:
+        return self.bfloat16_copy is not None or min(layer.in_channels, layer.out_channels) < DIRECT_CHANNELS
 
     def _add_layer(
         self, layer: nn.Linear | Convolution, after: list[Any], shape: Shape, product: Tensor, out: Tensor,
@@ -226,9 +233,9 @@ class ConvCPUStep(CPUStep):
         upwards = isinstance(layer, nn.ConvTranspose2d)
         image = after if upwards else before
         convolver: Convolver = (
-            Direct(image, weight, to_weight)
-            if self.bfloat16_copy is None and min(before[0], after[0]) > 1
-            else OfPatches(image, weight, to_weight, self._functions, self._threads, patches, self._array)
+            OfPatches(image, weight, to_weight, self._functions, self._threads, patches, self._array)
+            if self._is_of_patches(layer)
+            else Direct(image, weight, to_weight)
         )
         return ConvolutionProduct(weight, to_weight, x, product, to_x, to_product, convolver, upwards)
 

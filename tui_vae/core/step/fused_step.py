@@ -20,7 +20,7 @@ from tui_vae.core.models.conv import ConvVAE
 from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE, SequentialVAE
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
-from tui_vae.core.pixels import normalize
+from tui_vae.core.pixels import channels_first, normalize
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat_parameters import part_of
 from tui_vae.core.step.muon import Muon
@@ -159,13 +159,17 @@ class FusedStep(ABC):
 
     def _write_x(self, images: Tensor) -> None:
         """Write the images `(N, …)` to x, `(N, pixels)` in [-1, 1]."""
-        x = self._x[: len(images)]
-        if images.dtype == torch.uint8 and images.numel() == x.numel():
-            self._normalize(images.contiguous(), x)
+        x, pixels = self._x[: len(images)], self._in_order(images)
+        if pixels.dtype == torch.uint8 and pixels.numel() == x.numel():
+            self._normalize(pixels.contiguous(), x)
         else:
-            x.copy_(normalize(images))
+            x.copy_(normalize(pixels))
             if self._x_bfloat16 is not None:
                 self._x_bfloat16[: len(images)].copy_(x)
+
+    def _in_order(self, images: Tensor) -> Tensor:
+        """Images `(N, …)` as `(N, pixels)`, in the order of x: that of the network's first layer."""
+        return channels_first(images)
 
     def gradients(self) -> list[Tensor]:
         """The last step's gradients, in the order and the shapes of the model's parameters."""

@@ -66,6 +66,7 @@ INLINE void scatter_rows(const Patches *given, const void *patches, void *images
 #define FOR_CHANNELS(body, kind)                                                                                       \
     switch (given->channels) {                                                                                         \
         case 1: body(given, source, target, from, to, 1, kind); break;                                                 \
+        case 3: body(given, source, target, from, to, 3, kind); break;                                                 \
         case 16: body(given, source, target, from, to, 16, kind); break;                                               \
         case 32: body(given, source, target, from, to, 32, kind); break;                                               \
         default: body(given, source, target, from, to, given->channels, kind);                                         \
