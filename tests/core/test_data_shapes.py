@@ -214,19 +214,22 @@ def other_kind(data: Path) -> None:
 
 
 def too_low(data: Path) -> None:
-    write_idx(data / "train-images-idx3-ubyte", discs(TRAIN, (27, 31)))
+    write_idx(data / "train-images-idx3-ubyte", discs(TRAIN, (7, 31)))
+    write_idx(data / "t10k-images-idx3-ubyte", discs(TEST, (7, 31)))
 
 
 def too_wide(data: Path) -> None:
-    write_idx(data / "train-images-idx3-ubyte", as_bytes(discs(TRAIN, (30, 65))))
+    write_idx(data / "train-images-idx3-ubyte", as_bytes(discs(TRAIN, (30, 257))))
+    write_idx(data / "t10k-images-idx3-ubyte", as_bytes(discs(TEST, (30, 257))))
 
 
-def colours(data: Path) -> None:
-    write_idx(data / "train-images-idx3-ubyte", np.zeros((TRAIN, 32, 32, 3), np.uint8))
+def with_alpha(data: Path) -> None:
+    write_idx(data / "train-images-idx3-ubyte", np.zeros((TRAIN, 32, 32, 4), np.uint8))
+    write_idx(data / "t10k-images-idx3-ubyte", np.zeros((TEST, 32, 32, 4), np.uint8))
 
 
 def float_labels(data: Path) -> None:
-    write_idx(data / "train-labels-idx1-ubyte", np.zeros(TRAIN, np.float32))
+    write_idx(data / "train-labels-idx1-ubyte", np.full(TRAIN, 0.5, np.float32))
 
 
 def doubles(data: Path) -> None:
@@ -251,12 +254,12 @@ def one_pixel(value: float) -> Callable[[Path], None]:
 SPOILT = [
     (other_shape, "t10k-images-idx3-ubyte does not fit the training images: they are 30×31 floats, these 30×32 floats"),
     (other_kind, "t10k-images-idx3-ubyte does not fit the training images: they are 30×31 floats, these 30×31 bytes"),
-    (too_low, "has the wrong shape: expected N×H×W with H and W from 28 to 64, found 90×27×31"),
-    (too_wide, "has the wrong shape: expected N×H×W with H and W from 28 to 64, found 90×30×65"),
-    (colours, "has the wrong shape: expected N×H×W with H and W from 28 to 64, found 90×32×32×3"),
-    (float_labels, "train-labels-idx1-ubyte holds floats: expected labels as unsigned bytes"),
-    (doubles, "is not an idx file of unsigned bytes or 4-byte floats: it starts with '00 00 0e 03'"),
-    (cut, "is damaged: its header asks for 334816 bytes, found 334812"),
+    (too_low, "expected N×H×W, N×H×W×3 or N×3×H×W with H and W from 8 to 256, found 90×7×31"),
+    (too_wide, "expected N×H×W, N×H×W×3 or N×3×H×W with H and W from 8 to 256, found 90×30×257"),
+    (with_alpha, "expected N×H×W, N×H×W×3 or N×3×H×W with H and W from 8 to 256, found 90×32×32×4"),
+    (float_labels, "train-labels-idx1-ubyte holds fractions: expected labels as whole numbers"),
+    (doubles, "is damaged: its header asks for 669,616 bytes, found 334,816"),
+    (cut, "is damaged: its header asks for 334,816 bytes, found 334,812"),
     (one_pixel(math.nan), "has pixels that are no numbers: expected floats from 0, black, to 1, white"),
     (one_pixel(255), "has pixels from 0 to 255: expected floats from 0, black, to 1, white"),
     (one_pixel(-1), "has pixels from -1 to 1: expected floats from 0, black, to 1, white"),

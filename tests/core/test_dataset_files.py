@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tui_vae.core.data import datasets, files, read_ahead
-from tui_vae.core.data.datasets import evaluation_subset, preview_indices, read_idx
+from tui_vae.core.data import datasets, files, read_ahead, reading
+from tui_vae.core.data.datasets import evaluation_subset, preview_indices
 from tui_vae.core.data.published import DatasetError
+from tui_vae.core.data.readers.idx import read_idx
 from tui_vae.core.data.sample.make import write_idx
 
 idx_arrays = arrays(np.uint8, array_shapes(max_dims=3, max_side=9))
@@ -47,16 +48,21 @@ def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path, monkeypatch: py
     sparse, bomb = tmp_path / "sparse", tmp_path / "bomb.gz"
     write_idx(sparse, np.zeros((3, 28, 28), np.uint8))
     os.truncate(sparse, 2**42)
-    with pytest.raises(DatasetError, match=r"sparse has 4,096\.0 GiB or more, and .* GiB of memory are free"):
+    with pytest.raises(DatasetError, match="sparse has 4,398,046,508,736 bytes more than the 2,368 that its header"):
         read_idx(sparse)
+    with pytest.raises(DatasetError, match=r"sparse has 4,096\.0 GiB or more, and .* GiB of memory are free"):
+        files.read_file(sparse)
     (tmp_path / "made-up-as-it-is-read").touch()  # as files of /proc, some of which make a reader wait
     with pytest.raises(DatasetError, match="is empty"):
         read_idx(tmp_path / "made-up-as-it-is-read")
     with gzip.open(bomb, "wb") as file:
-        file.write(bytes(files.PART * 8))
-    monkeypatch.setattr(files, "_check_size", lambda path: files.PART)
+        file.write(bytes(reading.PART * 8))
+    monkeypatch.setattr(reading, "free_memory", lambda: reading.PART)
     with pytest.raises(DatasetError, match=r"bomb\.gz has 0\.0 GiB or more"):
-        read_idx(bomb)
+        files.read_file(bomb)
+    with pytest.raises(DatasetError, match="pipe is no file but a pipe"):
+        os.mkfifo(tmp_path / "pipe")
+        read_idx(tmp_path / "pipe")
 
 
 def test_the_evaluation_subset_is_fixed() -> None:

@@ -24,8 +24,8 @@ from tests.support.checkpoint_bytes import PROGRESS, TENSORS, metadata, with_che
 from tests.support.falling_run import trained
 from tui_vae.config import make_config
 from tui_vae.config.files import parse_config, read_runs_dir
-from tui_vae.core.data.files import parse_idx
-from tui_vae.core.data.sources import resolve
+from tui_vae.core.data.datasets import load
+from tui_vae.core.data.readers.idx import as_array
 from tui_vae.errors import UserError
 from tui_vae.plain_text import plain
 from tui_vae.runs import events as ev
@@ -288,9 +288,9 @@ def open_idx(folder: Path) -> Iterator[Check]:
         path = folder / f"{role}.gz" if data[:2] == b"\x1f\x8b" else folder / role
         path.write_bytes(data)
         with suppress(UserError):
-            parse_idx(data, path)
+            as_array(bytearray(data), path)
         with suppress(UserError):
-            resolve("fashion-mnist", folder)
+            load("fashion-mnist", folder)
         (folder / f"{role}.gz").unlink(missing_ok=True)
         (folder / role).write_bytes(whole[role])
 

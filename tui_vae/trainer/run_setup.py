@@ -231,7 +231,10 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
     set_arithmetic(config.threads or 1)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # graphs and kernels are launched there where no tensor says which device
-    dataset = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress)
+    dataset = load(
+        config.dataset, config.data_dir, config.train_limit, config.test_limit, progress,
+        config.image_size, config.channels, config.test_share,
+    )  # fmt: skip
     model = build_model(config, dataset.shape)
     set_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
     _check_batches(config, model, len(dataset.train_images))
@@ -247,7 +250,9 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
             raise
         hint = "free some of it, or train with another --device, or with --data-on host"
         raise UserError(f"{device} has too little free memory for this run", hint) from None
-    previews = tuple(int(index) for index in preview_indices(dataset.labels("test")))
+    no_classes = np.zeros(len(dataset.test_images), np.uint8)
+    of_test = no_classes if dataset.test_labels is None else dataset.test_labels
+    previews = tuple(int(index) for index in preview_indices(of_test))
     return LoadedRun(config, device, dataset, model, train, test, subset, previews)
 
 

@@ -1,21 +1,28 @@
 """A dataset in memory, as numpy arrays, and the fixed subsets of its images that every run uses alike."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_vae.config.data_options import DEFAULT_SET, is_named
 from tui_vae.core.data import read_ahead
-from tui_vae.core.data.download import Progress
-from tui_vae.core.data.files import FLOATS, Source, locate, parse_idx, read_file
+from tui_vae.core.data.assemble import GIVEN, Wanted, load_path
+from tui_vae.core.data.download import Progress, silent
+from tui_vae.core.data.files import HINTS, Source, locate, read_file
+from tui_vae.core.data.fingerprint import fingerprint_of
 from tui_vae.core.data.published import DatasetError, get_info
-from tui_vae.core.data.sources import resolve
+from tui_vae.core.data.readers.idx import as_array
+from tui_vae.core.data.sources import published_in, resolve
+from tui_vae.plain_text import plain
 
 Images = NDArray[np.uint8 | np.float32]
 Labels = NDArray[np.uint8 | np.uint16]
 Indices = NDArray[np.int64]
+Array = TypeVar("Array", bound=NDArray[Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +40,11 @@ class Dataset:
     train_labels: Labels | None  # (N,)
     test_images: Images  # (M, height, width) or (M, height, width, 3)
     test_labels: Labels | None  # (M,)
+    format: str = "idx"  # or npz, npy, pictures, parquet, csv
+    files: tuple[str, ...] = ()
+    split: str = GIVEN  # where the test images come from, in a few words
+    notes: tuple[str, ...] = ()  # what was done to the images, and what is odd, a sentence each
+    fingerprint: str = ""  # of all images and labels, before the limits
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,69 +65,102 @@ class Dataset:
 
 
 def load(
-    dataset: str = "fashion-mnist",
+    dataset: str = DEFAULT_SET,
     data_dir: str | Path | None = None,
     train_limit: int | None = None,
     test_limit: int | None = None,
     progress: Progress | None = None,
+    image_size: int | str | None = None,
+    channels: str = "auto",
+    test_share: float = 0.1,
 ) -> Dataset:
-    """Find a dataset (see `sources.resolve`) and read it.
+    """Find a data set and read it.
 
     Args:
-        dataset: a key of `published.DATASETS`.
-        data_dir: the only directory to look in; None or "" for the usual places.
+        dataset: the name of a known set, or the path of a file or folder.
+        data_dir: the only directory to look in for a known set; None or "" for the usual places.
         train_limit: the number of training images to take, from the first on, whatever their classes; all of them if
             there are fewer.
         test_limit: the same for test images.
-        progress: called with short texts for the user while the data are searched for and downloaded.
+        progress: called with short texts for the user while data are searched for, downloaded and decoded.
+        image_size: height and width, or `HxW`, to which images are resized; None: as they are.
+        channels: "1" for grey, "3" for colour, "auto" as the images are.
+        test_share: the share of images set aside as the test set where the source has none.
 
     Raises:
-        DatasetError: a limit is below 1, or the dataset was not found, is damaged, or has floats outside [0, 1].
+        DatasetError: a limit is below 1, or there are no such data, or they cannot be used; the message says why.
     """
     for name, limit in (("train-limit", train_limit), ("test-limit", test_limit)):
         if limit is not None and limit < 1:
             raise DatasetError(f"{name} must be at least 1, not {limit}", "leave it out to use all images")
-    info = get_info(dataset)
-    source = resolve(dataset, data_dir, progress)
-    paths = locate(info, source.path)
-
-    def labels(role: str, limit: int | None) -> Labels:
-        return read_idx(paths[role])[:limit].astype(np.uint8)
-
-    def images(role: str, limit: int | None) -> Images:
-        found = read_idx(paths[role])
-        return found if limit is None or limit >= len(found) else found[:limit].copy()  # which frees the rest
-
-    found = Dataset(
-        name=info.name,
-        source=source,
-        classes=info.classes,
-        train_images=images("train_images", train_limit),
-        train_labels=labels("train_labels", train_limit),
-        test_images=images("test_images", test_limit),
-        test_labels=labels("test_labels", test_limit),
-    )
+    wanted = Wanted(image_size, None if channels == "auto" else int(channels), test_share)
+    found = _load(dataset, Path(data_dir).expanduser() if data_dir else None, wanted, progress or silent)
     read_ahead.forget()  # of another dataset
-    return found
+    return replace(
+        found,
+        train_images=_first(found.train_images, train_limit),
+        train_labels=None if found.train_labels is None else _first(found.train_labels, train_limit),
+        test_images=_first(found.test_images, test_limit),
+        test_labels=None if found.test_labels is None else _first(found.test_labels, test_limit),
+    )
 
 
-def read_idx(path: Path) -> Images:
-    """The array in an idx file, compressed or not: unsigned bytes, or floats as float32.
+def _first(array: Array, limit: int | None) -> Array:
+    if limit is None or limit >= len(array):
+        return array
+    return cast(Array, array[:limit].copy())  # which frees the rest
 
-    Raises:
-        DatasetError: the file cannot be read, is not a whole idx file, or has floats outside [0, 1].
-    """
-    shape, kind, elements = parse_idx(read_file(path), path)
-    found = np.frombuffer(elements, dtype=kind).reshape(shape)
-    if kind != FLOATS:
-        return found
-    floats = found.astype(np.float32)
-    low, high = float(floats.min(initial=1)), float(floats.max(initial=0))  # NaN if one is among them
-    if not (low >= 0 and high <= 1):
-        what = "pixels that are no numbers" if np.isnan(low) else f"pixels from {low:g} to {high:g}"
-        hint = "scale them, or write unsigned bytes from 0 to 255"
-        raise DatasetError(f"{path} has {what}: expected floats from 0, black, to 1, white", hint)
-    return floats
+
+def _load(dataset: str, data_dir: Path | None, wanted: Wanted, progress: Progress) -> Dataset:
+    """A data set, with all its images."""
+    if not is_named(dataset):
+        place = Path(dataset)
+        if source := published_in(place):
+            return _load_published(DEFAULT_SET, replace(source, kind="path"), wanted, progress)
+        return _from_path(place, "path", wanted, progress)
+    if data_dir is None:
+        return _load_published(dataset, resolve(dataset, progress), wanted, progress)
+    if source := published_in(data_dir):
+        return _load_published(dataset, source, wanted, progress)
+    try:
+        return _from_path(data_dir, "data-dir", wanted, progress)
+    except DatasetError as error:
+        hint = f"{error.hint}; or {HINTS['data-dir']}" if error.hint else HINTS["data-dir"]
+        raise DatasetError(error.message, hint) from error
+
+
+def _from_path(path: Path, kind: str, wanted: Wanted, progress: Progress) -> Dataset:
+    """What is in a file or folder."""
+    found = load_path(path, wanted, progress)
+    arrays = found.arrays
+    name = plain(path.name or str(path))
+    source = Source(name, kind, path, len(arrays["train_images"]), len(arrays["test_images"]), published=False)
+    return Dataset(
+        name, source, found.classes, arrays["train_images"], arrays.get("train_labels"),
+        arrays["test_images"], arrays.get("test_labels"), found.format, tuple(found.files), found.split,
+        tuple(found.notes), found.fingerprint,
+    )  # fmt: skip
+
+
+def _load_published(dataset: str, source: Source, wanted: Wanted, progress: Progress) -> Dataset:
+    """FashionMNIST's files, as they were published, or the sample of them."""
+    info = get_info(dataset)
+    if wanted.image_size or wanted.channels == 3:
+        shaped = _from_path(source.path, source.kind, wanted._replace(names=info.classes), progress)
+        return replace(shaped, name=info.name, source=source)
+    paths = locate(info, source.path)
+    train_images, train_labels, test_images, test_labels = (
+        as_array(read_file(paths[role]), paths[role])
+        for role in ("train_images", "train_labels", "test_images", "test_labels")
+    )
+    fingerprint = ""
+    if source.published:  # the sums of the files have been compared already
+        fingerprint = hashlib.sha1(repr(info.files).encode(), usedforsecurity=False).hexdigest()
+    return Dataset(
+        info.name, source, info.classes, train_images, train_labels, test_images, test_labels,
+        format="idx", files=tuple(str(path) for path in paths.values()),
+        fingerprint=fingerprint or fingerprint_of((train_images, train_labels), (test_images, test_labels)),
+    )  # fmt: skip
 
 
 def evaluation_subset(train_count: int, test_count: int, seed: int = 0) -> Indices:

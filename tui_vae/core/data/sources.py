@@ -1,18 +1,16 @@
-"""Where a dataset's files are: found on this machine, downloaded, or the bundled sample.
+"""Where FashionMNIST's files are: found on this machine, downloaded, or the bundled sample.
 
 `resolve` takes the first of these places that holds the dataset, and returns which one it is:
 
-1. the directory that the user names (`--data-dir`). What is wrong there is an error: no other place replaces it;
+1. the directory that the user names (`--data-dir`), if it has the published files. Other images there are read by
+   `assemble.load_path`; no other place replaces what the user names;
 2. the user's cache, where downloads go;
 3. the system copy, such as the one of Debian's package `dataset-fashion-mnist`;
 4. a download into the cache, with torchvision's own downloader;
 5. the sample that comes with this package.
 
 **Accepted files.** A file is the published one if its MD5 is, compressed or not, however it was compressed. Cache and
-system copy must hold the published files. A data directory may hold other images, KMNIST for one: unsigned bytes,
-or big-endian floats of 4 bytes from 0 to 1, all of one height and width from 28 to 64. Files whose structure is whole
-(gzip checksum, idx header, exact length, labels within the classes) are taken, and the source then says that they are
-not the published ones. A directory that lacks one of the four files holds no dataset;
+system copy must hold the published files. A directory that lacks one of the four files holds no dataset;
 one that has all four, one of them damaged, is an error that names the file, what was expected and what was found.
 
 **Environment variables.** `TUI_VAE_CACHE`: the cache directory. `TUI_VAE_SYSTEM_DATA`: the system copy's directory.
@@ -21,14 +19,13 @@ one that has all four, one of them damaged, is an error that names the file, wha
 Nothing here imports torch, torchvision or numpy: quick commands ask this module what data there are.
 """
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from tui_vae.config import RunConfig
 from tui_vae.core.data.download import Progress, download, silent
 from tui_vae.core.data.files import HINTS, Source, inspect, locate, place, read_file_ahead
-from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
+from tui_vae.core.data.published import DatasetError, get_info
 
 
 def available(dataset: str = "fashion-mnist") -> list[Source]:
@@ -63,25 +60,26 @@ def read_usual_ahead() -> None:
             return
 
 
-def resolve(dataset: str, data_dir: str | Path | None = None, progress: Progress | None = None) -> Source:
-    """The first place that holds the dataset, in the order of this module's docstring.
+def published_in(directory: Path, dataset: str = "fashion-mnist") -> Source | None:
+    """The published files of the dataset in a directory that the user names; None where they are not there."""
+    return inspect(get_info(dataset), "data-dir", directory)
+
+
+def resolve(dataset: str, progress: Progress | None = None) -> Source:
+    """The first place that holds the dataset, in the order of this module's docstring, from the second on.
 
     A damaged file in the cache is an error. A damaged system copy, which the user may be unable to repair, is reported
     to `progress` and skipped. Without a working network, the sample is returned within 5 seconds.
 
     Args:
         dataset: a key of `published.DATASETS`.
-        data_dir: the only directory to look in; None or "" for the usual places.
         progress: called with short texts for the user, at most about four times a second.
 
     Raises:
-        DatasetError: the data directory lacks the dataset, it or the cache is damaged, or the name is unknown.
+        DatasetError: the cache is damaged, or the name is unknown.
     """
     info = get_info(dataset)
     report = progress or silent
-    if data_dir:
-        return _inspect_data_dir(info, Path(data_dir).expanduser())
-
     if source := inspect(info, "cache", place(info, "cache")):
         return source
 
@@ -102,15 +100,3 @@ def resolve(dataset: str, data_dir: str | Path | None = None, progress: Progress
     if sample is None:
         raise DatasetError(f"no {info.title} was found, and the bundled sample is missing", HINTS["sample"])
     return replace(sample, reason="; ".join(reasons))
-
-
-def _inspect_data_dir(info: DatasetInfo, directory: Path) -> Source:
-    if source := inspect(info, "data-dir", directory):
-        return source
-    if not os.path.isdir(directory):
-        raise DatasetError(f"the data directory {directory} does not exist", HINTS["data-dir"])
-    there = locate(info, directory)
-    missing = ", ".join(file.name for role, file in info.files.items() if role not in there)
-    raise DatasetError(
-        f"the data directory {directory} does not hold {info.title}: missing {missing}", HINTS["data-dir"]
-    )

@@ -1,0 +1,271 @@
+"""CSV files of a label and pixels a line, as Kaggle has MNIST: with a head line or without, the label first or last.
+
+A table of fer2013's form is known as well: a column `pixels` with numbers between spaces.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_vae.core.data.published import DatasetError
+from tui_vae.core.data.readers.found import Found, Integers, Part, part_of, sides, words_of
+from tui_vae.core.data.reading import unpacked
+
+LONGEST_LINE = 4 << 20
+"""Bytes of a line that is read: 256 × 256 × 3 numbers of 17 characters each have fewer."""
+
+MOST_LINES = 20_000_000
+"""Lines that are counted: a small packed file may have any number."""
+
+FEWEST_COLUMNS = 20
+"""Separators in the first 512 bytes from which a table may be one of images; others list names and labels, for
+instance."""
+
+LINES = 512
+"""Lines that are parsed at once."""
+
+LABELS = {"label", "labels", "class", "target", "y", "digit", "character", "emotion"}
+"""Names in use for the column of labels."""
+
+NO_PIXELS = {"id", "index", "usage", "unnamed: 0", ""}
+"""Names of columns that are neither pixels nor labels."""
+
+NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+ONLY_NUMBERS = re.compile(rb"\s*%b\s*(?:,\s*%b\s*)*" % (NUMBER, NUMBER))
+"""A line of numbers with commas between them."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of a file are made. fields: how many there are; columns: first and end of the pixels; label: the
+    column of labels; packed: the column that holds all pixels, with spaces between them; has_head: whether the first
+    line names columns; separator: the character between fields."""
+
+    fields: int
+    columns: tuple[int, int]
+    label: int | None
+    packed: int | None
+    has_head: bool
+    separator: bytes
+
+    @property
+    def first_line(self) -> int:
+        return 2 if self.has_head else 1
+
+
+@dataclass
+class Lines:
+    """A stream of the images in a file, a line each."""
+
+    path: Path
+    layout: Layout
+    shape: tuple[int, ...]
+    kind: str
+
+    def batches(self, rows: Integers) -> Iterator[tuple[Integers, NDArray[Any]]]:
+        """As `found.Stream`."""
+        first, end = self.layout.columns
+        for before, values in _blocks(self.path, self.layout):
+            chosen = rows[np.searchsorted(rows, before) : np.searchsorted(rows, before + len(values))]
+            if len(chosen):
+                yield chosen, values[chosen - before, first:end].astype(self.kind).reshape(-1, *self.shape[1:])
+
+
+def is_csv(head: bytes) -> bool:
+    """Whether a file that begins so may be such a table: text, with several fields in its first line."""
+    line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0]
+    if not line.strip() or any(byte < 9 or 13 < byte < 32 for byte in head):
+        return False
+    return b"pixels" in line or any(line.count(each) >= FEWEST_COLUMNS for each in (b",", b";", b"\t"))
+
+
+def read_table(path: Path) -> Found:
+    """The images of one file.
+
+    Raises:
+        DatasetError: it is no table of images, or a line is no whole one.
+    """
+    layout = _layout(path)
+    labels: list[NDArray[np.float64]] = []
+    low, high, whole, count = np.inf, -np.inf, True, 0
+    for _, values in _blocks(path, layout):
+        pixels = values[:, layout.columns[0] : layout.columns[1]]
+        low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
+        whole = whole and bool((pixels == np.rint(pixels)).all())
+        count += len(values)
+        if layout.label is not None:
+            labels.append(values[:, layout.label])
+    if not count:
+        raise DatasetError(f"{path} has no line of pixels", "name a file with a label and pixels a line")
+    if not (low >= 0 and high <= 255 and (whole or high <= 1)):
+        raise DatasetError(f"{path} has pixels from {low:g} to {high:g}: expected 0 to 255, or fractions from 0 to 1",
+                           "scale them, and write the file again")  # fmt: skip
+    shape = sides(layout.columns[1] - layout.columns[0])
+    assert shape
+    found = Found("csv", [path], {})
+    numbers = np.concatenate(labels) if labels else None
+    if numbers is not None and not bool((numbers == np.rint(numbers)).all()):
+        found.notes.append("the labels are no whole numbers and are left out")
+        numbers = None
+    stream = Lines(path, layout, (count, *shape), "uint8" if whole and high > 1 else "float32")
+    found.parts["train"] = Part(stream, None if numbers is None else numbers.astype(np.int64))
+    found.transposed = "emnist" in path.name.lower()
+    return found
+
+
+def read_tables(paths: list[Path]) -> Found:
+    """The images of the files in a folder, in parts as they are named.
+
+    Raises:
+        DatasetError: as `read_table`, or two files speak of the same part.
+    """
+    named = {path: part_of(words_of(path.stem)) for path in paths}
+    if len(paths) > 1 and "train" in named.values():  # a sample of what is to be handed in, for instance
+        paths = [path for path in paths if named[path]]
+    found: Found | None = None
+    for path in sorted(paths):
+        part = named[path] or "train"
+        if found and part in found.parts:
+            names = ", ".join(each.name for each in paths)
+            raise DatasetError(f"{path.parent} has several tables: {names}", "name one of them")
+        try:
+            of_file = read_table(path)
+        except DatasetError:
+            if part == "train":
+                raise
+            continue
+        if found is None:
+            found = Found("csv", [], {}, notes=[])
+        found.files.append(path)
+        found.parts[part] = of_file.parts["train"]
+        found.notes += of_file.notes
+        found.transposed |= of_file.transposed
+    if found is None:
+        raise DatasetError(f"{paths[0].parent} has no table of images", "name the file itself")
+    shapes = {part.images.shape[1:] for part in found.parts.values()}
+    if len(found.parts) > 1 and len({part.labels is None for part in found.parts.values()}) > 1 and len(shapes) == 1:
+        without = [name for name, part in found.parts.items() if part.labels is None and name != "train"]
+        found.notes += [f"the {name} images have no labels and are left out" for name in without]
+        for name in without:
+            del found.parts[name]
+    return found
+
+
+def _layout(path: Path) -> Layout:
+    """How the lines of a file are made, from its first two.
+
+    Raises:
+        DatasetError: they are none of images.
+    """
+    with unpacked(path) as file:
+        first, second = (_line(file, path) for _ in range(2))
+    first = first.removeprefix(b"\xef\xbb\xbf")
+    separator = max((b",", b";", b"\t"), key=first.count)
+    names = [name.decode("utf-8", "replace").strip().strip("\"'").lower() for name in first.split(separator)]
+    has_head = not _is_numbers(first, separator)
+    fields = len(names)
+    sample = second if has_head else first
+    if has_head and "pixels" in names and sample:
+        at = names.index("pixels")
+        count = len(sample.split(separator)[at].split()) if sample.count(separator) == fields - 1 else 0
+        label = next((at for at, name in enumerate(names) if name in LABELS), None)
+        if sides(count):
+            order = 0 if label is None else 1
+            return Layout(fields, (order, order + count), label, at, True, separator)
+    if sample and not _is_numbers(sample, separator):
+        raise DatasetError(f"{path} is a table, but not of numbers: {sample[:40].decode(errors='replace')!r}",
+                           "expected a label and pixels a line, as in Kaggle's MNIST")  # fmt: skip
+    label = next((at for at, name in enumerate(names) if has_head and name in LABELS), None)
+    unused = [at for at, name in enumerate(names) if has_head and name in NO_PIXELS]
+    if label is None and not unused and sides(fields) is None and sides(fields - 1):
+        label = 0  # without a head line, as in many copies
+    apart = sorted([*unused, *([label] if label is not None else [])])
+    start, end = 0, fields
+    while start in apart:
+        start += 1
+    while end - 1 in apart:
+        end -= 1
+    if any(start < at < end for at in apart) or sides(end - start) is None or end - start < 64:
+        raise DatasetError(
+            f"{path} has {fields} columns: expected a label and the pixels of a square image, such as 1 + 784",
+            "leave other columns out",
+        )
+    return Layout(fields, (start, end), label, None, has_head, separator)
+
+
+def _is_numbers(line: bytes, separator: bytes) -> bool:
+    return bool(ONLY_NUMBERS.fullmatch(line.replace(separator, b",").replace(b'"', b"")))
+
+
+def _line(file: BinaryIO, path: Path) -> bytes:
+    """The next line, without its end; empty at the end of the file.
+
+    Raises:
+        DatasetError: it is too long.
+    """
+    line = file.readline(LONGEST_LINE + 1)
+    if len(line) > LONGEST_LINE:
+        raise DatasetError(f"{path} has a line of more than {LONGEST_LINE >> 20} MiB", "name a table of images")
+    return line.rstrip(b"\r\n")
+
+
+def _blocks(path: Path, layout: Layout) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """The numbers of some lines at a time, `(lines, fields)`, and how many lines of data came before them.
+
+    With `packed`, the fields are the label, if there is one, and the pixels.
+
+    Raises:
+        DatasetError: a line has another number of fields, or something that is no number.
+    """
+    with unpacked(path) as file:
+        if layout.has_head:
+            _line(file, path)
+        done = number = 0
+        while lines := list(islice(iter(lambda: file.readline(LONGEST_LINE + 1), b""), LINES)):
+            kept = [line.strip() for line in lines if line.strip()]
+            for at, line in enumerate(kept):
+                if line.count(layout.separator) != layout.fields - 1:
+                    raise _wrong_line(path, layout.first_line + number + at, layout, line)
+            if kept:
+                yield done, _numbers(kept, layout, path, layout.first_line + number)
+            done += len(kept)
+            number += len(lines)
+            if done > MOST_LINES:
+                raise DatasetError(f"{path} has more than {MOST_LINES:,} lines", "name a smaller table")
+
+
+def _numbers(lines: list[bytes], layout: Layout, path: Path, first: int) -> NDArray[np.float64]:
+    if layout.packed is not None:
+        cells = [line.split(layout.separator) for line in lines]
+        chosen = [] if layout.label is None else [layout.label]
+        lines = [b",".join([*(each[at] for at in chosen), b",".join(each[layout.packed].strip(b'" ').split())])
+                 for each in cells]  # fmt: skip
+    elif layout.separator != b",":
+        lines = [line.replace(layout.separator, b",") for line in lines]
+    fields = layout.columns[1] if layout.packed is not None else layout.fields
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns where it stops at something that is no number
+            text = b",".join(lines).replace(b'"', b"").decode("ascii")
+            return np.fromstring(text, np.float64, sep=",").reshape(len(lines), fields)
+    except (ValueError, DeprecationWarning):
+        for at, line in enumerate(lines):
+            if not ONLY_NUMBERS.fullmatch(line := line.replace(b'"', b"")) or line.count(b",") != fields - 1:
+                raise _wrong_line(path, first + at, layout, line) from None
+        raise DatasetError(f"{path} has lines that are not of numbers", "fetch the file again") from None
+
+
+def _wrong_line(path: Path, number: int, layout: Layout, line: bytes) -> DatasetError:
+    found = line.count(layout.separator) + 1
+    what = f"{found} fields, not {layout.fields}" if found != layout.fields else "something that is no number"
+    return DatasetError(f"{path}: line {number} has {what}", "mend or leave out that line, or fetch the file again")
