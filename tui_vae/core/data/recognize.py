@@ -14,13 +14,14 @@ from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers import csv_table, idx, numpy_files, parquet, pictures
 from tui_vae.core.data.readers.found import Found
 from tui_vae.core.data.readers.idx_header import is_idx
+from tui_vae.core.data.readers.picture_decoder import is_picture
 from tui_vae.core.data.reading import head_of, what_it_is
 
 KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("idx", is_idx),
     ("numpy", numpy_files.is_numpy),
     ("parquet", parquet.is_parquet),
-    ("pictures", pictures.is_picture),
+    ("pictures", is_picture),
     ("csv", csv_table.is_csv),
 )
 """Formats, and what tells whether a file that begins so is of one."""

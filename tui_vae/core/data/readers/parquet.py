@@ -18,14 +18,8 @@ from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.found import Found, Integers, Part, part_of, words_of
-from tui_vae.core.data.readers.pictures import (
-    Decoder,
-    Facts,
-    choose_size,
-    gathered,
-    look_at_bytes,
-    quiet,
-)
+from tui_vae.core.data.readers.picture_decoder import Decoder, Facts, gathered, look_at_bytes, quiet
+from tui_vae.core.data.readers.pictures import choose_size
 
 MAGIC = b"PAR1"
 """The first bytes of a parquet file."""
