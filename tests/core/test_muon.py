@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from tests.support.steps import IMAGES, assert_same, run_again
 from tui_vae.config import make_config
 from tui_vae.core.models.build import build_model
-from tui_vae.core.step.flat_parameters import flatten_parameters
-from tui_vae.core.step.load_kernels import Kernels, load_kernels
+from tui_vae.core.step.cpu_muon import CPUMuon
+from tui_vae.core.step.flat_parameters import flatten_parameters, part_of
+from tui_vae.core.step.fused_step import gradient_of
+from tui_vae.core.step.load_kernels import Kernels, load_kernels, usable_kernels
 from tui_vae.core.step.muon import Muon, block_rows
 from tui_vae.trainer.learner import Learner
 
@@ -45,9 +48,16 @@ def orthogonal(x: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.d
     return x
 
 
-def test_an_update_is_that_of_float64_arithmetic() -> None:
+MuonOf = Callable[..., Muon]
+BUILDS = [pytest.param(partial(CPUMuon, kernels), id=kernels.level) for kernels in usable_kernels() if kernels]
+WAYS = [pytest.param(Muon, id="torch"), *BUILDS]
+"""How an update is made: of PyTorch's products, and of each build of the C kernel that this CPU can run."""
+
+
+@pytest.mark.parametrize("make", WAYS)
+def test_an_update_is_that_of_float64_arithmetic(make: MuonOf) -> None:
     flat, parts = parts_of(SHAPES)
-    muon = Muon(flat, parts, MUON_LR / LR, DECAY)
+    muon = make(flat, parts, MUON_LR / LR, DECAY)
     expected = [part.detach().numpy().astype(np.float64) for part in parts]
     momenta = [np.zeros_like(values) for values in expected]
     first, second = np.zeros(12), np.zeros(12)
@@ -102,6 +112,40 @@ def test_with_whole_matrices_it_is_torchs(bfloat16: bool) -> None:
         mine, usuals = part.detach() - before, other.detach() - before
         assert torch.cosine_similarity(mine.flatten(), usuals.flatten(), dim=0) > 0.95
         assert mine.norm().item() == pytest.approx(usuals.norm().item(), rel=0.15)
+
+
+@pytest.mark.parametrize("make", BUILDS)
+def test_compiled_it_keeps_what_pytorchs_products_do(make: MuonOf) -> None:
+    """With any number of threads, from bfloat16 gradients, nearly of few directions, and into a copy."""
+    shapes: list[tuple[int, ...]] = [(512, 784), (784, 512), (64, 256), (33, 7), (1, 5), (19,)]
+    plain_flat, plain = parts_of(shapes)
+    usual = Muon(plain_flat, plain, MUON_LR / LR, DECAY)
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            flat, parts = parts_of(shapes)
+            found.append((flat, parts, make(flat, parts, MUON_LR / LR, DECAY), flat.detach().bfloat16()))
+    finally:
+        torch.set_num_threads(threads)
+    for step in range(3):
+        torch.manual_seed(step)
+        for part in plain:
+            assert part.grad is not None
+            rows, columns = part.flatten(0, -2).shape if part.dim() > 1 else (1, len(part))
+            few = torch.randn(rows, 3) @ torch.randn(3, columns)
+            part.grad.copy_((few + 0.1 * torch.randn(rows, columns)).bfloat16().view(part.shape))
+        gradient = gradient_of(plain_flat)
+        for flat, _, muon, copy in found:
+            gradient_of(flat).copy_(gradient)
+            muon.step(LR, gradient.bfloat16(), copy)
+        usual.step(LR)
+    (flat, parts, muon, copy), (other, *_, other_copy) = found
+    assert torch.equal(flat, other) and torch.equal(copy, other_copy)
+    assert (flat - plain_flat).abs().max() < 1e-3 * MUON_LR
+    assert torch.allclose(muon.mean, usual.mean, rtol=1e-6, atol=1e-7)
+    assert all(torch.equal(part_of(copy, part), part.bfloat16()) for part in parts if part.dim() > 1)
 
 
 def test_in_bfloat16_an_update_is_that_of_float32_but_for_rounding() -> None:
@@ -165,8 +209,9 @@ def taught(one: Learner, steps: Callable[[int], float] = lambda step: LR) -> Lea
 
 
 @pytest.mark.skipif(not load_kernels(), reason=f"no compiled kernels: {load_kernels().reason}")
-@pytest.mark.parametrize(("precision", "far"), [("float32", 1e-4), ("bfloat16", 0.1)])
+@pytest.mark.parametrize(("precision", "far"), [("float32", 2e-3), ("bfloat16", 0.1)])
 def test_compiled_steps_do_what_autograds_do(precision: str, far: float) -> None:
+    """Muon multiplies the rounding of a gradient's smallest singular values several hundred times."""
     mine, theirs = taught(learner(precision=precision)), taught(learner(Kernels(), precision=precision))
     assert mine.kernels != "none" and theirs.kernels == "none"
     for one, other in zip(mine.model.parameters(), theirs.model.parameters(), strict=True):

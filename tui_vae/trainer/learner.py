@@ -78,7 +78,7 @@ class Learner:
         self.device = device
         self._has_dropout = isinstance(model, WrappedModel)  # the user's own model may; ours have none
         self._parameters = flatten_parameters(model)
-        self.optimizer = make_optimizer(config, model, self._parameters)
+        self.optimizer = make_optimizer(config, model, self._parameters, kernels)
         self._optimizer_name = config.optimizer
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
         # Sums over images of a step's figures, and the number of these images, since the last `take_means`.

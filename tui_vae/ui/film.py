@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tui_vae.runs.previews import read_originals, read_previews
-from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.test_set import Pair
 
 
@@ -15,11 +14,13 @@ class Film:
     """The previews in the order of their epochs."""
 
     originals: list[Pair] = field(default_factory=list)
-    frames: list[tuple[int, tuple[Picture, ...]]] = field(default_factory=list)
+    frames: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     """For each epoch that saved a preview, its number and the reconstructions of the originals."""
     position: int = 0
     """The place of the current frame."""
     playing: bool = False
+    width: int = 0
+    """Of each image, in pixels; 0 for square ones."""
 
     @property
     def epoch(self) -> int:
@@ -32,12 +33,12 @@ class Film:
         if not self.frames:
             return []
         return [
-            Pair(original.original, reconstruction, original.label, original.index)
+            Pair(original.original, reconstruction, original.label, original.index, width=self.width)
             for original, reconstruction in zip(self.originals, self.frames[self.position][1], strict=False)
         ]
 
     @property
-    def both(self) -> list[tuple[Picture, Picture]]:
+    def both(self) -> list[tuple[bytes, bytes]]:
         """The images of the current frame, each original with its reconstruction."""
         return [(pair.original, pair.reconstruction) for pair in self.pairs if pair.original is not None]
 
@@ -55,15 +56,12 @@ def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False)
     saved = read_originals(folder)
     originals = [
         Pair(
-            original=(picture := Picture.of(image, saved.width, saved.channels)),
-            reconstruction=picture,
+            original=image,
+            reconstruction=image,
             label=classes[saved.labels[at]] if at < len(saved.labels) and saved.labels[at] < len(classes) else "",
             index=saved.indices[at] if at < len(saved.indices) else None,
         )
         for at, image in enumerate(saved.images)
     ]
-    frames = [
-        (epoch, tuple(Picture.of(image, saved.width, saved.channels) for image in images))
-        for epoch, images in read_previews(folder, saved.width, newest_only, saved.channels)
-    ]
-    return Film(originals, frames, max(0, len(frames) - 1))
+    frames = read_previews(folder, saved.width, newest_only)
+    return Film(originals, frames, max(0, len(frames) - 1), width=saved.width)

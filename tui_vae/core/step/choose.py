@@ -31,6 +31,7 @@ from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.autograd import AutogradStep
 from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.cpu_conv import ConvCPUStep
+from tui_vae.core.step.cpu_muon import CPUMuon
 from tui_vae.core.step.fused_step import has_kernels
 from tui_vae.core.step.gpu import GPUStep
 from tui_vae.core.step.load_kernels import Kernels, load_kernels
@@ -77,12 +78,21 @@ class Choice:
     refusals: tuple[tuple[str, str], ...]
 
 
-def make_optimizer(config: RunConfig, model: VAE, parameters: nn.Parameter) -> FlatAdam | Muon:
-    """The optimizer that `config` names, for the vector that the model's parameters are views of."""
+def make_optimizer(
+    config: RunConfig, model: VAE, parameters: nn.Parameter, kernels: Kernels | None = None
+) -> FlatAdam | Muon:
+    """The optimizer that `config` names, for the vector that the model's parameters are views of.
+
+    kernels: what it is made of; by default the best for the device.
+    """
     if config.optimizer == "adam":
         return FlatAdam(parameters, config.weight_decay)
     parts = [part for part in model.parameters() if part.requires_grad]
-    return Muon(parameters, parts, config.muon_lr / config.lr, config.weight_decay, config.precision == "bfloat16")
+    kernels = load_kernels(parameters.device.type) if kernels is None else kernels
+    arguments = parameters, parts, config.muon_lr / config.lr, config.weight_decay
+    if kernels and parameters.device.type == "cpu" and parameters.dtype == torch.float32:
+        return CPUMuon(kernels, *arguments)
+    return Muon(*arguments, config.precision == "bfloat16")
 
 
 def choose_step(

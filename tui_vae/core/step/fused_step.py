@@ -125,9 +125,8 @@ class FusedStep(ABC):
         """Update the parameters from their gradients, and renew the copy in bfloat16."""
         if isinstance(self._optimizer, FlatAdam):
             self._update_by_adam(self._optimizer, lr)
-        else:  # a few large products of matrices, for which PyTorch needs no help
-            self._optimizer.step(lr, self._bfloat16_gradient)
-            self.parameters_changed()
+        else:
+            self._optimizer.step(lr, self._bfloat16_gradient, self.bfloat16_copy)
 
     def parameters_changed(self) -> None:
         """Copy the parameters to bfloat16, after somebody else has written them."""

@@ -27,7 +27,7 @@ RUNTIMES = ("libgomp", "libomp", "libiomp")
 """How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
 
-KERNELS_VERSION = 4
+KERNELS_VERSION = 5
 """`KERNELS_VERSION` of c/kernels.h: a build of another one would read other structures from the same bytes."""
 
 
@@ -97,6 +97,22 @@ class Adam(Structure):
     )  # fmt: skip
 
 
+class MuonBlock(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("start", "stride", "rows", "columns")),
+        ("is_tall", c_int), ("scale", c_float),
+    )  # fmt: skip
+
+
+class Muon(Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("values", "gradient", "mean", "bfloat16_gradient", "bfloat16_copy")),
+        ("blocks", POINTER(MuonBlock)), ("count", c_int64), ("iterations", c_int64), ("polynomials", POINTER(c_float)),
+        ("ratio", c_void_p), ("scratch", c_void_p), ("scratch_stride", c_int64),
+        *((name, c_double) for name in ("momentum", "safety", "tiny", "weight_decay")),
+    )  # fmt: skip
+
+
 SIGNATURES: dict[str, list[Any]] = {
     "normalize": [c_void_p, c_void_p, c_void_p, c_int64, c_int],
     "hidden_forward": [POINTER(Hidden), c_int64, c_int],
@@ -113,6 +129,7 @@ SIGNATURES: dict[str, list[Any]] = {
     "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
     "compute_loss": [POINTER(LossSums), c_int64, c_double],
     "adam_step": [POINTER(Adam), c_double, c_int],
+    "muon_step": [POINTER(Muon), c_double, c_int],
 }
 
 
@@ -181,6 +198,7 @@ def _library(path: Path) -> ctypes.CDLL:
     for name, arguments in SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None
+    library.muon_scratch.argtypes, library.muon_scratch.restype = [POINTER(MuonBlock)], c_int64
     return library
 
 

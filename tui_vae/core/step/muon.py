@@ -6,8 +6,8 @@ what a step itself does. Four things make them cheap here. A matrix is cut into 
 columns), each of which is made orthogonal by itself, as Khaled et al. 2025 do between whole updates
 (https://arxiv.org/abs/2510.16981). The iterations work on a block's Gram matrix, 128 × 128, instead of the block: a
 matrix of 512 × 784 then takes an eighth of the multiplications. Each iteration has the best polynomial for its place
-(Polar Express, Amsel et al. 2025), so that four do what five of Jordan's do. Where the run's products are bfloat16, so
-are these.
+(Polar Express, Amsel et al. 2025), so that four do what five of Jordan's do. On a CPU one compiled kernel does all of
+this in float32 (`cpu_muon.py`); elsewhere it is PyTorch's products, in bfloat16 where the run's are.
 """
 
 from __future__ import annotations
@@ -127,17 +127,19 @@ class Matrix:
 
     part: Tensor
     """The parameter, in its own shape."""
-    values: Tensor
     momentum: Tensor
     shape: tuple[int, int]
-    """Rows and columns of its blocks."""
-    first: int
-    """The place of its first block among those of this shape."""
-    ahead: Tensor
-    """Memory like `values`, for the momentum that looks ahead, then for the update."""
-    turned: Tensor | None
-    """Of a tall matrix, whose blocks are parts of its transpose: memory like `values` in the blocks' precision. To
-    convert first and then to transpose takes half the time of both at once."""
+    """Rows and columns of its blocks, rows ≤ columns."""
+
+    @property
+    def values(self) -> Tensor:
+        """The parameter as a matrix."""
+        return self.part.flatten(1)
+
+    @property
+    def is_tall(self) -> bool:
+        """Whether its blocks are parts of its transpose."""
+        return self.values.shape[0] > self.values.shape[1]
 
     @property
     def scale(self) -> float:
@@ -148,23 +150,35 @@ class Matrix:
     @property
     def count(self) -> int:
         """The blocks that the matrix is cut into."""
-        return self.values.numel() // (self.shape[0] * self.shape[1])
+        return self.part.numel() // (self.shape[0] * self.shape[1])
 
-    def _view(self, blocks: Tensor) -> Tensor:
-        """Its part of blocks `(count, rows, columns)`, as `(out, in)`; of a tall matrix as `(in, out)`."""
-        return blocks[self.first : self.first + self.count].reshape(-1, self.shape[1])
 
-    def into(self, blocks: Tensor) -> None:
-        """Write `ahead` into its part of blocks `(count, rows, columns)`."""
-        if self.turned is None:
-            self._view(blocks).copy_(self.ahead)
+class MatrixInBlocks:
+    """A matrix, its place among the blocks of its shape, and memory for the way there and back."""
+
+    def __init__(self, matrix: Matrix, blocks: Blocks, first: int) -> None:
+        self.matrix, self._blocks, self._first = matrix, blocks, first
+        self._values = matrix.values
+        self.ahead = torch.zeros_like(self._values)
+        """Memory for the momentum that looks ahead, then for the update."""
+        # To convert first and then to transpose takes half the time of both at once.
+        self._turned = torch.zeros_like(self._values, dtype=blocks.x.dtype) if matrix.is_tall else None
+
+    def _view(self) -> Tensor:
+        """Its blocks as `(out, in)`; of a tall matrix as `(in, out)`."""
+        mine = self._blocks.x[self._first : self._first + self.matrix.count]
+        return mine.reshape(-1, self.matrix.shape[1])
+
+    def into_blocks(self) -> None:
+        """Write `ahead` into its blocks."""
+        if self._turned is None:
+            self._view().copy_(self.ahead)
         else:
-            self._view(blocks).copy_(self.turned.copy_(self.ahead).t())
+            self._view().copy_(self._turned.copy_(self.ahead).t())
 
-    def of(self, blocks: Tensor) -> Tensor:
-        """Its part of blocks `(count, rows, columns)` in float32, shaped as `values`; overwrites `ahead`."""
-        mine = self._view(blocks)
-        return self.ahead.copy_(mine if self.turned is None else self.turned.copy_(mine.t()))
+    def of_blocks(self) -> Tensor:
+        """Its blocks in float32, shaped as its values; overwrites `ahead`."""
+        return self.ahead.copy_(self._view() if self._turned is None else self._turned.copy_(self._view().t()))
 
 
 class Muon:
@@ -198,46 +212,57 @@ class Muon:
             [part_of(self.square, part) for part in vectors],
         )
         self.matrices: list[Matrix] = []
-        counts: dict[tuple[int, int], int] = {}
         for part in (part.detach() for part in parts if part.dim() >= 2):
-            values, momentum = part.flatten(1), part_of(self.mean, part).flatten(1)
-            rows, columns = sorted(values.shape)
-            shape = block_rows(rows, block), columns
-            is_tall = values.shape != (rows, columns)
-            turned = torch.zeros_like(values, dtype=_dtype(shape[0], device, bfloat16)) if is_tall else None
-            first = counts.get(shape, 0)
-            self.matrices.append(Matrix(part, values, momentum, shape, first, torch.zeros_like(values), turned))
-            counts[shape] = first + rows // shape[0]
+            rows, columns = sorted(part.flatten(1).shape)
+            momentum = part_of(self.mean, part).flatten(1)
+            self.matrices.append(Matrix(part, momentum, (block_rows(rows, block), columns)))
+        self._prepare(bfloat16)
+
+    def _prepare(self, bfloat16: bool) -> None:
+        """Allocate all memory of the matrices' update, which a CUDA graph then always finds in its place."""
+        device = self._parameters.device
+        counts: dict[tuple[int, int], int] = {}
+        for matrix in self.matrices:
+            counts[matrix.shape] = counts.get(matrix.shape, 0) + matrix.count
         self._blocks = {
             shape: Blocks(count, *shape, device, _dtype(shape[0], device, bfloat16)) for shape, count in counts.items()
         }
+        self._in_blocks: list[MatrixInBlocks] = []
+        for matrix in reversed(self.matrices):  # so that what is left of a count is the matrix's place
+            counts[matrix.shape] -= matrix.count
+            self._in_blocks.append(MatrixInBlocks(matrix, self._blocks[matrix.shape], counts[matrix.shape]))
 
     @torch.no_grad()
-    def step(self, lr: float | Tensor, gradient_of_matrices: Tensor | None = None) -> None:
+    def step(self, lr: float | Tensor, of_matrices: Tensor | None = None, copy: Tensor | None = None) -> None:
         """Update the parameters.
 
         Args:
             lr: Adam's learning rate, a number or a tensor without dimensions on the device.
-            gradient_of_matrices: a vector like the parameters that holds the matrices' gradients, of any precision; by
-                default `.grad`, which holds those of all others in any case.
+            of_matrices: a bfloat16 vector like the parameters that holds the matrices' gradients; by default `.grad`,
+                which holds those of all others in any case.
+            copy: with `of_matrices`, a bfloat16 vector like the parameters that gets the matrices' new values as well.
         """
         gradient = self._parameters.grad
         assert gradient is not None
         self._update_vectors(gradient, lr)
-        gradient = gradient if gradient_of_matrices is None else gradient_of_matrices
-        for matrix in self.matrices:
-            ahead = matrix.ahead.copy_(part_of(gradient, matrix.part).flatten(1))
-            matrix.momentum.lerp_(ahead, 1 - MOMENTUM)
-            ahead.lerp_(matrix.momentum, MOMENTUM)
-            matrix.into(self._blocks[matrix.shape].x)
+        self._update_matrices(gradient if of_matrices is None else of_matrices, lr, copy)
+
+    def _update_matrices(self, gradient: Tensor, lr: float | Tensor, copy: Tensor | None) -> None:
+        for mine in self._in_blocks:
+            ahead = mine.ahead.copy_(part_of(gradient, mine.matrix.part).flatten(1))
+            mine.matrix.momentum.lerp_(ahead, 1 - MOMENTUM)
+            ahead.lerp_(mine.matrix.momentum, MOMENTUM)
+            mine.into_blocks()
         for blocks in self._blocks.values():
             blocks.orthogonalize()
         rate = lr * self.ratio
-        for matrix in self.matrices:
+        for mine in self._in_blocks:
+            values = mine.matrix.values
             if self.weight_decay:
-                matrix.values.mul_(1 - rate * self.weight_decay)
-            update = matrix.of(self._blocks[matrix.shape].x)
-            matrix.values.addcmul_(update, rate, value=-matrix.scale)
+                values.mul_(1 - rate * self.weight_decay)
+            values.addcmul_(mine.of_blocks(), rate, value=-mine.matrix.scale)
+        if copy is not None:
+            copy.copy_(self._parameters.detach())
 
     def _update_vectors(self, gradient: Tensor, lr: float | Tensor) -> None:
         self.step_count.add_(1)

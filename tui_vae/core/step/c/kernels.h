@@ -19,7 +19,7 @@
 
 /* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
  * after an update without a new build, the functions that lie there are of the old one. */
-enum { KERNELS_VERSION = 4 };
+enum { KERNELS_VERSION = 5 };
 
 typedef int64_t Count;
 
@@ -117,6 +117,27 @@ typedef struct {
     float *step_count;
     double beta1, beta2, epsilon, weight_decay;
 } Adam;
+
+/* Some rows of a matrix, or of a tall one some columns, which are made orthogonal together: X, (rows, columns). */
+typedef struct {
+    Count start, stride;  /* of its numbers among all parameters; from one line of the model's matrix to the next */
+    Count rows, columns;
+    int is_tall;          /* whether X is turned */
+    float scale;          /* of the learning rate */
+} MuonBlock;
+
+typedef struct {
+    float *values, *gradient, *mean;  /* of all parameters: (parameters) */
+    uint16_t *bfloat16_gradient;      /* instead of `gradient`; or NULL, and then so is the copy */
+    uint16_t *bfloat16_copy;          /* gets the new values as well */
+    const MuonBlock *blocks;
+    Count count, iterations;
+    const float *polynomials;         /* (iterations, 3) */
+    const float *ratio;               /* Muon's learning rate over Adam's, which the kernel is given */
+    float *scratch;                   /* (threads, scratch_stride) */
+    Count scratch_stride;             /* as much as `muon_scratch` says of the block that needs the most */
+    double momentum, safety, tiny, weight_decay;
+} Muon;
 
 /* This thread's share of `count` things, in a parallel region. */
 INLINE void share(Count count, Count *from, Count *to) {
