@@ -225,7 +225,7 @@ def _reconstructions(trained: Trained, tmp_path: Path) -> Path:
 def test_every_kind_of_decoder_can_be_exported(options: dict[str, str]) -> None:
     model = build_model(make_config({"latent-dim": 3, "device": "cpu", **options}), (28, 28))
     z = 30 * np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)  # far out: a linear output is clipped
-    made = run_onnx(as_onnx(model, 28, 28, {}), z)
+    made = run_onnx(as_onnx(model, (1, 28, 28), {}), z)
     with torch.no_grad():
         meant = np.clip((model.eval().decode(torch.from_numpy(z)).double().numpy() + 1) / 2, 0, 1)
     assert np.abs(made.reshape(6, 784) - meant).max() < 1e-5 and made.min() >= 0 and made.max() <= 1

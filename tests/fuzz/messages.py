@@ -24,12 +24,12 @@ from tui_vae.runs import protocol
 from tui_vae.runs.client import request
 from tui_vae.runs.create import create_run
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
+from tui_vae.runs.labels import decode_labels
 from tui_vae.runs.lock import RunLock
 from tui_vae.trainer.server import Inbox, Server
 from tui_vae.ui.browse.selection import ImageErrors
-from tui_vae.ui.images.halfblocks import Picture
 from tui_vae.ui.latent.plane import extent_of, plane_of
-from tui_vae.ui.test_set import TestSet, pairs_of
+from tui_vae.ui.test_set import TestSet, pairs_of, test_set_of
 from tui_vae.ui.workarounds.terminal_end import prepare_input
 
 # -- Arrays of numbers -------------------------------------------------------------------------------------------------
@@ -176,18 +176,18 @@ def use(reply: protocol.Reply) -> None:
     test_set = TestSet(("a", "b"), b"\0\1")
     match reply:
         case protocol.Description():
-            found = TestSet(reply.classes, reply.labels)
-            for label in {*reply.labels}:
+            found = test_set_of(reply)
+            for label in {*found.labels}:
                 found.chosen(label, None)
                 assert found.name(label) == plain(found.name(label))
         case protocol.Reconstructions():
             for pair in pairs_of(reply, test_set):
                 assert pair.original is not None and pair.mse is not None
-                for pixels in (pair.original, pair.reconstruction):
-                    assert Picture.of(pixels, pair.width).height > 0
+                for picture in (pair.original, pair.reconstruction):
+                    assert picture.height > 0
         case protocol.Errors():
             errors = ImageErrors.of(reply).errors
-            found = TestSet(test_set.classes, reply.labels)
+            found = TestSet(test_set.classes, decode_labels(reply.labels, len(errors)), len(errors))
             found.chosen(None, errors)
             found.by_class(errors)
         case protocol.LatentMap():

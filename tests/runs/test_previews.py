@@ -25,19 +25,31 @@ def test_previews_are_bounded_however_long_a_run_is(tmp_path: Path) -> None:
     assert kept == [1, *range(32, 1001, 32)]
 
 
-@given(data=st.data(), width=st.integers(1, 9), height=st.integers(1, 9), count=st.integers(1, 4))
+@given(
+    data=st.data(),
+    width=st.integers(1, 9),
+    height=st.integers(1, 9),
+    count=st.integers(1, 4),
+    channels=st.sampled_from([1, 3]),
+)
 @settings(max_examples=30)
 def test_images_are_read_as_they_were_written(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, width: int, height: int, count: int
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+    width: int,
+    height: int,
+    count: int,
+    channels: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("previews")
-    image = st.binary(min_size=width * height, max_size=width * height)
+    size = width * height * channels
+    image = st.binary(min_size=size, max_size=size)
     images = tuple(data.draw(st.lists(image, min_size=count, max_size=count)))
-    originals = Originals(images, tuple(range(count)), tuple(range(count, 2 * count)), width)
+    originals = Originals(images, tuple(range(count)), tuple(range(count, 2 * count)), width, channels)
     write_originals(folder, originals)
-    write_preview(folder, 7, images[::-1], width)
+    write_preview(folder, 7, images[::-1], width, channels)
     assert read_originals(folder) == originals
-    assert read_previews(folder, width) == [(7, images[::-1])]
+    assert read_previews(folder, width, channels=channels) == [(7, images[::-1])]
 
 
 def test_a_width_of_one_pixel_makes_no_millions_of_images(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def test_a_reply_with_as_many_reconstructions_as_it_holds_is_one_message(pixels:
     count = protocol.most_reconstructions(pixels, latent_dim)
     images = bytes(count * pixels)
     longest = protocol.Reconstructions(
-        epoch=2**53, step=2**53, indices=(2**53,) * count, labels=bytes(count), originals=images,
+        epoch=2**53, step=2**53, indices=(2**53,) * count, labels=bytes(2 * count), originals=images,
         reconstructions=images, mse=(sys.float_info.max,) * count, mu=bytes(4 * count * latent_dim),
         width=64 if pixels % 64 == 0 else 28,
     )  # fmt: skip
@@ -35,11 +35,12 @@ ERRORS = {"type": "Errors", "epoch": 0, "step": 0, "mse": FLOATS, "labels": b"0"
 
 @pytest.mark.parametrize(
     ("reply", "field", "value"),
-    [(PAIR, "indices", []), (PAIR, "labels", b""), (PAIR, "mse", [0.1, 0.2]), (PAIR, "originals", bytes(7)),
+    [(PAIR, "indices", []), (PAIR, "labels", b"012"), (PAIR, "mse", [0.1, 0.2]), (PAIR, "originals", bytes(7)),
      (PAIR, "originals", bytes(4)), (PAIR, "reconstructions", b""), (PAIR, "mu", bytes(3)), (PAIR, "width", 4),
-     (PAIR, "width", 0), (PAIR, "width", -1), (ERRORS, "mse", bytes(5)), (ERRORS, "labels", b"01"),
+     (PAIR, "width", 0), (PAIR, "channels", 2), (PAIR, "channels", 0),
+     (PAIR, "width", -1), (ERRORS, "mse", bytes(5)), (ERRORS, "labels", b"012"),
      (MAP, "latent_dim", 0), (MAP, "latent_dim", 2), (MAP, "origin", b""), (MAP, "directions", FLOATS),
-     (MAP, "points", FLOATS), (MAP, "labels", b""), (MAP, "kl_per_dim", []), (MAP, "deviations", [1.0, 2.0])],
+     (MAP, "points", FLOATS), (MAP, "labels", b"012"), (MAP, "kl_per_dim", []), (MAP, "deviations", [1.0, 2.0])],
 )  # fmt: skip
 def test_a_reply_whose_parts_do_not_fit_is_none(reply: dict[str, Any], field: str, value: object) -> None:
     """Panes index one part by another: what does not fit raised IndexError and ValueError in the app."""

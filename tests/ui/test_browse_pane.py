@@ -22,6 +22,7 @@ from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.images.canvas import CanvasColumn
 from tui_vae.ui.model_status import ModelStatus
+from tui_vae.ui.test_set import ClassError
 
 
 def opening(run: RunDirectory) -> TuiVae:
@@ -177,7 +178,7 @@ async def test_large_images_leave_the_layout_alone(run: RunDirectory, monkeypatc
         async with app.run_test(size=(80, 24)) as pilot:
             pane = await browse(app, pilot)
             assert len(pane.grid.pairs) == pane.grid.capacity == 4
-            assert {len(pair.original or b"") for pair in pane.grid.pairs} == {4096}
+            assert {len(pair.original.pixels) if pair.original else 0 for pair in pane.grid.pairs} == {4096}
             await pilot.press("enter")
             await until(pilot, lambda: pane.query_one(OneImage).display)
             view = pane.query_one(OneImage)
@@ -220,12 +221,59 @@ async def test_an_ended_run_shows_the_weights_it_ended_with(run: RunDirectory, m
         )
         trainer.die()
         await until(pilot, lambda: pane.weights is not None and pane.weights[1] == 2000)
-        assert pane.grid.pairs[0].reconstruction == blurred(images()[0], 2000)
+        assert pane.grid.pairs[0].reconstruction.pixels == blurred(images()[0], 2000)
         asked = len(serving[0].asked)
         pane._follow()
         await pilot.pause(0.1)
         assert len(serving) == 1 and len(serving[0].asked) == asked  # once is enough
     serving[0].die()
+
+
+class Unlabelled(FakeProcess):
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        reply = super()._answer(request)
+        if isinstance(reply, protocol.Description):
+            return msgspec.structs.replace(reply, labels=b"", classes=(), images=len(images()))
+        if isinstance(reply, (protocol.Reconstructions, protocol.Errors)):
+            return msgspec.structs.replace(reply, labels=b"")
+        return reply
+
+
+@in_event_loop
+async def test_images_without_labels_are_browsed_and_classes_said_to_be_missing(run: RunDirectory) -> None:
+    app = opening(run)
+    with Unlabelled(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            assert shown(pane)[:3] == [0, 1, 2] and "class" not in str(pane.query_one(ModelStatus).render())
+            for key in ("c", "w"):
+                await pilot.press(key)
+                await until(pilot, lambda: any("have no labels" in note.message for note in app._notifications))
+                app.clear_notifications()
+            assert not pane.query_one(ClassTable).display
+            await pilot.press("o")
+            await until(pilot, lambda: pane.selection.errors is not None and pane.weights is not None)
+
+
+@in_event_loop
+async def test_a_long_table_of_classes_follows_the_selected_one(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await browse(app, pilot)
+            table = pane.query_one(ClassTable)
+            rows = [ClassError(at, f"kind {at}", 1, 1 / (1 + at), 1.0) for at in range(300)]
+            await pilot.press("w")
+            await until(pilot, lambda: bool(table.rows))
+            table.show(rows)
+            table.step(250)
+
+            def drawn() -> str:
+                return "".join(segment.text for tile in table.tiles(table.size) for segment in tile.lines[0])
+
+            assert "kind 250 " in drawn() and "kind 0 " not in drawn()
+            table.step(-300)
+            assert "kind 0 " in drawn() and len(list(table.tiles(table.size))) <= table.size.height
 
 
 @in_event_loop
@@ -237,7 +285,7 @@ async def test_one_image_large(run: RunDirectory) -> None:
             await pilot.press("right", "enter")
             view = pane.query_one(OneImage)
             assert view.display and view.pair is not None and view.pair.index == 1
-            assert view.pair.reconstruction == blurred(images()[1], process.step)
+            assert view.pair.reconstruction.pixels == blurred(images()[1], process.step)
             await pilot.press("right")
             await until(pilot, lambda: view.pair is not None and view.pair.index == 2)
             await pilot.press("g", *"57", "enter")
@@ -259,7 +307,7 @@ async def test_the_images_around_a_large_one(run: RunDirectory) -> None:
             await pilot.press("g", *"57", "enter", "enter")
             view = pane.query_one(OneImage)
             await until(pilot, lambda: [pair.index for pair in view.strip] == list(range(50, 60)))
-            assert view.strip[0].reconstruction == blurred(images()[50], process.step)
+            assert view.strip[0].reconstruction.pixels == blurred(images()[50], process.step)
             line = view.size.height - STRIP
             told = [tile.lines[0][0].text.strip() for tile in view.tiles(view.size) if tile.y == line]
             assert told == [f"#{index}" + " ◂" * (index == 57) for index in range(50, 60)]

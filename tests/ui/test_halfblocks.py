@@ -1,15 +1,20 @@
 """Half blocks: every pixel of an image is found again in the cells' colours."""
 
-from itertools import pairwise
+import math
+from collections.abc import Sequence
+from itertools import pairwise, product
 from random import Random
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.color import Color, ColorSystem
 
 from tests.support.fake_run import blurred, images
 from tui_vae.ui.images import halfblocks
-from tui_vae.ui.images.halfblocks import EMPTY, FULL, LOWER, UPPER, Colour, Drawing, Picture
+from tui_vae.ui.images.halfblocks import EMPTY, FULL, LOWER, UPPER, Colour, Drawing
+from tui_vae.ui.images.picture import Picture, difference, enlarge, halve, squared
+from tui_vae.ui.images.shades import shade_256, true_shade
 
 LEVELS = st.integers(0, 255)
 
@@ -103,7 +108,7 @@ def test_greys_of_256_colours_are_the_nearest_of_the_26() -> None:
 
 @given(pictures(), st.integers(1, 4))
 def test_enlarging_repeats_pixels(picture: Picture, factor: int) -> None:
-    large = halfblocks.enlarge(picture, picture.width * factor)
+    large = enlarge(picture, picture.width * factor)
     assert (large.width, large.height) == (picture.width * factor, picture.height * factor)
     for y in range(large.height):
         assert large.row(y) == bytes(level for level in picture.row(y // factor) for _ in range(factor))
@@ -122,6 +127,37 @@ def test_small_blocks_keep_brightness(pixels: bytes) -> None:
                 assert colour is not None and min(covered) <= colour[0] <= max(covered)
 
 
+@given(pictures(), pictures(), pictures())
+def test_every_colour_is_shown(red: Picture, green: Picture, blue: Picture) -> None:
+    width, height = (min(getattr(each, side) for each in (red, green, blue)) for side in ("width", "height"))
+    colours = [[tuple(each.row(y)[x] for each in (red, green, blue)) for x in range(width)] for y in range(height)]
+    picture = Picture(bytes(level for row in colours for colour in row for level in colour), width, 3)
+    assert pixels_of(halfblocks.colour_blocks(picture, lambda colour: colour))[:height] == colours
+    grey = Picture(bytes(level for level in red.pixels for _ in range(3)), red.width, 3)
+    assert halfblocks.small_colour_blocks(grey, lambda colour: colour) == halfblocks.small_blocks(red)
+    large = enlarge(picture, 2 * width)
+    assert [large.pixels[at : at + 3] for at in (0, 3)] == [picture.pixels[:3]] * 2
+    assert halve(large) == picture
+
+
+@given(st.tuples(LEVELS, LEVELS, LEVELS))
+def test_a_colour_becomes_the_nearest_that_256_colours_have(colour: tuple[int, int, int]) -> None:
+    """Of those that Rich would turn into something else none is given out."""
+    cube = (0, 95, 135, 175, 215, 255)
+    greys = [(level,) * 3 for level in (*range(8, 239, 10), 0, 255)]
+    every = [*product(cube, repeat=3), *greys]
+    number = Color.from_rgb(*shade_256(colour)).downgrade(ColorSystem.EIGHT_BIT).number
+    assert number is not None
+    got = (8 + 10 * (number - 232),) * 3 if number > 231 else list(product(cube, repeat=3))[number - 16]
+    weights = (0.299, 0.587, 0.114)
+
+    def away(other: Sequence[int]) -> float:
+        return math.sqrt(sum(w * (a - b) ** 2 for w, a, b in zip(weights, colour, other, strict=True)))
+
+    assert away(got) <= min(map(away, every)) + 6  # a grey is taken by brightness alone
+    assert max(abs(a - b) for a, b in zip(true_shade(colour), colour, strict=True)) < 8
+
+
 @given(pictures())
 def test_characters_need_no_colours(picture: Picture) -> None:
     for row in halfblocks.ascii_art(picture):
@@ -131,7 +167,9 @@ def test_characters_need_no_colours(picture: Picture) -> None:
 
 @given(st.integers(0, 255), st.integers(0, 255))
 def test_difference_is_signed(original: int, reconstruction: int) -> None:
-    level = halfblocks.difference(bytes([original]), bytes([reconstruction]))[0]
+    level = difference(Picture(bytes([original]), 1), Picture(bytes([reconstruction]), 1)).pixels[0]
+    one, other = bytes([90, original, 90]), bytes([90, reconstruction, 90])  # the colour that differs counts
+    assert difference(Picture(one, 1, 3), Picture(other, 1, 3)).pixels == bytes([level])
     assert (level > 128) == (reconstruction > original) and (level < 128) == (reconstruction < original)
 
 
@@ -140,12 +178,12 @@ def test_difference_is_signed(original: int, reconstruction: int) -> None:
 def test_images_of_any_size_become_squares(width: int, height: int, side: int, dice: Random) -> None:
     """Nothing is invented, a flat image stays flat, and what is beside a narrow one is ground."""
     picture = Picture(bytes(dice.randrange(100, 200) for _ in range(width * height)), width)
-    square = halfblocks.squared(picture, side)
+    square = squared(picture, side)
     assert (square.width, square.height) == (side, side)
     assert max(square.pixels) <= max(picture.pixels)
     if width == height:
         assert min(square.pixels) >= min(picture.pixels)
-        flat = halfblocks.squared(Picture(bytes([77]) * width * height, width), side)
+        flat = squared(Picture(bytes([77]) * width * height, width), side)
         assert set(flat.pixels) == {77}
     if width >= 3 * height:
         assert set(square.row(0)) == set(square.row(side - 1)) == {0}

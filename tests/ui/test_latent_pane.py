@@ -34,6 +34,7 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.images.renderer import cells
+from tui_vae.ui.latent.canvas import CLASS_COLOURS, class_mark
 from tui_vae.ui.latent.image_board import ImageBoard, board_for
 from tui_vae.ui.latent.keys import View
 from tui_vae.ui.latent.kl_bars import KlBars, bar, row_of, top_of
@@ -53,7 +54,8 @@ async def latent(app: TuiVae, pilot: Pilot[str]) -> LatentPane:
 
 
 def shown(pane: LatentPane) -> bytes | None:
-    return pane.query_one(CursorImage).image
+    image = pane.query_one(CursorImage).image
+    return image.pixels if image else None
 
 
 def here(pane: LatentPane) -> bytes:
@@ -205,12 +207,12 @@ async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> No
             board = pane.query_one("#latent-interpolate", ImageBoard)
             await pilot.press("tab")
             await until(pilot, lambda: bool(board.pictures))
-            assert board.pictures[1].image == picture_of(latent_of(0))
-            assert board.pictures[-2].image == picture_of(latent_of(1))
+            assert board.pictures[1].image.pixels == picture_of(latent_of(0))
+            assert board.pictures[-2].image.pixels == picture_of(latent_of(1))
             await pilot.press("b", *["backspace"] * 3, *"57", "enter")
-            await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(57)))
+            await until(pilot, lambda: board.pictures[-2].image.pixels == picture_of(latent_of(57)))
             await pilot.press("down", "left")
-            await until(pilot, lambda: board.pictures[-2].image == picture_of(latent_of(56)))
+            await until(pilot, lambda: board.pictures[-2].image.pixels == picture_of(latent_of(56)))
             assert pane.choices.ends == {"a": 1, "b": 56}
 
             board = pane.query_one("#latent-samples", ImageBoard)
@@ -246,6 +248,53 @@ async def test_marks_and_classes(run: RunDirectory) -> None:
             assert any("a" in segment.text for line in pane.scatter._tiles[0, 0].lines for segment in line)
             await pilot.press("m")
             assert "".join(segment.text for line in pane.scatter._lines for segment in line) != text
+
+
+def test_classes_beyond_ten_are_told_apart_by_colour_or_mark() -> None:
+    pairs = {(label % CLASS_COLOURS, class_mark(label)) for label in range(100)}
+    assert len(pairs) == 100
+    labels = [999, 3, 999]
+    found = gather([0.5, 2.5, 0.5], [0.5, 0.5, 0.5], labels, Extent(0, 4, 0, 1), 4, 1)
+    assert list(found.classes) == [1000, 0, 4, 0]
+
+
+@in_event_loop
+async def test_of_many_classes_the_legend_shows_those_around_the_chosen_one(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await latent(app, pilot)
+            image = pane.query_one(CursorImage)
+            image.names = tuple(f"kind {label}" for label in range(1000))
+            for label in (None, 0, 500, 999):
+                image.label = label
+                words = [segment.text for tile in image.tiles(image.size) for line in tile.lines for segment in line]
+                assert any(word.strip() == f"kind {label or 0}" for word in words)
+                assert any(word.strip().endswith(" more") for word in words)
+                assert max(tile.y for tile in image.tiles(image.size)) < image.size.height
+
+
+class Unlabelled(LatentProcess):
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        reply = super()._answer(request)
+        if isinstance(reply, (protocol.LatentMap, protocol.Reconstructions)):
+            return msgspec.structs.replace(reply, labels=b"")
+        return reply
+
+
+@in_event_loop
+async def test_images_without_labels_have_a_plane_of_one_colour(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with Unlabelled(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await latent(app, pilot)
+            assert not pane.query_one(CursorImage).names
+            await pilot.press("c")
+            await until(pilot, lambda: any("have no labels" in note.message for note in app._notifications))
+            await pilot.press("tab", "tab")
+            board = pane.query_one("#latent-interpolate", ImageBoard)
+            await until(pilot, lambda: bool(board.pictures))
+            assert [text.strip() for text, _ in board.pictures[-1].caption] == ["b", "", "#1"]
 
 
 @in_event_loop

@@ -13,6 +13,7 @@ from tui_vae.runs.history import read_history
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts.widget import ChartWidget, Value
 from tui_vae.ui.images.pairs import Grid, grid
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.settings import read_preferences
 from tui_vae.ui.train import preview_strip
 from tui_vae.ui.train.epoch_table import EpochTable
@@ -28,6 +29,10 @@ async def strip_of(app: TuiVae, pilot: Pilot[str]) -> PreviewStrip:
     return strip
 
 
+def pixels(pair: tuple[Picture, Picture]) -> tuple[bytes, bytes]:
+    return pair[0].pixels, pair[1].pixels
+
+
 @in_event_loop
 async def test_the_strip_is_of_the_newest_weights_and_ends_on_the_last(
     run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
@@ -37,13 +42,13 @@ async def test_the_strip_is_of_the_newest_weights_and_ends_on_the_last(
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
-        assert strip._pairs[1] == (images()[1], blurred(images()[1], 800)) and len(strip._pairs) == 10
+        assert pixels(strip._pairs[1]) == (images()[1], blurred(images()[1], 800)) and len(strip._pairs) == 10
         # Its last step and its end come together, sooner after the images than these are asked for again.
         live.step = 940
         live.log(StateEvent(state="stopped"))
         live.mode = "serve"
         live._lock.change_mode("serve")
-        await until(pilot, lambda: strip._pairs[1][1] == blurred(images()[1], 940))
+        await until(pilot, lambda: strip._pairs[1][1].pixels == blurred(images()[1], 940))
         assert strip.border_title == preview_strip.TITLE
 
 
@@ -59,7 +64,7 @@ async def test_a_strip_never_goes_back_to_older_saved_images(run: RunDirectory) 
         strip._requested_at = 0.0
         strip.refresh_history()
         await pilot.pause(0.3)
-        assert strip._pairs[1][1] == blurred(images()[1], 800)  # saved are those of step 705
+        assert strip._pairs[1][1].pixels == blurred(images()[1], 800)  # saved are those of step 705
 
 
 @in_event_loop
@@ -69,7 +74,7 @@ async def test_marked_images_take_the_place_of_the_fixed_ones(run: RunDirectory,
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
         await until(pilot, lambda: "marked images: original above, reconstruction below" in screen(app))
-        assert [original for original, _ in strip._pairs] == [images()[33], images()[5]]
+        assert [original.pixels for original, _ in strip._pairs] == [images()[33], images()[5]]
         app.preferences.mark(run.path, [])
         strip._requested_at = 0.0
         strip.refresh_history()
@@ -83,7 +88,7 @@ async def test_without_a_process_to_ask_marks_change_nothing(run: RunDirectory) 
     async with app.run_test(size=(160, 48)) as pilot:
         strip = await strip_of(app, pilot)
         assert strip.border_title == preview_strip.TITLE
-        assert strip._pairs[9] == (images()[9], blurred(images()[9], 705))
+        assert pixels(strip._pairs[9]) == (images()[9], blurred(images()[9], 705))
 
 
 @in_event_loop
@@ -97,7 +102,7 @@ async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: Run
         strip = app.screen.query_one(PreviewStrip)
         await pilot.press("down")
         await until(pilot, lambda: "6–10 of 10" in screen(app))
-        assert next(iter(strip.tiles(strip.size))).lines == strip.renderer.image(images()[5], 1)
+        assert next(iter(strip.tiles(strip.size))).lines == strip.renderer.image(Picture.of(images()[5]), 1)
         await pilot.press("down")
         assert strip._first == 5
         await pilot.press("g")

@@ -12,7 +12,7 @@ NEEDED = ("onnx", "onnxscript")
 
 
 def decoder_onnx(directory: RunDirectory, which: str | None = None) -> bytes:
-    """z `(N, latent_dim)` float32 → image `(N, 1, height, width)` float32 in [0, 1], for any N.
+    """z `(N, latent_dim)` float32 → image `(N, C, height, width)` float32 in [0, 1], C = 1 or 3, for any N.
 
     Raises:
         UserError: the packages that write ONNX are not installed.
@@ -25,9 +25,8 @@ def decoder_onnx(directory: RunDirectory, which: str | None = None) -> bytes:
     import tui_vae
     from tui_vae.core.evaluation.onnx_decoder import as_onnx
 
-    height, width = run.dataset.test_images.shape[1:]
     facts = {
         "run": directory.name, "dataset": run.dataset.name, "epoch": str(progress.evaluated),
         "step": str(progress.step), "tui-vae": tui_vae.__version__,
     }  # fmt: skip
-    return as_onnx(run.model, height, width, facts)
+    return as_onnx(run.model, run.dataset.shape, facts)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 PAIRS_A_CLASS = 6
 """Test images of each class on a sheet of reconstructions."""
 
+ROWS_WITHOUT_CLASSES = 10
+"""Rows of a sheet of images that have no classes."""
+
+MOST_CLASSES = 100
+"""Classes on a sheet, the first ones: with a thousand it would be as high as 56,000 pixels."""
+
 GAP, SCALE = 2, 2
 """Pixels between images, before each pixel becomes a square of SCALE × SCALE."""
 
@@ -27,7 +33,8 @@ GAP, SCALE = 2, 2
 def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> bytes:
     """The whole test set in order; `reconstruction` is the decoder at z = μ, float32 in [0, 1].
 
-    `original` is as the data are: uint8, or float32 in [0, 1].
+    `original` is as the data are: uint8, or float32 in [0, 1], `(N, height, width)` or `(N, height, width, 3)`; without
+    labels there is no `label`.
 
     Raises:
         UserError: as `load_trained`.
@@ -36,16 +43,20 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     import numpy as np
 
     from tui_vae.core.evaluation.forward import reconstruct
+    from tui_vae.core.pixels import as_images
 
-    result = reconstruct(run.model, run.test)
+    result, labels = reconstruct(run.model, run.test), run.dataset.test_labels
     originals = run.dataset.test_images
+    arrays = {"index": np.arange(len(originals), dtype=np.int64)}
+    if labels is not None:
+        arrays["label"] = labels.astype(np.int64)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        index=np.arange(len(originals), dtype=np.int64),
-        label=run.dataset.labels("test").astype(np.int64),
+        allow_pickle=False,
+        **arrays,
         original=originals,
-        reconstruction=result.images.cpu().numpy().reshape(originals.shape),
+        reconstruction=as_images(result.images, run.dataset.shape).cpu().numpy(),
         mu=result.mu.cpu().numpy(),
         logvar=result.logvar.cpu().numpy(),
     )
@@ -53,7 +64,8 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
 
 
 def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
-    """A row a class: its first test images, each original with its reconstruction to the right.
+    """A row a class: its first test images, each original with its reconstruction to the right. Without labels, rows of
+    the first test images.
 
     Raises:
         UserError: as `load_trained`.
@@ -63,17 +75,19 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     import torch
 
     from tui_vae.core.evaluation.forward import reconstruct
-    from tui_vae.core.pixels import grey_levels, unit_to_grey_levels
+    from tui_vae.core.pixels import as_images, grey_levels, unit_to_grey_levels
 
-    labels, originals = run.dataset.labels("test"), run.dataset.test_images
-    height, width = originals.shape[1:]
+    labels, originals = run.dataset.test_labels, run.dataset.test_images
+    if labels is None:
+        first = np.arange(min(len(originals), ROWS_WITHOUT_CLASSES * PAIRS_A_CLASS))
+        groups = [first[start : start + PAIRS_A_CLASS] for start in range(0, len(first), PAIRS_A_CLASS)]
+    else:
+        there = [np.flatnonzero(labels == label) for label in np.unique(labels)[:MOST_CLASSES]]
+        groups = [indices[:PAIRS_A_CLASS] for indices in there]
     rows = []
-    for label in range(len(run.dataset.classes)):
-        chosen = np.flatnonzero(labels == label)[:PAIRS_A_CLASS]
-        if not len(chosen):
-            continue
+    for chosen in groups:
         made = reconstruct(run.model, run.test[torch.from_numpy(chosen).to(run.device)]).images
-        pixels = unit_to_grey_levels(made).reshape(-1, height, width)
+        pixels = unit_to_grey_levels(as_images(made, run.dataset.shape))
         rows.append([np.concatenate(pair, axis=1) for pair in zip(grey_levels(originals[chosen]), pixels, strict=True)])
     return _png(_sheet(rows, between=2 * GAP), f"originals and reconstructions of run {directory.name}")
 
@@ -92,7 +106,7 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     from tui_vae.core.evaluation.forward import decode
     from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
     from tui_vae.core.evaluation.posteriors import encode_posteriors
-    from tui_vae.core.pixels import unit_to_grey_levels
+    from tui_vae.core.pixels import as_images, unit_to_grey_levels
 
     generator = torch.Generator().manual_seed(seed)
     if prior:
@@ -103,8 +117,7 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
         except RuntimeError:
             hint = "sample from the prior with --prior, or take --checkpoint best"
             raise UserError(f"no Gaussian fits the latents of {directory.name!r}: it has diverged", hint) from None
-    made = unit_to_grey_levels(decode(run.model, z.to(run.device)))
-    images = made.reshape(-1, *run.dataset.test_images.shape[1:])
+    images = unit_to_grey_levels(as_images(decode(run.model, z.to(run.device)), run.dataset.shape))
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     source = "the prior N(0, I)" if prior else "the Gaussian fitted to the encoder's z"
@@ -116,9 +129,10 @@ def _sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
     """Images of one size in rows, black where there is none, `between` pixels from one to the next in a row."""
     import numpy as np
 
-    height, width = rows[0][0].shape
+    height, width, *channels = rows[0][0].shape
     columns = max(map(len, rows))
-    sheet = np.zeros((len(rows) * (height + GAP) - GAP, columns * (width + between) - between), np.uint8)
+    size = len(rows) * (height + GAP) - GAP, columns * (width + between) - between
+    sheet = np.zeros((*size, *channels), np.uint8)
     for y, row in enumerate(rows):
         for x, image in enumerate(row):
             top, left = y * (height + GAP), x * (width + between)
@@ -132,7 +146,7 @@ def _png(sheet: Image8, words: str) -> bytes:
 
     facts = PngImagePlugin.PngInfo()
     facts.add_text("Description", words)
-    image = Image.fromarray(sheet, mode="L")
+    image = Image.fromarray(sheet)
     buffer = io.BytesIO()
     large = image.resize((image.width * SCALE, image.height * SCALE), Image.Resampling.NEAREST)
     large.save(buffer, "PNG", pnginfo=facts)

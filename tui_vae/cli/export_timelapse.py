@@ -20,7 +20,8 @@ GAP, MARGIN, CAPTION = 6, 12, 34
 """Pixels between images, around them, and of the line below them."""
 
 GROUND, TEXT, QUIET, LINE, ACCENT = 0x12, 0xD0, 0x76, 0x3A, 255
-"""Entries of the palette: greys by their level, and the app's accent in place of white."""
+"""Entries of the palette of grey images: greys by their level, and the app's accent in place of white. Frames of images
+in colour each have a palette of their own, of the 256 colours that suit it best."""
 
 ACCENT_COLOUR = (0xFF, 0xAF, 0x5F)
 PALETTE = [channel for level in range(ACCENT) for channel in (level,) * 3] + list(ACCENT_COLOUR)
@@ -36,7 +37,7 @@ def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
         RunError: there are no previews yet.
     """
     originals = read_originals(directory.previews)
-    previews = read_previews(directory.previews, originals.width)
+    previews = read_previews(directory.previews, originals.width, channels=originals.channels)
     if not previews or not originals.images:
         hint = why_no_folder(directory.previews) or "it gets its first after an epoch of training"
         raise RunError(f"run {directory.name!r} has no previews yet", hint)
@@ -55,21 +56,29 @@ def _frame(originals: Originals, reconstructions: Sequence[bytes], epochs: tuple
     """`epochs`: that of the frame, and that of the last one."""
     from PIL import Image
 
-    from tui_vae.ui.images.halfblocks import Picture
+    from tui_vae.ui.images.picture import Picture
 
-    first = Picture.of(reconstructions[0], originals.width)
+    first = Picture.of(reconstructions[0], originals.width, originals.channels)
+    mode = "L" if first.is_grey else "RGB"
     scale = SCALE if max(first.width, first.height) <= LARGE else LARGE_SCALE
     tile = first.width * scale, first.height * scale
     columns = len(originals.images)
     size = columns * (tile[0] + GAP) - GAP + 2 * MARGIN, 2 * tile[1] + GAP + MARGIN + CAPTION
-    frame = Image.new("L", size, GROUND)
+    frame = Image.new(mode, size, _ink(mode, GROUND))
     for y, row in enumerate((originals.images, reconstructions)):
         for x, pixels in enumerate(row[:columns]):
-            image = Image.frombytes("L", (first.width, first.height), pixels)
+            image = Image.frombytes(mode, (first.width, first.height), pixels)
+            if first.is_grey:
+                image = image.point(lambda level: min(level, ACCENT - 1))
             place = MARGIN + x * (tile[0] + GAP), MARGIN + y * (tile[1] + GAP)
-            frame.paste(image.point(lambda level: min(level, ACCENT - 1)).resize(tile, Image.Resampling.NEAREST), place)
+            frame.paste(image.resize(tile, Image.Resampling.NEAREST), place)
     _write_caption(frame, epochs, name)
-    return frame
+    return frame if first.is_grey else frame.quantize(256, kmeans=1, dither=Image.Dither.NONE)
+
+
+def _ink(mode: str, entry: int) -> int | tuple[int, int, int]:
+    """The colour of an entry of the palette, as a frame of this mode takes it."""
+    return entry if mode == "L" else ACCENT_COLOUR if entry == ACCENT else (entry,) * 3
 
 
 def _write_caption(frame: Image.Image, epochs: tuple[int, int], name: str) -> None:
@@ -79,12 +88,14 @@ def _write_caption(frame: Image.Image, epochs: tuple[int, int], name: str) -> No
     epoch, last = epochs
     pen, font = ImageDraw.Draw(frame), ImageFont.load_default(size=15)
     middle = frame.height - CAPTION // 2
-    pen.text((MARGIN, middle), f"epoch {epoch}", TEXT, font, anchor="lm")
-    pen.text((frame.width - MARGIN, middle), name, QUIET, font, anchor="rm")
+    pen.text((MARGIN, middle), f"epoch {epoch}", _ink(frame.mode, TEXT), font, anchor="lm")
+    pen.text((frame.width - MARGIN, middle), name, _ink(frame.mode, QUIET), font, anchor="rm")
     start = MARGIN + round(pen.textlength(f"epoch {last}", font)) + MARGIN
     end = frame.width - 2 * MARGIN - round(pen.textlength(name, font))
-    frame.putpalette(PALETTE)
+    line, accent = _ink(frame.mode, LINE), _ink(frame.mode, ACCENT)
+    if frame.mode == "L":
+        frame.putpalette(PALETTE)
     if end > start:
         pen = ImageDraw.Draw(frame)
-        pen.rectangle((start, middle, end, middle + 1), LINE)
-        pen.rectangle((start, middle, start + round((end - start) * epoch / last), middle + 1), ACCENT)
+        pen.rectangle((start, middle, end, middle + 1), line)
+        pen.rectangle((start, middle, start + round((end - start) * epoch / last), middle + 1), accent)

@@ -14,10 +14,15 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.float_arrays import decode_floats
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
-from tui_vae.ui.test_set import split
+from tui_vae.ui.images.picture import Picture, split
+from tui_vae.ui.test_set import pairs_of, test_set_of
 
 if TYPE_CHECKING:
     from tui_vae.trainer.inference import Inference
+    from tui_vae.ui.images.halfblocks import Drawing
+
+MOST_NAMES = 30
+"""Names of classes in a message."""
 
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
@@ -37,19 +42,15 @@ def show(options: argparse.Namespace) -> int:
     source = ImageSource(directory, options.checkpoint)
     if options.samples:
         reply = source.ask(protocol.Sample(count=options.images), protocol.Samples)
-        images = split(reply.images, options.images)
+        images = split(reply.images, options.images, reply.width, reply.channels)
         print("samples from the Gaussian fitted to the encoder's z")
-        print_images([(image,) for image in images], [""] * len(images), reply.width)
+        print_images([(image,) for image in images], [""] * len(images))
         return 0
     chosen = _choose(source, options)
     pairs = source.ask(protocol.Reconstruct(indices=chosen), protocol.Reconstructions)
-    classes = source.describe().classes
-    rows = list(zip(*(split(images, len(chosen)) for images in (pairs.originals, pairs.reconstructions)), strict=True))
-    captions = [
-        f"{classes[label]} #{index}   mse {mse:.4f}"
-        for label, index, mse in zip(pairs.labels, pairs.indices, pairs.mse, strict=True)
-    ]
-    print_images(rows, captions, pairs.width)
+    found = pairs_of(pairs, test_set_of(source.describe()))
+    captions = [f"{pair.label} #{pair.index}   mse {pair.mse:.4f}".lstrip() for pair in found]
+    print_images([(pair.original or pair.reconstruction, pair.reconstruction) for pair in found], captions)
     return 0
 
 
@@ -57,27 +58,36 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
     """The indices of the test images that the options ask for.
 
     Raises:
-        UsageError: there is no such class, or no image of it.
+        UsageError: there is no such class, or no image of it, or no image has a class.
     """
     if options.indices:
         return list(options.indices)
     facts = source.describe()
-    labels = facts.labels
-    chosen = list(range(len(labels)))
+    test_set = test_set_of(facts)
+    labels = test_set.labels
+    chosen = list(range(len(test_set)))
     if options.label is not None:
+        if not test_set.has_classes:
+            raise UsageError("the run's images have no labels, so that none is of a class", "leave out --class")
         names = [name.casefold() for name in facts.classes]
         if options.label.casefold() not in names:
-            raise UsageError(f"there is no class {options.label!r}", f"classes are {', '.join(facts.classes)}")
+            raise UsageError(f"there is no class {options.label!r}", f"classes are {_some(facts.classes)}")
         wanted = names.index(options.label.casefold())
         chosen = [index for index in chosen if labels[index] == wanted]
         if not chosen:
-            there = ", ".join(facts.classes[label] for label in sorted(set(labels)))
+            there = _some([facts.classes[label] for label in sorted(set(labels))])
             raise UsageError(f"none of the run's {len(labels):,} test images is of class {facts.classes[wanted]!r}",
                              f"there are some of {there}")  # fmt: skip
     if options.worst:
         mse = decode_floats(source.ask(protocol.TestErrors(), protocol.Errors).mse)
         chosen.sort(key=lambda index: -mse[index])
     return chosen[: options.images]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The names with commas between them, of many the first."""
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 class ImageSource:
@@ -120,32 +130,29 @@ class ImageSource:
         raise RequestError(reply.message if isinstance(reply, protocol.Failure) else f"unexpected {reply!r}")
 
 
-def print_images(rows: Sequence[tuple[bytes, ...]], captions: Sequence[str], pixels: int) -> None:
+def print_images(rows: Sequence[tuple[Picture, ...]], captions: Sequence[str]) -> None:
     """Print images, each row of one or two with its caption below, as many rows side by side as fit the terminal.
 
     Args:
-        rows: grey levels of images, one byte a pixel.
+        rows: images of one size, which are reduced where one row is wider than the terminal.
         captions: one for each row; none is printed where all are empty.
-        pixels: the width of an image; 0 for a square one. Images are reduced where one row is wider than the terminal.
     """
     import os
 
     from rich.console import Console
     from rich.text import Text
 
-    from tui_vae.ui.images.halfblocks import Picture, ascii_art, half_blocks, reduce
+    from tui_vae.ui.images.picture import reduce
     from tui_vae.ui.terminal import has_unicode
 
     console = Console(highlight=False)
     blocks = has_unicode(os.environ) and console.color_system is not None
-    draw = half_blocks if blocks else ascii_art
-    pictures = [[Picture.of(image, pixels) for image in row] for row in rows]
-    side = min(pictures[0][0].width, max(1, (console.width + 1) // len(rows[0]) - 1))
+    side = min(rows[0][0].width, max(1, (console.width + 1) // len(rows[0]) - 1))
     width = len(rows[0]) * (side + 1)
     columns = max(1, (console.width + 1) // (width + 1))
     for start in range(0, len(rows), columns):
-        group = pictures[start : start + columns]
-        drawings = [[draw(reduce(picture, side)) for picture in row] for row in group]
+        system = console.color_system if blocks else None
+        drawings = [[_draw(reduce(picture, side), system) for picture in row] for row in rows[start : start + columns]]
         for line in range(len(drawings[0][0])):
             text = Text()
             for row in drawings:
@@ -159,6 +166,18 @@ def print_images(rows: Sequence[tuple[bytes, ...]], captions: Sequence[str], pix
         if any(captions):
             line_of = "".join(caption.ljust(width + 1) for caption in captions[start : start + columns])
             console.print(line_of.rstrip(), soft_wrap=True, markup=False)
+
+
+def _draw(picture: Picture, colour_system: str | None) -> Drawing:
+    """A drawing in the colours that a terminal has; None: in characters."""
+    from tui_vae.ui.images.halfblocks import ascii_art, colour_blocks, half_blocks
+    from tui_vae.ui.images.shades import shade_256, true_shade
+
+    if colour_system is None:
+        return ascii_art(picture.luminance())
+    if picture.is_grey or colour_system not in ("256", "truecolor"):
+        return half_blocks(picture.luminance())
+    return colour_blocks(picture, shade_256 if colour_system == "256" else true_shade)
 
 
 def _style(foreground: tuple[int, int, int] | None, background: tuple[int, int, int] | None) -> str:

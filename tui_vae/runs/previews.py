@@ -1,8 +1,8 @@
 """The files in a run's `previews/`: reconstructions of a few fixed test images through time, bounded in number.
 
-`originals.png` holds the images side by side, `epoch-NNNNNN.png` their reconstructions after that epoch. An image is
-greys of one byte, row by row, 0 is black. Texts in `originals.png`, numbers with commas between them: `indices` of the
-images in the test set, `labels` (their classes, by number), `width` of an image in pixels.
+`originals.png` holds the images side by side, `epoch-NNNNNN.png` their reconstructions after that epoch. A pixel is one
+byte, 0 is black, or three, red, green and blue, in a PNG of such. Texts in `originals.png`, numbers with commas between
+them: `indices` of the images in the test set, `labels` (their classes, by number), `width` of an image in pixels.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ LONGEST_NUMBER = 9
 MOST_PIXELS = 4 << 20
 """Pixels of a preview file that is decoded, ten images of 640×640. Its header says how many it has."""
 
+MODES = {1: "L", 3: "RGB"}
+"""Pillow's names of images with so many bytes a pixel."""
+
 PNG_SIZE = 16, 20
 """Offsets of the two numbers of 4 bytes, most significant first, that are a PNG's width and height (RFC 2083)."""
 
@@ -52,6 +55,7 @@ class Originals:
     indices: tuple[int, ...] = ()
     labels: tuple[int, ...] = ()
     width: int = 0
+    channels: int = 1
 
 
 def stride(epoch: int) -> int:
@@ -75,10 +79,10 @@ def write_originals(folder: Path, originals: Originals) -> None:
     values = (_commas(originals.indices), _commas(originals.labels), str(originals.width))
     texts = dict(zip(TEXT_KEYS, values, strict=True))
     make_own_folder(folder)
-    write_atomic(folder / ORIGINALS, _png(originals.images, originals.width, texts))
+    write_atomic(folder / ORIGINALS, _png(originals.images, originals.width, originals.channels, texts))
 
 
-def write_preview(folder: Path, epoch: int, images: Sequence[bytes], width: int) -> str:
+def write_preview(folder: Path, epoch: int, images: Sequence[bytes], width: int, channels: int = 1) -> str:
     """Write the reconstructions of an epoch, remove files that are no longer kept, and return the file's name.
 
     Raises:
@@ -86,7 +90,7 @@ def write_preview(folder: Path, epoch: int, images: Sequence[bytes], width: int)
     """
     check_own_folder(folder)
     name = PREVIEW_NAME.format(epoch)
-    write_atomic(folder / name, _png(images, width, {}))
+    write_atomic(folder / name, _png(images, width, channels, {}))
     keep = stride(epoch)
     for each, path in preview_files(folder):
         if each not in (1, epoch) and each % keep:
@@ -118,33 +122,35 @@ def preview_files(folder: Path) -> list[tuple[int, Path]]:
 
 def read_originals(folder: Path) -> Originals:
     """The preview images; none of a file that is missing or damaged."""
-    images, texts = _read_png(folder / ORIGINALS, 0)
+    images, texts, channels = _read_png(folder / ORIGINALS, 0)
     indices, labels, width = (_numbers(texts.get(key, "")) for key in TEXT_KEYS)
-    return Originals(images, indices, labels, (*width, 0)[0])
+    return Originals(images, indices, labels, (*width, 0)[0], channels)
 
 
-def read_previews(folder: Path, width: int, newest_only: bool = False) -> list[tuple[int, tuple[bytes, ...]]]:
-    """Epoch and reconstructions of each preview, or of the newest; images are so wide (0: square).
+def read_previews(
+    folder: Path, width: int, newest_only: bool = False, channels: int = 1
+) -> list[tuple[int, tuple[bytes, ...]]]:
+    """Epoch and reconstructions of each preview, or of the newest; images are so wide (0: square), of 1 or 3 channels.
 
     A file that is missing or damaged is passed over.
     """
     files = preview_files(folder)
     wanted = files[-1:] if newest_only else files
-    return [(epoch, images) for epoch, path in wanted if (images := _read_png(path, width)[0])]
+    return [(epoch, images) for epoch, path in wanted if (images := _read_png(path, width, channels)[0])]
 
 
-def read_preview(path: Path, width: int) -> tuple[bytes, ...]:
-    """The reconstructions in one file; images are so wide (0: square). None of a file that is missing or damaged."""
-    return _read_png(path, width)[0]
+def read_preview(path: Path, width: int, channels: int = 1) -> tuple[bytes, ...]:
+    """As `read_previews`, of one file. None of a file that is missing or damaged."""
+    return _read_png(path, width, channels)[0]
 
 
-def _png(images: Sequence[bytes], width: int, texts: dict[str, str]) -> bytes:
+def _png(images: Sequence[bytes], width: int, channels: int, texts: dict[str, str]) -> bytes:
     from PIL import Image, PngImagePlugin
 
-    height = len(images[0]) // width
-    sheet = Image.new("L", (width * len(images), height))
+    height, mode = len(images[0]) // (width * channels), MODES[channels]
+    sheet = Image.new(mode, (width * len(images), height))
     for at, image in enumerate(images):
-        sheet.paste(Image.frombytes("L", (width, height), image), (at * width, 0))
+        sheet.paste(Image.frombytes(mode, (width, height), image), (at * width, 0))
     info = PngImagePlugin.PngInfo()
     for key, text in texts.items():
         info.add_text(key, text)
@@ -153,8 +159,9 @@ def _png(images: Sequence[bytes], width: int, texts: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_png(path: Path, width: int) -> tuple[tuple[bytes, ...], dict[str, str]]:
-    """The images of a file and the texts in it. Each is as wide as a text says, else as given, else as it is high."""
+def _read_png(path: Path, width: int, channels: int = 0) -> tuple[tuple[bytes, ...], dict[str, str], int]:
+    """The images of a file, the texts in it, and the channels of its pixels: so many, or with 0 as the file has. Each
+    image is as wide as a text says, else as given, else as it is high."""
     from PIL import Image
 
     try:
@@ -162,17 +169,18 @@ def _read_png(path: Path, width: int) -> tuple[tuple[bytes, ...], dict[str, str]
             data = read_whole(Path(path.name), MOST_BYTES, folder)
         width_of_sheet, height_of_sheet = (int.from_bytes(data[at : at + 4]) for at in PNG_SIZE)
         if width_of_sheet * height_of_sheet > MOST_PIXELS:
-            return (), {}
+            return (), {}, 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they would go to stderr, where the app's screen is
             with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
-                sheet = file.convert("L")
+                channels = channels or (3 if file.mode == MODES[3] else 1)
+                sheet = file.convert(MODES[channels])
                 texts = {str(key): value for key, value in file.info.items() if isinstance(value, str)}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # all that Pillow raises for a damaged PNG
-        return (), {}
+        return (), {}, 1
     width = (*_numbers(texts.get("width", "")), width)[0] or sheet.height
     starts = range(0, sheet.width - width + 1, width)[:MOST_IMAGES]
-    return tuple(sheet.crop((x, 0, x + width, sheet.height)).tobytes() for x in starts), texts
+    return tuple(sheet.crop((x, 0, x + width, sheet.height)).tobytes() for x in starts), texts, channels
 
 
 def _commas(numbers: Sequence[int]) -> str:

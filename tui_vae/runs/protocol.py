@@ -1,7 +1,8 @@
 """The messages on a run's socket: one request, one reply, as length-prefixed MessagePack.
 
-Images travel as raw bytes: uint8, row by row, 0 is black, one after another, `width` pixels wide; a `width` of 0 means
-that they are square.
+Images travel as raw bytes: uint8, row by row, 0 is dark, one after another, `width` pixels wide; a `width` of 0 means
+that they are square. `channels` bytes are a pixel: 1 of a grey image, else 3, red, green and blue. Classes travel as
+`labels.py` says.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from msgspec import Meta
 from tui_vae.config import MAX_BETA, MAX_EPOCHS, MAX_LR
 from tui_vae.runs.float_arrays import FLOAT_BYTES
 from tui_vae.runs.foreign_text import cleaned
+from tui_vae.runs.labels import check_labels
 
 MAX_FRAME = 64 << 20
 """Bytes of a message: twice what `MAX_IMAGES` images of 64×64 pixels take with their reconstructions."""
@@ -29,7 +31,7 @@ MAX_LATENT_BYTES = MAX_IMAGES * 4096
 _REPLY_BYTES = 1024
 """Bytes, at most, of a `Reconstructions` apart from its images: the names of its keys, lengths, epoch, step, width."""
 
-_IMAGE_BYTES = 1 + 9 + 9
+_IMAGE_BYTES = 2 + 9 + 9
 """Bytes, at most, of an image's label, and of its index and its error in MessagePack."""
 
 FIRST_BETA = 0.1
@@ -129,12 +131,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A reply whose parts do not fit each other cannot be made or decoded, so that whoever shows it need not ask."""
 
 
-def check_images(images: bytes, count: int, width: int) -> None:
+def check_images(images: bytes, count: int, width: int, channels: int = 1) -> None:
     """
     Raises:
         ValueError: these are not `count` images of one size, `width` pixels wide or, where that is 0, square.
     """
-    size, rest = divmod(len(images), count) if count > 0 else (0, len(images))
+    if channels not in (1, 3):
+        raise ValueError(f"images of {channels} channels")
+    size, rest = divmod(len(images), count * channels) if count > 0 else (0, len(images))
     whole = size % width == 0 if width > 0 else width == 0 and math.isqrt(size) ** 2 == size
     if rest or not whole or (count and not size):
         raise ValueError(f"{len(images)} bytes are not {count} images of width {width}")
@@ -174,7 +178,8 @@ class Done(Reply, frozen=True, kw_only=True):
 class Description(Reply, frozen=True, kw_only=True):
     """The state of the serving process: `state` as in the log, or `serving` where nothing is trained.
 
-    `labels` holds the class of each test image, one byte each; `previews` the indices of the preview images.
+    `labels`: the class of each test image, or empty; `previews`: the indices of the preview images; `images`: how many
+    test images there are, 0 where the labels say it.
     """
 
     state: str
@@ -185,6 +190,16 @@ class Description(Reply, frozen=True, kw_only=True):
     previews: tuple[int, ...]
     height: int = 28
     width: int = 28
+    channels: int = 1
+    images: int = 0
+
+    def __post_init__(self) -> None:
+        check_labels(self.labels, self.image_count)
+
+    @property
+    def image_count(self) -> int:
+        """How many test images there are."""
+        return self.images or len(self.labels)
 
 
 class Reconstructions(Reply, frozen=True, kw_only=True):
@@ -202,19 +217,20 @@ class Reconstructions(Reply, frozen=True, kw_only=True):
     mse: tuple[float, ...]
     mu: bytes = b""
     width: int = 0
+    channels: int = 1
 
     def __post_init__(self) -> None:
         count = len(self.indices)
-        _check_length(self.labels, count)
+        check_labels(self.labels, count)
         _check_length(self.mse, count)
-        check_images(self.originals, count, self.width)
-        check_images(self.reconstructions, count, self.width)
+        check_images(self.originals, count, self.width, self.channels)
+        check_images(self.reconstructions, count, self.width, self.channels)
         _check_length(self.reconstructions, len(self.originals))
         _check_floats(self.mu, len(self.mu) // FLOAT_BYTES // max(1, count) * count)
 
 
 class Errors(Reply, frozen=True, kw_only=True):
-    """`mse`: little-endian float32, one for each test image in order; `labels`: one byte each."""
+    """`mse`: little-endian float32, one for each test image in order; `labels`: their classes."""
 
     epoch: int
     step: int
@@ -222,32 +238,36 @@ class Errors(Reply, frozen=True, kw_only=True):
     labels: bytes
 
     def __post_init__(self) -> None:
-        _check_floats(self.mse, len(self.labels))
+        count = len(self.mse) // FLOAT_BYTES
+        _check_floats(self.mse, count)
+        check_labels(self.labels, count)
 
 
 class Samples(Reply, frozen=True, kw_only=True):
-    """Decoded samples, a byte a pixel, image after image. `source`: `fitted` or `prior`; `width`: in pixels."""
+    """Decoded samples, image after image. `source`: `fitted` or `prior`."""
 
     epoch: int
     step: int
     source: str
     images: bytes
     width: int = 0
+    channels: int = 1
 
 
 class Images(Reply, frozen=True, kw_only=True):
-    """Decoded images, a byte a pixel, image after image. `width`: in pixels."""
+    """Decoded images, image after image."""
 
     epoch: int
     step: int
     images: bytes
     width: int = 0
+    channels: int = 1
 
 
 class LatentMap(Reply, frozen=True, kw_only=True):
     """Numbers are little-endian float32. A point (a, b) is the latent `origin + a·directions[0] + b·directions[1]`.
 
-    origin: `latent_dim`; directions: 2 × `latent_dim`; points: test images × 2; labels: one byte a test image;
+    origin: `latent_dim`; directions: 2 × `latent_dim`; points: test images × 2; labels: of the test images;
     explained: share of the posterior means' variance along each direction; kl_per_dim: nats, mean over test images;
     deviations: the standard deviation of the posterior means along each latent dimension.
     """
@@ -268,7 +288,9 @@ class LatentMap(Reply, frozen=True, kw_only=True):
             raise ValueError("a latent space without a dimension")
         for data, count in ((self.origin, 1), (self.directions, 2)):
             _check_floats(data, count * self.latent_dim)
-        _check_floats(self.points, 2 * len(self.labels))
+        count = len(self.points) // (2 * FLOAT_BYTES)
+        _check_floats(self.points, 2 * count)
+        check_labels(self.labels, count)
         for numbers in (self.kl_per_dim, self.deviations):
             _check_length(numbers, self.latent_dim)
 
@@ -301,11 +323,16 @@ def check_answer(request: AnyRequest, reply: AnyReply) -> None:
         case Reconstruct(indices=wanted), Reconstructions(indices=found) if list(found) != wanted:
             raise ValueError("reconstructions of other images")
         case Sample(count=count), Samples():
-            check_images(reply.images, count, reply.width)
+            check_images(reply.images, count, reply.width, reply.channels)
+
+
+def most_images(pixels: int) -> int:
+    """How many images of so many bytes one reply holds."""
+    return min(MAX_IMAGES, (MAX_FRAME - _REPLY_BYTES) // pixels)
 
 
 def most_reconstructions(pixels: int, latent_dim: int) -> int:
-    """How many images of so many pixels, each with its reconstruction and its μ, one reply holds."""
+    """How many images of so many bytes, each with its reconstruction and its μ, one reply holds."""
     return min(MAX_IMAGES, (MAX_FRAME - _REPLY_BYTES) // (2 * pixels + FLOAT_BYTES * latent_dim + _IMAGE_BYTES))
 
 

@@ -200,8 +200,9 @@ def _previews(directory: RunDirectory) -> list[Check]:
     if not originals.images:
         return [Check(name, False, f"{ORIGINALS} is missing or damaged", "resuming the run writes it anew")]
     shape = [len(image) for image in originals.images]
+    kind = originals.width, originals.channels
     wrong = [path.name for _, path in files
-             if [len(image) for image in read_preview(path, originals.width)] != shape and path.exists()]  # fmt: skip
+             if [len(image) for image in read_preview(path, *kind)] != shape and path.exists()]  # fmt: skip
     if wrong:
         return [Check(name, False, f"not the originals' images, or damaged: {_some(wrong)}", "delete what is damaged")]
     return [Check(name, True, f"{_number(len(files), 'preview')} of {_number(len(shape), 'image')}")]

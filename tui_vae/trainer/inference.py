@@ -20,7 +20,7 @@ from tui_vae.core.evaluation.forward import decode, reconstruct
 from tui_vae.core.evaluation.latent_gaussian import LatentGaussian, fit_gaussian
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
 from tui_vae.core.evaluation.principal_plane import principal_plane
-from tui_vae.core.pixels import grey_levels, unit_to_grey_levels
+from tui_vae.core.pixels import as_images, grey_levels, unit_to_grey_levels
 from tui_vae.errors import first_line
 from tui_vae.runs import protocol
 from tui_vae.runs.float_arrays import FLOAT_BYTES, decode_floats, encode_floats
@@ -96,10 +96,13 @@ class Inference:
             self._jobs.append((ticket, job))
 
     def preview_images(self) -> NDArray[np.uint8]:
-        """The preview images as the model reconstructs them now, `(N, height, width)`."""
+        """The preview images as the model reconstructs them now, `(N, height, width)` or `(N, height, width, 3)`."""
         chosen = self._run.test[torch.tensor(self._run.previews, device=self._run.device)]
-        shape = (-1, *self._run.dataset.test_images.shape[1:])
-        return unit_to_grey_levels(reconstruct(self._run.model, chosen).images).reshape(shape)
+        return self._shown(reconstruct(self._run.model, chosen).images)
+
+    def _shown(self, decoded: Tensor) -> NDArray[np.uint8]:
+        """Decoded images `(N, D)` in [0, 1] as they are looked at, `(N, height, width)` or `(N, height, width, 3)`."""
+        return unit_to_grey_levels(as_images(decoded, self._run.dataset.shape))
 
     def _job(self, request: protocol.AnyRequest) -> Job:
         try:
@@ -147,17 +150,19 @@ class Inference:
             cache.advance_refresh()
         return cache.newest
 
-    @property
-    def _width(self) -> int:
-        return int(self._run.dataset.test_images.shape[2])
+    def _label_bytes(self, chosen: slice | list[int]) -> bytes:
+        """The classes of some test images, as they travel."""
+        labels = self._run.dataset.test_labels
+        return b"" if labels is None else labels[chosen].astype(labels.dtype.newbyteorder("<")).tobytes()
 
     def _description(self) -> protocol.Description:
         epoch, step = self._where()
         dataset = self._run.dataset
-        height, width = dataset.test_images.shape[1:]
+        channels, height, width = dataset.shape
         return protocol.Description(
             state=self._state(), epoch=epoch, step=step, classes=dataset.classes,
-            labels=dataset.labels("test").tobytes(), previews=self._run.previews, height=height, width=width,
+            labels=self._label_bytes(slice(None)), previews=self._run.previews, height=height, width=width,
+            channels=channels, images=len(dataset.test_images),
         )  # fmt: skip
 
     def _reconstructions(self, request: protocol.Reconstruct) -> protocol.Reconstructions | protocol.Failure:
@@ -170,12 +175,13 @@ class Inference:
             message = f"at most {most} images of this run fit into one reply, not {len(indices)}"
             return protocol.Failure(message=message, hint="ask for the others in another request")
         epoch, step = self._where()
+        channels, _, width = dataset.shape
         result = reconstruct(model, self._run.test[torch.tensor(indices, device=self._run.device)])
         return protocol.Reconstructions(
-            epoch=epoch, step=step, indices=tuple(indices), labels=dataset.labels("test")[indices].tobytes(),
+            epoch=epoch, step=step, indices=tuple(indices), labels=self._label_bytes(indices),
             originals=grey_levels(dataset.test_images[indices]).tobytes(),
-            reconstructions=unit_to_grey_levels(result.images).tobytes(),
-            mse=tuple(result.mse.tolist()), mu=_float_bytes(result.mu), width=self._width,
+            reconstructions=self._shown(result.images).tobytes(),
+            mse=tuple(result.mse.tolist()), mu=_float_bytes(result.mu), width=width, channels=channels,
         )  # fmt: skip
 
     def _images(self, request: protocol.Decode) -> protocol.Images | protocol.Failure:
@@ -184,14 +190,16 @@ class Inference:
             found = f"{len(request.z) / FLOAT_BYTES:g} in all"
             return _failure(f"latents have {latent_dim} numbers each, not {found}")
         z = torch.frombuffer(decode_floats(request.z), dtype=torch.float32).view(-1, latent_dim)
-        if len(z) > protocol.MAX_IMAGES:
-            return _failure(f"at most {protocol.MAX_IMAGES} latents can be decoded at once")
+        most = protocol.most_images(self._run.model.pixels)
+        if len(z) > most:
+            return _failure(f"at most {most} latents can be decoded at once")
         epoch, step = self._where()
-        images = unit_to_grey_levels(decode(self._run.model, z.to(self._run.device))).tobytes()
-        return protocol.Images(epoch=epoch, step=step, images=images, width=self._width)
+        channels, _, width = self._run.dataset.shape
+        images = self._shown(decode(self._run.model, z.to(self._run.device))).tobytes()
+        return protocol.Images(epoch=epoch, step=step, images=images, width=width, channels=channels)
 
     def _test_errors(self, cached: CachedStatistics) -> protocol.Errors:
-        labels, mse = self._run.dataset.labels("test").tobytes(), _float_bytes(cached.statistics.mse)
+        labels, mse = self._label_bytes(slice(None)), _float_bytes(cached.statistics.mse)
         return protocol.Errors(epoch=cached.epoch, step=cached.step, mse=mse, labels=labels)
 
     def _map(self, cached: CachedStatistics) -> protocol.LatentMap:
@@ -200,27 +208,36 @@ class Inference:
         return protocol.LatentMap(
             epoch=cached.epoch, step=cached.step, latent_dim=mu.shape[1], origin=_float_bytes(plane.origin),
             directions=_float_bytes(plane.directions), points=_float_bytes(plane.project(mu)),
-            labels=self._run.dataset.labels("test")[: len(mu)].tobytes(), explained=plane.explained,
+            labels=self._label_bytes(slice(len(mu))), explained=plane.explained,
             kl_per_dim=tuple(cached.statistics.kl_per_dim.tolist()),
             deviations=tuple(mu.std(dim=0, correction=0).tolist()),
         )  # fmt: skip
 
-    def _prior_samples(self, request: protocol.Sample) -> protocol.Samples:
+    def _prior_samples(self, request: protocol.Sample) -> protocol.Samples | protocol.Failure:
         generator = torch.Generator().manual_seed(request.seed)
         z = torch.randn(request.count, self._run.model.latent_dim, generator=generator)
         return self._samples(request, z, *self._where())
 
-    def _fitted_samples(self, request: protocol.Sample, cached: CachedStatistics) -> protocol.Samples:
+    def _fitted_samples(
+        self, request: protocol.Sample, cached: CachedStatistics
+    ) -> protocol.Samples | protocol.Failure:
         """Samples that the newest weights decode; their epoch and step are those of the Gaussian they come from."""
         if self._gaussian is None or self._gaussian[0] is not cached.statistics:
             self._gaussian = cached.statistics, fit_gaussian(cached.statistics)
         z = self._gaussian[1].draw(request.count, torch.Generator().manual_seed(request.seed))
         return self._samples(request, z, cached.epoch, cached.step)
 
-    def _samples(self, request: protocol.Sample, z: Tensor, epoch: int, step: int) -> protocol.Samples:
+    def _samples(
+        self, request: protocol.Sample, z: Tensor, epoch: int, step: int
+    ) -> protocol.Samples | protocol.Failure:
         """The reply with the images of z `(count, latent_dim)`."""
-        images = unit_to_grey_levels(decode(self._run.model, z.to(self._run.device))).tobytes()
-        return protocol.Samples(epoch=epoch, step=step, source=request.source, images=images, width=self._width)
+        most, (channels, _, width) = protocol.most_images(self._run.model.pixels), self._run.dataset.shape
+        if request.count > most:
+            return _failure(f"at most {most} samples of this run fit into one reply, not {request.count}")
+        images = self._shown(decode(self._run.model, z.to(self._run.device))).tobytes()
+        return protocol.Samples(
+            epoch=epoch, step=step, source=request.source, images=images, width=width, channels=channels
+        )
 
 
 def _failure(message: str) -> protocol.Failure:

@@ -21,10 +21,13 @@ class PreviewWriter:
         self._limit = WarningLimit()
 
     def write(self, epoch: int, images: NDArray[np.uint8]) -> None:
-        """Write the reconstructions after `epoch`, `(N, height, width)`. A failure is a warning in the log."""
-        pixels = [image.tobytes() for image in images]
+        """Write the reconstructions after `epoch`, `(N, height, width)` or `(N, height, width, 3)`.
+
+        A failure is a warning in the log.
+        """
+        pixels, channels = [image.tobytes() for image in images], 1 if images.ndim == 3 else 3
         try:
-            file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2])
+            file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2], channels)
         except OSError as error:
             if self._limit.take("preview"):
                 wrong = unwritable("a preview", error, self._directory.path)

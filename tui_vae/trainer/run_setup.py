@@ -288,10 +288,11 @@ def _check_data(directory: RunDirectory, run: LoadedRun, progress: Progress, war
 def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
     """Write the preview images, beside which their reconstructions will stand."""
     chosen = list(run.previews)
-    labels = run.dataset.labels("test")[chosen].tolist()
-    images = grey_levels(run.dataset.test_images[chosen])  # (N, height, width)
-    pixels = tuple(image.tobytes() for image in images)
-    write_originals(directory.files.previews, Originals(pixels, tuple(chosen), tuple(labels), images.shape[2]))
+    labels = run.dataset.test_labels
+    found = () if labels is None else tuple(labels[chosen].tolist())
+    images = grey_levels(run.dataset.test_images[chosen])
+    pixels, (channels, _, width) = tuple(image.tobytes() for image in images), run.dataset.shape
+    write_originals(directory.files.previews, Originals(pixels, tuple(chosen), found, width, channels))
 
 
 # -- The checkpoint ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tui_vae.runs.previews import read_originals, read_previews
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.test_set import Pair
 
 
@@ -14,13 +15,11 @@ class Film:
     """The previews in the order of their epochs."""
 
     originals: list[Pair] = field(default_factory=list)
-    frames: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    frames: list[tuple[int, tuple[Picture, ...]]] = field(default_factory=list)
     """For each epoch that saved a preview, its number and the reconstructions of the originals."""
     position: int = 0
     """The place of the current frame."""
     playing: bool = False
-    width: int = 0
-    """Of each image, in pixels; 0 for square ones."""
 
     @property
     def epoch(self) -> int:
@@ -33,12 +32,12 @@ class Film:
         if not self.frames:
             return []
         return [
-            Pair(original.original, reconstruction, original.label, original.index, width=self.width)
+            Pair(original.original, reconstruction, original.label, original.index)
             for original, reconstruction in zip(self.originals, self.frames[self.position][1], strict=False)
         ]
 
     @property
-    def both(self) -> list[tuple[bytes, bytes]]:
+    def both(self) -> list[tuple[Picture, Picture]]:
         """The images of the current frame, each original with its reconstruction."""
         return [(pair.original, pair.reconstruction) for pair in self.pairs if pair.original is not None]
 
@@ -56,12 +55,15 @@ def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False)
     saved = read_originals(folder)
     originals = [
         Pair(
-            original=image,
-            reconstruction=image,
+            original=(picture := Picture.of(image, saved.width, saved.channels)),
+            reconstruction=picture,
             label=classes[saved.labels[at]] if at < len(saved.labels) and saved.labels[at] < len(classes) else "",
             index=saved.indices[at] if at < len(saved.indices) else None,
         )
         for at, image in enumerate(saved.images)
     ]
-    frames = read_previews(folder, saved.width, newest_only)
-    return Film(originals, frames, max(0, len(frames) - 1), width=saved.width)
+    frames = [
+        (epoch, tuple(Picture.of(image, saved.width, saved.channels) for image in images))
+        for epoch, images in read_previews(folder, saved.width, newest_only, saved.channels)
+    ]
+    return Film(originals, frames, max(0, len(frames) - 1))

@@ -213,7 +213,7 @@ class StartScreen(Screen[None]):
         from tui_vae.ui.film import read_film
 
         film = await asyncio.to_thread(read_film, run.previews, (), newest_only=True)
-        strip.show_pairs(film.both, film.width)
+        strip.show_pairs(film.both)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         chosen = event.option_id or ""

@@ -7,23 +7,26 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tui_vae.runs import protocol
+from tui_vae.runs.labels import decode_labels
+from tui_vae.ui.images.picture import Picture, split
 
 MARKED = -1
 """Takes the place of a class's number and stands for the images that the user marked."""
+
+
+NO_CLASSES = "These images have no labels, so there are no classes to choose from."
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A test image beside its reconstruction. A saved preview has no error, and may have no index."""
 
-    original: bytes | None
-    reconstruction: bytes
+    original: Picture | None
+    reconstruction: Picture
     label: str = ""
-    """The name of its class."""
+    """The name of its class; empty where the images have no classes."""
     index: int | None = None
     mse: float | None = None
-    width: int = 0
-    """In pixels; 0: the image is square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,17 @@ class TestSet:
     """Tells pytest that this is no test, although its name begins like one."""
 
     classes: tuple[str, ...]
-    labels: bytes
-    """The class of each image, a byte an image."""
+    labels: Sequence[int]
+    """The class of each image; empty where the images have none."""
+    count: int = 0
+    """How many images there are, where they have no labels."""
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.labels) or self.count
+
+    @property
+    def has_classes(self) -> bool:
+        return len(self.labels) > 0
 
     def name(self, label: int) -> str:
         """The name of a class, or of the list of marked images."""
@@ -58,12 +67,18 @@ class TestSet:
             return "marked"
         return self.classes[label] if label < len(self.classes) else f"class {label}"
 
+    def name_of(self, index: int) -> str:
+        """The name of an image's class; empty where the images have none."""
+        return self.name(self.labels[index]) if self.has_classes else ""
+
     def chosen(self, label: int | None, errors: Sequence[float] | None, marked: Sequence[int] = ()) -> list[int]:
         """The indices of one class's images, of the marked ones, or of all; the worst first where errors are given."""
         if label == MARKED:
-            indices = sorted(index for index in marked if index < len(self.labels))
+            indices = sorted(index for index in marked if index < len(self))
+        elif label is None:
+            indices = list(range(len(self)))
         else:
-            indices = [index for index, each in enumerate(self.labels) if label is None or each == label]
+            indices = [index for index, each in enumerate(self.labels) if each == label]
         if errors is not None:
             indices.sort(key=lambda index: -errors[index])
         return indices
@@ -80,19 +95,22 @@ class TestSet:
         return sorted(table, key=lambda row: -row.mean)
 
 
+def test_set_of(description: protocol.Description) -> TestSet:
+    """The test set of a run's process."""
+    count = description.image_count
+    return TestSet(description.classes, decode_labels(description.labels, count), count)
+
+
 def pairs_of(reply: protocol.Reconstructions, test_set: TestSet) -> list[Pair]:
     """The images of a reply, one by one."""
     count = len(reply.indices)
-    images = zip(split(reply.originals, count), split(reply.reconstructions, count), strict=True)
+    names = [test_set.name(label) for label in decode_labels(reply.labels, count)] or [""] * count
+    originals, reconstructions = (
+        split(images, count, reply.width, reply.channels) for images in (reply.originals, reply.reconstructions)
+    )
     return [
-        Pair(original, reconstruction, test_set.name(label), index, mse, reply.width)
-        for (original, reconstruction), label, index, mse in zip(
-            images, reply.labels, reply.indices, reply.mse, strict=True
+        Pair(original, reconstruction, name, index, mse)
+        for original, reconstruction, name, index, mse in zip(
+            originals, reconstructions, names, reply.indices, reply.mse, strict=True
         )
     ]
-
-
-def split(images: bytes, count: int) -> list[bytes]:
-    """The `count` images of one size that stand in a row in `images`."""
-    size = len(images) // count if count else 0
-    return [images[number * size : (number + 1) * size] for number in range(count)]

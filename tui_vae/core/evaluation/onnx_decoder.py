@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_vae.core.evaluation.forward import evaluation_mode
 from tui_vae.core.models.vae import VAE, count_parameters
-from tui_vae.core.pixels import to_unit_interval
+from tui_vae.core.pixels import Shape, to_unit_interval
 from tui_vae.errors import UserError
 
 MAX_BYTES = 2**31 - 2**20
@@ -18,19 +18,19 @@ MAX_BYTES = 2**31 - 2**20
 
 
 class Decoder(nn.Module):
-    """z `(N, latent_dim)` → images `(N, 1, height, width)` in [0, 1]: `forward.decode` in the shape of images."""
+    """z `(N, latent_dim)` → images `(N, C, height, width)` in [0, 1]: `forward.decode` in the shape of images."""
 
-    def __init__(self, model: VAE, height: int, width: int) -> None:
+    def __init__(self, model: VAE, shape: Shape) -> None:
         super().__init__()
         self.model = model
-        self.height, self.width = height, width
+        self.shape = shape
 
     def forward(self, z: Tensor) -> Tensor:
-        """z `(N, latent_dim)` → images `(N, 1, height, width)` in [0, 1]."""
-        return to_unit_interval(self.model.decode(z)).reshape(-1, 1, self.height, self.width)
+        """z `(N, latent_dim)` → images `(N, C, height, width)` in [0, 1]."""
+        return to_unit_interval(self.model.decode(z)).reshape(-1, *self.shape)
 
 
-def as_onnx(model: VAE, height: int, width: int, facts: Mapping[str, str]) -> bytes:
+def as_onnx(model: VAE, shape: Shape, facts: Mapping[str, str]) -> bytes:
     """The decoder as a file with one input, `z`, and one output, `image`; `facts` become its metadata.
 
     It needs the packages onnx and onnxscript. It moves the model to the CPU.
@@ -43,7 +43,7 @@ def as_onnx(model: VAE, height: int, width: int, facts: Mapping[str, str]) -> by
         raise UserError(f"the network has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GiB at most")
     with evaluation_mode(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's, about its own code
-        decoder = Decoder(model, height, width).cpu().eval()
+        decoder = Decoder(model, shape).cpu().eval()
         # Two latents, as the exporter takes a dimension of 1 for a constant.
         program = torch.onnx.export(
             decoder, (torch.zeros(2, model.latent_dim),), input_names=["z"], output_names=["image"],

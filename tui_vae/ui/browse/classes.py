@@ -22,6 +22,9 @@ HEAD = 2
 BESIDE_BAR = 32
 """Columns right of the bars: three figures of 9 columns, the mark of the selected line, and a margin."""
 
+LONGEST_NAME = 24
+"""Characters of a class's name, at most."""
+
 LONGEST_BAR = 60
 """Columns of the bar of the worst class, at most."""
 
@@ -47,6 +50,8 @@ class ClassTable(Canvas):
         super().__init__()
         self.rows: Sequence[ClassError] = ()
         self.selected = 0
+        self._first = 0
+        """The line that stands first: of many classes not all have room."""
 
     @property
     def chosen(self) -> int | None:
@@ -72,17 +77,19 @@ class ClassTable(Canvas):
     def tiles(self, size: Size) -> Iterator[Tile]:
         if not self.rows:
             return
-        name = max(len(row.name) for row in self.rows) + 2
+        name = min(max(len(row.name) for row in self.rows), LONGEST_NAME) + 2
         highest = max(row.mean for row in self.rows) or 1.0
         room = max(4, min(LONGEST_BAR, size.width - name - BESIDE_BAR))
         unicode = glyphs().braille
         columns = f"{'class':<{name}}{'mean squared error':<{room}}{'mean':>9}{'worst':>9}{'images':>9}"
         yield self.text(0, 0, size.width, (columns, "label"))
-        for number, row in enumerate(self.rows):
-            selected = number == self.selected
+        lines = max(1, size.height - HEAD)
+        self._first = min(max(self._first, self.selected - lines + 1), self.selected, max(0, len(self.rows) - lines))
+        for number, row in enumerate(self.rows[self._first : self._first + lines]):
+            selected = number + self._first == self.selected
             yield self.text(
                 *(0, number + HEAD, size.width),
-                (f"{row.name:<{name}}", "accent" if selected else "text"),
+                (f"{row.name[: name - 2]:<{name}}", "accent" if selected else "text"),
                 (bar(row.mean / highest, room, unicode), "accent" if selected else "blue"),
                 (f"{row.mean:>9.4f}", "text"),
                 (f"{row.worst:>9.4f}{row.images:>9,}", "note"),
@@ -90,6 +97,6 @@ class ClassTable(Canvas):
             )
 
     def on_click(self, event: Click) -> None:
-        number = event.y - HEAD
-        if 0 <= number < len(self.rows):
+        number = event.y - HEAD + self._first
+        if self._first <= number < len(self.rows):
             self.post_message(self.Opened(self.rows[number].label))

@@ -114,11 +114,9 @@ class OneImage(Canvas):
         layout = large_layout(size)
         image = cells(layout.scale)
         top = self._top(size)
-        yield Tile(0, top, image.width, self.renderer.image(pair.original, layout.scale, pair.width))
-        yield Tile(
-            image.width + 1, top, image.width, self.renderer.image(pair.reconstruction, layout.scale, pair.width)
-        )
-        difference = self.renderer.difference(pair.original, pair.reconstruction, layout.difference_scale, pair.width)
+        yield Tile(0, top, image.width, self.renderer.image(pair.original, layout.scale))
+        yield Tile(image.width + 1, top, image.width, self.renderer.image(pair.reconstruction, layout.scale))
+        difference = self.renderer.difference(pair.original, pair.reconstruction, layout.difference_scale)
         x, y = layout.difference_at
         yield Tile(x, y + top, cells(layout.difference_scale).width, difference)
         x, y = layout.words_at
@@ -148,10 +146,8 @@ class OneImage(Canvas):
             selected = self.pair is not None and pair.index == self.pair.index
             name = f"#{pair.index} ◂" if selected else f"#{pair.index}"
             yield self.text(x, top, image.width, (name, "accent" if selected else "label"))
-            yield Tile(x, top + 1, image.width, self.renderer.image(pair.original, SMALL, pair.width))
-            yield Tile(
-                x, top + 1 + image.height, image.width, self.renderer.image(pair.reconstruction, SMALL, pair.width)
-            )
+            yield Tile(x, top + 1, image.width, self.renderer.image(pair.original, SMALL))
+            yield Tile(x, top + 1 + image.height, image.width, self.renderer.image(pair.reconstruction, SMALL))
 
     def on_click(self, event: Click) -> None:
         left, top = self._strip_corner(self.size)

@@ -167,7 +167,7 @@ class PairGrid(Canvas):
         for number, pair in enumerate(self.pairs[: grid.capacity]):
             x, y = grid.place(number)
             if pair.original is not None:
-                yield Tile(x, y, image.width, self.renderer.image(pair.original, grid.scale, pair.width))
+                yield Tile(x, y, image.width, self.renderer.image(pair.original, grid.scale))
             yield Tile(x + image.width + 1, y, image.width, self._right_image(pair, grid.scale))
             if grid.words:
                 yield from self._beside(pair, grid, x, y, number == self.selected)
@@ -177,8 +177,8 @@ class PairGrid(Canvas):
     def _right_image(self, pair: Pair, scale: int) -> Lines:
         """The reconstruction, or the difference in its place."""
         if self.differences and pair.original is not None:
-            return self.renderer.difference(pair.original, pair.reconstruction, scale, pair.width)
-        return self.renderer.image(pair.reconstruction, scale, pair.width)
+            return self.renderer.difference(pair.original, pair.reconstruction, scale)
+        return self.renderer.image(pair.reconstruction, scale)
 
     def edges(self, size: Size) -> list[int]:
         """Originals and reconstructions lie in columns of their own: while a run is watched, only the latter change."""
@@ -215,7 +215,7 @@ class PairGrid(Canvas):
         yield Tile(left, y, width, tuple(texts))
         small = cells(SMALL)
         if pair.original is not None and not self.differences:
-            difference = self.renderer.difference(pair.original, pair.reconstruction, SMALL, pair.width)
+            difference = self.renderer.difference(pair.original, pair.reconstruction, SMALL)
             yield Tile(left, y + cells(grid.scale).height - small.height, small.width, difference)
 
     def _mark(self, pair: Pair) -> str:

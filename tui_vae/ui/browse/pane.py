@@ -27,7 +27,7 @@ from tui_vae.ui.model_pane import NO_MODEL, ModelPane
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
-from tui_vae.ui.test_set import Pair, TestSet, pairs_of
+from tui_vae.ui.test_set import NO_CLASSES, Pair, TestSet, pairs_of, test_set_of
 
 FOLLOW_SECONDS = 2.0
 """Seconds between checks for newer weights than those that made what is shown."""
@@ -147,7 +147,7 @@ class BrowsePane(ModelPane, can_focus=True):
     async def _load_test_set(self) -> TestSet:
         self._say("the model is being loaded …")
         description = await self.session.ask(protocol.Describe(), protocol.Description)
-        self.selection.test_set = TestSet(description.classes, description.labels)
+        self.selection.test_set = test_set_of(description)
         self.selection.make_list()
         return self.selection.test_set
 
@@ -303,9 +303,14 @@ class BrowsePane(ModelPane, can_focus=True):
         self._load()
 
     def action_choose_class(self, by: int) -> None:
-        if self.selection.test_set is not None:
-            self.selection.turn_class(by)
-            self._show_new_list()
+        test_set = self.selection.test_set
+        if test_set is None:
+            return
+        if not test_set.has_classes and not self.selection.marked:
+            self.app.notify(NO_CLASSES, timeout=4)
+            return
+        self.selection.turn_class(by)
+        self._show_new_list()
 
     def action_order(self) -> None:
         self._put_in(self.selection.order.other)
@@ -327,6 +332,8 @@ class BrowsePane(ModelPane, can_focus=True):
     def action_classes(self) -> None:
         if self.view is View.CLASSES:
             self.action_close()
+        elif self.selection.test_set is not None and not self.selection.test_set.has_classes:
+            self.app.notify(NO_CLASSES, timeout=4)
         elif self.selection.test_set is not None:
             self._change_view(View.CLASSES)
             self._load()

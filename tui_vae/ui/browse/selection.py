@@ -136,7 +136,7 @@ class Selection:
 
         `make_list` then lists its images.
         """
-        classes = range(len(self.test_set.classes)) if self.test_set else ()
+        classes = range(len(self.test_set.classes)) if self.test_set and self.test_set.has_classes else ()
         choices = [None, *classes, *([MARKED] if self.marked else [])]
         self.label = choices[(choices.index(self.label) + by) % len(choices)]
 

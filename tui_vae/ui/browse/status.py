@@ -26,7 +26,9 @@ def image_items(view: View, selection: Selection, grid: PairGrid, newest_step: i
     """The settings of a page of pairs, or of one image large."""
     pager = selection.pager
     age = _age(selection, newest_step) if selection.order is Order.WORST else ()
-    items = (Item("class", selection.label_name, "c"), Item("order", selection.order.value, "o"), *age)
+    has_classes = selection.test_set is None or selection.test_set.has_classes
+    which = (Item("class", selection.label_name, "c"),) if has_classes or selection.label is not None else ()
+    items = (*which, Item("order", selection.order.value, "o"), *age)
     if view is View.IMAGE:
         return (*items, Item("image", f"{pager.place + 1:,}/{len(pager.order):,}", "← →"))
     return (

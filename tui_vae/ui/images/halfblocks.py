@@ -1,25 +1,23 @@
-"""Greyscale images as rows of coloured terminal cells: two pixels a cell with half blocks, four with quadrants.
+"""Images as rows of coloured terminal cells: two pixels a cell with half blocks, eight with quadrants.
 
-These are pure functions over bytes: no terminal, no toolkit, no numpy. A picture is its pixels, row after row, and its
-width. A drawing is a list of rows, and a row is a list of runs. The caller turns runs into what its screen needs.
+These are pure functions over bytes: no terminal, no toolkit, no numpy. A drawing is a list of rows, and a row is a list
+of runs. The caller turns runs into what its screen needs. A palette gives the levels of a grey picture their colours;
+the colours of others are those of `shades.py`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
+
+from tui_vae.ui.images.picture import Picture
 
 Colour = tuple[int, int, int]
 """Red, green and blue, each 0 … 255."""
 
 Choices = tuple[Colour, Colour, Colour]
 """The colours that a pixel may be shown in, the best first."""
-
-SIDE = 28
-"""Pixels along one side of a FashionMNIST image, for which the layout of all panes is made."""
 
 UPPER, LOWER, FULL, EMPTY = "▀", "▄", "█", " "
 
@@ -47,28 +45,6 @@ Drawing = list[Row]
 
 Palette = tuple[Colour, ...]
 """A colour for each of the 256 levels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A greyscale image, a byte for each pixel."""
-
-    pixels: bytes
-    width: int = SIDE
-
-    @classmethod
-    def of(cls, pixels: bytes, width: int = 0) -> Picture:
-        """A picture of these pixels. Without a width it is a square."""
-        return cls(pixels, width or math.isqrt(len(pixels)))
-
-    @property
-    def height(self) -> int:
-        """Rows of pixels."""
-        return len(self.pixels) // self.width
-
-    def row(self, y: int) -> bytes:
-        """The pixels of row y; none below the last row."""
-        return self.pixels[y * self.width : (y + 1) * self.width]
 
 
 def _interpolate(stops: Sequence[tuple[float, Colour]], level: float) -> Colour:
@@ -117,69 +93,6 @@ DIFFERENCE_256: Palette = tuple(_STEPS_256[level * 9 // 256] for level in range(
 _STEPS_16 = ((85, 255, 255), (0, 170, 170), (0, 0, 0), (170, 85, 0), (255, 255, 85))
 DIFFERENCE_16: Palette = tuple(_STEPS_16[level * 5 // 256] for level in range(256))
 
-NO_DIFFERENCE = 128
-"""The level that a picture of differences has where both images agree."""
-
-
-FULL_DIFFERENCE = 64
-"""Levels of difference, of 255, that are shown at full strength: a quarter of the way from black to white is much."""
-
-
-def difference(original: bytes, reconstruction: bytes, full: int = FULL_DIFFERENCE) -> bytes:
-    """The signed difference as pixels: `NO_DIFFERENCE` where both agree, 0 or 255 from `full` levels of difference on.
-
-    Raises ValueError where the two have different lengths.
-    """
-    return bytes(
-        min(255, max(0, NO_DIFFERENCE + (second - first) * NO_DIFFERENCE // full))
-        for first, second in zip(original, reconstruction, strict=True)
-    )
-
-
-def squared(picture: Picture, side: int, margin: int = 0) -> Picture:
-    """The picture as a square of `side` × `side` pixels; beside or above and below one that is no square, the level is
-    `margin`. Pixels are repeated if the square is larger than the picture, and averaged if it is smaller."""
-    if picture.width != picture.height:
-        longer = max(picture.width, picture.height)
-        left, above = (longer - picture.width) // 2, (longer - picture.height) // 2
-        right, below = longer - picture.width - left, longer - picture.height - above
-        pad = bytes([margin])
-        rows = [pad * left + picture.row(y) + pad * right for y in range(picture.height)]
-        picture = Picture(pad * longer * above + b"".join(rows) + pad * longer * below, longer)
-    return enlarge(picture, side) if picture.width < side else reduce(picture, side)
-
-
-def reduce(picture: Picture, width: int) -> Picture:
-    """The picture at most `width` pixels wide, in its proportions. Each new pixel is the mean of those it covers."""
-    if picture.width <= width:
-        return picture
-    from PIL import Image
-
-    height = max(1, round(picture.height * width / picture.width))
-    whole = Image.frombytes("L", (picture.width, picture.height), picture.pixels)
-    return Picture(whole.resize((width, height), Image.Resampling.BOX).tobytes(), width)
-
-
-def enlarge(picture: Picture, width: int) -> Picture:
-    """The picture `width` pixels wide, its pixels repeated: honest, and half the bytes of a smooth enlargement."""
-    columns = [x * picture.width // width for x in range(width)]
-    height = picture.height * width // picture.width
-    rows = []
-    for y in range(height):
-        row = picture.row(y * picture.height // height)
-        rows.append(bytes(row[x] for x in columns))
-    return Picture(b"".join(rows), width)
-
-
-def halve(picture: Picture) -> Picture:
-    """The picture at half its width and half its height. Each new pixel is the mean of four."""
-    rows = []
-    for y in range(0, picture.height - 1, 2):
-        top, bottom = picture.row(y), picture.row(y + 1)
-        quads = zip(top[::2], top[1::2], bottom[::2], bottom[1::2], strict=False)
-        rows.append(bytes((sum(quad) + 2) // 4 for quad in quads))
-    return Picture(b"".join(rows), picture.width // 2)
-
 
 def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> Drawing:
     """One cell for two pixels, one above the other. Below an odd last row stands the palette's lowest colour.
@@ -189,11 +102,22 @@ def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> D
     """
     darker, brighter = (palette[:1] * slack + palette)[:256], palette[slack:] + palette[-1:] * slack
     choices = list(zip(palette, darker, brighter, strict=True))
-    rows: Drawing = []
-    for y in range(0, picture.height, 2):
-        top, bottom = picture.row(y), picture.row(y + 1) or bytes(picture.width)
-        rows.append(_merge_halves([(choices[a], choices[b]) for a, b in zip(top, bottom, strict=True)]))
-    return rows
+    return _halves([[choices[level] for level in picture.row(y)] for y in range(picture.height)], choices[0])
+
+
+def colour_blocks(picture: Picture, shade: Callable[[Colour], Colour]) -> Drawing:
+    """`half_blocks` of a colour image; `shade` gives the colour in which a pixel is shown."""
+    rows: list[list[Choices]] = []
+    for y in range(picture.height):
+        shown = map(shade, zip(*(picture.plane(y, channel) for channel in range(3)), strict=True))
+        rows.append([(each, each, each) for each in shown])
+    return _halves(rows, ((0, 0, 0),) * 3)
+
+
+def _halves(rows: list[list[Choices]], below_last: Choices) -> Drawing:
+    if len(rows) % 2:
+        rows = [*rows, [below_last] * len(rows[0])]
+    return [_merge_halves(list(zip(*pair, strict=True))) for pair in zip(rows[::2], rows[1::2], strict=True)]
 
 
 def _merge_halves(cells: list[tuple[Choices, Choices]]) -> Row:
@@ -238,31 +162,84 @@ def _cheapest(above: Choices, below: Choices, current: tuple[Colour | None, Colo
 
 def small_blocks(picture: Picture, palette: Palette = GREYS) -> Drawing:
     """A drawing of half the size of `half_blocks`: a cell shows 2 × 4 pixels as four quadrants in two colours."""
-    rows: Drawing = []
-    for y in range(0, picture.height - 3, 4):
-        first, second, third, fourth = (picture.row(y + step) for step in range(4))
-        upper = [(a + b + 1) // 2 for a, b in zip(first, second, strict=True)]
-        lower = [(a + b + 1) // 2 for a, b in zip(third, fourth, strict=True)]
-        row: Row = []
-        for x in range(0, picture.width - 1, 2):
-            run = _quadrant_cell((upper[x], upper[x + 1], lower[x], lower[x + 1]), palette)
-            if row and row[-1][1:] == run[1:]:
-                run = Run(row.pop().text + run.text, run.foreground, run.background)
-            row.append(run)
-        rows.append(row)
-    return rows
+    [levels] = _quarters(picture)
+    return [_merge_quadrants([_quadrant_cell(cell, palette) for cell in zip(*row, strict=True)]) for row in levels]
 
 
-def _quadrant_cell(levels: tuple[int, int, int, int], palette: Palette) -> Run:
-    """One cell. The four levels are divided at their widest gap: the mean of the bright ones is the foreground, the
-    mean of the others the background."""
+def small_colour_blocks(picture: Picture, shade: Callable[[Colour], Colour]) -> Drawing:
+    """`small_blocks` of a colour image; `shade` gives the colour in which a pixel is shown."""
+    drawing: Drawing = []
+    for rows in zip(*_quarters(picture), strict=True):  # those of red, of green and of blue
+        cells = zip(*(zip(*planes, strict=True) for planes in zip(*rows, strict=True)), strict=True)
+        drawing.append(_merge_quadrants([_colour_quadrant_cell(cell, shade) for cell in cells]))
+    return drawing
+
+
+Quarters = tuple[list[int], list[int], list[int], list[int]]
+"""Levels of the upper left, upper right, lower left and lower right quadrants of a row's cells."""
+
+
+def _quarters(picture: Picture) -> list[list[Quarters]]:
+    """For each channel, the levels of each row of cells: a quadrant is the mean of two pixels."""
+    found = []
+    for channel in range(picture.channels):
+        rows: list[Quarters] = []
+        for y in range(0, picture.height - 3, 4):
+            first, second, third, fourth = (picture.plane(y + step, channel) for step in range(4))
+            upper = [(a + b + 1) // 2 for a, b in zip(first, second, strict=True)]
+            lower = [(a + b + 1) // 2 for a, b in zip(third, fourth, strict=True)]
+            odd = len(upper) // 2 * 2
+            rows.append((upper[:odd:2], upper[1:odd:2], lower[:odd:2], lower[1:odd:2]))
+        found.append(rows)
+    return found
+
+
+def _merge_quadrants(cells: Row) -> Row:
+    row: Row = []
+    for run in cells:
+        if row and row[-1][1:] == run[1:]:
+            run = Run(row.pop().text + run.text, run.foreground, run.background)
+        row.append(run)
+    return row
+
+
+def _cut(levels: Sequence[int]) -> int:
+    """The lowest of the four levels above their widest gap."""
     ordered = sorted(levels)
     _, cut = max((ordered[index + 1] - ordered[index], index) for index in range(3))
-    dark, bright = ordered[: cut + 1], ordered[cut + 1 :]
-    paper, ink = palette[round(sum(dark) / len(dark))], palette[round(sum(bright) / len(bright))]
-    if ink == paper:
-        return Run(EMPTY, paper, paper)
-    return Run(QUADRANTS[sum(1 << bit for bit, level in enumerate(levels) if level >= bright[0])], ink, paper)
+    return ordered[cut + 1]
+
+
+def _quadrant_cell(levels: tuple[int, ...], palette: Palette) -> Run:
+    """One cell. The four levels are divided at their widest gap: the mean of the bright ones is the foreground, the
+    mean of the others the background."""
+    cut = _cut(levels)
+    dark, bright = [level for level in levels if level < cut], [level for level in levels if level >= cut]
+    paper, ink = palette[round(sum(dark) / len(dark))] if dark else None, palette[round(sum(bright) / len(bright))]
+    return _two_colours(levels, cut, ink, paper)
+
+
+def _colour_quadrant_cell(colours: tuple[Colour, ...], shade: Callable[[Colour], Colour]) -> Run:
+    """As `_quadrant_cell`, divided at the widest gap of brightness (ITU-R 601)."""
+    levels = [(299 * red + 587 * green + 114 * blue) // 1000 for red, green, blue in colours]
+    cut = _cut(levels)
+
+    def mean(chosen: list[Colour]) -> Colour | None:
+        if not chosen:
+            return None
+        red, green, blue = (round(sum(channel) / len(chosen)) for channel in zip(*chosen, strict=True))
+        return shade((red, green, blue))
+
+    pairs = list(zip(levels, colours, strict=True))
+    ink = mean([colour for level, colour in pairs if level >= cut])
+    assert ink is not None
+    return _two_colours(levels, cut, ink, mean([colour for level, colour in pairs if level < cut]))
+
+
+def _two_colours(levels: Sequence[int], cut: int, ink: Colour, paper: Colour | None) -> Run:
+    if paper is None or ink == paper:
+        return Run(EMPTY, ink, ink)
+    return Run(QUADRANTS[sum(1 << bit for bit, level in enumerate(levels) if level >= cut)], ink, paper)
 
 
 def ascii_art(picture: Picture, ramp: str = ASCII_RAMP) -> Drawing:

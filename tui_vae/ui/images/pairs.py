@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from textual.geometry import Size
 
 from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import FULL, SMALL, cells
 
-Pairs = list[tuple[bytes, bytes]]
-"""The pixels of each original and of its reconstruction."""
+Pairs = list[tuple[Picture, Picture]]
+"""Each original and its reconstruction."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,6 @@ class ImagePairs(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._pairs: Pairs = []
-        self._width = 0
-        """Pixels; 0 where the images are square."""
         self._first = 0
         """The index of the first pair on show, for widgets that turn pages."""
 
@@ -62,10 +61,10 @@ class ImagePairs(Canvas):
         """The grid for the present size and number of pairs."""
         return grid(self.size, len(self._pairs), large=self.has_class("-zoomed"))
 
-    def show_pairs(self, pairs: Pairs, width: int = 0) -> None:
-        """Show images that are `width` pixels wide, 0 where they are square. The same images cost nothing."""
-        if (pairs, width) != (self._pairs, self._width):
-            self._pairs, self._width = pairs, width
+    def show_pairs(self, pairs: Pairs) -> None:
+        """Show these images. The same ones cost nothing."""
+        if pairs != self._pairs:
+            self._pairs = pairs
             self.redraw()
 
     def tiles(self, size: Size) -> Iterable[Tile]:
@@ -75,6 +74,6 @@ class ImagePairs(Canvas):
             row, column = divmod(at, layout.columns)
             x, y = column * (image.width + 1), row * (2 * image.height + layout.gap)
             if size.height >= 2 * image.height:
-                yield Tile(x, y, image.width, self.renderer.image(original, layout.scale, self._width))
+                yield Tile(x, y, image.width, self.renderer.image(original, layout.scale))
                 y += image.height
-            yield Tile(x, y, image.width, self.renderer.image(reconstruction, layout.scale, self._width))
+            yield Tile(x, y, image.width, self.renderer.image(reconstruction, layout.scale))

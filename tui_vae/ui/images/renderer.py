@@ -15,7 +15,9 @@ from textual.app import App
 from textual.geometry import Size
 
 from tui_vae.ui.images import halfblocks
-from tui_vae.ui.images.halfblocks import NO_DIFFERENCE, SIDE, Colour, Drawing, Picture
+from tui_vae.ui.images.halfblocks import Colour, Drawing
+from tui_vae.ui.images.picture import NO_DIFFERENCE, SIDE, Picture, difference, halve, squared
+from tui_vae.ui.images.shades import Shade, shade_256, true_shade
 from tui_vae.ui.terminal import has_unicode
 
 Lines = tuple[tuple[Segment, ...], ...]
@@ -48,7 +50,7 @@ _DEPTHS = {"truecolor": Depth.TRUE_COLOUR, "256": Depth.COLOURS_256}
 
 
 class Toning(Enum):
-    """Which colours the levels of an image get. FashionMNIST is light on black."""
+    """Which colours the levels of a grey image get. FashionMNIST is light on black."""
 
     BONE = "bone_r"
     GREY = "grey"
@@ -57,7 +59,10 @@ class Toning(Enum):
 
 @dataclass(frozen=True)
 class ImageRenderer:
-    """Draws images for one terminal. It uses the preferred toning where the terminal can show it."""
+    """Draws images for one terminal. It uses the preferred toning where the terminal can show it.
+
+    An image in colour has its own colours in true colour and in 256; elsewhere it is drawn by its brightness.
+    """
 
     depth: Depth
     preferred: Toning | None = None
@@ -89,14 +94,13 @@ class ImageRenderer:
         tonings = self.tonings
         return replace(self, preferred=tonings[(tonings.index(self.toning) + 1) % len(tonings)])
 
-    def image(self, pixels: bytes, scale: int, width: int = 0) -> Lines:
-        """An image in `cells(scale)`, whatever its size; `width` is in pixels, 0 for a square image."""
-        return _draw(self.depth, self.toning, pixels, scale, width)
+    def image(self, picture: Picture, scale: int) -> Lines:
+        """An image in `cells(scale)`, whatever its size."""
+        return _draw(self.depth, self.toning, picture, scale)
 
-    def difference(self, original: bytes, reconstruction: bytes, scale: int, width: int = 0) -> Lines:
+    def difference(self, original: Picture, reconstruction: Picture, scale: int) -> Lines:
         """A map of where the reconstruction is too dark and where it is too bright."""
-        picture = Picture.of(halfblocks.difference(original, reconstruction), width)
-        return _draw_difference(self.depth, picture, scale)
+        return _draw_difference(self.depth, original, reconstruction, scale)
 
 
 _DIFFERENCE_PALETTES = {
@@ -119,33 +123,55 @@ _PALETTES = {
 }
 
 
+_SHADES: dict[Depth, Shade] = {Depth.TRUE_COLOUR: true_shade, Depth.COLOURS_256: shade_256}
+
+
 @lru_cache(maxsize=1024)
-def _draw(depth: Depth, toning: Toning, pixels: bytes, scale: int, width: int) -> Lines:
-    picture, palette = Picture.of(pixels, width), _PALETTES[depth, toning]
+def _draw(depth: Depth, toning: Toning, picture: Picture, scale: int) -> Lines:
+    if not picture.is_grey:
+        return _draw_colours(depth, toning, picture, scale)
+    palette = _PALETTES[depth, toning]
     if depth is Depth.CHARACTERS:
         ramp = halfblocks.ASCII_RAMP[::-1] if toning is Toning.INVERTED else halfblocks.ASCII_RAMP
         return _lines(halfblocks.ascii_art(_scaled(picture, scale), ramp))
     if scale == SMALL:
-        return _lines(halfblocks.small_blocks(halfblocks.squared(picture, SIDE), palette))
+        return _lines(halfblocks.small_blocks(squared(picture, SIDE), palette))
     slack = SLACK_256 if depth is Depth.COLOURS_256 and scale == FULL else 0
     return _lines(halfblocks.half_blocks(_scaled(picture, scale), palette, slack))
 
 
+def _draw_colours(depth: Depth, toning: Toning, picture: Picture, scale: int) -> Lines:
+    shade = _SHADES.get(depth)
+    if shade is None:
+        return _draw(depth, toning, picture.luminance(), scale)
+    if scale == SMALL:
+        return _lines(halfblocks.small_colour_blocks(squared(picture, SIDE), shade))
+    return _lines(halfblocks.colour_blocks(_scaled(picture, scale), shade))
+
+
 @lru_cache(maxsize=256)
-def _draw_difference(depth: Depth, picture: Picture, scale: int) -> Lines:
+def _draw_difference(depth: Depth, original: Picture, reconstruction: Picture, scale: int) -> Lines:
+    picture = _difference(original, reconstruction, scale)
     if depth is Depth.CHARACTERS:
-        return _lines(halfblocks.ascii_art(_scaled(picture, scale, NO_DIFFERENCE), halfblocks.ASCII_DIFFERENCE))
-    return _lines(halfblocks.half_blocks(_scaled(picture, scale, NO_DIFFERENCE), _DIFFERENCE_PALETTES[depth]))
+        return _lines(halfblocks.ascii_art(picture, halfblocks.ASCII_DIFFERENCE))
+    return _lines(halfblocks.half_blocks(picture, _DIFFERENCE_PALETTES[depth]))
+
+
+def _difference(original: Picture, reconstruction: Picture, scale: int) -> Picture:
+    """The difference in the size that it is drawn in; large images are made small first, which takes less time."""
+    if original.width > cells(scale).width:
+        return difference(_scaled(original, scale), _scaled(reconstruction, scale))
+    return _scaled(difference(original, reconstruction), scale, NO_DIFFERENCE)
 
 
 def _scaled(picture: Picture, scale: int, margin: int = 0) -> Picture:
     """A square picture with as many pixels a side as `cells(scale)` has columns."""
     if scale == SMALL:
-        return halfblocks.halve(halfblocks.squared(picture, SIDE, margin))
-    return halfblocks.squared(picture, cells(scale).width, margin)
+        return halve(squared(picture, SIDE, margin))
+    return squared(picture, cells(scale).width, margin)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 14)
 def _style(foreground: Colour | None, background: Colour | None) -> Style:
     # Never None: a segment without a style crashes Textual under NO_COLOR.
     if foreground is None or background is None:

@@ -12,12 +12,13 @@ from textual.geometry import Size
 from tui_vae.runs import protocol
 from tui_vae.runs.client import OTHER_VERSION, RequestError
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
+from tui_vae.ui.images.picture import Picture, split
 from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.image_board import Captioned, ImageBoard, Line
 from tui_vae.ui.latent.plane import Latent, Plane, Point, between
 from tui_vae.ui.latent.plane_view import CursorImage, coordinates
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.test_set import TestSet, split
+from tui_vae.ui.test_set import TestSet
 
 REACH = 3.0
 """Standard deviations that a traversal goes to either side of the mean: 99.7% of a Gaussian."""
@@ -32,7 +33,7 @@ async def decode(session: RunSession, latents: Sequence[Latent]) -> protocol.Ima
     z = encode_floats(array("f", chain.from_iterable(latents)))
     reply = await session.ask(protocol.Decode(z=z), protocol.Images)
     try:
-        protocol.check_images(reply.images, len(latents), reply.width)
+        protocol.check_images(reply.images, len(latents), reply.width, reply.channels)
     except ValueError:
         raise RequestError(f"run {session.name!r} answered something unknown", OTHER_VERSION) from None
     return reply
@@ -48,8 +49,9 @@ async def decode_cursor(
     """
     reply = await decode(session, [plane.latent(*cursor)])
     nearest = plane.nearest(*cursor)
-    near = "" if nearest is None else f"near #{nearest} {test_set.name(plane.labels[nearest])}"
-    image.show(reply.images, f"z at {coordinates(cursor)}", near, reply.width)
+    near = "" if nearest is None else f"near #{nearest} {test_set.name_of(nearest)}"
+    [picture] = _pictures(reply, 1)
+    image.show(picture, f"z at {coordinates(cursor)}", near)
     return reply
 
 
@@ -70,8 +72,8 @@ async def traverse(
     reaches = [REACH * column / half for column in range(-half, half + 1)][: grid.columns]
     latents = [z for each in rows for z in plane.traversal(base, each, reaches)]
     reply = await decode(session, latents)
-    images = split(reply.images, len(latents))
-    board.show([Captioned(image, width=reply.width) for image in images], [_head(plane, each, chosen) for each in rows])
+    images = _pictures(reply, len(latents))
+    board.show([Captioned(image) for image in images], [_head(plane, each, chosen) for each in rows])
     return reply
 
 
@@ -104,14 +106,13 @@ async def interpolate(
         return None
     reply = await decode(session, between(mu[:latent_dim], mu[latent_dim:], steps))
     decoded = [
-        Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),), reply.width)
-        for step, image in enumerate(split(reply.images, steps))
+        Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),))
+        for step, image in enumerate(_pictures(reply, steps))
     ]
+    originals = split(pair.originals, 2, pair.width, pair.channels)
     first, last = (
-        Captioned(
-            image, ((f"{letter} ", "accent"), (test_set.name(label), "text"), (f"  #{index}", "label")), pair.width
-        )
-        for letter, image, label, index in zip("ab", split(pair.originals, 2), pair.labels, ends, strict=True)
+        Captioned(image, ((f"{letter} ", "accent"), (test_set.name_of(index), "text"), (f"  #{index}", "label")))
+        for letter, image, index in zip("ab", originals, ends, strict=True)
     )
     board.show([first, *decoded, last])
     return reply
@@ -127,5 +128,9 @@ async def sample(
     """
     count = min(board.board(room).capacity, protocol.MAX_IMAGES)
     reply = await session.ask(protocol.Sample(count=count, source=source, seed=seed), protocol.Samples)
-    board.show([Captioned(image, width=reply.width) for image in split(reply.images, count)])
+    board.show([Captioned(image) for image in _pictures(reply, count)])
     return reply
+
+
+def _pictures(reply: protocol.Images | protocol.Samples, count: int) -> list[Picture]:
+    return split(reply.images, count, reply.width, reply.channels)

@@ -34,9 +34,11 @@ class LatentCanvas(Canvas):
 
 
 def class_mark(label: int) -> str:
-    """The mark of a class. It tells classes apart where colour does not."""
-    marks = UNICODE_MARKS if glyphs().braille else PLAIN_MARKS
-    return marks[label % len(marks)]
+    """The mark of a class. It tells classes apart where colour does not: a hundred have a mark and colour of their
+    own, as those that share a colour have another mark each."""
+    if not glyphs().braille:
+        return PLAIN_MARKS[label % len(PLAIN_MARKS)]
+    return UNICODE_MARKS[(label + label // CLASS_COLOURS) % len(UNICODE_MARKS)]
 
 
 def lines_of(rows: list[list[tuple[str, Style]]]) -> Lines:

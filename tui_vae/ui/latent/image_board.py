@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textual.geometry import Size
 
 from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import FULL, SMALL, cells
 
 LEAST_COLUMNS, LEAST_ODD_COLUMNS = 2, 5
@@ -78,10 +79,8 @@ def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: boo
 class Captioned:
     """An image and the words below it."""
 
-    image: bytes
+    image: Picture
     caption: Line = ()
-    width: int = 0
-    """In pixels; 0: the image is square."""
 
 
 class ImageBoard(Canvas):
@@ -113,6 +112,6 @@ class ImageBoard(Canvas):
                 yield self.text(board.left, row * board.row_height, size.width - board.left, *head)
         for number, picture in enumerate(self.pictures[: board.capacity]):
             x, y = board.place(number)
-            yield Tile(x, y, image.width, self.renderer.image(picture.image, board.scale, picture.width))
+            yield Tile(x, y, image.width, self.renderer.image(picture.image, board.scale))
             if board.foot and y + image.height < size.height:
                 yield self.text(x, y + image.height, image.width, *picture.caption)

@@ -30,7 +30,7 @@ from tui_vae.ui.model_status import Item, ModelStatus, StatusFacts
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.terminal import legible
-from tui_vae.ui.test_set import TestSet
+from tui_vae.ui.test_set import NO_CLASSES, TestSet
 
 FOLLOW_SECONDS = 0.5
 """Seconds between checks for newer weights than those that made what is shown."""
@@ -99,8 +99,9 @@ class LatentPane(ModelPane, can_focus=True):
 
     @property
     def test_set(self) -> TestSet:
-        run, labels = self.history.run, self.plane.labels if self.plane else b""
-        return TestSet(run.dataset.classes if run else (), labels)
+        run, plane = self.history.run, self.plane
+        classes = run.dataset.classes if run else ()
+        return TestSet(classes, plane.labels, len(plane.xs)) if plane else TestSet(classes, b"")
 
     @property
     def room(self) -> Size:
@@ -243,7 +244,9 @@ class LatentPane(ModelPane, can_focus=True):
         if not self.query_one("#latent-views").display:
             self._change_view(self.view)
         image = self.query_one(CursorImage)
-        image.names = self.test_set.classes or tuple(map(self.test_set.name, sorted(set(plane.labels))))
+        test_set = self.test_set
+        classes = test_set.classes or tuple(map(test_set.name, sorted(set(plane.labels))))
+        image.names = classes if test_set.has_classes else ()
         self.scatter.show(plane)
         self._show_bars(plane)
 
@@ -285,7 +288,7 @@ class LatentPane(ModelPane, can_focus=True):
                 self._step_dimension(plane, across or down)
             case View.INTERPOLATE:
                 letter, by = ("b", across) if across else ("a", down)
-                self._set_end(letter, (plane.ends(self.choices.ends)["ab".index(letter)] + by) % len(plane.labels))
+                self._set_end(letter, (plane.ends(self.choices.ends)["ab".index(letter)] + by) % len(plane.xs))
 
     def _step_dimension(self, plane: Plane, by: int) -> None:
         self._choose_dimension(plane, self.choices.order(plane).index(self.choices.dimension) + by)
@@ -339,7 +342,7 @@ class LatentPane(ModelPane, can_focus=True):
                 self._set_end(letter, nearest)
         else:
             now = plane.ends(self.choices.ends)["ab".index(letter)]
-            question = AskNumber(f"Test image {letter}", "Index", now, 0, len(plane.labels) - 1)
+            question = AskNumber(f"Test image {letter}", "Index", now, 0, len(plane.xs) - 1)
             self.app.push_screen(question, lambda index: None if index is None else self._set_end(letter, index))
 
     def _set_end(self, letter: str, index: int) -> None:
@@ -351,6 +354,11 @@ class LatentPane(ModelPane, can_focus=True):
 
     def action_choose_class(self, by: int) -> None:
         image = self.query_one(CursorImage)
+        if self.plane is None:
+            return
+        if not self.test_set.has_classes:
+            self.app.notify(NO_CLASSES, timeout=4)
+            return
         self.choices.turn_class(by, len(image.names))
         self.scatter.label = image.label = self.choices.label
         self.scatter.redraw()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from operator import mul
 
 from tui_vae.runs.float_arrays import decode_floats
+from tui_vae.runs.labels import decode_labels
 from tui_vae.runs.protocol import LatentMap
 from tui_vae.ui.charts.scales import nice_step
 
@@ -35,8 +36,8 @@ class Plane:
     xs: array[float]
     ys: array[float]
     """The points of the test images' posterior means, shape (images,) each."""
-    labels: bytes
-    """The class of each test image, a byte an image."""
+    labels: Sequence[int]
+    """The class of each test image; empty where the images have none."""
     explained: tuple[float, float]
     """The share of the posterior means' variance that lies along each direction."""
     kl: tuple[float, ...]
@@ -73,10 +74,11 @@ class Plane:
         return min(range(len(distances)), key=distances.__getitem__) if distances else None
 
     def ends(self, marked: Mapping[str, int]) -> list[int]:
-        """The test images a and b. Without a mark, a is the first image and b the first one of another class."""
-        labels = self.labels
-        other = next((index for index, label in enumerate(labels) if label != labels[0]), 0)
-        return [min(len(labels) - 1, index) for index in (marked.get("a", 0), marked.get("b", other))]
+        """The test images a and b. Without a mark, a is the first image and b the first one of another class, or the
+        second one."""
+        labels, last = self.labels, len(self.xs) - 1
+        other = next((index for index, label in enumerate(labels) if label != labels[0]), 1)
+        return [min(last, index) for index in (marked.get("a", 0), marked.get("b", other))]
 
     def active(self, dimension: int) -> bool:
         """Whether the variance of the dimension's posterior mean is above `INACTIVE`."""
@@ -114,9 +116,10 @@ def plane_of(reply: LatentMap, before: Plane | None = None) -> Plane:
     """The plane of a reply, its directions turned so that the scatter resembles the one before it."""
     size = reply.latent_dim
     points, directions = decode_floats(reply.points), decode_floats(reply.directions)
+    labels = decode_labels(reply.labels, len(points) // 2)
     plane = Plane(
         reply.step, decode_floats(reply.origin), (directions[:size], directions[size:]),
-        points[::2], points[1::2], reply.labels, reply.explained, reply.kl_per_dim, reply.deviations,
+        points[::2], points[1::2], labels, reply.explained, reply.kl_per_dim, reply.deviations,
     )  # fmt: skip
     if before is None or plane.is_the_space or len(before.xs) != len(plane.xs):
         return plane

@@ -13,6 +13,7 @@ from textual.message import Message
 
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import FULL, SMALL, Lines, cells
 from tui_vae.ui.latent.canvas import LatentCanvas, class_mark, lines_of
 from tui_vae.ui.latent.plane import Extent, Plane, Point, extent_of
@@ -31,6 +32,9 @@ IMAGE_SHARE = 0.36
 
 WORDS_HEIGHT = 13
 """Lines, at least, below a decoded image beyond full size: the cursor's place, the nearest image and ten classes."""
+
+MANY_CLASSES = 20
+"""Of more classes the legend shows those around the chosen one that there is room for."""
 
 NARROWEST_PLANE = 30
 """Columns, at least, that an image at full size leaves to the plane; else the image is shown at half size."""
@@ -181,9 +185,7 @@ class CursorImage(LatentCanvas):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.image: bytes | None = None
-        self.pixels = 0
-        """The image's width; 0 for a square one."""
+        self.image: Picture | None = None
         self.where = ""
         """The cursor's place, in words."""
         self.near = ""
@@ -207,20 +209,22 @@ class CursorImage(LatentCanvas):
         """The scale at which the image fills the width."""
         return max(SMALL, self.size.width // cells(SMALL).width)
 
-    def show(self, image: bytes, where: str, near: str, pixels: int = 0) -> None:
-        """Show an image and the words about it. `pixels`: its width; 0 for a square image."""
-        self.image, self.where, self.near, self.pixels = image, where, near, pixels
+    def show(self, image: Picture, where: str, near: str) -> None:
+        """Show an image and the words about it."""
+        self.image, self.where, self.near = image, where, near
         self.redraw()
 
     def tiles(self, size: Size) -> Iterator[Tile]:
         picture = cells(self.scale)
         width = size.width
-        image = self.image if self.image is not None else bytes(1)
-        yield Tile(0, 0, picture.width, self.renderer.image(image, self.scale, self.pixels))
+        image = self.image if self.image is not None else Picture(bytes(1), 1)
+        yield Tile(0, 0, picture.width, self.renderer.image(image, self.scale))
         y = picture.height
         rest = size.height - y
         single = rest >= len(self.names) + 4
         legend = len(self.names) if single else -(-len(self.names) // 2)
+        if len(self.names) > MANY_CLASSES:
+            legend = min(legend, max(0, rest - 3))
         if rest >= legend + 2:
             yield self.text(0, y, width, (self.where, "text"))
             yield self.text(0, y + 1, width, (self.near, "note"))
@@ -233,9 +237,17 @@ class CursorImage(LatentCanvas):
     def _legend(self, top: int, size: Size, single: bool) -> Iterator[Tile]:
         columns = 1 if single else 2
         width = size.width // columns
+        room = size.height - top
         rows = -(-len(self.names) // columns)
-        for label, name in enumerate(self.names):
-            column, row = divmod(label, rows)
+        first, last = 0, len(self.names)
+        if len(self.names) > MANY_CLASSES and rows > room > 0:
+            rows, last = room, columns * room - 1  # the last place says how many others there are
+            first = max(0, min((self.label or 0) - last // 2, len(self.names) - last))
+            more = f" {len(self.names) - last} more"[: width - 2]
+            yield self.text((columns - 1) * width, size.height - 1, width, (more, "label"))
+        for place, label in enumerate(range(first, min(first + last, len(self.names)))):
+            name = self.names[label]
+            column, row = divmod(place, rows)
             if top + row >= size.height:
                 continue
             chosen = self.label in (None, label)

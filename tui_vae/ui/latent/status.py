@@ -20,7 +20,8 @@ def items_of(
         case View.PLANE:
             label = "all" if choices.label is None else test_set.name(choices.label)
             marks = [Item(letter, f"#{index}") for letter, index in sorted(choices.ends.items())]
-            return Item("class", label, "c"), *marks, *measured
+            classes = (Item("class", label, "c"),) if test_set.has_classes else ()
+            return *classes, *marks, *measured
         case View.TRAVERSE:
             return order, Item("the other dimensions", "at the mean" if cursor == plane.home else "at the cursor")
         case View.INTERPOLATE:

@@ -20,9 +20,9 @@ from tui_vae.ui.film import Film, read_film
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.pairs import ImagePairs, Pairs
+from tui_vae.ui.images.picture import split
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
-from tui_vae.ui.test_set import split
 
 REQUEST_SECONDS = 4.0
 """Seconds between two requests to a trainer: it answers between its steps, and images are most of a link's bytes."""
@@ -93,9 +93,9 @@ class PreviewStrip(ImagePairs):
         reply = await self._ask(marked or fixed, start=bool(marked))
         if reply is not None:
             title = f"{'marked images: ' if marked else ''}{TITLE}"
-            self._show(title, _pairs(reply), reply.width, f"epoch {reply.epoch}", reply.step)
+            self._show(title, _pairs(reply), f"epoch {reply.epoch}", reply.step)
         elif film.frames and (self._saved_step(film) >= self._step or (not marked and self.border_title != TITLE)):
-            self._show(TITLE, film.both, film.width, f"epoch {film.epoch}", self._saved_step(film))
+            self._show(TITLE, film.both, f"epoch {film.epoch}", self._saved_step(film))
         elif not self._pairs:
             self._waiting_for = "after the first step" if self.session.alive else "no images yet"
             self.redraw()
@@ -118,14 +118,14 @@ class PreviewStrip(ImagePairs):
         except UserError:
             return None  # the process is loading, or has just gone: the saved previews are shown instead
 
-    def _show(self, title: str, pairs: Pairs, width: int, epoch: str, step: int) -> None:
+    def _show(self, title: str, pairs: Pairs, epoch: str, step: int) -> None:
         """The frame names the epoch and not the step: a change of its text repaints everything in it."""
         if self.border_title != title:
             self.border_title = title
             self._first = 0
         self._epoch, self._step = epoch, step
         self._waiting_for = ""
-        self.show_pairs(pairs, width)
+        self.show_pairs(pairs)
         self._update_subtitle()
 
     def _update_subtitle(self) -> None:
@@ -160,5 +160,6 @@ class PreviewStrip(ImagePairs):
 
 
 def _pairs(reply: protocol.Reconstructions) -> Pairs:
-    count = len(reply.indices)
-    return list(zip(split(reply.originals, count), split(reply.reconstructions, count), strict=True))
+    both = (reply.originals, reply.reconstructions)
+    originals, made = (split(images, len(reply.indices), reply.width, reply.channels) for images in both)
+    return list(zip(originals, made, strict=True))
