@@ -284,8 +284,12 @@ def _add_machine(add: Add) -> None:
     doctor = add("doctor", "doctor", "check devices, terminal, datasets and folders, and say what to do")
     doctor.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
-    data = add("data", "data", "list the datasets that can be found, and where")
-    data.add_argument("--download", metavar="NAME", choices=("fashion-mnist",), help="fetch a dataset into the cache")
+    data = add("data", "data", "say what a data set is, or which can be found, and where")
+    data.add_argument("data", metavar="NAME|PATH", nargs="?", help="a known set, or a file or folder of images")
+    data.add_argument("--json", action="store_true", help="a JSON object on stdout")
+    data.add_argument("--download", metavar="NAME", choices=config.NAMED_SETS,
+                      help=f"fetch a known set into the cache: {', '.join(config.NAMED_SETS)}")  # fmt: skip
+    _add_options(data, ("data_dir", "image_size", "channels", "test_share"))
 
 
 def _lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:

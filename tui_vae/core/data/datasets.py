@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.config.data_options import DEFAULT_SET, is_named
-from tui_vae.core.data import read_ahead
+from tui_vae.core.data import named, read_ahead
 from tui_vae.core.data.assemble import GIVEN, Wanted, load_path
 from tui_vae.core.data.download import Progress, silent
 from tui_vae.core.data.files import HINTS, Source, locate, read_file
@@ -73,6 +73,7 @@ def load(
     image_size: int | str | None = None,
     channels: str = "auto",
     test_share: float = 0.1,
+    may_download: bool = True,
 ) -> Dataset:
     """Find a data set and read it.
 
@@ -86,6 +87,7 @@ def load(
         image_size: height and width, or `HxW`, to which images are resized; None: as they are.
         channels: "1" for grey, "3" for colour, "auto" as the images are.
         test_share: the share of images set aside as the test set where the source has none.
+        may_download: whether a known set that is not on this machine is fetched.
 
     Raises:
         DatasetError: a limit is below 1, or there are no such data, or they cannot be used; the message says why.
@@ -94,7 +96,8 @@ def load(
         if limit is not None and limit < 1:
             raise DatasetError(f"{name} must be at least 1, not {limit}", "leave it out to use all images")
     wanted = Wanted(image_size, None if channels == "auto" else int(channels), test_share)
-    found = _load(dataset, Path(data_dir).expanduser() if data_dir else None, wanted, progress or silent)
+    place = Path(data_dir).expanduser() if data_dir else None
+    found = _load(dataset, place, wanted, progress or silent, may_download)
     read_ahead.forget()  # of another dataset
     return replace(
         found,
@@ -111,15 +114,17 @@ def _first(array: Array, limit: int | None) -> Array:
     return cast(Array, array[:limit].copy())  # which frees the rest
 
 
-def _load(dataset: str, data_dir: Path | None, wanted: Wanted, progress: Progress) -> Dataset:
+def _load(dataset: str, data_dir: Path | None, wanted: Wanted, progress: Progress, may_download: bool) -> Dataset:
     """A data set, with all its images."""
     if not is_named(dataset):
         place = Path(dataset)
         if source := published_in(place):
             return _load_published(DEFAULT_SET, replace(source, kind="path"), wanted, progress)
         return _from_path(place, "path", wanted, progress)
+    if dataset != DEFAULT_SET:
+        return _load_named(named.SETS[dataset], data_dir, wanted, progress, may_download)
     if data_dir is None:
-        return _load_published(dataset, resolve(dataset, progress), wanted, progress)
+        return _load_published(dataset, resolve(dataset, progress, may_download), wanted, progress)
     if source := published_in(data_dir):
         return _load_published(dataset, source, wanted, progress)
     try:
@@ -127,6 +132,18 @@ def _load(dataset: str, data_dir: Path | None, wanted: Wanted, progress: Progres
     except DatasetError as error:
         hint = f"{error.hint}; or {HINTS['data-dir']}" if error.hint else HINTS["data-dir"]
         raise DatasetError(error.message, hint) from error
+
+
+def _load_named(
+    known: named.NamedSet, data_dir: Path | None, wanted: Wanted, progress: Progress, may_download: bool
+) -> Dataset:
+    """A known set other than FashionMNIST."""
+    path = known.find(data_dir) if data_dir else named.fetched(known.name, progress, may_download)
+    if path is None:
+        files = ", ".join((known.images, *known.others))
+        raise DatasetError(f"{data_dir} does not hold {known.title}: expected {files}", HINTS["data-dir"])
+    found = _from_path(path, "data-dir" if data_dir else "cache", wanted._replace(names=known.classes), progress)
+    return replace(found, name=known.name, source=replace(found.source, dataset=known.name, path=path.parent))
 
 
 def _from_path(path: Path, kind: str, wanted: Wanted, progress: Progress) -> Dataset:

@@ -1,6 +1,7 @@
 """Downloading a dataset into the user's cache, with torchvision's downloader: all files verified, or none there."""
 
 import fcntl
+import json
 import os
 import queue
 import shutil
@@ -10,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tui_vae.core.data.files import HINTS, Source, cache_home, inspect, place
@@ -29,17 +31,25 @@ REPORT_SECONDS = 0.25
 # It runs in a process of its own, which can be killed at any moment: torchvision prints to the terminal, knows no
 # timeouts but the process's default ones, and takes seconds to import.
 _DOWNLOADER = """\
-import socket, sys
-name, mirror, root, timeout = sys.argv[1:]
+import json, socket, sys
+name, mirror, root, timeout, calls = sys.argv[1:]
 try:
     from torchvision import datasets
 except Exception as error:
     sys.exit(f"torchvision does not import ({error})")
 socket.setdefaulttimeout(float(timeout))
 dataset = getattr(datasets, name)
-dataset.mirrors = [mirror]
+def there(url):
+    return mirror + url.rpartition("/")[2]
+if mirror:
+    dataset.mirrors = [mirror]
+    if "url" in vars(dataset):
+        dataset.url = there(dataset.url)
+    if isinstance(dataset.resources, dict):
+        dataset.resources = {key: [(there(url), md5) for url, md5 in files] for key, files in dataset.resources.items()}
 try:
-    dataset(root, download=True)
+    for options in json.loads(calls):
+        dataset(root, download=True, **options)
 except Exception as error:
     sys.exit(str(error))
 """
@@ -61,27 +71,27 @@ def download(dataset: str = "fashion-mnist", progress: Progress | None = None) -
     mirror = (os.environ.get("TUI_VAE_MIRROR") or info.mirror).rstrip("/") + "/"
     if os.environ.get("TUI_VAE_OFFLINE"):
         raise DatasetError(f"{info.title} was not downloaded because TUI_VAE_OFFLINE is set", "unset TUI_VAE_OFFLINE")
-    _probe(info, mirror)
+    probe(info.title, mirror, mirror + min(info.files.values(), key=lambda file: file.gz_size).name + ".gz")
 
     home, directory = cache_home(), place(info, "download")
     prefix = f".{info.name}-"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _locked(home / f".{info.name}.lock", lambda: report(f"waiting for another download of {info.title}")):
+        with locked(home / f".{info.name}.lock", lambda: report(f"waiting for another download of {info.title}")):
             if source := _cached(info):
                 return source
             for leftover in home.glob(f"{prefix}*"):  # of processes killed in mid-download: the lock says they are gone
                 shutil.rmtree(leftover, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix=prefix, dir=home) as partial:
                 arrived = Path(partial, info.title, "raw")
-                _fetch(info, mirror, Path(partial), arrived, report)
+                total = sum(file.gz_size for file in info.files.values())
+                fetch(Job(info.title, mirror, total=total), Path(partial), report)
                 if inspect(info, "download", arrived) is None:
-                    raise _not_downloaded(info, mirror, "files are missing")
+                    raise not_downloaded(info.title, mirror, "files are missing")
                 for file in info.files.values():
                     os.replace(arrived / f"{file.name}.gz", directory / f"{file.name}.gz")
     except OSError as error:
-        message = f"{info.title} could not be saved in {home}: {_why(error)}"
-        raise DatasetError(message, "set TUI_VAE_CACHE to another folder") from error
+        raise not_saved(info.title, home, error) from error
 
     source = inspect(info, "download", directory)
     if source is None:
@@ -96,8 +106,8 @@ def _cached(info: DatasetInfo) -> Source | None:
         return None
 
 
-def _probe(info: DatasetInfo, mirror: str) -> None:
-    """Ask the mirror for one byte, in a daemon thread, since a name lookup cannot be interrupted.
+def probe(title: str, mirror: str, url: str) -> None:
+    """Ask the mirror for one byte of a file, in a daemon thread, since a name lookup cannot be interrupted.
 
     It uses urllib, as torchvision does, so that the same proxies apply.
 
@@ -107,7 +117,6 @@ def _probe(info: DatasetInfo, mirror: str) -> None:
     import http.client  # these two imports take 40 ms, which only a download needs
     import urllib.request
 
-    url = mirror + min(info.files.values(), key=lambda file: file.gz_size).name + ".gz"
     outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -123,20 +132,32 @@ def _probe(info: DatasetInfo, mirror: str) -> None:
     try:
         error = outcome.get(timeout=PROBE_SECONDS)
     except queue.Empty:
-        raise _not_downloaded(info, mirror, f"no answer in {PROBE_SECONDS:.0f} s") from None
+        raise not_downloaded(title, mirror, f"no answer in {PROBE_SECONDS:.0f} s") from None
     if error:
-        raise _not_downloaded(info, mirror, _why(error)) from error
+        raise not_downloaded(title, mirror, _why(error)) from error
 
 
-def _fetch(info: DatasetInfo, mirror: str, root: Path, arriving: Path, report: Progress) -> None:
+@dataclass(frozen=True)
+class Job:
+    """What to download. title: of torchvision's class, and of the folder that it makes. mirror: a base URL in place of
+    the class's own; empty for those. calls: the options of each object of that class that is to be made. total: bytes
+    that will arrive, if that is known."""
+
+    title: str
+    mirror: str = ""
+    calls: tuple[dict[str, str], ...] = ({},)
+    total: int = 0
+
+
+def fetch(job: Job, root: Path, report: Progress) -> None:
     """Run torchvision's downloader, and report how many of the compressed bytes have arrived.
 
     Raises:
         DatasetError: it failed.
     """
-    total = sum(file.gz_size for file in info.files.values())
-    arguments = [info.title, mirror, str(root), str(STALL_SECONDS)]
-    last = ""
+    arguments = [job.title, job.mirror, str(root), str(STALL_SECONDS), json.dumps(job.calls)]
+    of_total = f" of {job.total / 1e6:.1f}" if job.total else ""
+    arriving, last = root / job.title / "raw", ""
     with tempfile.TemporaryFile(dir=root) as output:
         child = subprocess.Popen(  # noqa: S603  # this Python, our code
             [sys.executable, "-P", "-c", _DOWNLOADER, *arguments],
@@ -146,8 +167,8 @@ def _fetch(info: DatasetInfo, mirror: str, root: Path, arriving: Path, report: P
         )
         try:
             while child.returncode is None:
-                done = sum(path.stat().st_size for path in arriving.glob("*.gz"))
-                text = f"downloading {info.title}, {done / 1e6:.1f} of {total / 1e6:.1f} MB"
+                done = sum(path.stat().st_size for kind in ("gz", "zip") for path in arriving.glob(f"*.{kind}"))
+                text = f"downloading {job.title}, {done / 1e6:.1f}{of_total} MB"
                 if text != last:
                     report(text)
                     last = text
@@ -162,11 +183,11 @@ def _fetch(info: DatasetInfo, mirror: str, root: Path, arriving: Path, report: P
             output.seek(0)
             lines = output.read().decode(errors="replace").split("\n")
             why = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {child.returncode}")
-            raise _not_downloaded(info, mirror, why)
+            raise not_downloaded(job.title, job.mirror or "its own servers", why)
 
 
 @contextmanager
-def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold an exclusive flock on a file; `on_wait` is called if another process holds it."""
     with path.open("w") as file:
         try:
@@ -177,8 +198,12 @@ def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _not_downloaded(info: DatasetInfo, mirror: str, why: str) -> DatasetError:
-    return DatasetError(f"{info.title} could not be downloaded from {mirror}: {why.rstrip('.')}", HINTS["download"])
+def not_downloaded(title: str, mirror: str, why: str) -> DatasetError:
+    return DatasetError(f"{title} could not be downloaded from {mirror}: {why.rstrip('.')}", HINTS["download"])
+
+
+def not_saved(title: str, home: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{title} could not be saved in {home}: {_why(error)}", "set TUI_VAE_CACHE to another folder")
 
 
 def _why(error: Exception) -> str:

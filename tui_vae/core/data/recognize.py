@@ -38,6 +38,9 @@ MOST_FOLDERS = 300
 DEEPEST = 3
 """Folders within folders that are looked into."""
 
+DATA_ENDINGS = (".npz", ".npy", ".parquet", ".csv", ".csv.gz", *pictures.SUFFIXES)
+"""Names of data end so: what is wrong with such a file is told where nothing else is found."""
+
 WHAT_TO_NAME = "name an idx, NPZ, NPY, parquet or CSV file, or a folder of such files or of pictures"
 
 
@@ -209,7 +212,8 @@ def _kind_of_file(file: Path, remarks: list[DatasetError]) -> str:
     try:
         head = head_of(file)
     except DatasetError as error:
-        remarks.append(error)
+        if "".join(file.suffixes[-2:]).lower().endswith(DATA_ENDINGS) or _may_be_idx(file):
+            remarks.append(error)
         return "idx" if _may_be_idx(file) else ""
     if not (kind := kind_of(head)):
         what, to_do = what_it_is(head)

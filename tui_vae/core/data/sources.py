@@ -65,7 +65,7 @@ def published_in(directory: Path, dataset: str = "fashion-mnist") -> Source | No
     return inspect(get_info(dataset), "data-dir", directory)
 
 
-def resolve(dataset: str, progress: Progress | None = None) -> Source:
+def resolve(dataset: str, progress: Progress | None = None, may_download: bool = True) -> Source:
     """The first place that holds the dataset, in the order of this module's docstring, from the second on.
 
     A damaged file in the cache is an error. A damaged system copy, which the user may be unable to repair, is reported
@@ -74,6 +74,7 @@ def resolve(dataset: str, progress: Progress | None = None) -> Source:
     Args:
         dataset: a key of `published.DATASETS`.
         progress: called with short texts for the user, at most about four times a second.
+        may_download: whether it may be fetched.
 
     Raises:
         DatasetError: the cache is damaged, or the name is unknown.
@@ -92,7 +93,8 @@ def resolve(dataset: str, progress: Progress | None = None) -> Source:
         report(error.message)
 
     try:
-        return download(dataset, progress)
+        if may_download:
+            return download(dataset, progress)
     except DatasetError as error:
         reasons.append(error.message)
 
