@@ -141,10 +141,12 @@ def _print_images(facts: Facts) -> None:
     import numpy as np
 
     from tui_vae.cli.show import print_images
+    from tui_vae.ui.images.picture import Picture
 
     data = facts.dataset
     images = data.train_images[:SHOWN_IMAGES]
     levels = images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
     labels = [] if data.train_labels is None else data.train_labels[:SHOWN_IMAGES].tolist()
     captions = [data.classes[label] for label in labels] or [""] * len(levels)
-    print_images([(image.tobytes(),) for image in levels], captions, data.shape[2])
+    channels, _, width = data.shape
+    print_images([(Picture.of(image.tobytes(), width, channels),) for image in levels], captions)

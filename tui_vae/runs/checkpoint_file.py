@@ -80,7 +80,8 @@ class Progress:
     lr_scale, beta: the factor by which live changes scale the schedule, and the β that they left. muon_scale: the
         factor by which they scale Muon's learning rate over Adam's.
     epoch_seconds, epoch_means: of the part of the epoch under way that is done.
-    train_images: how many there were. log_size: bytes of the event log when this was written.
+    train_images: how many there were. data: the fingerprint of the images; empty in older checkpoints.
+    log_size: bytes of the event log when this was written.
     diagnosis: what `Diagnosis` remembers of the epochs. None in older checkpoints, with a log_size of 0.
     run_id: drawn when the run began, and in its log too. Empty in older checkpoints.
     """
@@ -99,6 +100,7 @@ class Progress:
     log_size: Count = 0
     diagnosis: dict[str, Any] | None = None
     run_id: str = ""
+    data: str = ""
 
     @property
     def epoch(self) -> int:

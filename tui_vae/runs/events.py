@@ -36,13 +36,20 @@ RunState = Literal["loading", "training", "paused", "stopped", "finished", "fail
 
 
 class DatasetFacts(msgspec.Struct, frozen=True):
-    """The data of a run. `source`: where they were found; `train`, `test`: numbers of images."""
+    """The data of a run. `source`: where they were found; `train`, `test`: numbers of images.
+
+    `shape`: channels, height and width of each. `split`: where the test images come from. `fingerprint`: of all images
+    and labels. Older logs have none of these.
+    """
 
     name: str
     source: str
     train: Count
     test: Count
     classes: tuple[str, ...] = ()
+    shape: tuple[Count, ...] = ()
+    split: str = ""
+    fingerprint: str = ""
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):

@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import tui_vae
 from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.arithmetic import set_arithmetic
+from tui_vae.core.data.assemble import GIVEN
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
@@ -43,6 +44,9 @@ from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.learner import Learner, restore_weights
+
+SHOWN = 8
+"""Digits of a fingerprint that a message shows."""
 
 RUN_ID_BYTES = 8
 """Random bytes of a run's id: no two runs of a person have the same."""
@@ -132,8 +136,9 @@ def set_up_training(
 
     loading("loading the data")
     run = load_data_and_model(config, loading)
-    _check_data(directory, run, progress, warn)
-    progress.train_images = len(run.train)
+    _check_data(directory, run.dataset, progress)
+    _tell_of_data(run, warn)
+    progress.train_images, progress.data = len(run.train), run.dataset.fingerprint
     learner = Learner(config, run.model, run.device, images=len(run.train), warn=warn)
     if tensors is not None:
         _restore(directory, learner, tensors)
@@ -172,6 +177,7 @@ def load_trained_run(
         hint = choose_another(directory, path) if chooses else go_on_or_look(directory)
         raise CheckpointError(error.message, hint) from None
     run = load_data_and_model(on_available_device(recorded_config(state.config), progress), progress)
+    _check_data(directory, run.dataset, state)
     try:
         restore_weights(run.model, tensors)
     except RuntimeError:
@@ -269,20 +275,30 @@ def _check_batches(config: RunConfig, model: VAE, images: int) -> None:
         )
 
 
-def _check_data(directory: RunDirectory, run: LoadedRun, progress: Progress, warn: Callable[[str, str], None]) -> None:
-    """Warn where the data are only a sample.
-
-    Raises:
-        RunError: a run continues, and has another number of training images than before.
-    """
-    source, found = run.dataset.source, len(run.train)
+def _tell_of_data(run: LoadedRun, warn: Callable[[str, str], None]) -> None:
+    """Warn where the data are only a sample, and say what was done to them."""
+    source = run.dataset.source
     if source.kind == "sample":
         warn(f"training on the {source.description}, not on the full dataset", source.reason)
+    if run.dataset.split != GIVEN:
+        warn(f"the source has no test set: {run.dataset.split}", "--test-share sets another share aside")
+    for note in run.dataset.notes:
+        warn(f"data: {note}", "")
+
+
+def _check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) -> None:
+    """
+    Raises:
+        RunError: a checkpoint is of other images than those that were found.
+    """
+    found = len(dataset.train_images)
+    what = "give it the same data again; see what is found: tui-vae data"
     if progress.train_images not in (0, found):
-        raise RunError(
-            f"run {directory.name!r} was trained on {progress.train_images} images; there are {found} now",
-            "give it the same data again; see what is found: tui-vae data",
-        )
+        was = f"run {directory.name!r} was trained on {progress.train_images} images; there are {found} now"
+        raise RunError(was, what)
+    if progress.data and progress.data != dataset.fingerprint:
+        was = f"the data of run {directory.name!r} have changed since it was trained: {dataset.source.path}"
+        raise RunError(was, f"{what} (it had {progress.data[:SHOWN]}, these are {dataset.fingerprint[:SHOWN]})")
 
 
 def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
@@ -335,6 +351,7 @@ def run_event(directory: RunDirectory, run: LoadedRun, progress: Progress, kerne
         dataset=ev.DatasetFacts(
             name=dataset.name, source=dataset.source.description,
             train=len(run.train), test=len(run.test), classes=dataset.classes,
+            shape=dataset.shape, split=dataset.split, fingerprint=dataset.fingerprint,
         ),
         parameters=count_parameters(run.model), threads=config.threads or 1, precision=config.precision,
         step=progress.step, epochs=progress.planned_epochs, steps_per_epoch=run.steps_per_epoch, id=progress.run_id,
