@@ -217,7 +217,7 @@ def test_data_without_variance_are_no_reason_to_lower_the_learning_rate(tmp_path
 def test_the_probe_asks_for_more_images_only_where_there_are_more(there: int, says: str) -> None:
     from tui_vae.cli.evaluate import _check_classes
 
-    dataset = SimpleNamespace(train_labels=np.zeros(1, np.uint8), source=SimpleNamespace(train=there))
+    dataset = SimpleNamespace(labels=lambda part: np.zeros(1, np.uint8), source=SimpleNamespace(train=there))
     run: Any = SimpleNamespace(dataset=dataset, train=[None])
     with pytest.raises(UserError, match=says):
         _check_classes(run)

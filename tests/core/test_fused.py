@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.support.steps import BETA, IN_ALL, LATENT, LR, by_autograd, images, model, norms_with_kernels
+from tests.support.steps import BETA, IN_ALL, LATENT, LR, SIDE, by_autograd, images, model, norms_with_kernels
 from tui_vae.core.models.mlp import MLP
-from tui_vae.core.objectives import OBJECTIVES, Objective
+from tui_vae.core.objectives import LEAST_SQUARE, OBJECTIVES, Objective
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.flat_parameters import flatten_parameters
@@ -134,6 +135,24 @@ def test_a_first_update_is_that_of_the_gradients_sign_but_for_tiny_ones(kernels:
     for part in fused.model.parameters():  # but for the padding, which stays as it is
         expected = torch.full_like(part, LR * gradient / (gradient + 1e-8))
         torch.testing.assert_close(part.detach(), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+def test_a_decoder_without_error_has_a_finite_loss_and_the_gradient_of_the_kl(kernels: Kernels) -> None:
+    vae, objective, batch = model(), OBJECTIVES["sigma"], torch.zeros_like(images())
+    last = vae.decoder[-2]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(-20.0)  # black, to the last bit
+    fused = Fused(kernels, vae, objective)
+    figures = fused.learn(batch)
+    assert figures[1] == 0 and figures[0] == pytest.approx(
+        SIDE * SIDE / 2 * math.log(LEAST_SQUARE) + BETA * float(figures[2]), rel=1e-5
+    )
+    names = [name for name, _ in fused.model.named_parameters()]
+    for name, gradient in zip(names, fused.gradients(), strict=True):
+        assert bool(gradient.any()) == name.startswith("encoder"), name
 
 
 @pytest.mark.parametrize("kernels", BUILDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 HAS_CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if HAS_CUDA else "cpu")
@@ -42,7 +43,7 @@ from tests.support.steps import (  # noqa: E402
 from tui_vae.cli.doctor import Finding, compiled  # noqa: E402
 from tui_vae.core.models.build import build_model  # noqa: E402
 from tui_vae.core.models.mlp import MLP  # noqa: E402
-from tui_vae.core.objectives import OBJECTIVES, Objective  # noqa: E402
+from tui_vae.core.objectives import LEAST_SQUARE, OBJECTIVES, Objective  # noqa: E402
 from tui_vae.core.step import gpu as gpu_step  # noqa: E402
 from tui_vae.core.step.adam import FlatAdam  # noqa: E402
 from tui_vae.core.step.flat_parameters import flatten_parameters  # noqa: E402
@@ -176,6 +177,23 @@ def test_a_first_update_is_that_of_the_gradients_sign_but_for_tiny_ones(gradient
     fused.step._update(LR)
     expected = torch.full_like(fused.flat, LR * gradient / (gradient + 1e-8))
     torch.testing.assert_close(fused.flat.detach(), expected, rtol=1e-5, atol=0)
+
+
+def test_a_decoder_without_error_has_a_finite_loss_and_the_gradient_of_the_kl() -> None:
+    vae, objective, batch = model(), OBJECTIVES["sigma"], torch.zeros_like(images())
+    last = vae.decoder[-2]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(-20.0)  # black, to the last bit
+    fused = OnGPU(vae, objective)
+    figures = fused.learn(batch)
+    assert figures[1] == 0 and figures[0] == pytest.approx(
+        SIDE * SIDE / 2 * math.log(LEAST_SQUARE) + BETA * float(figures[2]), rel=1e-5
+    )
+    names = [name for name, _ in fused.model.named_parameters()]
+    for name, gradient in zip(names, fused.step.gradients(), strict=True):
+        assert bool(gradient.any()) == name.startswith("encoder"), name
 
 
 def test_bfloat16_is_float32_to_its_precision() -> None:

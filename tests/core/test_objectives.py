@@ -16,9 +16,18 @@ from torch import Tensor
 
 from tui_vae.cli import main
 from tui_vae.config import PRESETS, RunConfig, make_config
-from tui_vae.core.evaluation.metrics import evaluate
+from tui_vae.core.evaluation.likelihood import decoder_variance
+from tui_vae.core.evaluation.metrics import bits_per_pixel, evaluate
 from tui_vae.core.models.build import build_model
-from tui_vae.core.objectives import OBJECTIVES, Objective, kl_per_dimension, make_objective, total_correlation
+from tui_vae.core.objectives import (
+    LEAST_SQUARE,
+    OBJECTIVES,
+    Objective,
+    kl_per_dimension,
+    make_objective,
+    sigma_vae,
+    total_correlation,
+)
 from tui_vae.core.schedules import beta_share
 from tui_vae.errors import UsageError
 from tui_vae.trainer.learner import Learner
@@ -75,7 +84,8 @@ def by_hand(name: str, free_bits: float, tc_weight: float, matrix: Array, mu: Ar
     recon = ((decoded - x) ** 2).sum(axis=1).mean()
     p, q = (x + 1) / 2, (decoded + 1) / 2
     entropy = -(p * np.log(q) + (1 - p) * np.log(1 - q)).sum(axis=1).mean()
-    distortion = {"mse": recon, "sigma": PIXELS / 2 * math.log(recon / PIXELS), "bce": entropy}[name]
+    sigma = PIXELS / 2 * math.log(max(recon / PIXELS, 4 / 12 / 255**2))
+    distortion = {"mse": recon, "sigma": sigma, "bce": entropy}[name]
     kl = np.maximum((0.5 * (mu**2 + np.exp(logvar) - logvar - 1)).mean(axis=0), free_bits).sum()
     return float(distortion + BETA * kl + tc_weight * stratified(z, mu, logvar, ALL_IMAGES))
 
@@ -122,6 +132,20 @@ def test_a_gradient_is_that_of_finite_differences(name: str, extra: dict[str, fl
 
     for has_logits in (False, True):
         assert torch.autograd.gradcheck(loss_of(has_logits), [value.requires_grad_() for value in drawn.values()])
+
+
+def test_a_fitted_variance_is_never_below_that_of_a_grey_levels_rounding() -> None:
+    """Of a perfect decoder the loss is finite, and only the KL is left to learn from; NaN stays NaN."""
+    recon = torch.tensor([0.0, 1e-9, 0.9 * PIXELS * LEAST_SQUARE, 1.1 * PIXELS * LEAST_SQUARE], dtype=torch.float64)
+    recon.requires_grad_()
+    losses = torch.stack([sigma_vae(each, torch.zeros(()), 1.0, PIXELS) for each in recon])
+    least = PIXELS / 2 * math.log(4 / 12 / 255**2)
+    assert losses.tolist() == pytest.approx([least, least, least, least + PIXELS / 2 * math.log(1.1)])
+    losses.sum().backward()
+    assert recon.grad is not None and recon.grad[:3].tolist() == [0, 0, 0] and recon.grad[3] > 0
+    assert math.isnan(sigma_vae(torch.tensor(math.nan), torch.zeros(()), 1.0, PIXELS))
+    assert bits_per_pixel(decoder_variance(0.0, 784), 0.0, 784) == pytest.approx(0.2546, abs=1e-4)
+    assert math.isnan(bits_per_pixel(decoder_variance(math.nan, 784), 0.0, 784))
 
 
 def test_bce_survives_a_decoder_that_is_sure_and_wrong() -> None:

@@ -159,7 +159,7 @@ class Flapping:
         directory: Any = SimpleNamespace(files=SimpleNamespace(events=path / "events.jsonl"))
         images = torch.zeros(2, 28, 28)
         images[1] = 0.4
-        run: Any = SimpleNamespace(test=images, train=images)
+        run: Any = SimpleNamespace(test=images, train=images, model=None)
         progress: Any = SimpleNamespace(diagnosis={}, log_size=0)
         log: Any = SimpleNamespace(write=lambda event: self.written.append((self.now, event.message)))
         directory.files.events.touch()

@@ -18,6 +18,10 @@ from torch.nn import functional
 
 from tui_vae.config import RunConfig
 from tui_vae.core.models.vae import VAE
+from tui_vae.core.pixels import LEAST_VARIANCE
+
+LEAST_SQUARE = 4 * LEAST_VARIANCE
+"""`LEAST_VARIANCE` on the [-1, 1] scale. The kernels have it in kernels.h and triton_kernels.py."""
 
 SMALLEST_PROBABILITY = 1e-6
 """Distance of p̂ from 0 and from 1 at least, where the decoder gives p̂ and no logits: so the logits stay finite."""
@@ -94,10 +98,10 @@ def beta_vae(distortion: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) 
 def sigma_vae(recon: Tensor, kl: Tensor, beta: float | Tensor, pixels: int) -> Tensor:
     """½·D·ln(recon / D) + β·KL: a Gaussian decoder with the one variance that fits the batch best, up to a constant.
 
-    Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders",
-    https://arxiv.org/abs/2006.13202.
+    recon / D counts as no less than `LEAST_SQUARE`; below, only the KL is left to learn from. Rybkin, Daniilidis &
+    Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders", https://arxiv.org/abs/2006.13202.
     """
-    return 0.5 * pixels * torch.log(recon / pixels) + beta * kl
+    return 0.5 * pixels * torch.log((recon / pixels).clamp(min=LEAST_SQUARE)) + beta * kl
 
 
 @dataclass(frozen=True)

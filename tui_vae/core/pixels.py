@@ -19,6 +19,11 @@ Shape = tuple[int, int, int]
 """Channels (1: grey, 3: red, green and blue), height and width of an image."""
 
 
+LEAST_VARIANCE = 1 / 255**2 / 12
+"""The variance on [0, 1] of a grey level's own rounding, evenly distributed over 1/255: what fits images better than
+that fits their rounding. No variance that is fitted falls below it."""
+
+
 def full_shape(shape: tuple[int, ...]) -> Shape:
     """(height, width), of a grey image, or (channels, height, width) → the latter."""
     channels, height, width = shape if len(shape) == 3 else (1, *shape)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from tui_vae.config import RunConfig
-from tui_vae.core.evaluation.forward import reconstruct
+from tui_vae.core.evaluation.forward import at_once, evaluation_mode, reconstruct
 from tui_vae.core.evaluation.metrics import pixel_variance
+from tui_vae.core.models.own import WrappedModel
+from tui_vae.core.pixels import normalize
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
 from tui_vae.runs import events as ev
@@ -16,7 +19,7 @@ from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.valid_epochs import Epochs
 from tui_vae.trainer.run_setup import LoadedRun
-from tui_vae.trainer.symptoms import Diagnosis, Finding
+from tui_vae.trainer.symptoms import Diagnosis
 from tui_vae.trainer.timers import WarningLimit
 
 DECODED_IMAGES = 256
@@ -27,7 +30,19 @@ LOWER = 10
 
 
 ALIKE = "all training images are alike, so that there is nothing to learn: train on others"
-"""What to do about any symptom of a run whose data have no variance."""
+"""What to do about a run whose data have no variance. No symptom is looked for then."""
+
+LOOKED_AT = 1000
+"""Images that are compared at once: most sets differ among the first ones."""
+
+FAR = 3.0
+"""Decoded values beyond ±FAR are on another scale than [-1, 1], which an output without bounds leaves by less."""
+
+LEAST_DARK = 0.1
+"""Decoded values all above minus this are taken for those of a scale from 0, black."""
+
+NEARLY_BLACK = -0.5
+"""Images have dark pixels if their darkest is below this, on [-1, 1]."""
 
 
 class Diverged(UserError):
@@ -35,8 +50,8 @@ class Diverged(UserError):
 
 
 def are_alike(images: Tensor) -> bool:
-    """Whether all images `(N, …)` are the same one."""
-    return bool((images == images[:1]).all())
+    """Whether all images `(N, …)` are the same one; a single image is like no other."""
+    return len(images) > 1 and all(bool((part == images[:1]).all()) for part in torch.split(images, LOOKED_AT))
 
 
 def diverged(directory: RunDirectory, run: LoadedRun, epoch: int, lr: float) -> Diverged:
@@ -72,6 +87,7 @@ class SymptomReporter:
         self._log = log
         self._run = run
         self._limit = WarningLimit()
+        self._alike = are_alike(run.train)
         self._diagnosis = Diagnosis(lambda: pixel_variance(run.test), progress.diagnosis)
         newer = ev.LogTail(directory.files.events, progress.log_size).read_all()
         self._logged = {event.message for event in newer if isinstance(event, ev.WarningEvent)}
@@ -95,20 +111,43 @@ class SymptomReporter:
 
     def epoch_ended(self, event: ev.EpochEvent) -> None:
         """Diagnose a new epoch; write the warnings that are to be told now and are not in the log yet."""
+        if event.epoch == 1:
+            self._first_ended()
+        if self._alike:
+            return
         for finding in self._diagnosis.observe(event, self._decoded_variance, self._limit.take):
-            self._write(finding)
+            self._write(finding.message, finding.hint)
+
+    def _first_ended(self) -> None:
+        """Say, once, that there is nothing to learn, or that a model of the user's own has images of another scale."""
+        if self._alike:
+            self._write(ALIKE, "see what they are: tui-vae data")
+        elif isinstance(self._run.model, WrappedModel):
+            low, high, darkest = self._decoded_range()
+            if low < -FAR or high > FAR or (low > -LEAST_DARK and darkest < NEARLY_BLACK):
+                where = f"{low:.2g}…{high:.2g}"
+                self._write(f"the images of {self._run.config.model} lie in {where}; black is −1 and white is 1",
+                            "end its decode in tanh, or in 2·sigmoid(…) − 1")  # fmt: skip
 
     def before(self, state: ev.RunState) -> None:
         """Unless training goes on, tell what has not been told: whoever looks at the run sees how it is now."""
         if state != "training":
             for finding in self._diagnosis.report_rest():
                 self._limit.wrote(finding.symptom)
-                self._write(finding)
+                self._write(finding.message, finding.hint)
 
-    def _write(self, finding: Finding) -> None:
-        if finding.message not in self._logged:
-            hint = ALIKE if are_alike(self._run.train) else finding.hint
-            self._log.write(ev.WarningEvent(message=finding.message, hint=hint))
+    def _write(self, message: str, hint: str) -> None:
+        if message not in self._logged:
+            self._log.write(ev.WarningEvent(message=message, hint=hint))
+
+    @torch.inference_mode()
+    def _decoded_range(self) -> tuple[float, float, float]:
+        """The lowest and the highest value that the network decodes of some test images, and the lowest of theirs."""
+        model, images = self._run.model, self._run.test[: at_once(DECODED_IMAGES, self._run.model.pixels)]
+        with evaluation_mode(model):
+            x = normalize(images)
+            decoded = model.decode(model.encode(x)[0])
+        return float(decoded.min()), float(decoded.max()), float(x.min())
 
     def _decoded_variance(self) -> float:
         """The variance of a pixel over reconstructions of some test images."""

@@ -17,6 +17,7 @@ from tui_vae.core.evaluation.classifier import extract, packaged
 from tui_vae.core.evaluation.forward import BATCH, decode, reconstruct
 from tui_vae.core.evaluation.latent_gaussian import LatentGaussian, standard_gaussian
 from tui_vae.core.models.vae import VAE
+from tui_vae.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,11 @@ def sample_distances(
         report: called after each batch with the number of images that the classifier has seen.
 
     Raises:
-        UserError: the images are not 28×28, or the classifier's weights are missing.
+        UserError: the images are not 28×28, there is only one, or the classifier's weights are missing.
     """
+    if min(len(test), len(train), samples) < 2:
+        there = f"there are {len(test):,} test images, {len(train):,} training images and {samples:,} samples"
+        raise UserError("the Fréchet distance compares sets of two images at least", there)
     network = packaged()
 
     def features(batches: Iterable[Tensor]) -> Tensor:

@@ -2,7 +2,8 @@
 
 The likelihood is the one of `elbo_bpd`: p(x|z) = N(p; p̂(z), m·I) with one variance m for all pixels and images, where
 p and p̂ are on [0, 1] (p̂ not clipped) and m is the mean squared error of a pixel at sampled z: the variance that makes
-the ELBO largest. p(z) = N(0, I). Densities are of pixels on [0, 1], which are not dequantized: for ranking.
+the ELBO largest, or that of a grey level's rounding where that is more. p(z) = N(0, I). Densities are of pixels on
+[0, 1], which are not dequantized: for ranking.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from tui_vae.core.evaluation.forward import BATCH, at_once, evaluation_mode
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import squared_error
-from tui_vae.core.pixels import normalize
+from tui_vae.core.pixels import LEAST_VARIANCE, normalize
 
 SEEDS = 2**63
 """Seeds from 0 on that PyTorch's generators take."""
@@ -28,7 +29,8 @@ class Bound:
     """The bound with K = `draws` samples of z ~ q(z|x) an image, on average below ln p(x).
 
     nats: mean over images of ln((1/K)·Σ p(x|z)·p(z)/q(z|x)).
-    bits_per_pixel: its negative on the scale of `elbo_bpd`; at K = 1 its expectation is `elbo_bpd`.
+    bits_per_pixel: its negative on the scale of `elbo_bpd`; at K = 1 its expectation is `elbo_bpd`
+        where `variance` is the mean squared error.
     variance: m, as given.
     """
 
@@ -39,8 +41,12 @@ class Bound:
 
 
 def decoder_variance(recon: float, pixels: int) -> float:
-    """m on the [0, 1] scale, from `recon`: Σ over the D = `pixels` pixels of (x̂ - x)² on [-1, 1], mean over images."""
-    return recon / (4 * pixels)
+    """m on the [0, 1] scale, from `recon`: Σ over the D = `pixels` pixels of (x̂ - x)² on [-1, 1], mean over images.
+
+    It is no less than `LEAST_VARIANCE`, and NaN where `recon` is.
+    """
+    found = recon / (4 * pixels)
+    return LEAST_VARIANCE if found < LEAST_VARIANCE else found
 
 
 @torch.inference_mode()

@@ -68,7 +68,8 @@ def bits_per_pixel(mse: float, kl: float, pixels: int) -> float:
     dequantized.
 
     Args:
-        mse: m, mean squared error of a pixel on [0, 1] at sampled z. The result is NaN if m ≤ 0.
+        mse: m, mean squared error of a pixel on [0, 1] at sampled z, or that of a grey level's rounding where that is
+            more (`decoder_variance`): the result is then above 0.25. It is NaN if m ≤ 0.
         kl: nats an image.
         pixels: D.
     """

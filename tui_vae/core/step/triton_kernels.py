@@ -31,6 +31,10 @@ WHITE = tl.constexpr(0.999999)
 """x on [-1, 1] above which a pixel is white, 1: the next byte, 254, is 0.992."""
 
 
+LEAST_SQUARE = tl.constexpr(4 / (12 * 255**2))
+"""`LEAST_SQUARE` of objectives.py: recon / pixels counts as no less in `sigma`."""
+
+
 @triton.jit
 def normalize(images, x, x_bf16, count, BF16: tl.constexpr, BLOCK: tl.constexpr):
     """uint8 → x in [-1, 1], both `(count,)`; also in bfloat16, if `BF16`."""
@@ -214,8 +218,10 @@ def compute_loss(
     loss = factor * tl.sum(paid, 0)
     slope = tl.full((), 1.0, tl.float64)
     if SIGMA:
-        loss += 0.5 * PIXELS * tl.log(distortion / PIXELS)
-        slope = 0.5 * PIXELS / distortion
+        square = distortion / PIXELS
+        least = square < LEAST_SQUARE  # not of NaN
+        loss += 0.5 * PIXELS * tl.log(tl.where(least, LEAST_SQUARE, square))
+        slope = tl.where(least, 0.0, 0.5 * PIXELS / tl.where(least, 1.0, distortion))
     else:
         loss += distortion
     tl.store(figures, loss)

@@ -94,6 +94,8 @@ typedef struct {
     double *partial;    /* (threads, FIGURES) */
 } Decoded;
 
+#define LEAST_SQUARE (4.0 / (12.0 * 255.0 * 255.0))  /* of objectives.py: recon / pixels counts as no less in `sigma` */
+
 /* From a step's sums to its figures, and the weights of distortion and KL in the loss. */
 typedef struct {
     Count width, pixels;

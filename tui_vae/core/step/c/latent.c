@@ -77,11 +77,13 @@ void compute_loss(const LossSums *given, Count rows, double beta) {
         kl += given->kl[i];
         paid += given->free_bits > 0 && given->kl[i] < given->free_bits ? given->free_bits : given->kl[i];
     }
-    results[0] = (given->sigma ? 0.5 * pixels * log(distortion / pixels) : distortion) + beta * paid;
+    const double square = distortion / pixels;
+    const int least = given->sigma && square < LEAST_SQUARE;  /* not of NaN */
+    results[0] = (given->sigma ? 0.5 * pixels * log(least ? LEAST_SQUARE : square) : distortion) + beta * paid;
     if (given->tc_weight != 0) results[0] += given->tc_weight * *given->total_correlation;
     results[1] = recon;
     results[2] = kl;
     results[3] = given->figures[2] / rows / pixels;
-    results[4] = (given->sigma ? 0.5 * pixels / distortion : 1) / rows;
+    results[4] = least ? 0 : (given->sigma ? 0.5 * pixels / distortion : 1) / rows;
     results[5] = beta / rows;
 }
