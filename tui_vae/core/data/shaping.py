@@ -158,7 +158,7 @@ def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> tuple[st
     if kind.kind == "u" and kind.itemsize == 2:
         notes.append(f"16-bit pixels are scaled to bytes; the brightest is {high:,.0f} of 65,535")
         return "uint8", 255 / 65535
-    raise DatasetError(f"{where} has pixels from {low:g} to {high:g}, in integers of {kind.itemsize} bytes: "
+    raise DatasetError(f"{where} has pixels from {low:,.0f} to {high:,.0f}, in integers of {kind.itemsize} bytes: "
                        "which of them is white is not known", "scale them to bytes from 0 to 255")  # fmt: skip
 
 

@@ -130,6 +130,8 @@ def entries_of(path: Path, notes: list[str]) -> list[Entry]:
             )
         key = member.removesuffix(".npy")
         entries.append(Entry(path, member, described, words_of(key) + words_of(path.stem)))
+    if not found and notes:
+        raise DatasetError(f"{path} is damaged: {notes[0]}", "fetch it again: it may have been cut off")
     if not entries:
         raise DatasetError(
             f"{path} holds Python objects, which only a pickle can read, and a pickle may run code",
@@ -147,7 +149,7 @@ def _members(file: BinaryIO, path: Path, notes: list[str]) -> Iterator[tuple[str
                 head = io.BytesIO(inner.read(MOST_HEADER + 16))
             described = parse_header(head, path / info.filename)
             if not described.kind.hasobject and info.file_size != described.start + described.size:
-                notes.append(f"{path.name}: {info.filename} is damaged and left out")
+                notes.append(f"{info.filename} is not as long as its header says")
                 continue
             yield info.filename, described
 

@@ -1,0 +1,43 @@
+"""What is made of the files that people have: every row of the table in docs/data-formats.md, written and loaded."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.formats import ROWS
+from tui_vae.core.data.published import DatasetError
+
+TABLE = Path(__file__).parents[2] / "docs" / "data-formats.md"
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_made_of_a_file(tmp_path: Path, name: str) -> None:
+    row = ROWS[name]
+    if row.needs and not find_spec(row.needs):
+        pytest.skip(f"needs {row.needs}")
+    (tmp_path / "data").mkdir()
+    if row.refused:
+        with pytest.raises(DatasetError) as error:
+            row.load(tmp_path / "data")
+        sentence = str(error.value)
+        assert row.refused in sentence and str(tmp_path / "data") in sentence and "\n" not in sentence
+        return
+    found = row.load(tmp_path / "data")
+    assert row.check is not None
+    row.check(found)
+    images = found.train_images
+    assert images.flags.c_contiguous and images.dtype in (np.uint8, np.float32)
+    assert found.shape == ((3 if images.ndim == 4 else 1), *images.shape[1:3])
+    again = row.load(tmp_path / "data")
+    assert again.fingerprint == found.fingerprint and again.notes == found.notes
+    np.testing.assert_array_equal(again.test_images, found.test_images)
+
+
+def test_the_table_has_these_rows() -> None:
+    told = re.findall(r"^\| ([^|]+?) \|[^|]*\|[^|]*\|$", TABLE.read_text(), re.MULTILINE)
+    assert sorted(set(told) - {"what is given", "---"}) == sorted(ROWS)

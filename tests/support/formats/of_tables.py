@@ -1,0 +1,146 @@
+"""Rows of parquet and CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.support.formats.rows import (
+    IMAGES,
+    OTHERS,
+    TEST,
+    TRAIN,
+    Array,
+    Made,
+    as_keras,
+    classes_are,
+    labels,
+    row,
+    same,
+)
+from tui_vae.core.data.datasets import Dataset
+
+
+def packed(image: Array) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_parquet(path: Path, images: Array, numbers: Any, names: list[str] | None) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    struct_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = [{"bytes": packed(image), "path": f"{at}.png"} for at, image in enumerate(images)]
+    table = pa.table({"image": pa.array(cells, struct_type), "label": pa.array(numbers)})
+    if names:
+        label = {"names": names, "_type": "ClassLabel"}
+        features = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+FRUIT = ["apple", "banana", "cherry", "date", "elderberry"]
+
+
+@row("parquet of a hub, in shards", needs="pyarrow")
+def _(place: Path) -> Made:
+    half = TRAIN // 2
+    for at, part in enumerate((slice(None, half), slice(half, None))):
+        write_parquet(place / "data" / f"train-0000{at}-of-00002.parquet", IMAGES[part], labels(TRAIN)[part], FRUIT)
+    write_parquet(place / "data" / "test-00000-of-00001.parquet", OTHERS, labels(TEST), FRUIT)
+
+    def check(found: Dataset) -> None:
+        as_keras(found)
+        classes_are(found, *FRUIT)
+
+    return place, check
+
+
+@row("parquet without class names", needs="pyarrow")
+def _(place: Path) -> Made:
+    write_parquet(place / "x.parquet", IMAGES, labels(TRAIN), None)
+    return place / "x.parquet", lambda found: classes_are(found, *(f"class {at}" for at in range(5)))
+
+
+@row("parquet with words as labels", needs="pyarrow")
+def _(place: Path) -> Made:
+    write_parquet(place / "x.parquet", IMAGES, ["dog", "cat"] * (TRAIN // 2), None)
+    return place / "x.parquet", lambda found: classes_are(found, "cat", "dog")
+
+
+@row("half a parquet file", needs="pyarrow", refused="x.parquet is damaged: ")
+def _(place: Path) -> Path:
+    write_parquet(place / "x.parquet", IMAGES, labels(TRAIN), None)
+    (place / "x.parquet").write_bytes((place / "x.parquet").read_bytes()[:-500])
+    return place / "x.parquet"
+
+
+# -- CSV ---------------------------------------------------------------------------------------------------------------
+
+
+def write_csv(path: Path, images: Array, numbers: Array | None, head: bool, delimiter: str = ",") -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        pixels = images.reshape(len(images), -1).tolist()
+        if head:
+            writer.writerow(([] if numbers is None else ["label"]) + [f"pixel{at}" for at in range(len(pixels[0]))])
+        for at, line in enumerate(pixels):
+            writer.writerow(([] if numbers is None else [numbers[at]]) + line)
+
+
+@row("CSV of Kaggle's")
+def _(place: Path) -> Made:
+    write_csv(place / "train.csv", IMAGES, labels(TRAIN), head=True)
+    write_csv(place / "test.csv", OTHERS, labels(TEST), head=True)
+    return place, as_keras
+
+
+@row("CSV without a head line")
+def _(place: Path) -> Made:
+    write_csv(place / "digits.csv", IMAGES, labels(TRAIN), head=False)
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES)
+        classes_are(found, *(f"class {at}" for at in range(5)))
+
+    return place / "digits.csv", check
+
+
+@row("CSV with semicolons")
+def _(place: Path) -> Made:
+    write_csv(place / "digits.csv", IMAGES, labels(TRAIN), head=True, delimiter=";")
+    return place / "digits.csv", lambda found: same(found, IMAGES)
+
+
+@row("CSV of fer2013's form")
+def _(place: Path) -> Made:
+    lines = [f'{number},"{" ".join(map(str, image.ravel()))}",Training' for number, image in
+             zip(labels(TRAIN), IMAGES, strict=True)]  # fmt: skip
+    (place / "fer.csv").write_text("\n".join(["emotion,pixels,Usage", *lines, ""]))
+    return place / "fer.csv", lambda found: same(found, IMAGES)
+
+
+@row("CSV with a short line", refused="train.csv: line 4 has 700 fields, not 785")
+def _(place: Path) -> Path:
+    write_csv(place / "train.csv", IMAGES, labels(TRAIN), head=True)
+    lines = (place / "train.csv").read_text().split("\n")
+    lines[3] = ",".join(lines[3].split(",")[:700])
+    (place / "train.csv").write_text("\n".join(lines))
+    return place / "train.csv"
+
+
+@row("CSV with words", refused="train.csv: line 3 has something that is no number")
+def _(place: Path) -> Path:
+    write_csv(place / "train.csv", IMAGES, labels(TRAIN), head=True)
+    lines = (place / "train.csv").read_text().split("\n")
+    lines[2] = lines[2].replace(",", ",x", 1)
+    (place / "train.csv").write_text("\n".join(lines))
+    return place / "train.csv"
