@@ -19,7 +19,7 @@
 
 /* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
  * after an update without a new build, the functions that lie there are of the old one. */
-enum { KERNELS_VERSION = 5 };
+enum { KERNELS_VERSION = 6 };
 
 typedef int64_t Count;
 
