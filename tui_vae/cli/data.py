@@ -41,9 +41,9 @@ def data(options: argparse.Namespace) -> int:
     from tui_vae.core.data.datasets import load
     from tui_vae.core.data.describe import describe
 
-    given = given_options(options)
+    given, wanted = given_options(options), config.check_option("dataset", options.data)
     found = load(
-        config.check_option("dataset", options.data), given.get("data_dir"), progress=_progress(), may_download=False,
+        wanted, given.get("data_dir"), progress=progress_on_stderr(), may_download=False,
         image_size=given.get("image_size"), channels=given.get("channels", "auto"),
         test_share=given.get("test_share", config.RunConfig().test_share),
     )  # fmt: skip
@@ -57,18 +57,18 @@ def data(options: argparse.Namespace) -> int:
 
 def _download(name: str) -> int:
     if name in published.DATASETS:
-        found = download(name, _progress())
+        found = download(name, progress_on_stderr())
         print(f"{found.dataset}: {found.train:,} + {found.test:,} images, {found.description}")
     else:
-        path = named.fetched(name, _progress())
+        path = named.fetched(name, progress_on_stderr())
         print(f"{name}: {path.parent}")
     return 0
 
 
-def _progress() -> Progress:
+def progress_on_stderr() -> Progress:
     """Reports on stderr: over the line before, where that is a terminal."""
     if sys.stderr.isatty():
-        return lambda text: print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+        return lambda text: print(f"\r{text}\x1b[K\r", end="", file=sys.stderr, flush=True)
     last: list[str] = []
 
     def report(text: str) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tui_vae import config
@@ -15,11 +15,12 @@ from tui_vae.cli import INTERRUPTED, complain
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.parser import given_options
 from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
+from tui_vae.config.data_options import is_own
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
-from tui_vae.runs.create import create_run
+from tui_vae.runs.create import clear_failed, create_run
 from tui_vae.runs.directory import RunDirectory, deleted_error
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import StartError, signal_trainer, start_training
@@ -41,6 +42,7 @@ def train(options: argparse.Namespace) -> int:
     """Start a new run and follow it until it ends. Ctrl-C and SIGTERM stop it from the moment it exists."""
     given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
     wanted = config.make_config(given)
+    check_first(wanted)
     with catch_stop_signals() as signals, cursor_comes_back(sys.stdout):
         created, _ = create_run(runs_directory(options.runs_dir), wanted)
         directory = OpenRunDirectory(created.path)  # so that this very run is followed, also once it is renamed
@@ -55,6 +57,20 @@ def train(options: argparse.Namespace) -> int:
         if why := why_ended_at_logout():
             print(f"tui-vae: {why}; {WHAT_TO_DO}", file=sys.stderr)
         return 0
+
+
+def check_first(wanted: config.RunConfig) -> None:
+    """See whether the data can be used, before anything of the run is made.
+
+    Raises:
+        UserError: they cannot; or the name is taken, which costs less to find out.
+    """
+    if not is_own(wanted.dataset, wanted.data_dir):
+        return
+    from tui_vae.cli.data import progress_on_stderr
+    from tui_vae.core.data.check import check_data
+
+    check_data(wanted, progress_on_stderr())
 
 
 def _wait_until_loaded(directory: RunDirectory, signals: Sequence[int]) -> None:
@@ -73,7 +89,7 @@ def _wait_until_loaded(directory: RunDirectory, signals: Sequence[int]) -> None:
         alive = directory.is_training()
         history.extend(tail.read_all())
     if history.state and history.state.state == "failed":
-        raise last_error(directory, history)
+        raise refusal(directory, history)
 
 
 def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
@@ -120,7 +136,7 @@ def follow(directory: RunDirectory, report: Reporter, signals: Sequence[int]) ->
     state = history.state.state if history.state else "failed"
     again = f"continue with: {advice.of_run('resume', directory.path)}"
     if state == "failed":
-        raise last_error(directory, history)
+        raise refusal(directory, history)
     if state not in ("finished", "stopped"):
         raise UserError(f"the trainer of run {directory.name!r} died", f"see {directory.log}, then {again}")
     if state == "stopped":
@@ -135,6 +151,14 @@ def last_error(directory: RunDirectory, history: History) -> UserError:
         if isinstance(message, ev.ErrorEvent):
             return StartError(message.message, message.hint)
     return StartError(f"run {directory.name!r} failed", f"see {directory.log}")
+
+
+def refusal(directory: RunDirectory, history: History) -> UserError:
+    """`last_error`. Nothing is left of a run that was refused before it began."""
+    if any(isinstance(message, ev.ErrorEvent) and message.refused for message in history.messages):
+        with suppress(UserError, OSError):
+            clear_failed(RunDirectory(directory.path))
+    return last_error(directory, history)
 
 
 def request_stop(directory: RunDirectory) -> None:

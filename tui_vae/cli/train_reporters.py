@@ -96,12 +96,13 @@ class LineReporter:
         self._directory = directory
 
     def on_start(self) -> None:
-        self.say(f"{self._directory.name}: watch it with: {advice.of_run('attach', self._directory.path)}")
+        pass
 
     def on_event(self, event: ev.AnyEvent, history: History) -> None:
         match event:
             case ev.RunEvent():
                 self.say(introduction(event))
+                self.say(f"watch it with: {advice.of_run('attach', self._directory.path)}")
             case ev.EpochEvent():
                 self.say(epoch_line(event, history.run.epochs if history.run else event.epoch))
             case ev.WarningEvent():

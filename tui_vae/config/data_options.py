@@ -43,6 +43,11 @@ def is_named(dataset: str) -> bool:
     return dataset in NAMED_SETS
 
 
+def is_own(dataset: str, data_dir: str | None) -> bool:
+    """Whether data are read from where the user says, not FashionMNIST from its usual places."""
+    return dataset != DEFAULT_SET or data_dir is not None
+
+
 def size_of(image_size: int | str | None) -> tuple[int, int] | None:
     """The height and width that the option `image_size` asks for, in pixels; None: as the images are."""
     if image_size is None or isinstance(image_size, int):

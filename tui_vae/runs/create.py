@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tui_vae.config import RunConfig
+from tui_vae.config import RunConfig, is_named
+from tui_vae.config.data_options import DEFAULT_SET, is_own
 from tui_vae.config.own_code import allow, with_model_folder
 from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory, RunError
@@ -26,6 +28,9 @@ MOST_EARLY = 1 << 20
 
 RUN_MODE = 0o755
 """Permissions of a run's directory: its user changes it, others may look at it, as at any folder that people make."""
+
+LONGEST_STEM = 40
+"""Characters of a data set's name that a run is named after."""
 
 MOST_TRIES = 1000
 """How often a name is tried while other processes take, or clear away, the same ones."""
@@ -46,10 +51,10 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
         runs_dir.mkdir(parents=True, exist_ok=True)
         sweep_leftovers(runs_dir)
         for _ in range(MOST_TRIES):
-            named = replace(config, name=config.name or _free_name(runs_dir))
+            named = replace(config, name=config.name or _free_name(runs_dir, config))
             target = RunDirectory(runs_dir / str(named.name))
             if config.name and failed_early(target):
-                _clear_away(target)
+                clear_failed(target)
             if put_in_place(target, partial(_fill, named)):
                 allow(named)
                 return target, named
@@ -101,9 +106,21 @@ def config_toml(config: RunConfig) -> bytes:
     return tomli_w.dumps(config.to_dict()).encode()
 
 
-def _free_name(runs_dir: Path) -> str:
+def _free_name(runs_dir: Path, config: RunConfig) -> str:
+    """The first free name of those that are made of the data's name and a number."""
     taken = set(os.listdir(runs_dir))
-    return next(name for number in itertools.count(1) if (name := f"fashion-{number}") not in taken)
+    stem = "fashion" if not is_own(config.dataset, config.data_dir) else _stem_of(config.dataset, config.data_dir)
+    return next(name for number in itertools.count(1) if (name := f"{stem}-{number}") not in taken)
+
+
+def _stem_of(dataset: str, data_dir: str | None) -> str:
+    """The name of a known set, or that of a file or folder without its ending, as far as it can be a run's name."""
+    of_folder = data_dir is not None and dataset == DEFAULT_SET
+    name = (
+        dataset if is_named(dataset) and not of_folder else Path(data_dir if of_folder and data_dir else dataset).name
+    )
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name.split(".")[0]).strip("-")
+    return plain[:LONGEST_STEM] or "run"
 
 
 def failed_early(run: RunDirectory) -> bool:
@@ -120,7 +137,7 @@ def failed_early(run: RunDirectory) -> bool:
     return failed and not len(history.steps) and not history.epochs
 
 
-def _clear_away(run: RunDirectory) -> None:
+def clear_failed(run: RunDirectory) -> None:
     """Remove a run that failed early, unless another process has removed it, or made it anew, meanwhile.
 
     Raises:

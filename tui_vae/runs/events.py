@@ -172,10 +172,12 @@ class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
 
 
 class ErrorEvent(Event, frozen=True, kw_only=True, tag="error"):
-    """Why the run failed. `hint`: what to do about it, or empty."""
+    """Why the run failed. `hint`: what to do about it, or empty. `refused`: it never began, because of what it was
+    asked for; nothing of it is worth keeping."""
 
     message: str
     hint: str = ""
+    refused: bool = False
 
 
 AnyEvent = (

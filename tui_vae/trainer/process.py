@@ -44,6 +44,8 @@ class RunProcess:
         self._leave_core = leave_core
         self._read_only = read_only
         self._head_start = head_start
+        self._loaded = directory.files.last.exists()
+        """Whether there is something of the run to come back to."""
 
     def run(self, serve_first: bool, more_epochs: int) -> int:
         """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code."""
@@ -72,7 +74,7 @@ class RunProcess:
             print(error, file=sys.stderr)  # and not in the log, which may be another process's by now
             return error.exit_code
         except UserError as error:
-            return self._fail(log, error)
+            return self._fail(log, error, refused=not self._loaded)
         except Exception as error:
             traceback.print_exc()
             return self._fail(log, self._explain(error))
@@ -116,6 +118,7 @@ class RunProcess:
 
         cores = Cores(leave_one=self._leave_core, spare=spare.count())
         setup = set_up_training(self._directory, log, more_epochs, loading, cores)
+        self._loaded = True
         return Training(self._directory, log, self._inbox, setup, self._lock.announce_trouble).run()
 
     def _serve(self) -> protocol.Resume | None:
@@ -128,9 +131,9 @@ class RunProcess:
 
         return Serving(self._directory, self._inbox, self._read_only).until_left()
 
-    def _fail(self, log: ev.EventLog, error: UserError) -> int:
+    def _fail(self, log: ev.EventLog, error: UserError, refused: bool = False) -> int:
         error = self._with_path(error)
-        log.write(ev.ErrorEvent(message=error.message, hint=error.hint))
+        log.write(ev.ErrorEvent(message=error.message, hint=error.hint, refused=refused))
         log.write(ev.StateEvent(state="failed", reason=error.message))
         for ticket in self._inbox.pending():
             ticket.refuse(error)

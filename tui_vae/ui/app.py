@@ -22,9 +22,11 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from tui_vae.config import RunConfig
+from tui_vae.config.data_options import is_own
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
 from tui_vae.runs.create import create_run
+from tui_vae.runs.data_check import check_data
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import settings, terminal, theme
@@ -181,6 +183,9 @@ class TuiVae(ImageApp[str]):
 
     async def on_start_run(self, message: StartRun) -> None:
         try:
+            if is_own(message.config.dataset, message.config.data_dir):
+                self.notify("Reading the data …", timeout=2)
+                await asyncio.to_thread(check_data, message.config)
             directory, _ = await asyncio.to_thread(create_run, self.runs_dir, message.config)
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
