@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from array import array
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -24,8 +25,8 @@ any_values = st.one_of(values, st.sampled_from([math.nan, math.inf, -math.inf]))
 figures = st.one_of(st.none(), st.floats(1e-3, 99_999), st.floats(-99_999, -1e-3))
 
 
-def curve(points: list[float], limit: int = 64, smoothing: float = 0.0) -> Curve:
-    made = Curve(smoothing, limit)
+def curve(points: list[float], limit: int = 64, span: float = 0.0) -> Curve:
+    made = Curve(span, limit)
     made.extend([float(step) for step in range(1, len(points) + 1)], points)
     return made
 
@@ -51,10 +52,42 @@ def test_extremes_survive_in_at_most_one_entry_a_column(points: list[float], wid
 
 
 @given(st.lists(values, min_size=1, max_size=300), st.integers(2, 64))
-def test_a_bounded_curve_keeps_its_newest_smoothed_value(points: list[float], limit: int) -> None:
-    bounded, whole = curve(points, limit * 2, 0.9), curve(points, 1024, 0.9)
+def test_a_bounded_curve_keeps_its_newest_value_and_its_means(points: list[float], limit: int) -> None:
+    bounded = curve(points, limit * 2, 1e9)
     assert len(bounded) <= limit * 2
-    assert bounded.at(len(points)) == pytest.approx(whole.at(len(points)), rel=1e-9, abs=1e-6)
+    read = bounded.at(len(points))
+    assert read is not None and read.raw == points[-1]
+    columns = [column for run in bounded.segments(to(len(points)).edges(3)) for column in run]
+    if len(points) <= limit * 2:
+        assert columns[-1].smooth == pytest.approx(points[-1])
+    (whole,) = [column for run in bounded.segments([0.0, 2.0 * len(points)]) for column in run]
+    assert min(points) - 1e-6 <= whole.smooth <= max(points) + 1e-6
+
+
+def smoothed(xs: Sequence[float], ys: Sequence[float], span: float, edges: Sequence[float]) -> dict[int, float]:
+    made = Curve(span, 1024, series=(array("d", xs), array("d", ys)))
+    made.extend(xs, ys)
+    return {column.x: column.smooth for run in made.segments(edges) for column in run}
+
+
+@given(st.lists(values, min_size=60, max_size=60), st.sampled_from([2, 3, 4, 6, 12]))
+def test_smoothing_runs_over_steps_and_not_over_reports(points: list[float], size: int) -> None:
+    """A quicker machine reports fewer steps at once."""
+    each = [float(step) for step in range(1, 61)]
+    fewer = each[size - 1 :: size]
+    means = [sum(points[at : at + size]) / size for at in range(0, 60, size)]
+    edges = [step + 0.5 for step in range(61)]  # a column a step
+    one, other = smoothed(each, points, 24.0, edges), smoothed(fewer, means, 24.0, edges)
+    for step in range(24, 48, 12):
+        assert one[step - 1] == pytest.approx(sum(points[step - 12 : step + 12]) / 24, abs=1e-6)
+        assert other[step - 1] == pytest.approx(one[step - 1], abs=1e-6)
+
+
+def test_a_smoothed_curve_is_not_late() -> None:
+    steps = [float(step) for step in range(1, 101)]
+    line = smoothed(steps, [200.0 - step for step in steps], 40.0, [step + 0.5 for step in range(101)])
+    assert line[99] == 100.0  # the newest value is the raw one
+    assert all(abs(value - (199.5 - column)) < 1.1 for column, value in line.items())
 
 
 def test_a_gap_divides_a_curve() -> None:
@@ -119,7 +152,7 @@ def sources(points: list[float]) -> Sources:
     test = Curve()
     for point in tests:
         test.add(*point)
-    found = Sources(curve(points, 1024, 0.9), Curve(), test)
+    found = Sources(curve(points, 1024, 9.0), Curve(), test)
     found.test_epochs.extend([x for x, _ in tests], [y for _, y in tests])
     return found
 
@@ -149,20 +182,66 @@ def test_where_a_mark_has_no_room_for_its_label_it_has_its_first_word() -> None:
     assert "┊paused 0:09" in text(draw_chart(sources([50.0] * 100), marks, View(120, 12, to(100.0)), UNICODE))[0]
 
 
-def test_a_chart_draws_train_below_test_and_marks_controls() -> None:
-    points = [50 * math.exp(-step / 30) + 20 for step in range(100)]
+def test_a_chart_draws_band_train_test_and_marks_of_controls() -> None:
+    points = [50 * math.exp(-step / 30) + 20 + 5 * (step % 2) for step in range(100)]
     chart = draw_chart(sources(points), [Control(50.0, "β 2")], View(60, 12, to(100.0)), UNICODE)
     roles = {span.role for row in chart.rows for span in row}
     assert {"label", "band", "train", "test", "mark"} <= roles
-    assert sum(row.count("●") for row in text(chart)) == 5
     assert any("┊β 2" in row for row in text(chart))
+    in_ascii = draw_chart(sources(points), [], View(60, 12, to(100.0)), ASCII)
+    assert sum(row.count("@") for row in text(in_ascii)) == 4  # the first is above the scale
+
+
+def dots_of(chart: Chart, *roles: str) -> set[tuple[int, int, int]]:
+    """Row, column and bit of every Braille dot in these roles."""
+    found: set[tuple[int, int, int]] = set()
+    for y, row in enumerate(chart.rows):
+        x = 0
+        for span in row:
+            for character in span.text:
+                bits = ord(character) - 0x2800 if span.role in roles and ord(character) >= 0x2800 else 0
+                found |= {(y, x, bit) for bit in range(8) if bits >> bit & 1}
+                x += 1
+    return found
+
+
+def test_where_train_and_test_meet_neither_hides_the_other() -> None:
+    points = [20 + 3 * math.sin(step / 9) for step in range(100)]
+    both, alone = sources(points), sources(points)
+    alone.test, alone.test_epochs = Curve(), type(alone.test_epochs)()
+    no_train = Sources(None, Curve(), both.test, test_epochs=both.test_epochs)
+    view = View(60, 12, to(100.0))
+    drawn, train = draw_chart(both, [], view, UNICODE), draw_chart(alone, [], view, UNICODE)
+    assert drawn.scale.low == train.scale.low and drawn.scale.high == train.scale.high
+    assert dots_of(train, "train") <= dots_of(drawn, "train", "test")
+    shown = draw_chart(no_train, [], view, UNICODE)
+    if (shown.scale.low, shown.scale.high) == (drawn.scale.low, drawn.scale.high):
+        assert dots_of(shown, "test") <= dots_of(drawn, "train", "test")
+
+
+def test_the_gap_between_train_and_test_is_seen() -> None:
+    found = sources([10.0 + step / 1000 for step in range(100)])
+    for step in range(20, 101, 20):
+        found.train.add(float(step), 10.0)
+    found.test = Curve()
+    found.test.extend([20.0, 40.0, 60.0, 80.0, 100.0], [10.0, 12.0, 14.0, 16.0, 18.0])
+    chart = draw_chart(found, [], View(60, 12, to(100.0)), UNICODE)
+    height = [sum(1 for y, x, _ in dots_of(chart, "gap") if x == column) for column in range(60)]
+    assert sum(height[15:25]) < sum(height[45:55])
+
+
+def test_the_steep_first_steps_do_not_flatten_the_rest() -> None:
+    points = [600.0 / step + 20 - step / 100 for step in range(1, 101)]
+    chart = draw_chart(sources(points), [], View(60, 12, to(100.0)), UNICODE)
+    assert chart.scale.high < 60 and chart.scale.clipped == pytest.approx(620, rel=1e-3)
+    assert draw_chart(sources(points[:8]), [], View(60, 12, to(100.0)), UNICODE).scale.high > 600  # too few to tell
 
 
 def test_epochs_within_a_hair_of_an_endless_axis_are_one_marker() -> None:
     """As where a damaged log speaks of a step that no run will ever make."""
     for end in (1e9, 2.0**53, 1e300):
-        chart = draw_chart(sources([50.0] * 100), [], View(60, 12, to(end)), UNICODE)
-        assert sum(row.count("●") for row in text(chart)) == 1
+        chart = draw_chart(sources([50.0] * 100), [], View(60, 12, to(end)), ASCII)
+        assert sum(row.count("@") for row in text(chart)) == 1
 
 
 def test_a_spike_reaches_the_top_and_an_infinity_does_not() -> None:
@@ -184,13 +263,13 @@ def test_a_logarithm_of_what_is_not_positive_is_refused() -> None:
 @settings(max_examples=40)
 @given(
     st.lists(any_values, min_size=20, max_size=60), st.integers(0, 59), st.integers(5, 40), st.integers(1, 40),
-    st.sampled_from([0.0, 0.6, 0.97]),
+    st.sampled_from([0.0, 3.0, 30.0]),
 )  # fmt: skip
 def test_a_narrow_window_is_drawn_from_the_series_itself(
-    points: list[float], first: int, length: int, width: int, smoothing: float
+    points: list[float], first: int, length: int, width: int, span: float
 ) -> None:
     xs, ys = array("d", range(1, len(points) + 1)), array("d", points)
-    made = Curve(smoothing, 16, series=(xs, ys))
+    made = Curve(span, 16, series=(xs, ys))
     made.extend(xs, ys)
     edges = Axis(float(first), float(first + length)).edges(width)
     columns = [column for run in made.segments(edges) for column in run]
@@ -199,10 +278,13 @@ def test_a_narrow_window_is_drawn_from_the_series_itself(
     if inside and sum(edges[0] <= x <= edges[-1] for x in xs) <= 2 * (width - 1):
         assert min(column.low for column in columns) <= min(inside)
         assert max(column.high for column in columns) >= max(inside)
-    exact, read = curve(points, 1024, smoothing).at(len(points)), made.at(len(points))
-    assert exact is not None and read is not None
-    if all(map(math.isfinite, points)):  # of a series with gaps, less of the past is taken into account
-        assert read.smooth == pytest.approx(exact.smooth, rel=1e-6, abs=1e-3)
+    assert all(not math.isnan(column.smooth) for column in columns)
+    middle = len(points) // 2
+    read, reach = made.at(middle), int(min(span / 2, middle))
+    assert read is not None and read.x == middle
+    near = points[middle - reach : middle + reach] if reach else [points[middle - 1]]
+    if all(map(math.isfinite, near)) and float(span / 2).is_integer():
+        assert read.smooth == pytest.approx(sum(near) / len(near), rel=1e-6, abs=1e-3)
 
 
 @given(st.floats(0, 1), st.lists(st.sampled_from([0.5, 2.0]), max_size=12), st.floats(-3, 3))

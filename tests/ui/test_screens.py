@@ -58,7 +58,7 @@ STOP = View(("x",), "Stop", "Stop fashion-1?", back=("escape",), dialog=True)
 NEW_RUN = View(("n",), "New run", "copy command", back=("escape",), dialog=True)
 VIEWS = {
     "Train": (
-        View(("v",), "Train", "bits a pixel", gone="reconstruction EMA", back=("v",)),
+        View(("v",), "Train", "bits a pixel", gone="accuracy", back=("v",)),
         View(("z",), "Train", "reconstruction", gone="accuracy", back=("z",)),
         View(("g",), "Gallery", "original above", gone="accuracy", back=("g", "g")),
         View(("left",), "Train", "escape leaves the cursor", back=("escape",)),

@@ -130,13 +130,13 @@ async def test_the_table_tells_the_number_of_a_ten_thousandth_epoch_whole(run: R
 @in_event_loop
 async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> None:
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "EMA 0.9" in screen(app))
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "over " in screen(app))
         await pilot.press("m", "l", "t")
-        await until(pilot, lambda: "log EMA 0.97" in screen(app) and read_preferences().x_axis == "steps")
+        await until(pilot, lambda: "log over " in screen(app) and read_preferences().x_axis == "steps")
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log EMA 0.97" in screen(app))
+        await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log over " in screen(app))
         pane = app.screen.query_one(TrainPane)
-        assert (pane.curves.smoothing, pane.logarithmic, pane.unit) == (0.97, True, "steps")
+        assert (pane.smoothing, pane.logarithmic, pane.unit) == (1.0, True, "steps")
 
 
 def test_the_wall_of_images_fits_all_of_them_where_it_can() -> None:

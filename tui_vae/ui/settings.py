@@ -27,7 +27,8 @@ class Preferences(msgspec.Struct):
     image_size: str = ""
     """`full` (where there is room) or `half`; empty: whichever fills the screen best."""
     worst_first: bool = False
-    smoothing: float = 0.9
+    smoothing: float = 0.25
+    """Epochs that a smoothed value is the mean of."""
     log_scale: bool = False
     x_axis: str = "epochs"
     runs_sort: str = ""

@@ -39,6 +39,7 @@ DARK = Theme(
         "test-series": "#ffaf5f",
         "train-series": "#5fafd7",
         "band": "#3a3a3a",
+        "gap": "#875f00",
         "latent": "#af87ff",
         "series-0": "#ffaf5f",
         "series-1": "#87afff",
@@ -98,6 +99,7 @@ LIGHT = Theme(
         "test-series": "#af5f00",
         "train-series": "#005f87",
         "band": "#c6c6c6",
+        "gap": "#d7af87",
         "latent": "#5f00af",
         "series-0": "#af5f00",
         "series-1": "#0087d7",
@@ -178,7 +180,7 @@ DEFAULT_VARIABLES = {
     name: DARK.variables[name]
     for name in (
         *("bar", "frame", "chosen", "quiet", "label", "note", "emphasis"),
-        *("test-series", "train-series", "band", "latent", "on-accent"),
+        *("test-series", "train-series", "band", "gap", "latent", "on-accent"),
         *("series-0", "series-1", "series-2", "series-3"),
     )
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 
 from tui_vae.ui.charts.curves import Column
 from tui_vae.ui.charts.raster import BLANK, BRAILLE, Dots, dot_row
@@ -56,6 +57,40 @@ def _bridge(before: Stroke, x: int, low: int, high: int) -> list[Stroke]:
         found.append((column, min(to, at + 1) if to > at else to, max(to, at - 1) if to < at else to))
         at = to
     return found
+
+
+def between(
+    some: Sequence[Sequence[Column]], others: Sequence[Sequence[Column]], place: Callable[[float], float], rows: int
+) -> list[Stroke]:
+    """What lies between two curves of the same columns, as a stroke in every other column of dots."""
+    found: list[Stroke] = []
+    for one, other in zip(some, others, strict=False):
+        ys = {column.x: place(column.smooth) for column in other}
+        common = [(column.x, place(column.smooth), ys[column.x]) for column in one if column.x in ys]
+        for (start, first, second), (end, last_first, last_second) in pairwise(common):
+            for x in range(start + start % 2, end, 2):
+                share = (x - start) / (end - start)
+                ends = first + share * (last_first - first), second + share * (last_second - second)
+                low, high = dot_row(min(ends), rows), dot_row(max(ends), rows)
+                if high - low > 1 and high >= 0 and low < rows:
+                    found.append((x, max(0, low), min(rows - 1, high)))
+    return found
+
+
+def dots_at(points: Sequence[tuple[int, float]], rows: int) -> list[Stroke]:
+    """A thick dot at each point: a column of dots, and a place of 0 … 1 of the height."""
+    found: list[Stroke] = []
+    for x, place in points:
+        row = min(rows - 1, max(0, dot_row(place, rows)))
+        low = max(0, row - 1) if place < 1 / 2 else row
+        found += [(column, low, min(rows - 1, low + 1)) for column in (x - 1, x) if column >= 0]
+    return found
+
+
+def joined(one: str, other: str) -> str:
+    """The character with the dots of both, of which neither must be lost where two curves meet in a cell."""
+    bits = ord(one) | ord(other)
+    return chr(bits) if min(ord(one), ord(other)) >= 0x2800 and bits <= 0x28FF else other
 
 
 def fill(strokes: Iterable[Stroke], width: int, height: int, dots: Dots) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A long series as a bounded number of buckets: the lowest, the highest and the smoothed value of each.
+"""A long series as a bounded number of buckets: the lowest, the highest and the last value of each, and its integral.
 
 Points are added as they come. When the buckets are full, neighbours are merged: memory and the work of a redraw stay
 bounded however long a run is, and no extreme is ever lost. A window too narrow for the buckets is drawn from the series
@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from functools import cache, reduce
-from itertools import accumulate
-from operator import mul, truediv
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from itertools import accumulate, chain
+from operator import mul, sub
 from typing import NamedTuple
 
 MAX_BUCKETS = 8192
@@ -22,17 +22,11 @@ MAX_BUCKETS = 8192
 HUGE = 1e150
 """Values of at least this size make a gap, as infinities do."""
 
-NEGLIGIBLE = 1e-12
-"""The weight in an exponential mean below which an old value is left out."""
-
-FEW = 8
-"""Fewer values are added to an exponential mean one by one, as sums of products pay off for more."""
-
 Doubles = Sequence[float]
 
 
 class Column(NamedTuple):
-    """The lowest, the highest and the last smoothed value of a series within one column of dots."""
+    """The lowest and the highest value of a series within one column of dots, and the smoothed one at its end."""
 
     x: int
     low: float
@@ -48,91 +42,62 @@ class Reading(NamedTuple):
     smooth: float
 
 
-@cache
-def _weights(smoothing: float) -> list[float]:
-    """The weights of an exponential window that are not negligible, the newest value's last."""
-    count = math.ceil(math.log(NEGLIGIBLE) / math.log(smoothing))
-    return [(1 - smoothing) * smoothing**age for age in range(count - 1, -1, -1)]
+class Integral:
+    """The integral of a series of which each value stands for all x since the point before.
 
-
-class ExponentialMean:
-    """An exponentially weighted mean: the weight of a value is `smoothing` times that of the next one.
-
-    The sum of the weights so far divides it, so that its start is not drawn towards 0 (the bias correction of Adam:
-    Kingma and Ba 2015, algorithm 1).
+    Args:
+        xs: where the parts end, in order. areas: the integral over each part. lengths: how much of x has a value there.
+        begin: where the first part begins.
     """
 
-    def __init__(self, smoothing: float) -> None:
-        self._smoothing = smoothing
-        self._sum = math.nan if smoothing == 0 else 0.0
-        self._weight = 1.0 if smoothing == 0 else 0.0
+    def __init__(self, xs: Doubles, areas: Doubles, lengths: Doubles, begin: float) -> None:
+        self._xs, self._begin, self._parts = xs, begin, (areas, lengths)
+        self._areas = list(accumulate(areas, initial=0.0))
+        self._lengths = list(accumulate(lengths, initial=0.0))
 
-    @property
-    def value(self) -> float:
-        """The mean of the values so far; NaN before the first."""
-        return self._sum / self._weight if self._weight else math.nan
-
-    def after_each(self, groups: Sequence[Doubles]) -> list[float]:
-        """Add finite values of several buckets of one size, and return the mean after each bucket.
-
-        `groups`: the first values of all buckets, their second values, and so on.
-        """
-        smoothing, before = self._smoothing, self._weight
-        if smoothing == 0:
-            self._sum = groups[-1][-1]
-            return list(groups[-1])
-        size, count = len(groups), len(groups[0])
-        fading, fresh = smoothing**size, 1 - smoothing
-        own = reduce(
-            lambda sums, values: [smoothing * past + fresh * new for past, new in zip(sums, values, strict=True)],
-            groups, [0.0] * count,
-        )  # fmt: skip
-        sums = list(accumulate(own, lambda past, new: fading * past + new, initial=self._sum))
-        self._sum, self._weight = sums[-1], 1 - (1 - before) * fading**count
-        corrected = min(count, math.ceil(len(_weights(smoothing)) / size))  # after these the weights sum to 1
-        weights = [1 - (1 - before) * fading**number for number in range(1, corrected + 1)]
-        return [*map(truediv, sums[1:], weights), *sums[corrected + 1 :]]
-
-    def add(self, values: Doubles) -> None:
-        """Add finite values."""
-        smoothing, count = self._smoothing, len(values)
-        if smoothing == 0:
-            self._sum = values[-1]
-        elif count < FEW:
-            for value in values:
-                self._sum = smoothing * self._sum + (1 - smoothing) * value
-                self._weight = smoothing * self._weight + 1 - smoothing
+    def mean_around(self, x: float, reach: float) -> float:
+        """The mean from x - reach to x + reach, or as far on both sides as the series goes on both: so a curve that
+        falls is not late, not even at its newest value. NaN where there is none."""
+        reach = min(reach, x - self._begin, self._xs[-1] - x)
+        if reach <= 0:
+            at = min(bisect_left(self._xs, x), len(self._xs) - 1)
+            area, length = (part[at] for part in self._parts)
         else:
-            weights = _weights(smoothing)
-            past = smoothing**count
-            if count >= len(weights):
-                self._sum = sum(map(mul, weights, values[-len(weights) :]))
-            else:
-                self._sum = past * self._sum + sum(map(mul, weights[-count:], values))
-            self._weight = past * self._weight + 1 - past
+            (area, length), (past, short) = self._until(x + reach), self._until(x - reach)
+            area, length = area - past, length - short
+        return area / length if length > 0 else math.nan
+
+    def _until(self, x: float) -> tuple[float, float]:
+        """The integral from the begin to x, and how much of that has a value."""
+        at = min(bisect_left(self._xs, x), len(self._xs) - 1)
+        start = self._xs[at - 1] if at else self._begin
+        share = (x - start) / (self._xs[at] - start) if self._xs[at] > start else 1.0
+        areas, lengths = self._areas, self._lengths
+        return (areas[at] + share * (areas[at + 1] - areas[at]), lengths[at] + share * (lengths[at + 1] - lengths[at]))
 
 
 class Curve:
     """A series in buckets. Points are added in the order of x. A value that is not finite or is `HUGE` makes a gap.
 
-    `series`: the x and y of the whole series, which the caller keeps and extends.
+    Args:
+        span: how much of x a smoothed value is the mean of; 0: values are not smoothed.
+        series: the x and y of the whole series, which the caller keeps and extends.
     """
 
     def __init__(
         self,
-        smoothing: float = 0.0,
+        span: float = 0.0,
         max_buckets: int = MAX_BUCKETS,
         series: tuple[array[float], array[float]] | None = None,
     ) -> None:
-        self.smoothing = smoothing
+        self.span = span
         self._max_buckets = max_buckets
         self._series = series
         self._stride = 1
         """Points in a full bucket."""
         self._filled = 0
         """Points in the newest bucket."""
-        self._x, self._low, self._high, self._smooth = (array("d") for _ in range(4))
-        self._mean = ExponentialMean(smoothing)
+        self._x, self._low, self._high, self._last, self._area, self._length = (array("d") for _ in range(6))
 
     def __len__(self) -> int:
         return len(self._x)
@@ -162,57 +127,80 @@ class Curve:
                     at += taken
                     continue
                 self._filled = 0
-                for column, value in ((self._x, 0.0), (self._low, math.inf), (self._high, -math.inf)):
+                empty = (self._newest, math.inf, -math.inf, math.nan, 0.0, 0.0)
+                for column, value in zip(self._columns, empty, strict=True):
                     column.append(value)
-                self._smooth.append(math.nan)
             taken = min(self._stride - self._filled, count - at)
-            self._add_to_newest_bucket(xs[at + taken - 1], ys[at : at + taken])
+            self._add_to_newest_bucket(xs[at : at + taken], ys[at : at + taken])
             self._filled += taken
             at += taken
+
+    @property
+    def _columns(self) -> tuple[array[float], ...]:
+        return self._x, self._low, self._high, self._last, self._area, self._length
+
+    @property
+    def _newest(self) -> float:
+        return self._x[-1] if self._x else 0.0
 
     def _add_full_buckets(self, xs: Doubles, ys: Doubles) -> None:
         """Add finite values that fill buckets exactly, all buckets at once: a call for each bucket is slower."""
         stride = self._stride
         groups = [ys[first::stride] for first in range(stride)]
+        lengths = list(map(sub, xs, chain((self._newest,), xs)))
+        areas = list(map(mul, ys, lengths))
         self._x.extend(xs[stride - 1 :: stride])
         self._low.extend(reduce(_pairwise_min, groups))
         self._high.extend(reduce(_pairwise_max, groups))
-        self._smooth.extend(self._mean.after_each(groups))
+        self._last.extend(groups[-1])
+        self._area.extend(_sums_of(areas, stride))
+        self._length.extend(_sums_of(lengths, stride))
         self._filled = stride
 
-    def _add_to_newest_bucket(self, x: float, ys: Doubles) -> None:
+    def _add_to_newest_bucket(self, xs: Doubles, ys: Doubles) -> None:
         """Add values to the newest bucket. A bucket without a finite value is a gap: its low is above its high."""
-        self._x[-1] = x
+        before, self._x[-1] = self._newest, xs[-1]
         low, high, values = _finite_range(ys)
         if low <= high:
-            self._mean.add(values)
             self._low[-1], self._high[-1] = min(self._low[-1], low), max(self._high[-1], high)
-            self._smooth[-1] = self._mean.value
+            self._last[-1] = values[-1]
+            for x, y in zip(xs, ys, strict=True):
+                if -HUGE < y < HUGE:
+                    self._area[-1] += y * (x - before)
+                    self._length[-1] += x - before
+                before = x
 
     def _merge_neighbours(self) -> None:
         """Halve the number of buckets. The last one of an odd number stays alone and takes further points."""
         odd = len(self._x) % 2
-        rest = [column[-1:] if odd else array("d") for column in (self._x, self._low, self._high, self._smooth)]
-        lows, highs, smooths = self._low, self._high, self._smooth
-        pairs = zip(smooths[0::2], smooths[1::2], strict=False)
-        smooth = [left if math.isnan(right) else right for left, right in pairs]
-        self._x = self._x[1::2] + rest[0]
-        self._low = array("d", _pairwise_min(lows[0::2], lows[1::2])) + rest[1]
-        self._high = array("d", _pairwise_max(highs[0::2], highs[1::2])) + rest[2]
-        self._smooth = array("d", smooth) + rest[3]
+        rest = [column[-1:] if odd else array("d") for column in self._columns]
+        pairs = zip(self._last[0::2], self._last[1::2], strict=False)
+        merged: tuple[Iterable[float], ...] = (
+            self._x[1::2],
+            _pairwise_min(self._low[0::2], self._low[1::2]),
+            _pairwise_max(self._high[0::2], self._high[1::2]),
+            [left if math.isnan(right) else right for left, right in pairs],
+            _sums_of(self._area, 2),
+            _sums_of(self._length, 2),
+        )
+        columns = [array("d", values) + last for values, last in zip(merged, rest, strict=True)]
+        self._x, self._low, self._high, self._last, self._area, self._length = columns
         if not odd:
             self._filled += self._stride
         self._stride *= 2
 
     def at(self, x: float) -> Reading | None:
         """The point nearest to x; None where there is no point."""
-        xs, ys = self._series or (self._x, self._smooth)
+        xs, ys = self._series or (self._x, self._last)
         after = bisect_left(xs, x)
         near = [at for at in (after - 1, after) if 0 <= at < len(xs)]
         if not near:
             return None
         best = min(near, key=lambda at: abs(xs[at] - x))
-        smooth = self._mean_before(best + 1).value if self._series else ys[best]
+        smooth = ys[best]
+        if self.span and self._series is not None:
+            reach = self.span / 2
+            smooth = self._integral_of(xs, ys, xs[best] - reach, xs[best] + reach).mean_around(xs[best], reach)
         return Reading(xs[best], ys[best], smooth)
 
     def segments(self, edges: Doubles) -> list[list[Column]]:
@@ -220,38 +208,61 @@ class Curve:
         low, high = bisect_left(self._x, edges[0]), bisect_left(self._x, edges[-1])
         if self._series is not None and self._stride > 1 and high - low < len(edges):
             return self._segments_of(*self._series, edges)
-        lows, highs, smooths = self._low, self._high, self._smooth
+        lows, highs, lasts = self._low, self._high, self._last
+        smoothed = self._smoothed(lambda: Integral(self._x, self._area, self._length, 0.0), edges)
         found = _Segments(len(edges) - 1)
         for column, start, stop in _column_slices(self._x, edges):
             least, greatest = min(lows[start:stop]), max(highs[start:stop])
-            smooth = smooths[stop - 1]
-            if smooth != smooth and least <= greatest:
-                smooth = next(value for value in reversed(smooths[start:stop]) if value == value)
-            found.add(Column(column, least, greatest, smooth))
-        found.extend_to_edges(self._x, smooths, edges)
+            value = lasts[stop - 1]
+            if value != value and least <= greatest:
+                value = next(value for value in reversed(lasts[start:stop]) if value == value)
+            found.add(Column(column, least, greatest, smoothed(self._x[stop - 1], value)))
+        found.extend_to_edges(self._x, lasts, edges, smoothed)
         return found.segments
 
     def _segments_of(self, xs: Doubles, ys: Doubles, edges: Doubles) -> list[list[Column]]:
         """The segments of the series itself."""
         found = _Segments(len(edges) - 1)
-        mean = self._mean_before(bisect_left(xs, edges[0]))
+        smoothed = self._smoothed(lambda: self._integral_of(xs, ys, edges[0] - self.span, edges[-1] + self.span), edges)
         for column, start, stop in _column_slices(xs, edges):
             low, high, values = _finite_range(ys[start:stop])
-            if low <= high:
-                mean.add(values)
-            found.add(Column(column, low, high, mean.value))
-        found.extend_to_edges(xs, ys, edges)
+            value = values[-1] if values else math.nan
+            found.add(Column(column, low, high, smoothed(xs[stop - 1], value)))
+        found.extend_to_edges(xs, ys, edges, smoothed)
         return found.segments
 
-    def _mean_before(self, stop: int) -> ExponentialMean:
-        """The mean of the points of the series itself before index `stop`."""
-        mean = ExponentialMean(self.smoothing)
-        if self._series is not None and stop:
-            reach = len(_weights(self.smoothing)) if self.smoothing else 1
-            low, high, values = _finite_range(self._series[1][max(0, stop - reach) : stop])
-            if low <= high:
-                mean.add(values)
-        return mean
+    def _smoothed(self, integral_of: Callable[[], Integral], edges: Doubles) -> Callable[[float, float], float]:
+        """The smoothed value at x, where `value` is that of the point; without smoothing that one.
+
+        What a column of dots cannot show apart is one mean as well.
+        """
+        if not self.span or not len(self._x):
+            return lambda x, value: value
+        integral, reach = integral_of(), max(self.span, edges[1] - edges[0]) / 2
+
+        def smoothed(x: float, value: float) -> float:
+            mean = integral.mean_around(x, reach)
+            return value if math.isnan(mean) else mean
+
+        return smoothed
+
+    def _integral_of(self, xs: Doubles, ys: Doubles, low: float, high: float) -> Integral:
+        """The integral of the series itself, between these x and to the next points."""
+        start, stop = max(0, bisect_left(xs, low) - 1), bisect_left(xs, high) + 1
+        begin = xs[start - 1] if start else 0.0
+        ends, values = xs[start:stop], ys[start:stop]
+        widths = list(map(sub, ends, chain((begin,), ends)))
+        if math.isnan(sum(values)) or min(values, default=0.0) <= -HUGE or max(values, default=0.0) >= HUGE:
+            lengths = [width if -HUGE < y < HUGE else 0.0 for width, y in zip(widths, values, strict=True)]
+            areas = [width * y if width else 0.0 for width, y in zip(lengths, values, strict=True)]
+            return Integral(ends, areas, lengths, begin)
+        return Integral(ends, list(map(mul, values, widths)), widths, begin)
+
+
+def _sums_of(values: Doubles, count: int) -> list[float]:
+    """The sum of every `count` neighbours; a rest is left out."""
+    groups = [values[first::count] for first in range(count)]
+    return [sum(group) for group in zip(*groups, strict=False)]
 
 
 class _Segments:
@@ -271,14 +282,16 @@ class _Segments:
             self.segments.append([column])
             self._open = True
 
-    def extend_to_edges(self, xs: Doubles, ys: Doubles, edges: Doubles) -> None:
+    def extend_to_edges(
+        self, xs: Doubles, ys: Doubles, edges: Doubles, smoothed: Callable[[float, float], float]
+    ) -> None:
         """Interpolate the curve to the left and right edge of the window if it continues beyond them."""
         for edge, x in ((edges[0], 0), (edges[-1], self._width - 1)):
             after = bisect_left(xs, edge)
             if not 0 < after < len(xs):
                 continue
             share = (edge - xs[after - 1]) / (xs[after] - xs[after - 1])
-            value = ys[after - 1] + share * (ys[after] - ys[after - 1])
+            value = smoothed(edge, ys[after - 1] + share * (ys[after] - ys[after - 1]))
             if not -HUGE < value < HUGE:
                 continue
             column = Column(x, value, value, value)

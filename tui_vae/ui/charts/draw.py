@@ -26,6 +26,18 @@ MARKER_SPACING = 4
 MARKER_MARGIN = 0.02
 """The share of the plot's height by which a value may be outside the scale and still have a marker, at the edge."""
 
+CURVES = ("train", "test")
+"""Roles of curves that do not hide each other."""
+
+STEEP_START = 0.2
+"""The share of what a run has done, from its start, that a chart of the whole run may leave outside its y axis."""
+
+LEAST_COLUMNS = 20
+"""Columns of dots that a curve needs for that: fewer are drawn whole."""
+
+LEAST_GAP_ROWS = 10
+"""Rows of a plot from which the gap between train and test is filled: in a lower one it is a few stray dots."""
+
 NOT_LOG = "linear, as some ≤ 0"
 """The note of a chart that cannot have the logarithmic scale that was asked for."""
 
@@ -110,7 +122,7 @@ class Chart:
 
 
 def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyphs) -> Chart:
-    """Draw one chart. From below: grid, marks of controls, band, train curve, test curve, markers of epochs."""
+    """Draw one chart. From below: grid, marks of controls, band, gap, test curve, train curve, epochs."""
     width, height = view.plot_width, view.height
     dots = raster.BRAILLE if glyphs.braille else raster.one_dot(glyphs.line)
     edges = view.axis.edges(width * dots.across) if width else []
@@ -130,7 +142,7 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
             return bands.fill(bands.strokes(segments, scale.place, height * dots.down), width, height, dots)
         return line((zigzag(segment) for segment in segments), dots)
 
-    smoothed = sources.steps is not None and sources.steps.smoothing > 0
+    smoothed = sources.steps is not None and sources.steps.span > 0
     canvas = Canvas(width, height, dots.down)
     canvas.grid(scale.ticks, scale, glyphs)
     columns = _control_columns(controls, view)
@@ -138,12 +150,16 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
         canvas.vertical(column, glyphs.control, "mark")
     if smoothed and view.band:
         canvas.paint(extremes(steps, dots if glyphs.braille else raster.one_dot(".")), "band")
+    if view.band and glyphs.braille and height >= LEAST_GAP_ROWS:
+        canvas.paint(
+            bands.fill(bands.between(train, test, scale.place, height * dots.down), width, height, dots), "gap"
+        )
+    canvas.paint(extremes(test), "test")
     canvas.paint(line(smooth_line(segment) for segment in steps) if smoothed else extremes(steps), "train")
     if sources.steps is None:
         canvas.paint(extremes(train), "train")
-    canvas.paint(extremes(test), "test")
-    canvas.markers(_thinned(sources.train_epochs, view), scale, view, glyphs.train, "train")
-    canvas.markers(_thinned(sources.test_epochs, view), scale, view, glyphs.test, "test")
+    canvas.markers(_thinned(sources.train_epochs, view), scale, view, glyphs, "train")
+    canvas.markers(_thinned(sources.test_epochs, view), scale, view, glyphs, "test")
     if scale.clipped is not None and scale.clipped > scale.high:
         for column in _cells_above([*steps, *train, *test], scale.high, dots.across):
             canvas.put(column, 0, glyphs.above, "mark")
@@ -214,8 +230,14 @@ def nearest_point(points: Sequence[Point], x: float) -> Point | None:
 
 
 def _scale(segments: list[list[Column]], view: View) -> tuple[Scale, bool]:
-    values = [value for segment in segments for column in segment for value in (column.low, column.high)]
-    return scales.scale(values, [segment[-1].smooth for segment in segments], tick_count(view.height), view.log)
+    """The scale of the y axis. The first steps of a run, in which most figures fall steeply, do not stretch it."""
+    columns = [column for segment in segments for column in segment]
+    values = [value for column in columns for value in (column.low, column.high)]
+    newest = [segment[-1].smooth for segment in segments]
+    last = max((column.x for column in columns), default=0)
+    first = last * STEEP_START if view.axis.low == 0 and last >= LEAST_COLUMNS else 0
+    shown = [value for column in columns if column.x >= first for value in (column.low, column.high)]
+    return scales.scale(shown, newest, tick_count(view.height), view.log, values)
 
 
 def _cell(step: float, view: View) -> int:
@@ -282,7 +304,8 @@ class Canvas:
             text, roles = self._text[y], self._roles[y]
             for x, character in enumerate(row):
                 if character != BLANK:
-                    text[x], roles[x] = character, role
+                    meets = roles[x] in CURVES and role in CURVES
+                    text[x], roles[x] = bands.joined(text[x], character) if meets else character, role
 
     def grid(self, ticks: Sequence[Tick], scale: Scale, glyphs: Glyphs) -> None:
         """Put faint dots at the height of each tick."""
@@ -297,11 +320,24 @@ class Canvas:
             if self._roles[y][x] in ("ground", "grid") or (through and self._roles[y][x] in ("mark", "band")):
                 self.put(x, y, character, role)
 
-    def markers(self, points: Iterable[Point], scale: Scale, view: View, marker: str, role: str) -> None:
-        """Put a marker at each point that is inside the scale, or outside by `MARKER_MARGIN` at most."""
-        for x, y in points:
-            if math.isfinite(y):
-                self.marker(_cell(x, view), y, scale, marker, role)
+    def markers(self, points: Iterable[Point], scale: Scale, view: View, glyphs: Glyphs, role: str) -> None:
+        """Put a marker at each point that is inside the scale, or outside by `MARKER_MARGIN` at most.
+
+        In Braille it is a thick dot, which stands on the curve itself: a character of its own would stand beside it.
+        """
+        shown = [(x, y) for x, y in points if math.isfinite(y)]
+        if not glyphs.braille:
+            for x, y in shown:
+                self.marker(_cell(x, view), y, scale, glyphs.test if role == "test" else glyphs.train, role)
+            return
+        across = self.width * raster.BRAILLE.across
+        placed = [
+            (min(across - 1, max(0, int(view.axis.place(x) * across))), place)
+            for x, y in shown
+            if -MARKER_MARGIN <= (place := scale.place(y)) <= 1 + MARKER_MARGIN
+        ]
+        rows = bands.dots_at(placed, self.height * self._down)
+        self.paint(bands.fill(rows, self.width, self.height, raster.BRAILLE), role)
 
     def marker(self, x: int, value: float, scale: Scale, marker: str, role: str) -> None:
         """Put a marker in column `x` at the height of a value that is not outside the scale by more than the margin."""

@@ -152,8 +152,10 @@ def _range_without_rare_extremes(values: Sequence[float]) -> tuple[float, float]
     return low, high
 
 
-def linear(values: Sequence[float], count: int, always: Sequence[float] = ()) -> Scale:
+def linear(values: Sequence[float], count: int, always: Sequence[float] = (), known: Sequence[float] = ()) -> Scale:
     """A scale for all values, or for all but rare extremes. The values of `always` are inside in any case.
+
+    `known`: values that are drawn as well, and may be outside.
 
     Its ends are multiples of a quarter of the tick step, so that it does not move whenever a value changes a little.
     """
@@ -168,19 +170,22 @@ def linear(values: Sequence[float], count: int, always: Sequence[float] = ()) ->
     snapped_low = math.floor(low / quarter + ROUNDING) * quarter
     snapped_high = math.ceil(high / quarter - ROUNDING) * quarter
     tolerance = quarter * CLIP_TOLERANCE
-    least, greatest = min(values), max(values)
+    least, greatest = min((*values, *known)), max((*values, *known))
     clipped = greatest if greatest > snapped_high + tolerance else least if least < snapped_low - tolerance else None
     return Scale(snapped_low, snapped_high, ticks(snapped_low, snapped_high, count), clipped=clipped)
 
 
-def scale(values: Sequence[float], newest: Sequence[float], count: int, log: bool) -> tuple[Scale, bool]:
+def scale(
+    values: Sequence[float], newest: Sequence[float], count: int, log: bool, known: Sequence[float] = ()
+) -> tuple[Scale, bool]:
     """A logarithmic or linear scale with the `newest` values inside, and whether a logarithmic one was refused.
 
-    It is refused, and a linear one returned, where some values have no logarithm.
+    It is refused, and a linear one returned, where some values have no logarithm. `known`: as of `linear`; a
+    logarithmic scale has them inside.
     """
-    if log and values and min(values) > TINY:
-        return logarithmic(values, count), False
-    return linear(values, count, newest), log and bool(values)
+    if log and values and min((*values, *known)) > TINY:
+        return logarithmic([*values, *known], count), False
+    return linear(values, count, newest, known), log and bool(values)
 
 
 def logarithmic(values: Sequence[float], count: int) -> Scale:

@@ -72,7 +72,16 @@ class ChartWidget(StripWidget, can_focus=True):
 
     PREFIX = "chart"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *("chart--label", "chart--grid", "chart--band", "chart--train", "chart--test", "chart--mark", "chart--cursor"),
+        *(
+            "chart--label",
+            "chart--grid",
+            "chart--band",
+            "chart--gap",
+            "chart--train",
+            "chart--test",
+            "chart--mark",
+            "chart--cursor",
+        ),
         *("chart--frame", "chart--title", "chart--note"),
     }
 

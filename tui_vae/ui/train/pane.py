@@ -32,7 +32,7 @@ from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.keys import BINDINGS
 from tui_vae.ui.train.log_pane import LogPane
 from tui_vae.ui.train.preview_strip import PreviewStrip
-from tui_vae.ui.train.run_curves import MEASURES, SMOOTHINGS, VIEWS, Measure, RunCurves
+from tui_vae.ui.train.run_curves import MEASURES, SPANS, VIEWS, Measure, RunCurves
 
 BARS = Size(0, 3)
 """Rows of the screen that the status line, the tabs and the key bar take."""
@@ -59,8 +59,9 @@ class TrainPane(Pane):
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
-        smoothing = self.preferences.smoothing if self.preferences.smoothing in SMOOTHINGS else SMOOTHINGS[0]
-        self.views = [RunCurves(measures, smoothing) for measures in VIEWS]
+        self.smoothing = self.preferences.smoothing if self.preferences.smoothing in SPANS else SPANS[0]
+        """Epochs that a smoothed value is the mean of."""
+        self.views = [RunCurves(measures) for measures in VIEWS]
         self.curves = self.views[0]
         self.logarithmic = self.preferences.log_scale
         self.unit: UnitName = next((unit for unit in UNITS if unit == self.preferences.x_axis), UNITS[0])
@@ -152,6 +153,7 @@ class TrainPane(Pane):
         if not self._ready:  # a key may come before the curves are read
             return
         controls = run_curves.control_marks(self.session.history)
+        self.curves.smooth(self._span if self._span > 1 else 0.0)
         for measure, chart in zip(self.curves.measures, self.query(ChartWidget), strict=True):
             if not chart.is_on_screen:
                 continue
@@ -168,7 +170,7 @@ class TrainPane(Pane):
     def _notes(self, measure: Measure) -> tuple[str, ...]:
         notes = ["held"] if self.window is not None else []
         if measure.by_step and measure.smoothed and self.cursor is None:  # the cursor shows the raw value as well
-            notes.append(f"EMA {self.curves.smoothing:g}" if self.curves.smoothing else "raw")
+            notes.append(f"over {self._span:.0f} steps" if self._span > 1 else "raw")
         return tuple(notes)
 
     def _values(self, measure: Measure) -> list[Value]:
@@ -177,17 +179,24 @@ class TrainPane(Pane):
         at = self._newest if self.cursor is None else self.cursor
         values = [Value(self._axis.text(at), "", "", "title")] if reading else []
         train = "train" if measure.by_epoch else ""
-        if sources.steps is not None:
+        if reading and sources.steps is not None and sources.steps.span:
             read = sources.steps.at(at)
             if read is not None:
-                if reading and sources.steps.smoothing:
-                    values.append(Value("", "raw", measure.text(read.raw), "label"))
+                values.append(Value("", "raw", measure.text(read.raw), "label"))
                 values.append(Value(symbols.horizontal, train, measure.text(read.smooth), "train"))
         elif (point := nearest_point(sources.train_epochs, at)) is not None:
             values.append(Value(symbols.train, train, measure.text(point[1]), "train"))
+        elif sources.steps is not None and (read := sources.steps.at(at)) is not None:
+            values.append(Value(symbols.horizontal, train, measure.text(read.raw), "train"))
         if (point := nearest_point(sources.test_epochs, at)) is not None:
             values.append(Value(symbols.test, "test", measure.text(point[1]), "test"))
         return values
+
+    @property
+    def _span(self) -> float:
+        """Steps that a smoothed value is the mean of."""
+        run = self.session.history.run
+        return self.smoothing * run.steps_per_epoch if run else 0.0
 
     @property
     def _newest(self) -> float:
@@ -229,7 +238,7 @@ class TrainPane(Pane):
         steps = self.session.history.steps
         if not len(steps):
             return ""
-        smoothing = f"smoothed {self.curves.smoothing:g}" if self.curves.smoothing else "not smoothed"
+        smoothing = f"the mean of {self._span:.0f} steps" if self._span > 1 else "as reported"
         words = (
             f"learning rate {numbers.setting(steps['lr'][-1])}",
             f"β {numbers.setting(steps['beta'][-1])}",
@@ -240,7 +249,7 @@ class TrainPane(Pane):
 
     def _answer(self) -> None:
         """Draw and remember what a key has changed, and show the settings for a while before anything else."""
-        self.preferences.smoothing, self.preferences.log_scale = self.curves.smoothing, self.logarithmic
+        self.preferences.smoothing, self.preferences.log_scale = self.smoothing, self.logarithmic
         self.preferences.x_axis = self.unit
         self.post_message(PreferencesChanged())
         self._answer_until = time.monotonic() + ANSWER_SECONDS
@@ -256,10 +265,7 @@ class TrainPane(Pane):
         self._answer()
 
     def action_smoothing(self) -> None:
-        smoothing = SMOOTHINGS[(SMOOTHINGS.index(self.curves.smoothing) + 1) % len(SMOOTHINGS)]
-        at = self.views.index(self.curves)
-        self.views = [RunCurves(measures, smoothing) for measures in VIEWS]
-        self.curves = self.views[at]
+        self.smoothing = SPANS[(SPANS.index(self.smoothing) + 1) % len(SPANS)]
         self._answer()
 
     def action_other_charts(self) -> None:

@@ -15,8 +15,8 @@ from tui_vae.ui import numbers
 from tui_vae.ui.charts.curves import Curve
 from tui_vae.ui.charts.draw import Control, Sources
 
-SMOOTHINGS = (0.9, 0.97, 0.0, 0.6)
-"""Weights of the past in the exponential moving average, in the order in which a key takes them; 0 is the raw curve."""
+SPANS = (0.25, 1.0, 0.0)
+"""Epochs whose steps a smoothed value is the mean of, in the order in which a key takes them; 0 is the raw curve."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,8 @@ VIEWS = (MEASURES, CONDITIONS)
 class RunCurves:
     """The sources of each chart. A history whose past has changed, as after a resume, is read from its start."""
 
-    def __init__(self, measures: Sequence[Measure] = MEASURES, smoothing: float = SMOOTHINGS[0]) -> None:
+    def __init__(self, measures: Sequence[Measure] = MEASURES) -> None:
         self.measures = measures
-        self.smoothing = smoothing
         self._sources: dict[str, Sources] = {}
         self._history: History | None = None
         self._steps_read, self._newest_step = 0, math.nan
@@ -95,6 +94,13 @@ class RunCurves:
         self._read_epochs(history)
         return self._steps_read == len(history.steps)
 
+    def smooth(self, span: float) -> None:
+        """Let a smoothed value be the mean of so many steps; 0: the curves are as they were reported."""
+        for measure in self.measures:
+            steps = self._sources[measure.name].steps if self._sources else None
+            if steps is not None and measure.smoothed:
+                steps.span = span
+
     def _start_anew(self, history: History) -> None:
         self._history = history
         self._steps_read, self._newest_step = 0, math.nan
@@ -102,9 +108,7 @@ class RunCurves:
         steps = history.steps
         self._sources = {
             each.name: Sources(
-                Curve(self.smoothing if each.smoothed else 0.0, series=(steps["step"], steps[each.name]))
-                if each.by_step
-                else None,
+                Curve(series=(steps["step"], steps[each.name])) if each.by_step else None,
                 Curve(),
                 Curve(),
             )
