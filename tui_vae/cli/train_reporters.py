@@ -56,7 +56,8 @@ def introduction(run: ev.RunEvent) -> str:
     """One line about the network, the device and the data of a run."""
     return (
         f"{run.name}: {run.parameters:,} parameters on {run.device_name or run.device}, {run.precision}, "
-        f"{run.dataset.train:,} + {run.dataset.test:,} images of {run.dataset.name} from the {run.dataset.source}"
+        f"{run.dataset.train:,} + {run.dataset.test:,} images of {run.dataset.name} from "
+        f"{'' if run.dataset.source.startswith('/') else 'the '}{run.dataset.source}"
     )
 
 

@@ -282,8 +282,8 @@ def _tell_of_data(run: LoadedRun, warn: Callable[[str, str], None]) -> None:
         warn(f"training on the {source.description}, not on the full dataset", source.reason)
     if run.dataset.split != GIVEN:
         warn(f"the source has no test set: {run.dataset.split}", "--test-share sets another share aside")
-    for note in run.dataset.notes:
-        warn(f"data: {note}", "")
+    if run.dataset.notes:
+        warn(f"about the data: {'; '.join(run.dataset.notes)}", "")
 
 
 def _check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) -> None:

@@ -133,7 +133,7 @@ def _(place: Path) -> Made:
 
     def check(found: Dataset) -> None:
         same(found, IMAGES)
-        noted(found, "1 broken files are left out: zz.png (")
+        noted(found, "a broken file is left out: zz.png (")
 
     return place, check
 

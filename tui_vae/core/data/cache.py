@@ -142,7 +142,7 @@ def make(key: Key, size: int, fill: Callable[[Writer], dict[str, Any]], progress
                 return entry
             for other in place.iterdir():  # of an older version, or left by a process that was killed
                 shutil.rmtree(other, ignore_errors=True)
-            free = shutil.disk_usage(place).free
+            free = free_space(place)
             if size > free:
                 what = (
                     f"decoded, the images have {size / 2**30:,.1f} GiB, and {home()} has {free / 2**30:,.1f} GiB free"
@@ -161,6 +161,11 @@ def make(key: Key, size: int, fill: Callable[[Writer], dict[str, Any]], progress
     if entry is None:
         raise DatasetError(f"{key.folder} was emptied right after it was made", WHERE)
     return entry
+
+
+def free_space(place: Path) -> int:
+    """Bytes that are free on the disk of a folder."""
+    return shutil.disk_usage(place).free
 
 
 @contextmanager

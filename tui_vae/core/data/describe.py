@@ -87,11 +87,12 @@ def _oddities(
     """What is odd, a sentence each."""
     train, test = len(dataset.train_images), len(dataset.test_images)
     notes = []
-    if train > 1 and duplicates.train == train - 1 and duplicates.across == test:
+    all_same = train > 1 and duplicates.train == train - 1 and duplicates.across == test
+    if all_same:
         notes.append("all images are the same")
     if blank:
         notes.append(f"{blank:,} of {train + test:,} images are blank: all pixels of one level")
-    if dataset.train_images.dtype == np.uint8 and 0 < high <= DARK:
+    if dataset.train_images.dtype == np.uint8 and 0 < high <= DARK and not all_same:
         notes.append(
             f"the brightest pixel is {high:g} of 255, so the images are dark: if {high:g} is white, scale them to 0…255"
         )
@@ -104,7 +105,7 @@ def _oddities(
     unknown = [name for name, of_train, of_test in classes if of_train == 0 and of_test]
     if unknown:
         notes.append(f"no training image is of {_some(unknown)}")
-    if duplicates.across and not (train == test == 1):
+    if duplicates.across and not all_same and not train == test == 1:
         notes.append(f"{duplicates.across:,} test images are among the training images too, pixel for pixel")
     if test == 1:
         notes.append("the test set is a single image")

@@ -232,9 +232,12 @@ def broken_note(streams: list[Pictures]) -> list[str]:
     """What there is to say once all pictures are decoded: which were broken, and what was done to how many."""
     broken = [each for stream in streams for each in stream.broken]
     done: Counter[str] = sum((stream.done for stream in streams), Counter())
-    notes = [f"{count:,} pictures were {what}" for what, count in done.items() if count]
+    notes = [
+        f"{count:,} pictures were {what}" if count > 1 else f"a picture was {what}" for what, count in done.items()
+    ]
     if broken:
         named = ", ".join(f"{place} ({why})" for place, why in broken[:SHOWN])
         more = f", and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
-        notes.append(f"{len(broken):,} broken files are left out: {named}{more}")
+        several = f"{len(broken):,} broken files are" if len(broken) > 1 else "a broken file is"
+        notes.append(f"{several} left out: {named}{more}")
     return notes
