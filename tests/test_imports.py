@@ -25,7 +25,7 @@ CONFIG_FILES = (
     "state_directory",
 )
 CONFIG = {f"tui_vae.config.{name}" for name in CONFIG_FILES}
-SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", "tui_vae.plain_text", *CONFIG}
+SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", "tui_vae.main_memory", "tui_vae.plain_text", *CONFIG}
 HEAVY = {"torch", "torchvision"}
 
 MAY_IMPORT = {

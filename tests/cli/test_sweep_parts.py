@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tests.support.commands import Run
 from tests.support.fake_run import make_run
+from tui_vae import main_memory
 from tui_vae.cli.sweep import places as places_module
 from tui_vae.cli.sweep.columns import ASCII, Signs, columns_for, total_width
 from tui_vae.cli.sweep.detached import attached
@@ -24,10 +25,10 @@ from tui_vae.cli.sweep.run import Pace, SweepRun
 from tui_vae.cli.sweep.table import TableReport, shown_runs
 from tui_vae.config import RunConfig, make_config
 from tui_vae.errors import UserError
+from tui_vae.main_memory import free_main_memory
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import FIGURES, LOSS, Candidate
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.main_memory import free_main_memory
 from tui_vae.runs.seed_groups import best_groups, seed_groups
 
 
@@ -78,13 +79,16 @@ def test_the_cores_are_those_that_every_limit_leaves(monkeypatch: pytest.MonkeyP
     assert places_module.cores_to_use() == 1
 
 
-def test_memory_is_that_of_the_container(tmp_path: Path) -> None:
-    assert free_main_memory(tmp_path) > 0
+def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_memory, "CONTAINER", tmp_path)
+    assert free_main_memory() > 0
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("70\n")
-    assert free_main_memory(tmp_path) > 100
+    assert free_main_memory() > 100
     (tmp_path / "memory.max").write_text("100\n")
-    assert free_main_memory(tmp_path) == 30
+    assert free_main_memory() == 30
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 50\n")  # files give way to whoever needs room
+    assert free_main_memory() == 80
 
 
 def test_gpus_begin_with_one_run_each_and_get_more_where_they_have_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ def test_emnist_is_turned_upright_which_torchvision_leaves_to_its_users(tmp_path
 
 
 def test_memory_is_asked_for_once_the_file_has_allowed_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "free_memory", lambda: 1000)
+    monkeypatch.setattr(reading, "free_main_memory", lambda: 1000)
     np.save(tmp_path / "x.npy", IMAGES)
     with pytest.raises(Exception, match=r"x\.npy has 0\.0 GiB or more, and 0\.0 GiB of memory are free"):
         load(str(tmp_path / "x.npy"))

@@ -57,7 +57,7 @@ def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path, monkeypatch: py
         read_idx(tmp_path / "made-up-as-it-is-read")
     with gzip.open(bomb, "wb") as file:
         file.write(bytes(reading.PART * 8))
-    monkeypatch.setattr(reading, "free_memory", lambda: reading.PART)
+    monkeypatch.setattr(reading, "free_main_memory", lambda: reading.PART)
     with pytest.raises(DatasetError, match=r"bomb\.gz has 0\.0 GiB or more"):
         files.read_file(bomb)
     with pytest.raises(DatasetError, match="pipe is no file but a pipe"):

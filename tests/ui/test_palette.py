@@ -16,7 +16,7 @@ from textual.system_commands import SystemCommandsProvider
 from tests.support.fake_run import make_run
 from tests.support.piloting import in_event_loop, opened, until
 from tui_vae.ui.app import TuiVae
-from tui_vae.ui.palette import Palette
+from tui_vae.ui.workarounds.palette import Palette
 
 NAMES = ("Attend", "Go first", "Go second", "Go third", "Zebra")
 

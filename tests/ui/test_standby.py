@@ -15,6 +15,7 @@ from tests.support.launches import FakeLauncher
 from tests.support.piloting import in_event_loop, opened, until
 from tests.support.processes import wait_until
 from tests.support.terminal import Terminal
+from tui_vae import main_memory
 from tui_vae.runs import launch, warm
 from tui_vae.runs.warm import WARM
 from tui_vae.ui import standby
@@ -82,7 +83,7 @@ async def test_none_waits_where_it_is_not_wanted(tmp_path: Path, waiting: list[F
 
 
 def test_none_waits_where_memory_is_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(warm, "CONTAINER", tmp_path)
+    monkeypatch.setattr(main_memory, "CONTAINER", tmp_path)
     assert warm.has_room() == (psutil.virtual_memory().available >= warm.LEAST_FREE)
     (tmp_path / "memory.max").write_text("4000000000\n")
     (tmp_path / "memory.current").write_text("3000000000\n")

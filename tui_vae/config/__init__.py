@@ -1,6 +1,7 @@
 """The one validated description of a run, behind the command line, the form, `--config FILE` and `config.toml` alike.
 
-`options` says what an option is and checks a value, `run_config` lists all options and presets, `files` reads TOML.
+`options` says what an option is and checks a value, `run_config` lists all options and `presets` the presets, `files`
+reads TOML.
 """
 
 from tui_vae.config.data_options import NAMED_SETS, is_named, size_of

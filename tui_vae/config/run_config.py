@@ -1,4 +1,4 @@
-"""All options of a run and their presets, in one table.
+"""All options of a run, in one table.
 
 Every field of `RunConfig` carries its `Option`: what it means and which values it takes. Command line, form and files
 are all made from, and checked by, that one table. Names are written `latent-dim` outside and `latent_dim` in Python.
@@ -239,6 +239,11 @@ class RunConfig:
             alternative=Alternative(KEEP_EVERY, "every:K with K from 1"),
         ),
     ] = 0
+
+    @property
+    def reports_legacy(self) -> bool:
+        """Whether an epoch's figures also have those of the original notebook, as it computed them."""
+        return self.preset == "seed"
 
     def to_dict(self) -> dict[str, Any]:
         """Every option under its outside name, None written as its word: what config.toml and the `run` event hold."""

@@ -10,10 +10,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
+from tui_vae.main_memory import free_main_memory
 from tui_vae.runs.processes import COMMAND
 
 WARM = "--warm"
@@ -21,16 +20,6 @@ WARM = "--warm"
 
 LEAST_FREE = 2_000_000_000
 """Bytes of free memory below which no trainer waits: one holds 0.6 GB, and whoever uses the machine may want that."""
-
-CONTAINER = Path("/sys/fs/cgroup")
-"""Where a container finds its own control group."""
-
-CONTAINER_MEMORY = (
-    ("memory.max", "memory.current", "memory.stat", "inactive_file "),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file "),
-)
-"""Of both versions of control groups: the files with a container's most memory, with what it uses now, and with a line
-that says how much of that is files which nobody needs at the moment; and how that line begins."""
 
 MOST_ARGUMENTS = 1 << 16
 """Bytes of the message with a run's arguments: a path, and a few options."""
@@ -89,18 +78,8 @@ class WarmTrainer:
 
 
 def has_room() -> bool:
-    """Whether there is memory for a process that only waits, on the machine and in the container, if it is in one."""
-    import psutil
-
-    free = psutil.virtual_memory().available
-    for limit, used, details, beginning in CONTAINER_MEMORY:
-        with suppress(OSError, ValueError):  # there is none, or it says "max"
-            most, now = (int((CONTAINER / name).read_text()) for name in (limit, used))
-            for line in (CONTAINER / details).read_text().splitlines():
-                if line.startswith(beginning):
-                    now -= int(line.removeprefix(beginning))
-            free = min(free, most - now)
-    return bool(free >= LEAST_FREE)
+    """Whether there is memory for a process that only waits."""
+    return free_main_memory() >= LEAST_FREE
 
 
 class HandedOver(NamedTuple):

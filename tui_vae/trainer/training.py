@@ -138,8 +138,8 @@ class Training:
         if progress.evaluated in accumulate(progress.segments) and run.config.schedule != "constant":
             progress.lr_scale = 1.0  # it scaled the schedule that ends here; the next stretch begins a new one
         trained = self._step_time.seconds - self._epoch_began_at
-        reports_legacy = run.config.preset == "seed"
-        legacy = self._epoch_means.legacy(run.steps_per_epoch, self._hyperparameters.beta) if reports_legacy else UNSET
+        means, reports_legacy = self._epoch_means, run.config.reports_legacy
+        legacy = means.legacy(run.steps_per_epoch, self._hyperparameters.beta) if reports_legacy else UNSET
         event = ev.EpochEvent(
             epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
             images_per_s=self._epoch_images / trained if self._epoch_images else None,

@@ -35,12 +35,12 @@ from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
-from tui_vae.ui.palette import KeysOnTheirWay, Palette
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.standby import Standby
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
 from tui_vae.ui.workarounds.no_width import wrap_to_one_column
+from tui_vae.ui.workarounds.palette import KeysOnTheirWay, Palette
 from tui_vae.ui.workarounds.style_sheets import read_style_sheet
 from tui_vae.ui.workarounds.terminal_driver import style_saving
 

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from tui_vae.config import RunConfig
 from tui_vae.core.core_limits import openmp_threads, usable_cores
+from tui_vae.main_memory import free_main_memory
 from tui_vae.runs.device_load import Sampler, cuda_devices, free_memory
-from tui_vae.runs.main_memory import free_main_memory
 
 RUN_MEMORY = 2 << 30
 """Bytes that must be free on a GPU for another run: PyTorch's context and libraries take half of it and more, the

@@ -18,10 +18,10 @@ from tui_vae.core.data.labels import Classes, classes_of, names_beside
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.found import Found, Integers, Part, part_of, words_of
 from tui_vae.core.data.readers.pictures import broken_note
-from tui_vae.core.data.reading import free_memory
 from tui_vae.core.data.recognize import Recognized, recognize
 from tui_vae.core.data.shaping import Shaping, shaping_of
 from tui_vae.core.data.split import SEED, split_rows
+from tui_vae.main_memory import free_main_memory
 
 GIVEN = "given by the source"
 """Where the test images come from, if the source says which they are."""
@@ -87,7 +87,7 @@ def load_path(path: Path, wanted: Wanted, progress: Callable[[str], None]) -> As
     arrays = [chosen.part.images for chosen in parts]
     if as_stored and all(shaping.keeps(images) for images in arrays):
         ready = [images for images in arrays if isinstance(images, np.ndarray)]
-    elif found.format in STREAMED or size > free_memory() * SHARE_OF_MEMORY or _resizes(shaping):
+    elif found.format in STREAMED or size > free_main_memory() * SHARE_OF_MEMORY or _resizes(shaping):
         return _through_cache(key, size, assembled, parts, shaping, classes, progress)
     else:
         ready = [_converted(images, chosen.rows, shaping) for images, chosen in zip(arrays, parts, strict=True)

@@ -12,6 +12,7 @@ from tui_vae.core.data import read_ahead, reading
 from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
 from tui_vae.core.data.readers.idx_header import BYTES, parse_header
 from tui_vae.core.data.reading import PART, opened
+from tui_vae.main_memory import free_main_memory
 
 HINTS = {
     "data-dir": "put its files there (.gz or not), or train without --data-dir",
@@ -171,7 +172,7 @@ def _digest(path: Path) -> tuple[int, str]:
         return file_read.digest
     md5, size = hashlib.md5(usedforsecurity=False), 0
     with opened(path) as file:
-        reading.check_room(path, reading.size_of_file(file), reading.free_memory())
+        reading.check_room(path, reading.size_of_file(file), free_main_memory())
         while part := file.read(PART):
             md5.update(part)
             size += len(part)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from tui_vae.core.data.published import DatasetError
+from tui_vae.main_memory import free_main_memory
 
 PART = 1 << 20
 """Bytes of a file that are read at once."""
@@ -26,13 +27,6 @@ GZIP = b"\x1f\x8b"
 
 MOST_DEFLATED = 1032
 """How many times its length a deflated stream can have unpacked: its format allows no more."""
-
-
-def free_memory() -> int:
-    """Bytes of memory that are free."""
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 @contextmanager
@@ -101,7 +95,7 @@ def read_file(path: Path) -> bytearray:
     Raises:
         DatasetError: as `unpacked`, or memory has no room for it.
     """
-    contents, room = bytearray(), free_memory()
+    contents, room = bytearray(), free_main_memory()
     with unpacked(path) as file:
         if not isinstance(file, gzip.GzipFile):
             check_room(path, size_of_file(file), room)
@@ -118,7 +112,7 @@ def read_exactly(file: BinaryIO, size: int, path: Path) -> bytearray:
     Raises:
         DatasetError: memory has no room for them.
     """
-    room = free_memory()
+    room = free_main_memory()
     check_room(path, size, room)
     contents = bytearray()
     while len(contents) < size and (part := file.read(min(PART, size - len(contents)))):

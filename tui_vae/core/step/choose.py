@@ -134,8 +134,7 @@ def choose_step(
     level = kernels.level if step else "none"
 
     if step is None:
-        counts_white = config.preset == "seed"  # which reports the original notebook's "accuracy"
-        step = AutogradStep(model, objective, parameters, optimizer, bfloat16, images, counts_white)
+        step = AutogradStep(model, objective, parameters, optimizer, bfloat16, images, config.reports_legacy)
 
     as_cuda_graph = device.type == "cuda" and not isinstance(model, WrappedModel)
     if device.type == "cuda" and not as_cuda_graph:
