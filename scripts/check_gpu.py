@@ -39,7 +39,7 @@ BATCHES = (256, 1024, 4096)
 """Images a step: the default's former size, and the sizes at which a GPU's multiprocessors fill."""
 
 SECONDS = 1.0
-"""Of a measurement, after as long a warm-up, in which libraries choose kernels and graphs are recorded."""
+"""Seconds of a measurement, after a warm-up of the same length: libraries choose kernels, graphs are recorded."""
 
 TESTS_LIMIT = 150.0
 """Seconds for the tests that need a GPU: they take most of their time to compile kernels."""
@@ -87,7 +87,7 @@ def launch_again(body: Callable[[], None], generator: torch.Generator) -> Callab
 
 
 def milliseconds(settings: Settings, config: RunConfig, graph: bool) -> float:
-    """Of a step, by wall time over many."""
+    """Milliseconds of a step, by wall time over many steps."""
     device = settings.device
     learner = Learner(config, build_model(config, (28, 28)), device, record=None if graph else launch_again)
     images = torch.randint(0, 256, (config.batch_size, 28, 28), dtype=torch.uint8, device=device)

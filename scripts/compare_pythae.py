@@ -36,7 +36,7 @@ from tui_vae.core.pixels import normalize
 from tui_vae.trainer.run_setup import LoadedRun, load_data_and_model, resolve_machine_options
 
 EPOCHS = 10
-"""Of pythae, after which its figure is taken."""
+"""Epochs that pythae trains for its figure."""
 
 
 class Encoder(BaseEncoder):  # type: ignore[misc]

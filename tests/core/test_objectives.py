@@ -174,7 +174,9 @@ def test_the_total_correlation_of_the_whole_set_is_that_of_the_mixture() -> None
     assert exact > 0.2
 
     def estimate(z: Array, mu: Array, logvar: Array) -> float:
-        return float(total_correlation(torch.from_numpy(z), torch.from_numpy(mu), torch.from_numpy(logvar), images=40))
+        return float(
+            total_correlation(torch.from_numpy(z), torch.from_numpy(mu), torch.from_numpy(logvar), train_size=40)
+        )
 
     assert estimate(z, mu, logvar) == pytest.approx(exact, rel=1e-10)
     same = np.zeros_like(mu)
@@ -205,7 +207,7 @@ def test_training_goes_down_and_reports_what_it_minimizes(given: dict[str, Any])
     levels = np.random.default_rng(4).integers(0, 256, (4, 4, 1, 4, 1), dtype=np.uint8)
     blocks = np.broadcast_to(levels, (4, 4, 7, 4, 7)).reshape(4, 28, 28)
     images = torch.from_numpy(blocks.copy()).repeat(16, 1, 1)
-    learner = Learner(config, build_model(config, (28, 28)), torch.device("cpu"), images=len(images))
+    learner = Learner(config, build_model(config, (28, 28)), torch.device("cpu"), train_size=len(images))
     losses = []
     for _ in range(60):
         learner.step(images, 3e-3, 1.0)

@@ -26,7 +26,7 @@ def cursor_comes_back(stream: TextIO) -> Iterator[None]:
 
     def end(number: int, frame: FrameType | None) -> None:
         with suppress(OSError):
-            # Opened anew: a terminal that takes nothing must keep nobody from ending.
+            # Opened once more, without blocking: a stuck terminal must not delay the exit.
             os.write(os.open(terminal, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK), SHOW)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

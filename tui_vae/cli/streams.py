@@ -102,13 +102,10 @@ def _in_other_words(error: UnicodeError) -> tuple[str, int]:
 
 def _legible(character: str) -> str:
     """A character in ASCII: the words of the app, a letter without its accents, or a question mark."""
-    import unicodedata
-
-    from tui_vae.ui.terminal import ASCII_WORDS
+    from tui_vae.ui.terminal import ASCII_WORDS, without_accents
 
     words = character.translate(ASCII_WORDS)
-    letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    return words if words.isascii() else letters or "?"
+    return words if words.isascii() else without_accents(character) or "?"
 
 
 def output_error() -> OSError | None:

@@ -28,7 +28,7 @@ from tui_vae.config.presets import PRESETS
 from tui_vae.errors import UsageError
 
 MOST_SHOWN = 40
-"""Characters that a message shows of an option's name that is none."""
+"""Characters of an unknown option's name that a message shows."""
 
 MAX_NAME = 64
 """Characters of a run's name."""

@@ -61,8 +61,8 @@ def with_free_bits(kl_dims: Tensor, free: float) -> Tensor:
     return means.clamp(min=free).sum() if free > 0 else means.sum()
 
 
-def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: int) -> Tensor:
-    """TC = KL(q(z) ‖ Π q(z_j)), nats, estimated from M of N = `images` images; q(z) = mean of q(z|x_n) over the N.
+def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, train_size: int) -> Tensor:
+    """TC = KL(q(z) ‖ Π q(z_j)), nats, estimated from M of N = `train_size` images; q(z) = mean of q(z|x_n) over the N.
 
     Stratified sampling: q(z_i) ≈ q(z_i|x_i)/N + (1 - 1/N)·mean of q(z_i|x_k) over the batch's other images, and the
     same for each dimension; then the mean of ln q(z_i) - Σ_j ln q(z_ij). Chen et al. 2018, https://arxiv.org/abs/1802.04942,
@@ -80,8 +80,8 @@ def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: int) -> Ten
     squares = (z[:, None] - mu[None]).square() * torch.exp(-logvar)[None]
     densities = -0.5 * (squares + logvar[None] + math.log(2 * math.pi))
     own = torch.eye(count, dtype=torch.bool, device=z.device)
-    weights = torch.full((count, count), math.log((1 - 1 / images) / (count - 1)), dtype=z.dtype, device=z.device)
-    weights = weights.masked_fill(own, -math.log(images))
+    weights = torch.full((count, count), math.log((1 - 1 / train_size) / (count - 1)), dtype=z.dtype, device=z.device)
+    weights = weights.masked_fill(own, -math.log(train_size))
     joint = torch.logsumexp(weights + densities.sum(dim=2), dim=1)
     marginals = torch.logsumexp(weights[:, :, None] + densities, dim=1).sum(dim=1)
     return (joint - marginals).mean()
@@ -137,16 +137,23 @@ class Objective:
         return decoded, squared_error(decoded, x)
 
     def loss(
-        self, distortion: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, beta: float | Tensor, pixels: int, images: int
+        self,
+        distortion: Tensor,
+        z: Tensor,
+        mu: Tensor,
+        logvar: Tensor,
+        beta: float | Tensor,
+        pixels: int,
+        train_size: int,
     ) -> Tensor:
-        """The loss of a batch of N out of `images` images, without dimensions.
+        """The loss of a batch of N out of `train_size` images, without dimensions.
 
         distortion: `(N,)`. z, mu, logvar: `(N, latent_dim)`. pixels: D.
         """
         kl = with_free_bits(kl_per_dimension(mu, logvar), self.free_bits)
         loss = self.formula(distortion.mean(), kl, beta, pixels)
         if self.tc_weight:
-            loss = loss + self.tc_weight * total_correlation(z, mu, logvar, images)
+            loss = loss + self.tc_weight * total_correlation(z, mu, logvar, train_size)
         return loss
 
 

@@ -77,8 +77,8 @@ class Progress:
 
     step: gradient steps done. evaluated: epochs whose end was evaluated and logged.
     segments: epochs of each stretch of training; every stretch has a schedule of its own.
-    lr_scale, beta: the factor by which live changes scale the schedule, and the β that they left. muon_scale: the
-        factor by which they scale Muon's learning rate over Adam's.
+    lr_scale: factor on the schedule, from live changes. beta: its present value. muon_scale: factor on Muon's learning
+        rate over Adam's, from live changes.
     epoch_seconds, epoch_means: of the part of the epoch under way that is done.
     train_images: how many there were. data: the fingerprint of the images; empty in older checkpoints.
     log_size: bytes of the event log when this was written.

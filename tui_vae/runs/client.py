@@ -16,8 +16,8 @@ from tui_vae.runs import advice, protocol
 from tui_vae.runs.directory import RunDirectory, read_only_error
 
 REACH_LIMIT, REACH_PAUSE = 3.0, 0.05
-"""Seconds for which a living process is tried that does not listen: a user's runtime directory is swept away with their
-last login session, and the process then listens elsewhere. And between two tries."""
+"""Seconds for which a living process that is not listening is tried again, and between two tries: a user's runtime
+directory is swept away with their last login session, and the process then listens elsewhere."""
 
 LOADING_LIMIT = 120.0
 """Seconds to wait for an answer where PyTorch, the data and the weights may have to be loaded first."""

@@ -130,7 +130,10 @@ def read_originals(folder: Path) -> Originals:
 def read_previews(
     folder: Path, width: int, newest_only: bool = False, channels: int = 1
 ) -> list[tuple[int, tuple[bytes, ...]]]:
-    """Epoch and reconstructions of each preview, or of the newest; images are so wide (0: square), of 1 or 3 channels.
+    """(epoch, reconstructions) of each preview, or of the newest one.
+
+    width: pixels of an image's line; 0: images are square. channels: 1 or 3.
+
 
     A file that is missing or damaged is passed over.
     """
@@ -160,8 +163,11 @@ def _png(images: Sequence[bytes], width: int, channels: int, texts: dict[str, st
 
 
 def _read_png(path: Path, width: int, channels: int = 0) -> tuple[tuple[bytes, ...], dict[str, str], int]:
-    """The images of a file, the texts in it, and the channels of its pixels: so many, or with 0 as the file has. Each
-    image is as wide as a text says, else as given, else as it is high."""
+    """The images of a file, the texts in it, and the channels of its pixels.
+
+    width: pixels of an image's line, unless a text of the file says it; 0: images are square. channels: 1 or 3, or 0
+    for those of the file.
+    """
     from PIL import Image
 
     try:

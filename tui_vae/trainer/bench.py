@@ -64,7 +64,7 @@ class Candidate:
 def ours(config: RunConfig) -> Candidate:
     """This trainer's own step on its own threads and precision; its figures are read every `REPORT_EVERY` seconds."""
     run = load_data_and_model(config)
-    learner = Learner(config, run.model, run.device, images=len(run.train), warn=_warn)
+    learner = Learner(config, run.model, run.device, train_size=len(run.train), warn=_warn)
     reported = time.perf_counter()
 
     def endless() -> Iterator[Tensor]:

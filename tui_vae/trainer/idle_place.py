@@ -1,4 +1,4 @@
-"""Of the processes of a user that only serve, one stays idle on each device: the one that was asked last.
+"""Each device keeps at most one idle serving process of a user: the one that was asked last.
 
 A process leaves by itself once it sees that another has taken its place. Nobody looks for other processes, signals
 them, or believes a number in a file.

@@ -64,12 +64,12 @@ class Learner:
     """
 
     def __init__(
-        self, config: RunConfig, model: VAE, device: torch.device, *, images: int = TRAIN_IMAGES,
+        self, config: RunConfig, model: VAE, device: torch.device, *, train_size: int = TRAIN_IMAGES,
         warn: Callable[[str, str], None] = lambda what, why: None, record: Recorder | None = None,
         kernels: Kernels | None = None,
     ) -> None:  # fmt: skip
         """Args:
-        images: the size of the training set, which the estimate of the total correlation depends on.
+        train_size: images of the training set, which the estimate of the total correlation depends on.
         warn: called once for each thing that makes steps slower than they could be, with its reason.
         record: how steps are recorded to be replayed; by default as CUDA graphs, on CUDA only.
         kernels: what steps are made of; by default the best kernels for the device.
@@ -86,7 +86,7 @@ class Learner:
         self._images = 0
 
         choice = choose_step(
-            config, model, make_objective(config), self._parameters, self.optimizer, images, kernels
+            config, model, make_objective(config), self._parameters, self.optimizer, train_size, kernels
         )  # fmt: skip
         for what, why in choice.refusals:
             warn(what, why)

@@ -139,7 +139,7 @@ def set_up_training(
     _check_data(directory, run.dataset, progress)
     _tell_of_data(run, warn)
     progress.train_images, progress.data = len(run.train), run.dataset.fingerprint
-    learner = Learner(config, run.model, run.device, images=len(run.train), warn=warn)
+    learner = Learner(config, run.model, run.device, train_size=len(run.train), warn=warn)
     if tensors is not None:
         _restore(directory, learner, tensors)
     remove_previews_after(directory.files.previews, progress.evaluated)

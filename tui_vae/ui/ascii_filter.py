@@ -6,7 +6,6 @@ what is left by ASCII of the same width: names and messages from outside, Textua
 
 from __future__ import annotations
 
-import unicodedata
 from functools import lru_cache
 
 from rich.cells import cell_len
@@ -14,7 +13,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from tui_vae.ui.terminal import ASCII_WORDS
+from tui_vae.ui.terminal import ASCII_WORDS, without_accents
 
 CELLS = str.maketrans("─━│┃┊┼╭╮╰╯┌┐└┘▲▼▔▁▐▌█…", "--||:" + 9 * "+" + "^v-_||#.")
 """ASCII characters for the borders, arrows, scroll bars and ellipses that Textual draws."""
@@ -37,6 +36,5 @@ def ascii_cells(text: str) -> str:
 
 def _in_ascii(character: str) -> str:
     width = cell_len(character)
-    letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()  # é: e
-    candidates = character.translate(CELLS), character.translate(ASCII_WORDS), letters
+    candidates = character.translate(CELLS), character.translate(ASCII_WORDS), without_accents(character)
     return next((each for each in candidates if each.isascii() and len(each) == width), "?" * width)

@@ -34,7 +34,7 @@ class StartRun(Message):
 
 @dataclass
 class RunMayStart(Message):
-    """A screen from which a run may be started is there, or is not there any more."""
+    """A screen that can start a run has opened or closed."""
 
     here: bool
 

@@ -39,6 +39,13 @@ def has_unicode(environ: Mapping[str, str]) -> bool:
     return not locale or "utf" in locale.lower()
 
 
+def without_accents(text: str) -> str:
+    """The text's ASCII letters and signs: é becomes e, and what is like none of them is left out."""
+    import unicodedata
+
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+
+
 def legible(text: str) -> str:
     """The text in characters that this terminal can show."""
     return text if text.isascii() or has_unicode(os.environ) else text.translate(ASCII_WORDS)

@@ -29,7 +29,7 @@ class SweepIsGoing(UserError):
 
 
 def output_file(runs_dir: Path, name: str) -> Path:
-    """Where a sweep in the background writes to. Its name is none of a run's, which begin with no dot."""
+    """Where a sweep in the background writes to. The name begins with a dot, so it cannot be that of a run."""
     return runs_dir / f".sweep-{name}.log"
 
 

@@ -42,7 +42,7 @@ class SweepRun:
     wanted: RunConfig
     directory: RunDirectory
     device: str = "auto"
-    """Which one it was on, if it has been on one, because it continues there; else the one it asks for."""
+    """The device that it last used, where it continues; else the one that it asks for."""
     state: str = "waiting"
     place: Place | None = None
     error: UserError | None = None

@@ -18,18 +18,18 @@ class AutogradStep:
     Args:
         parameters: the vector that the model's parameters are views of (`flatten_parameters`).
         bfloat16: whether autocast computes matrix products and convolutions in bfloat16.
-        images: the size of the training set, for the estimate of the total correlation.
+        train_size: images of the training set, for the estimate of the total correlation.
         counts_white: whether to count white pixels (the last figure), which costs an operation on the images.
     """
 
     def __init__(
         self, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon, bfloat16: bool,
-        images: int, counts_white: bool,
+        train_size: int, counts_white: bool,
     ) -> None:  # fmt: skip
         self._model, self._objective = model, objective
         self._parameters, self._optimizer = parameters, optimizer
         self._bfloat16 = bfloat16
-        self._images = images
+        self._train_size = train_size
         self._counts_white = counts_white
 
     def __call__(self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class AutogradStep:
             mu, logvar = mu.float(), logvar.float()
             z = reparameterize(mu, logvar, noise)
             decoded, distortion = objective.decode(model, z, x)
-            loss = objective.loss(distortion, z, mu, logvar, beta, model.pixels, self._images)
+            loss = objective.loss(distortion, z, mu, logvar, beta, model.pixels, self._train_size)
         assert self._parameters.grad is not None
         self._parameters.grad.zero_()
         loss.backward()

@@ -97,14 +97,14 @@ def make_optimizer(
 
 def choose_step(
     config: RunConfig, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
-    images: int, kernels: Kernels | None = None,
+    train_size: int, kernels: Kernels | None = None,
 ) -> Choice:  # fmt: skip
     """Make the step that the table at the top of this file gives to a run.
 
     Args:
         config: gives the precision and the size of a batch.
         model: on its device. parameters: the vector that its parameters are views of. optimizer: what updates it.
-        images: the size of the training set.
+        train_size: images of the training set.
         kernels: by default the best for the device.
 
     Raises:
@@ -117,7 +117,7 @@ def choose_step(
     refusals: list[tuple[str, str]] = []
 
     if has_kernels(model, objective, device.type):
-        arguments = model, objective, parameters, optimizer, bfloat16, images
+        arguments = model, objective, parameters, optimizer, bfloat16, train_size
         if kernels.level == "triton":
             try:
                 step = GPUStep(kernels.library, *arguments, config.batch_size)
@@ -134,7 +134,7 @@ def choose_step(
     level = kernels.level if step else "none"
 
     if step is None:
-        step = AutogradStep(model, objective, parameters, optimizer, bfloat16, images, config.reports_legacy)
+        step = AutogradStep(model, objective, parameters, optimizer, bfloat16, train_size, config.reports_legacy)
 
     as_cuda_graph = device.type == "cuda" and not isinstance(model, WrappedModel)
     if device.type == "cuda" and not as_cuda_graph:

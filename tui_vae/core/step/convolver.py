@@ -21,7 +21,10 @@ DIRECT_CHANNELS = 16
 
 
 class Convolver(ABC):
-    """A convolution between images `(N, height·width·channels)` and halves, `(N, places·channels)`, of half the sides.
+    """A convolution between images and halves, images of half the sides.
+
+    In all methods, `images` are `(N, height·width·channels of an image)`, and `halves`
+    `(N, (height/2)·(width/2)·channels of a half)`, with the channels of a pixel side by side.
 
     Args:
         image: the shape of an image. weight, to_weight: `(channels of a half, channels of an image, 4, 4)`, and its
@@ -33,15 +36,15 @@ class Convolver(ABC):
         self.weight, self.to_weight = weight, to_weight
 
     @abstractmethod
-    def down(self, images: Tensor, halves: Tensor, again: bool = False) -> None:
-        """halves = images ∗ weight. `again`: the last call was `differentiate` with the same images."""
+    def convolve(self, images: Tensor, halves: Tensor, again: bool = False) -> None:
+        """halves = images ∗ weight. `again`: the last call was `write_weight_gradient` with the same images."""
 
     @abstractmethod
-    def up(self, halves: Tensor, images: Tensor) -> None:
-        """images = the transpose of `down` of halves."""
+    def transpose(self, halves: Tensor, images: Tensor) -> None:
+        """images = the transposed convolution of halves by the weight."""
 
     @abstractmethod
-    def differentiate(self, images: Tensor, halves: Tensor) -> None:
+    def write_weight_gradient(self, images: Tensor, halves: Tensor) -> None:
         """Write the weight's gradient, from images and the gradient of their halves, or the other way around."""
 
 
@@ -85,18 +88,18 @@ class OfPatches(Convolver):
         self._matrix.view(len(self.weight), 4, 4, -1).copy_(self.weight.permute(0, 2, 3, 1))
         return self._matrix
 
-    def down(self, images: Tensor, halves: Tensor, again: bool = False) -> None:
+    def convolve(self, images: Tensor, halves: Tensor, again: bool = False) -> None:
         """One product: each patch becomes a place."""
         patches = self._patches(len(images)) if again else self._gather(images)
         torch.mm(patches, self._weight().t(), out=halves.view(len(patches), -1))
 
-    def up(self, halves: Tensor, images: Tensor) -> None:
+    def transpose(self, halves: Tensor, images: Tensor) -> None:
         """One product: each place becomes a patch; where they overlap, their sum."""
         patches, functions = self._patches(len(images)), self._functions
         torch.mm(halves.view(len(patches), -1), self._weight(), out=patches)
         functions.scatter_patches(byref(self._given), patches.data_ptr(), images.data_ptr(), len(images), self._threads)
 
-    def differentiate(self, images: Tensor, halves: Tensor) -> None:
+    def write_weight_gradient(self, images: Tensor, halves: Tensor) -> None:
         """One product, over all places."""
         patches = self._gather(images)
         torch.mm(halves.view(len(patches), -1).t(), patches, out=self._to_matrix)
@@ -117,16 +120,16 @@ class Direct(Convolver):
         """A copy with channels last, without which the backward pass takes half as long again."""
         return self.weight.contiguous(memory_format=torch.channels_last)
 
-    def down(self, images: Tensor, halves: Tensor, again: bool = False) -> None:
+    def convolve(self, images: Tensor, halves: Tensor, again: bool = False) -> None:
         """A convolution."""
         self._halves(halves).copy_(torch.conv2d(self._images(images), self._weight(), None, 2, 1))
 
-    def up(self, halves: Tensor, images: Tensor) -> None:
+    def transpose(self, halves: Tensor, images: Tensor) -> None:
         """A convolution's backward pass to its input."""
         into = self._images(images)
         into.copy_(self._backward(into, halves, (True, False, False))[0])
 
-    def differentiate(self, images: Tensor, halves: Tensor) -> None:
+    def write_weight_gradient(self, images: Tensor, halves: Tensor) -> None:
         """A convolution's backward pass to its weight."""
         self.to_weight.copy_(self._backward(self._images(images), halves, (False, True, False))[1])
 

@@ -34,9 +34,9 @@ class CPUStep(FusedStep):
 
     def __init__(
         self, kernels: Kernels, model: SequentialVAE, objective: Objective, parameters: nn.Parameter,
-        optimizer: FlatAdam | Muon, bfloat16: bool, images: int,
+        optimizer: FlatAdam | Muon, bfloat16: bool, train_size: int,
     ) -> None:  # fmt: skip
-        super().__init__(model, objective, parameters, optimizer, bfloat16, images)
+        super().__init__(model, objective, parameters, optimizer, bfloat16, train_size)
         self._functions = kernels.library
         self._threads = torch.get_num_threads()
         self._adam = self._adam_structure(optimizer) if isinstance(optimizer, FlatAdam) else None
@@ -92,7 +92,7 @@ class CPUStep(FusedStep):
         return layer
 
     def _add_batch_norm_kernels(self, layer: Hidden, norm: nn.BatchNorm1d | nn.BatchNorm2d, places: int = 1) -> None:
-        """`places`: of an image, each of which counts as an image."""
+        """`places`: pixels of an image; each is a row of its own for the kernels."""
         mean, variance, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
         assert mean is not None and variance is not None and count is not None and norm.momentum is not None
         layer.momentum = norm.momentum
@@ -132,7 +132,7 @@ class CPUStep(FusedStep):
         latent.more_to_z, latent.more_to_mu, latent.more_to_logvar = to_z, to_mu, to_logvar
         stride = (3 * width + 1) * batch
         given = TotalCorrelation(
-            width=width, stride=stride, weight=self._objective.tc_weight, images=self._images,
+            width=width, stride=stride, weight=self._objective.tc_weight, images=self._train_size,
             z=z, mu=mu, precision=precision, constant=constant, to_z=to_z, to_mu=to_mu, to_logvar=to_logvar,
             scratch=self._array(self._threads, stride).data_ptr(),
             values=self._array(batch, dtype=torch.float64).data_ptr(), value=self._total_correlation.data_ptr(),

@@ -47,19 +47,19 @@ class ConvolutionProduct(Product):
 
     def forward(self) -> None:
         """product = x ∗ weight."""
-        (self.convolver.up if self.upwards else self.convolver.down)(self.x, self.product)
+        (self.convolver.transpose if self.upwards else self.convolver.convolve)(self.x, self.product)
 
     def backward_to_weight(self) -> None:
         """The gradient of the weight, from that of the product and x."""
         images, halves = (self.to_product, self.x) if self.upwards else (self.x, self.to_product)
-        self.convolver.differentiate(images, halves)
+        self.convolver.write_weight_gradient(images, halves)
 
     def backward_to_x(self) -> None:
         """The gradient of x, if it is needed, right after that of the weight."""
         if self.to_x is not None and self.upwards:
-            self.convolver.down(self.to_product, self.to_x, again=True)
+            self.convolver.convolve(self.to_product, self.to_x, again=True)
         elif self.to_x is not None:
-            self.convolver.up(self.to_product, self.to_x)
+            self.convolver.transpose(self.to_product, self.to_x)
 
 
 class Spread:

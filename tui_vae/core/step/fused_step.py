@@ -92,7 +92,7 @@ class FusedStep(ABC):
         model: its parameters are views of one vector, which has a gradient (`flatten_parameters`).
         parameters: that vector. optimizer: what updates it.
         bfloat16: whether matrix products are computed in bfloat16, on a copy of the parameters that every step renews.
-        images: the size of the training set, for the estimate of the total correlation.
+        train_size: images of the training set, for the estimate of the total correlation.
 
     Attributes:
         bfloat16_copy: that copy, or None.
@@ -103,11 +103,11 @@ class FusedStep(ABC):
 
     def __init__(
         self, model: SequentialVAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
-        bfloat16: bool, images: int,
+        bfloat16: bool, train_size: int,
     ) -> None:  # fmt: skip
         if not has_kernels(model, objective, parameters.device.type):
             raise ValueError("there are no kernels for this model and objective")
-        self._model, self._objective, self._images = model, objective, images
+        self._model, self._objective, self._train_size = model, objective, train_size
         self._parameters, self._optimizer = parameters, optimizer
         self._device = parameters.device
         self.bfloat16_copy = parameters.detach().to(torch.bfloat16) if bfloat16 else None

@@ -48,7 +48,8 @@ TRIAL_LR = 1e-3
 """The learning rate of that trial's step: Adam's usual one."""
 
 ROUNDING_SHARE = 1e-3
-"""A gradient's distance is a part of its norm, or of this part of the largest norm of them all, if that is more."""
+"""A gradient whose norm is less than this share of the largest gradient's norm is compared on the scale of that share:
+its own would be rounding alone."""
 
 LARGEST_DISTANCE, LARGEST_BFLOAT16_DISTANCE = 1e-3, 0.1
 """How far a step may be from autograd's, as a part of the norm: well above float32's and bfloat16's rounding, well
@@ -85,9 +86,9 @@ class GPUStep(FusedStep):
 
     def __init__(
         self, kernels: ModuleType, model: SequentialVAE, objective: Objective, parameters: nn.Parameter,
-        optimizer: FlatAdam | Muon, bfloat16: bool, images: int, batch: int,
+        optimizer: FlatAdam | Muon, bfloat16: bool, train_size: int, batch: int,
     ) -> None:  # fmt: skip
-        super().__init__(model, objective, parameters, optimizer, bfloat16, images)
+        super().__init__(model, objective, parameters, optimizer, bfloat16, train_size)
         widths = [layer.out_features for layer in model.modules() if isinstance(layer, nn.Linear)]
         if max(widths) > WIDEST:
             raise ValueError("there are no kernels for layers this wide")
@@ -167,7 +168,7 @@ class GPUStep(FusedStep):
         mu, logvar = model.encode(x)
         z = reparameterize(mu, logvar, noise)
         _, distortion = objective.decode(model, z, x)
-        loss = objective.loss(distortion, z, mu, logvar, 1.0, model.pixels, self._images)
+        loss = objective.loss(distortion, z, mu, logvar, 1.0, model.pixels, self._train_size)
         return loss.detach(), torch.autograd.grad(loss, list(model.parameters()))
 
     def _programs(self, rows: int) -> int:
@@ -310,7 +311,7 @@ class GPUStep(FusedStep):
         """Write γ·TC, and its gradients by μ and log σ² `(rows, latent_dim)`. Autograd does this one term."""
         mu, logvar = mu.detach().requires_grad_(), logvar.detach().requires_grad_()
         z = reparameterize(mu, logvar, self._noise[: len(mu)])
-        weighted = self._objective.tc_weight * total_correlation(z, mu, logvar, self._images)
+        weighted = self._objective.tc_weight * total_correlation(z, mu, logvar, self._train_size)
         if weighted.requires_grad:  # not of a batch of one image
             for place, gradient in zip(gradients, torch.autograd.grad(weighted, (mu, logvar)), strict=True):
                 place[: len(mu)].copy_(gradient)

@@ -23,8 +23,8 @@ from tui_vae.core.step.adam import BETAS, EPSILON
 from tui_vae.core.step.flat_parameters import part_of
 
 SAFETY = 1.01
-"""Polar Express is for singular values up to 1, and rounding makes some a little larger: the authors' factor, by which
-matrices are made smaller than that."""
+"""Matrices are divided by this before the iterations (the authors' value, without unit): Polar Express needs singular
+values of at most 1, and rounding makes some a little larger."""
 
 POLYNOMIALS = [
     (a / SAFETY, b / SAFETY**3, c / SAFETY**5)

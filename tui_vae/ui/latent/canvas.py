@@ -34,8 +34,7 @@ class LatentCanvas(Canvas):
 
 
 def class_mark(label: int) -> str:
-    """The mark of a class. It tells classes apart where colour does not: a hundred have a mark and colour of their
-    own, as those that share a colour have another mark each."""
+    """The mark of a class. Mark and colour together tell a hundred classes apart."""
     if not glyphs().braille:
         return PLAIN_MARKS[label % len(PLAIN_MARKS)]
     return UNICODE_MARKS[(label + label // CLASS_COLOURS) % len(UNICODE_MARKS)]

@@ -13,12 +13,12 @@ INLINE void inside(Count x, Count width, Count *from, Count *to) {
 
 INLINE void gather_rows(const Patches *given, const char *images, char *patches, Count from, Count to, Count channels,
                         Count size) {
-    const Count height = given->height, width = given->width, low = height / STRIDE, narrow = width / STRIDE;
+    const Count height = given->height, width = given->width, half_height = height / STRIDE, half_width = width / STRIDE;
     const Count pixel = channels * size, line = SIDE * pixel;
     for (Count row = from; row < to; row++)
-        for (Count place = 0; place < low * narrow; place++) {
-            const Count top = place / narrow * STRIDE - PADDING, x = place % narrow * STRIDE - PADDING;
-            char *patch = patches + (row * low * narrow + place) * SIDE * line;
+        for (Count place = 0; place < half_height * half_width; place++) {
+            const Count top = place / half_width * STRIDE - PADDING, x = place % half_width * STRIDE - PADDING;
+            char *patch = patches + (row * half_height * half_width + place) * SIDE * line;
             Count first, last;
             inside(x, width, &first, &last);
             for (Count k = 0; k < SIDE; k++, patch += line) {
@@ -38,17 +38,17 @@ INLINE void gather_rows(const Patches *given, const char *images, char *patches,
 /* Sums of overlapping patches are made in float32, of one image at a time. */
 INLINE void scatter_rows(const Patches *given, const void *patches, void *images, Count from, Count to, Count channels,
                          int bf16) {
-    const Count height = given->height, width = given->width, low = height / STRIDE, narrow = width / STRIDE;
+    const Count height = given->height, width = given->width, half_height = height / STRIDE, half_width = width / STRIDE;
     const Count count = height * width * channels, line = SIDE * channels;
     float *sums = given->scratch + omp_get_thread_num() * count;
     for (Count row = from; row < to; row++) {
         memset(sums, 0, count * sizeof *sums);
-        for (Count place = 0; place < low * narrow; place++) {
-            const Count top = place / narrow * STRIDE - PADDING, x = place % narrow * STRIDE - PADDING;
+        for (Count place = 0; place < half_height * half_width; place++) {
+            const Count top = place / half_width * STRIDE - PADDING, x = place % half_width * STRIDE - PADDING;
             Count first, last;
             inside(x, width, &first, &last);
             for (Count k = 0; k < SIDE; k++) {
-                const Count y = top + k, at = ((row * low * narrow + place) * SIDE + k) * line;
+                const Count y = top + k, at = ((row * half_height * half_width + place) * SIDE + k) * line;
                 float *sum = sums + (y * width + x) * channels;
                 if (y < 0 || y >= height) continue;
                 if (last - first == SIDE) {
