@@ -76,8 +76,8 @@ def _with_lower_rate(directory: RunDirectory, config: RunConfig, lr: float) -> s
 class SymptomReporter:
     """Logs a warning for each symptom that begins with an epoch. It goes on from where the checkpoint left off.
 
-    Epochs may take 40 ms, and a symptom may come and go with a few of them: its warnings become rare then. A symptom that
-    is still there when its quiet time ends is reported then. A pause, or the end, reports the rest.
+    Epochs may take 40 ms, and a symptom may come and go with a few of them: its warnings become rare then. A symptom
+    that is still there when its quiet time ends is reported then. A pause, or the end, reports the rest.
 
     After a crash, epochs since the checkpoint are trained again, and would bring the same warnings: those that the log
     already holds are not written again.
