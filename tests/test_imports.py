@@ -16,6 +16,7 @@ from tests.support.processes import Trained
 PACKAGE = Path(tui_vae.__file__).parent
 CONFIG_FILES = (
     "data_options",
+    "data_places",
     "files",
     "imported_files",
     "options",

@@ -14,7 +14,8 @@ from tui_vae.config import RunConfig, make_config, options, text_of
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import count_parameters
 from tui_vae.errors import UsageError
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.data_found import completions
+from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.new_run import forecast
 from tui_vae.ui.new_run.fields import Choice, Field, Fields
@@ -177,3 +178,33 @@ async def test_the_form_keeps_what_was_asked_for_when_the_preset_changes(tmp_pat
         wanted = make_config({"latent-dim": 5})
         assert {name: field.text for name, field in fields.items()} == {**given, **{
             name: text_of(name, getattr(wanted, name)) for name in fields if name != "name"}}  # fmt: skip
+
+
+@in_event_loop
+async def test_the_data_are_completed_and_refused_before_a_run_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: FakeLauncher
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "page.gz").write_bytes(b"<html>")
+    monkeypatch.chdir(tmp_path)
+    assert completions("km") == ["kmnist"] and completions("pic") == ["pictures"]
+    assert completions(f"{tmp_path}/p") == [f"{tmp_path}/page.gz", f"{tmp_path}/pictures"]
+    app = TuiVae(tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("n")
+        form = app.screen
+        assert isinstance(form, NewRun)
+        field = form.query_one("#field-dataset", Field)
+        typed = field.query_one(Input)
+        typed.focus()
+        typed.value = "pi"
+        await until(pilot, lambda: typed._suggestion == "pictures")
+        await pilot.press("end", "right")
+        assert typed.value == "pictures" and not field.reason
+        typed.value = "nowhere/at/all"
+        await pilot.pause()
+        assert field.reason == f"there is no file or folder {tmp_path}/nowhere/at/all"
+        typed.value = "page.gz"
+        await pilot.press("enter")
+        await until(pilot, lambda: any("is a web page, not data" in message for message in notifications(app)))
+        assert not launcher.started and not list_runs(tmp_path / "runs")

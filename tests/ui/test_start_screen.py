@@ -10,9 +10,13 @@ from textual.widgets import OptionList
 from tests.support.fake_run import make_run
 from tests.support.launches import FakeLauncher
 from tests.support.piloting import in_event_loop, opened, seen, until
+from tui_vae.config import make_config
+from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.images.pairs import ImagePairs
+from tui_vae.ui.new_run.fields import Field
+from tui_vae.ui.new_run.screen import NewRun
 from tui_vae.ui.run_screen import RunScreen
 from tui_vae.ui.start_screen import StartScreen
 
@@ -101,3 +105,27 @@ def blocks(images: ImagePairs) -> int:
     """How many cells of a strip hold half an image or more."""
     lines = [images.render_line(y).text for y in range(images.size.height)]
     return sum(not sign.isspace() for line in lines for sign in line)
+
+
+@in_event_loop
+async def test_data_of_the_machine_are_offered_and_open_the_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: FakeLauncher
+) -> None:
+    monkeypatch.setenv("TUI_VAE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "mnist" / "MNIST" / "raw").mkdir(parents=True)
+    data = tmp_path / "cats and dogs"
+    data.mkdir()
+    for name, given in (("one", str(data)), ("two", str(tmp_path / "gone")), ("three", str(data))):
+        create_run(tmp_path / "runs", make_config({"name": name, "dataset": given}))
+    app = TuiVae(tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        listed = app.screen.query_one(OptionList)
+        await until(pilot, lambda: listed.option_count > 10)
+        ids = [option.id for option in listed.options if (option.id or "").startswith("data:")]
+        assert ids == [f"data:{data}", "data:mnist"]
+        assert "train on cats and dogs" in await seen(app, pilot, "train on mnist")
+        listed.highlighted = listed.get_option_index("data:mnist")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, NewRun))
+        assert isinstance(app.screen, NewRun)
+        await until(pilot, lambda: app.screen.query_one("#field-dataset", Field).text == "mnist")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_vae.config import make_config, options
+from tui_vae.config import RunConfig, make_config, options
+from tui_vae.errors import UserError
+from tui_vae.runs.data_found import offered
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.summary import RunSummary, summarize_all
 from tui_vae.ui import numbers
@@ -28,7 +31,7 @@ from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
 from tui_vae.ui.terminal import legible
 
-TRAIN, DESCRIBE, RUN = "train:", "describe", "run:"
+TRAIN, DESCRIBE, DATA, RUN = "train:", "describe", "data:", "run:"
 """Beginnings of the ids of options."""
 
 REST_SECONDS = 0.15
@@ -159,7 +162,10 @@ class StartScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="start"):
             yield Static("tui-vae", id="start-name")
-            yield Static("train a variational autoencoder on FashionMNIST, in this terminal", id="start-what")
+            yield Static(
+                "train a variational autoencoder on FashionMNIST or on images of your own, in this terminal",
+                id="start-what",
+            )
             yield RunList(*self._presets(), id="start-list", compact=True)
             yield ImagePairs(id="start-images")
         yield KeyBar()
@@ -188,8 +194,23 @@ class StartScreen(Screen[None]):
     async def _list_runs(self) -> None:
         runs = await asyncio.to_thread(list_runs, self.runs_dir)
         summaries = await asyncio.to_thread(summarize_all, runs)
+        self._offer(await asyncio.to_thread(offered, runs))
         if summaries:
             self._show_runs(runs, summaries)
+
+    def _offer(self, data: Sequence[str]) -> None:
+        """Offer data that are on this machine: one of them opens the form of a new run."""
+        colours = self.app.theme_variables
+        self.query_one(RunList).add_options(
+            Option(
+                Text.assemble(
+                    ("train on ", colours["foreground"]), (legible(os.path.basename(each)), colours["emphasis"]),
+                    (legible(f"  {os.path.dirname(each)} …"), colours["note"]), no_wrap=True, overflow="ellipsis",
+                ),
+                id=f"{DATA}{each}",
+            )
+            for each in data
+        )  # fmt: skip
 
     def _show_runs(self, runs: Sequence[RunDirectory], summaries: Sequence[RunSummary]) -> None:
         self._runs = {run.name: run for run in runs}
@@ -215,11 +236,28 @@ class StartScreen(Screen[None]):
         film = await asyncio.to_thread(read_film, run.previews, (), newest_only=True)
         strip.show_pairs(film.both)
 
+    def _describe(self, data: str) -> None:
+        """Open the form of a new run on these data."""
+        from tui_vae.ui.new_run.screen import NewRun
+
+        def start(config: RunConfig | None) -> None:
+            if config is not None:
+                self.post_message(StartRun(config))
+
+        try:
+            like = make_config({"dataset": data})
+        except UserError as error:  # it has gone since it was offered
+            self.notify(str(error), severity="warning", markup=False)
+        else:
+            self.app.push_screen(NewRun(self.runs_dir, like), start)
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         chosen = event.option_id or ""
         if chosen == DESCRIBE:
             self.app.run_worker(self.app.run_action("new_run"))
         elif chosen.startswith(TRAIN):
             self.post_message(StartRun(make_config({"preset": chosen.removeprefix(TRAIN)})))
+        elif chosen.startswith(DATA):
+            self._describe(chosen.removeprefix(DATA))
         else:
             self.post_message(OpenRun(self._runs[chosen.removeprefix(RUN)]))

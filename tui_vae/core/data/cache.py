@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_vae.core.data.files import cache_home
+from tui_vae.config.data_places import cache_home
 from tui_vae.core.data.published import DatasetError
 
 FORMAT = 1

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_vae.core.data.files import HINTS, Source, cache_home, inspect, place
+from tui_vae.config.data_places import cache_home
+from tui_vae.core.data.files import HINTS, Source, inspect, place
 from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
 
 Progress = Callable[[str], None]

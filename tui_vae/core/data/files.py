@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-
+from tui_vae.config.data_places import cache_home, system_place
 from tui_vae.core.data import read_ahead, reading
 from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
 from tui_vae.core.data.readers.idx_header import BYTES, parse_header
@@ -58,14 +57,9 @@ def place(info: DatasetInfo, kind: str) -> Path:
         case "cache" | "download":
             return cache_home() / info.name
         case "system":
-            return Path(os.environ.get("TUI_VAE_SYSTEM_DATA") or f"/usr/share/datasets/{info.name}").expanduser()
+            return system_place(info.name)
         case _:
             return Path(__file__).with_name("sample")
-
-
-def cache_home() -> Path:
-    """The directory that downloads go to."""
-    return Path(os.environ.get("TUI_VAE_CACHE") or platformdirs.user_cache_dir("tui-vae")).expanduser()
 
 
 def locate(info: DatasetInfo, directory: Path) -> dict[str, Path]:

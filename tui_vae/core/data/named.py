@@ -13,8 +13,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tui_vae.config.data_places import cache_home, folder_of
 from tui_vae.core.data.download import Job, Progress, fetch, locked, not_downloaded, not_saved, probe
-from tui_vae.core.data.files import cache_home
 from tui_vae.core.data.published import DatasetError
 
 DIGITS = tuple(string.digits)
@@ -49,7 +49,7 @@ class NamedSet:
     @property
     def folder(self) -> Path:
         """Where it is kept."""
-        return cache_home() / self.family / self.title / "raw"
+        return folder_of(self.name)
 
     def find(self, directory: Path | None = None) -> Path | None:
         """Its file of training images, in the cache or in a directory that the user names; None if it is not there."""

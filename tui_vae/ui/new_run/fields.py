@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -10,11 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.events import Key
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
 from tui_vae.config import check_option, option_name, options, text_of
 from tui_vae.errors import UserError
+from tui_vae.runs.data_found import completions
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.terminal import legible
 
@@ -60,6 +63,16 @@ class Choice(Widget, can_focus=True):
             self.post_message(self.Changed())
 
 
+class DataSuggester(Suggester):
+    """Completes what is typed to a known set's name, or to the first file or folder that begins so."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)  # files come and go
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return next(iter(await asyncio.to_thread(completions, value)), None)
+
+
 class Field(Horizontal):
     """One option: a mark where it differs from the preset, its name, its value, and its meaning or what is wrong.
 
@@ -79,11 +92,14 @@ class Field(Horizontal):
         self.option = options()[name]
         self._complaint = complaint
         text = text_of(name, value)
-        self._editor = Choice(self.option.choices, text) if self.option.choices else Input(text, compact=True)
+        self._editor = Choice(self.option.choices, text) if self.option.choices else self._input(text)
         self.reason = ""
         """What is wrong with the value, as of the last check."""
         self._known = text
         """The last value that was set by `put` or reported as edited: an Input reports both alike."""
+
+    def _input(self, text: str) -> Input:
+        return Input(text, compact=True, suggester=DataSuggester() if self.option_name == "dataset" else None)
 
     def compose(self) -> ComposeResult:
         yield Label("", classes="mark", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,17 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
-from tui_vae.config import RunConfig, allowed, make_config, option_name, options, preset_config, text_of, train_options
+from tui_vae.config import (
+    RunConfig,
+    allowed,
+    is_named,
+    make_config,
+    option_name,
+    options,
+    preset_config,
+    text_of,
+    train_options,
+)
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
 from tui_vae.ui.key_bar import KeyBar
@@ -105,6 +116,8 @@ class NewRun(ModalScreen[RunConfig | None]):
             return "there is a run of this name already"
         if name == "data_dir" and value is not None and not Path(value).is_dir():
             return f"there is no folder {value}"
+        if name == "dataset" and not is_named(value) and not os.path.exists(value):
+            return f"there is no file or folder {value}"
         return ""
 
     def on_descendant_focus(self) -> None:
