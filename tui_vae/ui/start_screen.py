@@ -162,10 +162,7 @@ class StartScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="start"):
             yield Static("tui-vae", id="start-name")
-            yield Static(
-                "train a variational autoencoder on FashionMNIST or on images of your own, in this terminal",
-                id="start-what",
-            )
+            yield Static("train a variational autoencoder on FashionMNIST or images of your own", id="start-what")
             yield RunList(*self._presets(), id="start-list", compact=True)
             yield ImagePairs(id="start-images")
         yield KeyBar()
