@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,7 +63,8 @@ class Recognized:
     def versions(self) -> list[tuple[object, ...]]:
         """What tells the files from other versions of them, without reading them."""
         if self.format == "pictures":
-            return [tuple(each) for each in self.listed]
+            numbers = array("q", [number for each in self.listed for number in each[1:]])
+            return [("\0".join(each.place for each in self.listed), numbers.tobytes())]
         return [(str(path), (facts := path.stat()).st_size, facts.st_mtime_ns, facts.st_ino) for path in self.paths]
 
     def read(self, size: int | str | None, channels: int | None, progress: Callable[[str], None]) -> Found:
@@ -200,6 +202,8 @@ def _of_folder(folder: Path) -> Recognized:
                 kind = _kind_of_file(file, remarks)
                 if kind:
                     by_kind.setdefault(kind, []).append(file)
+            if by_kind.keys() == {"pictures"} and len(by_kind["pictures"]) >= SNIFFED:
+                break  # more of the same, in many folders of classes
         if by_kind:
             return _of_level(folder, by_kind)
         level = below

@@ -9,7 +9,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -82,7 +81,7 @@ class Decoder:
         self._size = size
         self._mode = "L" if channels == 1 else "RGB"
 
-    def of_file(self, path: Path) -> Decoded:
+    def of_file(self, path: str) -> Decoded:
         try:
             return self.of_bytes(read_picture(path))
         except OSError as error:
@@ -106,7 +105,7 @@ class Decoder:
             picture.load()
             done: list[str] = []
             image: Image.Image = picture
-            if picture.format in WITH_EXIF and picture.getexif().get(ORIENTATION, 1) != 1:
+            if _may_turn(picture) and picture.getexif().get(ORIENTATION, 1) != 1:
                 image = ImageOps.exif_transpose(picture)
                 done.append("turned as their EXIF data say")
             plain = self._plain(image, done)
@@ -137,6 +136,11 @@ class Decoder:
         return image if image.mode == self._mode else image.convert(self._mode)
 
 
+def _may_turn(picture: Image.Image) -> bool:
+    """Whether a picture's file has EXIF data, which may say how it is to be turned."""
+    return "exif" in picture.info or picture.format == "TIFF"
+
+
 def why_not(error: Exception) -> str:
     """Why a picture cannot be decoded, in a few words."""
     words = " ".join(str(error).split())
@@ -148,23 +152,22 @@ def why_not(error: Exception) -> str:
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is to be turned."""
 
-WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "MPO"}
-"""Formats whose files may say so."""
 
-
-def read_picture(path: Path) -> bytes:
+def read_picture(path: str) -> bytes:
     """
     Raises:
         OSError: it is no file, too large, or cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(0, "it is no file")
         if facts.st_size > MOST_BYTES:
             raise OSError(0, f"it has {facts.st_size >> 20} MiB")
-        return file.read(MOST_BYTES)
+        return os.read(descriptor, facts.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def is_picture(head: bytes) -> bool:
@@ -179,7 +182,7 @@ class Facts(NamedTuple):
     is_colour: bool
 
 
-def look_at(path: Path) -> Facts | str:
+def look_at(path: str) -> Facts | str:
     """A picture's size and whether it has colours, as its header says; or why it is none."""
     try:
         return look_at_bytes(read_picture(path))
@@ -194,7 +197,7 @@ def look_at_bytes(contents: bytes) -> Facts | str:
     try:
         with Image.open(io.BytesIO(contents), formats=FORMATS) as picture:
             width, height = picture.size
-            if picture.format in WITH_EXIF and picture.getexif().get(ORIENTATION, 1) >= 5:  # a quarter turn
+            if _may_turn(picture) and picture.getexif().get(ORIENTATION, 1) >= 5:  # a quarter turn
                 width, height = height, width
             return Facts((height, width), _has_colour(picture))
     except Exception as error:  # as in `Decoder.of_bytes`

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -53,11 +52,12 @@ LOOKED_AT = 2000
 
 
 class Listed(NamedTuple):
-    """A file in the folder. place: its path from there. version: what tells it from its other versions."""
+    """A file in the folder. place: its path from there. size, time and inode tell it from its other versions."""
 
     place: str
     size: int
-    version: tuple[int, int]
+    time: int
+    inode: int
 
 
 @dataclass
@@ -77,12 +77,13 @@ class Pictures:
     def batches(self, rows: Integers) -> Iterator[tuple[Integers, NDArray[np.uint8]]]:
         """As `found.Stream`."""
         height, width, *channels = self.shape[1:]
+        folder = os.fspath(self.folder)
         decoder = Decoder((height, width), channels[0] if channels else 1)
         with quiet(), ThreadPoolExecutor(os.cpu_count() if self.has_large else 1) as pool:
             for start in range(0, len(rows), BATCH):
                 chosen = rows[start : start + BATCH]
                 places = [self.places[row] for row in chosen]
-                each = (pool.map if self.has_large else map)(decoder.of_file, [self.folder / place for place in places])
+                each = (pool.map if self.has_large else map)(decoder.of_file, [f"{folder}/{place}" for place in places])
                 yield from gathered(chosen, places, list(each), self.broken, self.done)
 
 
@@ -102,16 +103,15 @@ def list_files(folder: Path) -> list[Listed]:
         try:
             with os.scandir(folder / below) as entries:
                 for entry in entries:
-                    if entry.name.startswith((".", "__MACOSX")):
+                    name = entry.name
+                    if name.startswith((".", "__MACOSX")):
                         continue
-                    place = f"{below}{entry.name}"
                     if entry.is_dir():
                         if depth < DEEPEST:
-                            todo.append((f"{place}/", depth + 1))
-                    elif os.path.splitext(entry.name)[1].lower() not in NO_PICTURES:
+                            todo.append((f"{below}{name}/", depth + 1))
+                    elif entry.is_file() and name[name.rfind(".") :].lower() not in NO_PICTURES:
                         facts = entry.stat()
-                        if stat.S_ISREG(facts.st_mode):
-                            found.append(Listed(place, facts.st_size, (facts.st_mtime_ns, facts.st_ino)))
+                        found.append(Listed(below + name, facts.st_size, facts.st_mtime_ns, facts.st_ino))
         except OSError:
             continue  # a folder that one may not enter, a link that leads nowhere
         if len(found) > MOST_FILES:
@@ -192,7 +192,7 @@ def _choose_shape(
     sizes: Counter[tuple[int, int]] = Counter()
     colour, reasons = False, []
     with quiet():
-        looked = [(file, look_at(folder / file.place)) for file in files[::step]]
+        looked = [(file, look_at(f"{folder}/{file.place}")) for file in files[::step]]
     for file, facts in looked:
         if isinstance(facts, str):
             reasons.append((file.place, facts))
