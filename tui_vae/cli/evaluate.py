@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tui_vae.cli.classifiers import classifier_for
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.load_trained import load_trained, note
 from tui_vae.errors import UsageError, UserError
@@ -57,10 +58,10 @@ def evaluate(options: argparse.Namespace) -> int:
         if not options.json:
             _print_bound(bound, figures.elbo_bpd, run.model.pixels)
     if options.frechet:
-        distances = _distances(run, options.samples or len(run.test))
-        facts["frechet"] = distances
+        distances, words = _distances(run, options.samples or len(run.test))
+        facts["frechet"] = {**vars(distances), "classifier": words}
         if not options.json:
-            _print_distances(distances)
+            _print_distances(distances, words)
     if options.probe:
         facts["probe"] = found = _probe(run)
         if not options.json:
@@ -106,22 +107,25 @@ def _print_bound(bound: Bound, elbo_bpd: float, pixels: int) -> None:
 # -- The classifier Fréchet distance -----------------------------------------------------------------------------------
 
 
-def _distances(run: LoadedRun, samples: int) -> FrechetDistances:
+def _distances(run: LoadedRun, samples: int) -> tuple[FrechetDistances, str]:
+    """The distances, and the classifier that they are measured by in a few words."""
     import torch
 
     from tui_vae.core.evaluation.frechet import sample_distances
 
+    network, words = classifier_for(run.dataset, _progress)
     total = 2 * len(run.test) + 2 * samples + len(run.subset)
     with _progress(f"classifier Fréchet distance, {samples:,} samples of each kind", total) as advanced:
-        labels = torch.from_numpy(run.dataset.labels("test"))
-        return sample_distances(run.model, _gaussian(run), run.test, labels, run.subset, samples,
-                                _seed(run, SAMPLES_STREAM), advanced)  # fmt: skip
+        labels = torch.from_numpy(run.dataset.labels("test").astype("int64"))
+        found = sample_distances(run.model, _gaussian(run), network, run.test, labels, run.subset, samples,
+                                 _seed(run, SAMPLES_STREAM), advanced)  # fmt: skip
+    return found, words
 
 
-def _print_distances(found: FrechetDistances) -> None:
+def _print_distances(found: FrechetDistances, words: str) -> None:
     known = f"{100 * found.classifier_accuracy:.1f} %"
-    print("\nclassifier Fréchet distance from the test set (not the FID: the features are\n"
-          f"those of a small FashionMNIST classifier, right on {known} of the test images)")  # fmt: skip
+    print("\nclassifier Fréchet distance from the test set (not the FID: the features are those of\n"
+          f"{words}, right on {known} of the test images)")  # fmt: skip
     for name, value, what in (
         ("fitted", found.fitted, f"{found.samples:,} samples from the Gaussian fitted to the encoder's z"),
         ("prior", found.prior, f"{found.samples:,} samples from the prior N(0, I)"),

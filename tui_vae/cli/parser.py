@@ -231,7 +231,7 @@ def _add_evaluate(add: Add) -> None:
         "--frechet",
         action="store_true",
         help="the classifier Fréchet distance of samples from the test set: FID's formula, on the "
-        "features of a small FashionMNIST classifier, not of Inception",
+        "features of a small classifier (of other images than FashionMNIST trained first), not of Inception",
     )
     evaluate.add_argument(
         "--samples",

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 NAME, CELL, SCORE = 12, 5, 6
 """Widths in characters: of a class's name, of a cell of the matrix, of a score."""
 
+MATRIX_CLASSES = 10
+"""Classes, at most, whose matrix fits into 80 columns."""
+
+LISTED, WIDE = 10, 50
+"""Classes, and mistakes, that are listed where there are more; columns of their names."""
+
 HITS = (236, 238, 240, 243, 246, 250)
 """Colours of the 256-colour grey ramp for images that get their class; the larger the share, the brighter."""
 
@@ -41,7 +47,7 @@ def print_probe(found: dict[str, Any], classes: Sequence[str], run: Path) -> Non
     for verdict in found["classifiers"]:
         say()
         say(f"{verdict.name} on μ: {100 * verdict.accuracy:.2f} % of the test images are given their class")
-        for line in matrix(verdict):
+        for line in matrix(verdict) if len(classes) <= MATRIX_CLASSES else confusions(verdict):
             say(line)
     say()
     for words in cluster_lines(found["clusters"], classes):
@@ -66,6 +72,28 @@ def matrix(verdict: ClassifierScores) -> list[Text]:
             line.append((str(count) if count else "·").rjust(CELL - 1) + " ", shade(share, row == column))
         line.append("".join(f"{100 * value:{SCORE}.1f}" for value in (score.precision, score.recall, score.f1)))
         lines.append(line)
+    return lines
+
+
+def confusions(verdict: ClassifierScores) -> list[str]:
+    """Of many classes: those that are recognized least, and which of them are most often called what."""
+    worst = sorted(verdict.classes, key=lambda score: score.f1)[:LISTED]
+    heads = "".join(word.rjust(SCORE) for word in ("prec", "rec", "f1"))
+    lines = [f"{f'the {len(worst)} of {len(verdict.classes):,} classes with the lowest f1':<{WIDE}}{heads}"]
+    for score in worst:
+        values = "".join(f"{100 * value:{SCORE}.1f}" for value in (score.precision, score.recall, score.f1))
+        lines.append(f"  {score.name[: WIDE - 4]:<{WIDE - 2}}{values}")
+    mistakes = [
+        (count, true, called)
+        for true, counts in enumerate(verdict.confusion)
+        for called, count in enumerate(counts)
+        if count and called != true
+    ]
+    lines.append("most frequent mistakes")
+    for count, true, called in sorted(mistakes, key=lambda each: -each[0])[:LISTED]:
+        names = (verdict.classes[number].name[: WIDE // 2 - 6] for number in (true, called))
+        share = count / sum(verdict.confusion[true])
+        lines.append(f"  {' called '.join(names):<{WIDE - 2}}{count:>6,}  {100 * share:.0f} % of its images")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The classifier Fréchet distance: how far apart two sets of images are in the features of the packaged classifier.
+"""The classifier Fréchet distance: how far apart two sets of images are in the features of a classifier.
 
 The formula is the one of the FID (Heusel et al. 2017, https://arxiv.org/abs/1706.08500), the network is another: an
 Inception network sees little in 28×28 grey levels. The two distances are not comparable.
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_vae.core.evaluation.classifier import extract, packaged
-from tui_vae.core.evaluation.forward import BATCH, decode, reconstruct
+from tui_vae.core.evaluation.classifier import Network, extract
+from tui_vae.core.evaluation.forward import BATCH, at_once, decode, reconstruct
 from tui_vae.core.evaluation.latent_gaussian import LatentGaussian, standard_gaussian
 from tui_vae.core.models.vae import VAE
 from tui_vae.errors import UserError
@@ -72,6 +72,7 @@ class FrechetDistances:
 def sample_distances(
     model: VAE,
     gaussian: LatentGaussian,
+    network: Network,
     test: Tensor,
     test_labels: Tensor,
     train: Tensor,
@@ -83,7 +84,8 @@ def sample_distances(
 
     Args:
         gaussian: fitted to the encoder's z.
-        test: images `(N, height, width)` on the model's device.
+        network: the classifier, which has learnt images of this shape.
+        test: images `(N, …)` on the model's device.
         test_labels: their classes, `(N,)` on the CPU.
         train: images that the network was trained on; as many as in `test` make the distances comparable.
         samples: the number of images from each Gaussian, at least 2. The fewer, the larger the distance.
@@ -91,12 +93,11 @@ def sample_distances(
         report: called after each batch with the number of images that the classifier has seen.
 
     Raises:
-        UserError: the images are not 28×28, there is only one, or the classifier's weights are missing.
+        UserError: there is only one image in one of the sets.
     """
     if min(len(test), len(train), samples) < 2:
         there = f"there are {len(test):,} test images, {len(train):,} training images and {samples:,} samples"
         raise UserError("the Fréchet distance compares sets of two images at least", there)
-    network = packaged()
 
     def features(batches: Iterable[Tensor]) -> Tensor:
         """The features `(N, 64)` of batches of images that hold N in all."""
@@ -109,10 +110,11 @@ def sample_distances(
     def decoded(source: LatentGaussian) -> Iterator[Tensor]:
         """Batches `(N, D)` of images in [0, 1], decoded from draws of z."""
         generator = torch.Generator().manual_seed(seed)
-        for start in range(0, samples, BATCH):
-            yield decode(model, source.draw(min(BATCH, samples - start), generator).to(test.device))
+        for start in range(0, samples, size):
+            yield decode(model, source.draw(min(size, samples - start), generator).to(test.device))
 
-    test_features = features(torch.split(test, BATCH))
+    size = at_once(BATCH, model.pixels)
+    test_features = features(torch.split(test, size))
     reference = moments(test_features)
 
     def distance(batches: Iterable[Tensor]) -> float:
@@ -121,8 +123,8 @@ def sample_distances(
     return FrechetDistances(
         fitted=distance(decoded(gaussian)),
         prior=distance(decoded(standard_gaussian(model.latent_dim))),
-        reconstructions=distance(reconstruct(model, batch).images for batch in torch.split(test, BATCH)),
-        train=distance(torch.split(train, BATCH)),
+        reconstructions=distance(reconstruct(model, batch).images for batch in torch.split(test, size)),
+        train=distance(torch.split(train, size)),
         samples=samples,
         images=len(test),
         classifier_accuracy=float((network.classify(test_features).argmax(dim=1) == test_labels).double().mean()),

@@ -25,6 +25,9 @@ SEEDS = 2**32
 LOGISTIC_STEPS = 1000
 """Iterations of the logistic regression's fit at most."""
 
+MOST_GROUPS = 100
+"""Gaussians of the mixture at most: with as many as a thousand classes it would take hours."""
+
 MIXTURE_IMAGES = 10_000
 """Training images that the mixture is fitted to: with all 60,000 it takes longer than all else together."""
 
@@ -60,7 +63,8 @@ class ClassifierScores:
 
 @dataclass(frozen=True)
 class Clusters:
-    """A mixture of as many Gaussians as there are classes, fitted to μ of training images without their labels.
+    """A mixture of as many Gaussians as there are classes, at most `MOST_GROUPS`, fitted to μ of training images
+    without their labels.
 
     agreement: adjusted Rand index of clusters and classes on the test set: 1 for the same partition, 0 on average for
         a random one (Hubert & Arabie 1985).
@@ -104,7 +108,7 @@ def probe(
         raise UserError("the probe needs scikit-learn", "install it: pip install scikit-learn") from None
     _check(train_mu, test_mu)
     train, test = train_mu.double().numpy(), test_mu.double().numpy()
-    neighbours, groups = min(NEIGHBOURS, len(train)), min(len(names), len(train))
+    neighbours, groups = min(NEIGHBOURS, len(train)), min(len(names), len(train), MOST_GROUPS)
     classifiers = {
         "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=LOGISTIC_STEPS)),
         f"{neighbours} nearest neighbours": KNeighborsClassifier(neighbours),

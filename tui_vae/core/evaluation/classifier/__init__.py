@@ -1,12 +1,14 @@
 """A small classifier of FashionMNIST that comes with the package: sets of images are compared by its features.
 
-`make.py` trains it and writes `weights.safetensors`.
+`make.py` trains it and writes `weights.safetensors`. `small.py` trains one of other images.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tui_vae.core.evaluation.forward import at_once
+from tui_vae.core.pixels import Shape, channels_first
 from tui_vae.errors import UserError
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
@@ -27,8 +31,22 @@ BATCH = 500
 """Images in one forward pass."""
 
 
+class Network(Protocol):
+    """A classifier whose features are compared. shape: of its images."""
+
+    shape: Shape
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images `(N, C, height, width)` in [0, 1] → `(N, F)`."""
+
+    def classify(self, features: Tensor) -> Tensor:
+        """`(N, F)` → logits `(N, classes)`."""
+
+
 class Classifier(nn.Module):
     """Three convolutions and two linear layers: images `(N, 1, 28, 28)` in [0, 1] → logits of the classes."""
+
+    shape: Shape = (1, SIDE, SIDE)
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -72,18 +90,15 @@ def packaged() -> Classifier:
 
 
 @torch.inference_mode()
-def extract(network: Classifier, images: Tensor) -> Tensor:
-    """Images `(N, height, width)` or `(N, D)`, float in [0, 1] or uint8 → features `(N, 64)` on the CPU, in batches.
-
-    Raises:
-        UserError: the images are not 28×28, the only size that the classifier has learnt.
-    """
-    if images[0].numel() != SIDE * SIDE:
-        raise UserError("the classifier Fréchet distance is for images of 28×28 pixels only")
-    return torch.cat([network.features(as_input(part)) for part in torch.split(images, BATCH)])
+def extract(network: Network, images: Tensor) -> Tensor:
+    """Images of the network's shape, in any form that `as_input` takes → features `(N, 64)` on the CPU, in batches."""
+    size = at_once(BATCH, prod(network.shape))
+    return torch.cat([network.features(as_input(part, network.shape)) for part in torch.split(images, size)])
 
 
-def as_input(images: Tensor) -> Tensor:
-    """Images `(N, 28, 28)` or `(N, 784)`, uint8 or float in [0, 1] → float32 `(N, 1, 28, 28)` in [0, 1] on the CPU."""
-    scaled = images.cpu().float() / 255 if images.dtype == torch.uint8 else images.cpu().float()
-    return scaled.reshape(-1, 1, SIDE, SIDE)
+def as_input(images: Tensor, shape: Shape = Classifier.shape) -> Tensor:
+    """Images, uint8 or float in [0, 1], in any form that `channels_first` takes → float32 `(N, *shape)` in [0, 1] on
+    the CPU."""
+    flat = channels_first(images.cpu())
+    scaled = flat.float() / 255 if images.dtype == torch.uint8 else flat.float()
+    return scaled.reshape(-1, *shape)
