@@ -15,6 +15,7 @@ from tests.support.processes import Trained
 
 PACKAGE = Path(tui_vae.__file__).parent
 CONFIG_FILES = (
+    "convolutions",
     "data_options",
     "data_places",
     "files",

@@ -56,7 +56,7 @@ def asked(**settings: Any) -> list[RunConfig]:
     return [make_config({**settings, "beta": beta}) for beta in range(1, 9)]
 
 
-def test_a_cpu_has_a_run_a_core_with_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_has_a_run_a_core_with_one_thread_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, cores=4)
     assert places_for(asked(), None).free == [Place(threads=1)] * 4
     assert places_for(asked()[:3], None).count == 3
@@ -67,6 +67,8 @@ def test_a_cpu_has_a_run_a_core_with_one_thread_each(monkeypatch: pytest.MonkeyP
     assert places_for(asked(), 1).free == [Place()]
     monkeypatch.setattr(places_module, "free_main_memory", lambda: 3 << 30)
     assert places_for(asked(), None).count == 3
+    (tmp_path / "large.npz").write_bytes(bytes((1 << 30) // 6))  # half a GiB in memory
+    assert places_for(asked(dataset=str(tmp_path / "large.npz")), None).count == 2
     monkeypatch.setattr(places_module, "free_main_memory", lambda: 0)
     assert places_for(asked(), None).count == 1
 

@@ -138,9 +138,28 @@ async def test_the_form_tells_what_the_preset_has_not(
 
 @pytest.mark.parametrize("model", ["mlp", "conv"])
 @pytest.mark.parametrize("norm", options()["norm"].choices)
-def test_the_form_counts_the_parameters_that_the_network_has(model: str, norm: str) -> None:
-    config = make_config({"model": model, "norm": norm, "hidden": "30,20", "latent-dim": 3})
-    assert forecast.parameters_of(config) == count_parameters(build_model(config, (28, 28)))
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [({}, (1, 28, 28)), ({"dataset": "mnist", "channels": "3"}, (3, 28, 28)), ({"image-size": "64x40"}, (1, 64, 40)),
+     ({"image-size": 256, "channels": "3"}, (3, 256, 256)), ({"image-size": "9x130"}, (1, 9, 130))],
+)  # fmt: skip
+def test_the_form_counts_the_parameters_that_the_network_has(
+    model: str, norm: str, data: dict[str, object], shape: tuple[int, int, int]
+) -> None:
+    config = make_config({"model": model, "norm": norm, "hidden": "30,20", "latent-dim": 3, **data})
+    assert forecast.parameters_of(config) == count_parameters(build_model(config, shape))
+
+
+def test_steps_are_those_of_the_data_where_they_are_known(tmp_path: Path) -> None:
+    assert forecast.train_images(make_config({"dataset": "emnist-letters"})) == 124_800
+    assert forecast.train_images(make_config({"dataset": "emnist-letters", "train-limit": 500})) == 500
+    own = make_config({"dataset": str(tmp_path), "latent-dim": 7})
+    assert forecast.train_images(own) is None and "steps" not in forecast.summary(own, [])
+    assert dict(forecast.facts(own, []))["steps"] == "told when it starts"
+    shape = forecast.shape_of(make_config({"dataset": str(tmp_path)}).to_dict())
+    such = forecast.Throughput("cpu", 9, 100.0, shape, 640)
+    assert forecast.train_images(own, [such]) == 640  # another network, the same data
+    assert "steps: 20, 2 an epoch" in forecast.summary(own, [such])
 
 
 def test_forecasts(run: RunDirectory) -> None:

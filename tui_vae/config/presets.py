@@ -29,3 +29,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """Name of each preset → the options in which it differs from the defaults of `RunConfig`."""
+
+SUITS = {
+    "default": "small images of any kind; with --model conv also larger ones, such as 64×64 in colour",
+    "quick": "the same as default, and a first look at new data",
+    "best": "small images where there is time: 50 epochs, four times the work of each",
+    "adam": "what default suits, to compare with runs of version 0.1",
+    "seed": "FashionMNIST, to compare with the original notebook's table",
+    "pytorch-examples": "nearly black and white images such as MNIST's: bce takes grey levels for probabilities",
+    "jackson-kang": "nearly black and white images such as MNIST's: bce takes grey levels for probabilities",
+}
+"""Which images each preset was made for, and when to take it."""

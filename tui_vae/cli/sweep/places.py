@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-from tui_vae.config import RunConfig
+from tui_vae.config import RunConfig, is_named
 from tui_vae.core.core_limits import openmp_threads, usable_cores
 from tui_vae.main_memory import free_main_memory
 from tui_vae.runs.device_load import Sampler, cuda_devices, free_memory
@@ -19,7 +20,11 @@ RUN_MEMORY = 2 << 30
 default network, its optimizer and 70,000 images of 28×28 a tenth."""
 
 CPU_RUN_MEMORY = 1 << 30
-"""Bytes of main memory that a run on a CPU is taken to need: the default network's process has 0.7 GB."""
+"""Bytes of main memory that a run on a CPU is taken to need: the default network's process has 0.7 GB on FashionMNIST.
+Data in the user's own files may need more."""
+
+DATA_FACTOR = 3
+"""Bytes in memory for one of a data file, which may be compressed: FashionMNIST's images have 1.8."""
 
 BUSY = 85.0
 """Percent of the time in which a GPU computes. From here on another run gains nothing: processes take turns on it."""
@@ -61,10 +66,11 @@ def cores_to_use() -> int:
 
 @dataclass
 class Places:
-    """All places of a sweep. `may_grow`: whether GPUs may get another one."""
+    """All places of a sweep. `may_grow`: whether GPUs may get another one; `needed`: bytes that must be free for it."""
 
     free: list[Place]
     may_grow: bool = False
+    needed: int = RUN_MEMORY
     taken: list[Place] = field(default_factory=list)
     _looked_at: float = 0.0
     _roomy: dict[str, int] = field(default_factory=dict)
@@ -101,7 +107,7 @@ class Places:
         for device in sorted({each.device for each in self.taken if each.device}):
             here = [run for run in going if run.place is not None and run.place.device == device]
             settled = all(run.training_since and run.training_since < time.time() - SETTLED for run in here)
-            roomy = settled and bool(here) and (load or has_room)(device)
+            roomy = settled and bool(here) and (load(device) if load else has_room(device, self.needed))
             self._roomy[device] = self._roomy.get(device, 0) + 1 if roomy else 0
             if self._roomy[device] >= LOOKS:
                 self._roomy[device] = 0
@@ -110,10 +116,23 @@ class Places:
         return None
 
 
-def has_room(device: str) -> bool:
-    """Whether another run on a GPU fits into its memory and finds it idle at times; False where that is unknown."""
+def has_room(device: str, needed: int) -> bool:
+    """Whether another run on a GPU, which takes `needed` bytes, fits into its memory and finds it idle at times; False
+    where that is unknown."""
     memory, busy = free_memory(device), Sampler(device, os.getpid()).sample().percent
-    return memory is not None and memory >= RUN_MEMORY and busy is not None and busy < BUSY
+    return memory is not None and memory >= needed and busy is not None and busy < BUSY
+
+
+def data_memory(config: RunConfig) -> int:
+    """Bytes that a run's data take in memory, about; 0 for data sets with a name, which are small."""
+    place = Path(config.data_dir or config.dataset)
+    if config.data_dir is None and is_named(config.dataset):
+        return 0
+    try:
+        files = [place] if place.is_file() else [each for each in place.iterdir() if each.is_file()]
+        return DATA_FACTOR * sum(each.stat().st_size for each in files)
+    except OSError:
+        return 0
 
 
 def places_for(combinations: Sequence[RunConfig], jobs: int | None) -> Places:
@@ -128,14 +147,17 @@ def places_for(combinations: Sequence[RunConfig], jobs: int | None) -> Places:
         threads = max(1, cores_to_use() // jobs) if jobs > 1 and not gpus else None
         several: list[str | None] = [*gpus] if len(gpus) > 1 else [None]
         return Places([Place(several[at % len(several)], threads) for at in range(jobs)])
+    of_data = max((data_memory(each) for each in combinations), default=0)
     if gpus:
-        return Places([Place(gpu) for gpu in gpus], may_grow=True)
+        return Places([Place(gpu) for gpu in gpus], may_grow=True, needed=RUN_MEMORY + of_data)
     most_threads = max((each.threads or 1 for each in combinations), default=1)
-    most = min(cores_to_use() // most_threads, free_main_memory() // CPU_RUN_MEMORY, len(combinations))
+    fitting = free_main_memory() // (CPU_RUN_MEMORY + of_data)
+    most = min(cores_to_use() // most_threads, fitting, len(combinations))
     on_cpu = max(1, most)
     if devices == ["auto"] and sys.platform != "darwin":
         return Places([Place(threads=1)] * on_cpu)
     # Devices that were asked for: each run waits for a place on its own. An Apple GPU takes one run.
     named = [Place(device) for device in devices if device != "cpu"]
     named += [Place("cpu", threads=1)] * (on_cpu if "cpu" in devices else 0)
-    return Places(named, may_grow=any(device.startswith("cuda:") for device in devices))
+    on_gpu = any(device.startswith("cuda:") for device in devices)
+    return Places(named, may_grow=on_gpu, needed=RUN_MEMORY + of_data)

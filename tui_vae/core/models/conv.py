@@ -7,27 +7,10 @@ from itertools import pairwise
 
 from torch import nn
 
+from tui_vae.config.convolutions import CHANNELS, halvings
 from tui_vae.core.models.mlp import hidden_layers
 from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS, SequentialVAE
 from tui_vae.core.pixels import full_shape
-
-CHANNELS = (16, 32, 64, 128, 128)
-"""Channels after each convolution of the encoder: twice as many wherever the sides are halved, up to 128, with which
-256 × 256 images end at as many features as 8 · 8 · 128."""
-
-FEW = 2
-"""Convolutions at least, so that 28 × 28 images end at 7 × 7."""
-
-LAST_SIDE = 8
-"""Pixels of an image's longer side after the last convolution, at most."""
-
-
-def halvings(height: int, width: int) -> int:
-    """How often an image's sides are halved: until the longer one is `LAST_SIDE` at most, `FEW` times at least; never
-    so often that nothing is left of the shorter one."""
-    longer, shorter = max(height, width), min(height, width)
-    wanted = next(count for count in range(FEW, longer) if longer <= LAST_SIDE << count)
-    return min(wanted, len(CHANNELS), shorter.bit_length() - 1)
 
 
 def _norm_and_activation(norm: str, activation: str, channels: int) -> list[nn.Module]:

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from tui_vae.config import RunConfig, is_named
+from tui_vae.config import RunConfig, is_named, size_of
+from tui_vae.config.convolutions import CHANNELS, KERNEL, halvings
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.events import RunEvent
 from tui_vae.runs.history import read_history, read_newest
 from tui_vae.ui.numbers import duration
 from tui_vae.ui.terminal import legible
 
-PIXELS = 784
-"""Pixels of an image of FashionMNIST, which has 28 × 28."""
+SIDE = 28
+"""Pixels of an image's sides in all data sets that have names."""
 
 TRAIN_IMAGES = 60_000
-"""Images of FashionMNIST's training set."""
+"""Images of FashionMNIST's training set, and of those of its family."""
 
-CHANNELS, KERNEL, SMALL_IMAGE = (1, 16, 32), 4 * 4, 7 * 7
-"""Of the convolutional network for these images: channels before and after its convolutions, weights of a kernel for
-each pair of them, and pixels of an image after the last. (`core/models/conv.py` cannot be asked without PyTorch.)"""
+OTHER_TRAIN_IMAGES = {
+    "emnist-balanced": 112_800, "emnist-letters": 124_800, "emnist-digits": 240_000, "emnist-byclass": 697_932,
+    "emnist-bymerge": 697_932,
+}  # fmt: skip
+"""Training images of those that have others (Cohen et al. 2017, https://arxiv.org/abs/1702.05373, table II)."""
 
 CHECKPOINT_NUMBERS = 3
 """Numbers of 4 bytes in a checkpoint for each parameter: itself and the optimizer's two moments."""
@@ -36,7 +40,7 @@ MOST_RUNS = 8
 """Newest runs among which one on the same device is looked for."""
 
 
-def count_parameters(hidden: Sequence[int], latent_dim: int, norm: str, pixels: int = PIXELS) -> int:
+def count_parameters(hidden: Sequence[int], latent_dim: int, norm: str, pixels: int) -> int:
     """Weights and biases of the encoder with its one head for μ and log σ², and of the decoder that mirrors it."""
 
     def layers(widths: Sequence[int], end: int) -> int:
@@ -51,14 +55,16 @@ def _hidden_parameters(widths: Sequence[int], norm: str, kernel: int = 1) -> int
     return sum(kernel * a * b + each * b for a, b in pairwise(widths))
 
 
-def _count_convolutional(config: RunConfig) -> int:
+def _count_convolutional(config: RunConfig, channels: int, height: int, width: int) -> int:
     """As `count_parameters`, between the convolutions and their mirror, whose last one has no normalization."""
-    back = CHANNELS[:0:-1]
-    convolutions = _hidden_parameters(CHANNELS, config.norm, KERNEL) + _hidden_parameters(back, config.norm, KERNEL)
-    features = CHANNELS[-1] * SMALL_IMAGE
+    depth = halvings(height, width)
+    inner, kernel = CHANNELS[:depth], KERNEL * KERNEL
+    convolutions = _hidden_parameters((channels, *inner), config.norm, kernel)
+    convolutions += _hidden_parameters(inner[::-1], config.norm, kernel)
+    features = inner[-1] * (height >> depth) * (width >> depth)
     inwards, outwards = [features, *config.hidden], [config.latent_dim, *reversed(config.hidden), features]
     dense = _hidden_parameters(inwards, config.norm) + _hidden_parameters(outwards, config.norm)
-    return convolutions + dense + (inwards[-1] + 1) * 2 * config.latent_dim + KERNEL * back[-1] + 1
+    return convolutions + dense + (inwards[-1] + 1) * 2 * config.latent_dim + (kernel * inner[0] + 1) * channels
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Throughput:
     parameters: int
     images_per_s: float
     shape: tuple[str, ...] = ()
+    train: int = 0
+    """Training images."""
 
 
 def shape_of(written: Mapping[str, Any]) -> tuple[str, ...]:
@@ -76,19 +84,27 @@ def shape_of(written: Mapping[str, Any]) -> tuple[str, ...]:
 
     What says which data is among them: images of the user's own may have any size.
     """
-    of_network, of_data = ("model", "hidden", "latent-dim", "norm"), ("data-dir", "dataset", "image-size", "channels")
-    return tuple(str(written.get(name)) for name in (*of_network, *of_data))
+    return tuple(str(written.get(name)) for name in (*OF_NETWORK, *OF_DATA))
+
+
+OF_NETWORK, OF_DATA = ("model", "hidden", "latent-dim", "norm"), ("data-dir", "dataset", "image-size", "channels")
+
+
+def image_shape(config: RunConfig) -> tuple[int, int, int] | None:
+    """Channels, height and width of the images, as far as they are known before they are read."""
+    if not is_named(config.dataset) or config.data_dir is not None:
+        return None
+    return 3 if config.channels == "3" else 1, *(size_of(config.image_size) or (SIDE, SIDE))
 
 
 def parameters_of(config: RunConfig, known: Iterable[Throughput] = ()) -> int | None:
     """The number of parameters by arithmetic; for other networks or data from a run that had the same, None without."""
     shape = shape_of(config.to_dict())
-    as_known = is_named(config.dataset) and config.data_dir is None  # all of them are grey, and of one size
-    as_known = as_known and config.image_size is None and config.channels != "3"
-    if shape[0] == "mlp" and as_known:
-        return count_parameters(config.hidden, config.latent_dim, config.norm)
-    if shape[0] == "conv" and as_known:
-        return _count_convolutional(config)
+    images = image_shape(config)
+    if shape[0] == "mlp" and images is not None:
+        return count_parameters(config.hidden, config.latent_dim, config.norm, prod(images))
+    if shape[0] == "conv" and images is not None:
+        return _count_convolutional(config, *images)
     return next((each.parameters for each in known if each.shape == shape), None)
 
 
@@ -103,7 +119,7 @@ def throughput_of(run: RunDirectory) -> Throughput | None:
     if not isinstance(event, RunEvent) or not seconds > 0:
         return None
     rate = event.dataset.train * len(epochs) / seconds
-    return Throughput(event.device, event.parameters, rate, shape_of(event.config))
+    return Throughput(event.device, event.parameters, rate, shape_of(event.config), event.dataset.train)
 
 
 def read_throughputs(runs_dir: Path) -> list[Throughput]:
@@ -123,22 +139,23 @@ def seconds_of(config: RunConfig, known: Sequence[Throughput]) -> tuple[float, s
     count, kind = parameters_of(config, known), shape_of(config.to_dict())[0]
     for each in known:
         same = config.device in ("auto", each.device, each.device.partition(":")[0]) and each.shape[:1] == (kind,)
-        if same and count is not None:
+        images = train_images(config, known)
+        if same and count is not None and images is not None:
             share = (count + FIXED_COST) / (each.parameters + FIXED_COST)
-            return _images(config) * config.epochs / each.images_per_s * share, each.device
+            return images * config.epochs / each.images_per_s * share, each.device
     return None
 
 
 def facts(config: RunConfig, known: Sequence[Throughput]) -> list[tuple[str, str]]:
     """What is known of a run before its start: names and values."""
     count, time = parameters_of(config, known), seconds_of(config, known)
-    steps = -(-_images(config) // config.batch_size)
-    later = "told when it starts"
+    images, later = train_images(config, known), "told when it starts"
+    steps = None if images is None else -(-images // config.batch_size)
     return [
         ("parameters", f"{count:,}" if count is not None else later),
         ("weights", _bytes(4 * count) if count is not None else later),
         ("a checkpoint", _bytes(4 * count * CHECKPOINT_NUMBERS) if count is not None else later),
-        ("steps", f"{steps * config.epochs:,}, {steps:,} an epoch"),
+        ("steps", f"{steps * config.epochs:,}, {steps:,} an epoch" if steps is not None else later),
         ("time", f"about {duration(time[0], 0)} on {time[1]}" if time else "the first such run will tell"),
     ]
 
@@ -147,13 +164,20 @@ def summary(config: RunConfig, known: Sequence[Throughput]) -> str:
     """One line: `1,094,992 parameters · 4.4 MB, a checkpoint 13.1 MB · about 1:12 on cpu`."""
     values = dict(facts(config, known))
     if parameters_of(config, known) is None:
-        return legible(f"steps: {values['steps']} · its size is told when it starts")
+        steps = f"steps: {values['steps']} · " if train_images(config, known) is not None else ""
+        return legible(f"{steps}its size is told when it starts")
     parts = [f"{values['parameters']} parameters", f"{values['weights']}, a checkpoint {values['a checkpoint']}"]
     return legible(" · ".join([*parts, *([values["time"]] if seconds_of(config, known) else [])]))
 
 
-def _images(config: RunConfig) -> int:
-    return min(config.train_limit or TRAIN_IMAGES, TRAIN_IMAGES)
+def train_images(config: RunConfig, known: Iterable[Throughput] = ()) -> int | None:
+    """How many images a run trains on: of data sets with a name, or as a run on the same data did; else None."""
+    if is_named(config.dataset) and config.data_dir is None:
+        there = OTHER_TRAIN_IMAGES.get(config.dataset, TRAIN_IMAGES)
+    else:
+        data = shape_of(config.to_dict())[len(OF_NETWORK) :]
+        there = max((each.train for each in known if each.shape[len(OF_NETWORK) :] == data), default=0)
+    return min(config.train_limit or there, there) or None
 
 
 def _bytes(size: int) -> str:

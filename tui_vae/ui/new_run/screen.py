@@ -28,6 +28,7 @@ from tui_vae.config import (
     text_of,
     train_options,
 )
+from tui_vae.config.presets import SUITS
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
 from tui_vae.ui.key_bar import KeyBar
@@ -154,7 +155,9 @@ class NewRun(ModalScreen[RunConfig | None]):
                 about.append(f"{choice}  ", colours["accent" if choice == field.text else "note"])
         else:
             about.append(legible(reason or values), colours["error" if reason else "note"])
-        if name != "preset":
+        if name == "preset":
+            about.append(f"\nsuits {legible(SUITS[field.text])}", colours["label"])
+        else:
             usual = text_of(name, getattr(preset_config(preset), name))
             about.append(f"\npreset {preset}: {usual}", colours["label"])
         explain.update(about)
