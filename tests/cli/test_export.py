@@ -46,6 +46,7 @@ def test_exported_metrics_are_a_row_an_epoch(trained: Trained, tmp_path: Path) -
     for row, event in zip(rows, printed, strict=True):
         for name in ("epoch", "step", "seconds", "images_per_s"):
             assert float(row[name]) == event[name]
+        assert float(row["beta"]) == event["beta"] and 0 < float(row["lr"]) <= 2e-3
         for side in ("train", "test"):
             for name in ("loss", "recon", "kl", "mse", "accuracy", "elbo_bpd", "active_units"):
                 assert float(row[f"{side}_{name}"]) == event[side][name]

@@ -14,7 +14,7 @@ def as_nobody(code: str, directory: RunDirectory) -> str:
     """What a program prints that runs as another user, who may only read the run; `run` is the run's directory."""
     os.chmod(directory.path.parent, 0o755)
     become = f"""
-import fcntl, os, sys
+import fcntl, hashlib, os, sys, tempfile  # what is imported later may lie where another user may not read
 from pathlib import Path
 from tui_vae.runs import client, protocol
 from tui_vae.runs.directory import ReadOnlyRun, RunDirectory

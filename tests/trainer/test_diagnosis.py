@@ -254,6 +254,13 @@ def test_collapse_under_a_huge_beta_is_told_once_even_after_a_resume(own_runs: P
     assert events(directory, ev.EpochEvent)[-1].epoch == 14
 
 
+def test_a_run_that_ends_collapsed_is_told_so_however_short_it_was(own_runs: Path) -> None:
+    directory = new_run(own_runs, **{"beta": 1e5, "batch-size": 50, "epochs": 8})
+    assert train_here(directory) == 0
+    assert events(directory, ev.EpochEvent)[-1].step < FIRST_JUDGED_STEP
+    assert warnings(directory) == ["posterior collapse"]
+
+
 def test_a_warning_that_a_crash_has_not_lost_with_its_epoch_is_not_told_again(own_runs: Path) -> None:
     """A checkpoint in epoch 9, the warning at its end, and a kill before the next checkpoint."""
     directory = new_run(own_runs, **{"beta": 1000, "batch-size": 20, "epochs": 11, "checkpoint-every": 1e6})

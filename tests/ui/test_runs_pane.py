@@ -76,7 +76,8 @@ def test_columns_fit(width: int, longest: int) -> None:
     columns = columns_for(width, longest)
     assert sum(column.lead + cells + 2 * column.left for column, cells in columns) <= width
     if width >= 153:  # 160 columns on screen
-        assert {column.name for column in COLUMNS} - {column.name for column, _ in columns} <= {"note"}
+        left_out = {column.name for column in COLUMNS} - {column.name for column, _ in columns}
+        assert left_out <= {"note", "steered", "health"}
 
 
 def test_the_filter_takes_words_and_options() -> None:
@@ -233,7 +234,7 @@ async def test_marks_overlay_curves_and_compare_configs(runs: list[RunDirectory]
         assert [each.name for each in pane.compared] == ["middle"]
         alone = pane.query_one(Comparison).render().plain.splitlines()
         assert alone[1].split() == ["latent-dim", "8", "32"]
-        assert any(line.startswith("seed") for line in alone)  # its whole description, what was changed first
+        assert any(line.startswith("dataset") for line in alone)  # its whole description, what was changed first
         await pilot.click(RunsTable, offset=(12, 2))  # the first row, below the frame and the heads
         assert pane.cursor == pane.rows[0].path
         await pilot.click(RunsTable, offset=(6, 1))

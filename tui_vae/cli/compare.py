@@ -64,7 +64,8 @@ def _object(at: int, run: Candidate, different: Sequence[str], wins: dict[str, s
     fields = [field for field in all_options() if run.config and option_name(field) in different]
     settings = {option_name(field): toml_value(field, getattr(run.config, field)) for field in fields}
     return {
-        "name": run.name, "state": run.state, "epochs": run.epochs, "planned": run.planned,
+        "name": run.name, "state": run.state, "health": run.health,
+        "steered": [change.as_json() for change in run.steered], "epochs": run.epochs, "planned": run.planned,
         "settings": settings, "parameters": run.parameters, "seconds_per_epoch": run.seconds_per_epoch,
         "best_epoch": run.best.epoch if run.best else None,
         "test": msgspec.to_builtins(run.best.test) if run.best else None,
@@ -101,8 +102,12 @@ def properties_of(runs: Sequence[Candidate]) -> list[Property]:
         if each.name != "epochs"  # the number planned is shown beside the number done
     ]
     found.append(Property("epochs", tuple(Cell(f"{run.epochs}/{run.planned}") for run in runs), is_number=True))
-    if any(run.state != "finished" for run in runs):
-        found.append(Property("state", tuple(Cell(run.state) for run in runs), is_number=False))
+    if any(run.state != "finished" or run.health for run in runs):
+        states = (Cell(", ".join((run.state, *run.health))) for run in runs)
+        found.append(Property("state", tuple(states), is_number=False))
+    if any(run.steered for run in runs):
+        changes = (Cell(", ".join(map(str, run.steered)) or "-") for run in runs)
+        found.append(Property("steered", tuple(changes), is_number=False))
     for figure in FIGURES:
         best, values = winners(runs, figure), [figure.value(run) for run in runs]
         marks = [MARK if at in best else " " * bool(best) for at in range(len(runs))]

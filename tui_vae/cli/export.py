@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.directory import RunDirectory, RunError
@@ -80,7 +81,9 @@ def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], 
 
 
 def metrics_csv(directory: RunDirectory, which: str | None = None) -> bytes:
-    """A row an epoch: `epoch, step, seconds, images_per_s`, then each figure as `train_…` and `test_…`.
+    """A row an epoch: `epoch, step, seconds, images_per_s, lr, beta`, then each figure as `train_…` and `test_…`.
+
+    lr: of the epoch's last step. lr and beta are empty where an older log does not have them.
 
     Raises:
         RunError: no epoch is done yet.
@@ -91,6 +94,7 @@ def metrics_csv(directory: RunDirectory, which: str | None = None) -> bytes:
     rows = []
     for event in epochs:
         row: dict[str, Any] = {name: getattr(event, name) for name in ("epoch", "step", "seconds", "images_per_s")}
+        row |= {name: None if (value := getattr(event, name)) is UNSET else value for name in ("lr", "beta")}
         for side in ("train", "test"):
             figures = msgspec.to_builtins(getattr(event, side))
             row |= {f"{side}_{name}": value for name, value in figures.items() if name != "kl_per_dim"}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from tui_vae.cli.tables import number, print_table
 from tui_vae.runs import advice
-from tui_vae.runs.directory import list_runs
+from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.processes import lost_trainers
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import RunSummary, summarize_all
@@ -29,7 +32,7 @@ def ls(options: argparse.Namespace) -> int:
     runs_dir = runs_directory(options.runs_dir)
     runs = summarize_all(list_runs(runs_dir))
     if options.json:
-        print(json.dumps([asdict(run) for run in runs], indent=2))
+        print(json.dumps([_as_json(run, runs_dir) for run in runs], indent=2))
     elif runs:
         print_table([HEADS, *map(_row, runs)], left=WORDS)
         for run in runs:
@@ -43,10 +46,21 @@ def ls(options: argparse.Namespace) -> int:
     return 0
 
 
+def _as_json(run: RunSummary, runs_dir: Path) -> dict[str, Any]:
+    from tui_vae.runs.steering import read_steering
+
+    changes: list[Any] = []
+    if run.readable:
+        with suppress(OSError):  # it has been deleted meanwhile
+            changes = read_steering(RunDirectory(runs_dir / run.name))
+    return {**asdict(run), "steered": [change.as_json() for change in changes]}
+
+
 def _row(run: RunSummary) -> tuple[str, ...]:
     if not run.readable:
         return run.name, run.state, *["-"] * (len(HEADS) - 3), age(run.age)
+    state = ", ".join((run.state, *run.health))
     return (
-        run.name, run.state, f"{run.epochs}/{run.planned}", number(run.test_loss, ".2f"), number(run.mse, ".5f"),
+        run.name, state, f"{run.epochs}/{run.planned}", number(run.test_loss, ".2f"), number(run.mse, ".5f"),
         number(run.kl, ".2f"), number(run.active_units, "d"), run.device, age(run.age),
     )  # fmt: skip

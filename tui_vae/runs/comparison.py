@@ -11,6 +11,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History, read_history
+from tui_vae.runs.steering import Change, Steering
 from tui_vae.runs.summary import state_of
 
 
@@ -61,6 +62,8 @@ class Candidate:
     parameters: int | None
     seconds_per_epoch: float | None
     test_images: int | None = None
+    steered: tuple[Change, ...] = ()
+    health: tuple[str, ...] = ()
 
 
 def candidate(directory: RunDirectory, history: History | None = None) -> Candidate:
@@ -71,9 +74,15 @@ def candidate(directory: RunDirectory, history: History | None = None) -> Candid
     except UserError:
         config = None
     seconds = sorted(epoch.seconds for epoch in history.epochs)
+    steering = Steering()
+    for event in history.controls:
+        steering.apply(event)
+    state = state_of(directory, history.state)
     return Candidate(
         name=directory.name,
-        state=state_of(directory, history.state),
+        state=state,
+        steered=tuple(steering.changes),
+        health=history.health(state),
         config=config,
         epochs=history.epochs[-1].epoch if history.epochs else 0,
         planned=history.run.epochs if history.run else 0,

@@ -122,7 +122,8 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
 
 
 class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
-    """The end of an epoch. `beta` is the β in the `loss` of both evaluations."""
+    """The end of an epoch. `beta` is the β in the `loss` of both evaluations, `lr` the learning rate of its last step;
+    older logs do not have them."""
 
     epoch: Count
     step: Count
@@ -131,6 +132,7 @@ class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
     train: Metrics
     test: Metrics
     beta: Number | UnsetType = UNSET
+    lr: Number | UnsetType = UNSET
     legacy: Legacy | UnsetType = UNSET
 
 

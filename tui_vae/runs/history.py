@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from tui_vae.runs import events as ev
+from tui_vae.runs.health import health
 from tui_vae.runs.packed_epochs import PackedEpochs, pack, unpack
 from tui_vae.runs.safe_files import open_to_read
 from tui_vae.runs.valid_epochs import Epochs, last_valid_step
@@ -114,6 +115,8 @@ class History:
         self.controls: list[ev.ControlEvent] = []
         self.checkpoint: ev.CheckpointEvent | None = None
         self.messages: deque[ev.WarningEvent | ev.ErrorEvent] = deque(maxlen=MOST_MESSAGES)
+        self._said: deque[str] = deque(maxlen=MOST_MESSAGES)
+        """What the newest process has warned of, and why it failed."""
         self._epochs: Epochs[bytes] = Epochs(pack)
 
     @property
@@ -126,6 +129,16 @@ class History:
         """The epoch with the lowest test loss."""
         best = self._epochs.best
         return None if best is None else unpack(best)
+
+    def health(self, state: str) -> tuple[str, ...]:
+        """What is wrong with the run, as of `health.health`. `state`: of the run."""
+        dimensions = self.run.config.get("latent-dim") if self.run else 0
+        return health(
+            self.epochs[-1] if self.epochs else None,
+            self._said,
+            state,
+            dimensions if isinstance(dimensions, int) else 0,
+        )
 
     def extend(self, events: Iterable[ev.AnyEvent]) -> None:
         """Apply events in the order of the log."""
@@ -149,6 +162,7 @@ class History:
                 self.state = event
             case ev.RunEvent():
                 self.run = event
+                self._said.clear()
                 self._epochs.apply(event)
                 last = last_valid_step(event)
                 self.steps.cut(last + 1)
@@ -166,6 +180,7 @@ class History:
                 self.controls.append(event)
             case ev.WarningEvent() | ev.ErrorEvent():
                 self.messages.append(event)
+                self._said.append(event.message)
 
     def _note_gap(self, until: float) -> None:
         times = self.steps["t"]

@@ -11,9 +11,9 @@ from msgspec import UNSET
 
 from tui_vae.runs import events as ev
 
-_NUMBERS = 23
-"""Six of the event, seven of each evaluation, three of the original notebook: 184 bytes. One that was not finite is
-NaN, which no log holds; so is the β of an older log, and `_NO_LEGACY` stands where nothing is legacy."""
+_NUMBERS = 24
+"""Seven of the event, seven of each evaluation, three of the original notebook: 192 bytes. One that was not finite is
+NaN, which no log holds; so are β and learning rate of an older log, and `_NO_LEGACY` stands where nothing is legacy."""
 
 _FIGURES = 7
 """Numbers of an evaluation, see `_figures`."""
@@ -26,7 +26,8 @@ def pack(event: ev.EpochEvent) -> bytes:
     legacy = event.legacy
     values = (
         event.t, event.epoch, event.step, event.seconds, event.images_per_s,
-        None if event.beta is UNSET else event.beta, *_figures(event.train), *_figures(event.test),
+        None if event.beta is UNSET else event.beta, None if event.lr is UNSET else event.lr,
+        *_figures(event.train), *_figures(event.test),
         *((_NO_LEGACY,) * 3 if legacy is UNSET else (legacy.recon, legacy.kl, legacy.accuracy)),
     )  # fmt: skip
     packed = array("d", [math.nan if value is None else value for value in values])
@@ -35,14 +36,15 @@ def pack(event: ev.EpochEvent) -> bytes:
 
 
 def unpack(packed: bytes) -> ev.EpochEvent:
-    """The event without its `kl_per_dim`; where β was not finite or not there, it is not there."""
+    """The event without its `kl_per_dim`; where β or the learning rate was not finite or not there, it is not there."""
     values = [None if math.isnan(value) else value for value in array("d", packed)]
-    t, epoch, step, seconds, images_per_s, beta, *figures = values
+    t, epoch, step, seconds, images_per_s, beta, lr, *figures = values
     legacy = figures[2 * _FIGURES :]
     return ev.EpochEvent(
         t=t or 0.0, epoch=int(epoch or 0), step=int(step or 0), seconds=math.nan if seconds is None else seconds,
         images_per_s=images_per_s, train=_metrics(figures[:_FIGURES]), test=_metrics(figures[_FIGURES : 2 * _FIGURES]),
-        beta=UNSET if beta is None else beta, legacy=UNSET if legacy[0] == _NO_LEGACY else ev.Legacy(*legacy),
+        beta=UNSET if beta is None else beta, lr=UNSET if lr is None else lr,
+        legacy=UNSET if legacy[0] == _NO_LEGACY else ev.Legacy(*legacy),
     )  # fmt: skip
 
 

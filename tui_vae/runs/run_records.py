@@ -11,9 +11,14 @@ from tui_vae.config import RunConfig
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.health import health
 from tui_vae.runs.manage import read_note
+from tui_vae.runs.steering import Change, Steering
 from tui_vae.runs.summary import state_of
 from tui_vae.runs.valid_epochs import Epochs
+
+MOST_SAID = 100
+"""Warnings and errors of a process that are remembered, the newest: each symptom is reported once in a while."""
 
 
 class Figures(NamedTuple):
@@ -41,7 +46,7 @@ class Record:
 
     `started`, `changed`: first event and last change of the log, in seconds since the epoch; `seconds`: time spent in
     training; `best`: the epoch of the lowest test loss; `test_images`: the size of its test set, None where it is not
-    known.
+    known; `health`: as of `health.health`; `steered`: what a person changed while it trained.
     """
 
     directory: RunDirectory
@@ -58,6 +63,8 @@ class Record:
     config: RunConfig | None = None
     note: str = ""
     test_images: int | None = None
+    health: tuple[str, ...] = ()
+    steered: tuple[Change, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,6 +92,10 @@ class Ledger:
         self._tail = ev.LogTail(directory.events)
         self._run: ev.RunEvent | None = None
         self._state: ev.StateEvent | None = None
+        self._newest: ev.EpochEvent | None = None
+        self._said: list[str] = []
+        """Warnings and errors of the newest process."""
+        self._steering = Steering()
         self._epochs = Epochs(Figures.of)
         self._curve: tuple[Figures, ...] = ()
         self._started: float | None = None
@@ -119,9 +130,15 @@ class Ledger:
             match event:
                 case ev.EpochEvent():
                     self._epochs.apply(event)
+                    self._newest = event
+                case ev.WarningEvent() | ev.ErrorEvent():
+                    self._said = [*self._said, event.message][-MOST_SAID:]
+                case ev.ControlEvent():
+                    self._steering.apply(event)
                 case ev.RunEvent():
                     self._epochs.apply(event)
-                    self._run = event
+                    self._steering.apply(event)
+                    self._run, self._said = event, []
                     self._last = None  # whatever was before it has ended, perhaps long ago
                     self._started = event.t if self._started is None else self._started
                 case ev.StateEvent():
@@ -133,9 +150,12 @@ class Ledger:
         figures, run = self._epochs.kept, self._run
         if len(figures) != len(self._curve) or (figures and figures[-1] is not self._curve[-1]):
             self._curve = tuple(figures)
+        state = state_of(self.directory, self._state)
         return Record(
             directory=self.directory,
-            state=state_of(self.directory, self._state),
+            state=state,
+            health=health(self._newest if figures else None, self._said, state),
+            steered=tuple(self._steering.changes),
             epochs=figures[-1].epoch if figures else 0,
             planned=run.epochs if run else 0,
             device=run.device if run else "",

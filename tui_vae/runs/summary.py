@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, RunError, deleted_error
+from tui_vae.runs.health import health
 from tui_vae.runs.safe_files import open_to_read, reason
 from tui_vae.runs.valid_epochs import last_valid_step
 
@@ -31,6 +32,7 @@ FARTHEST = 4 << 20
 class RunSummary:
     """What `tui-vae ls` and the start screen show of a run.
 
+    `health`: as of `health.health`.
     `age`: seconds since the log last changed; `started`: when the run first began, in seconds since the epoch.
     `readable`: False for a run with a file that cannot be read, or is no file; its state is `unreadable`, `reason` says
     which file and why, and nothing else is known of it.
@@ -51,6 +53,7 @@ class RunSummary:
     started: float | None = None
     readable: bool = True
     reason: str = ""
+    health: tuple[str, ...] = ()
 
 
 def summarize_all(directories: Iterable[RunDirectory]) -> list[RunSummary]:
@@ -89,6 +92,7 @@ def _summarize(directory: RunDirectory) -> RunSummary:
     run: ev.RunEvent | None = None
     state: ev.StateEvent | None = None
     epoch: ev.EpochEvent | None = None
+    said: list[str] = []
     valid = math.inf  # older epochs beyond this step are void
     for event, distance in _newest_events(directory):
         if state is None and distance > IN_TRAINING:
@@ -100,15 +104,19 @@ def _summarize(directory: RunDirectory) -> RunSummary:
                 state = event
             case ev.EpochEvent() if epoch is None and event.step <= valid:
                 epoch = event
+            case ev.WarningEvent() | ev.ErrorEvent() if run is None:
+                said.append(event.message)
         valid = min(valid, last_valid_step(event))
         if run and state and epoch:
             break
     test = epoch.test if epoch else None
     if (changed := directory.changed()) is None:
         raise deleted_error(directory)
+    now = state_of(directory, state)
     return RunSummary(
         name=directory.name,
-        state=state_of(directory, state),
+        state=now,
+        health=health(epoch, reversed(said), now),
         epochs=epoch.epoch if epoch else 0,
         planned=run.epochs if run else 0,
         test_loss=test.loss if test else None,

@@ -16,14 +16,16 @@ import msgspec
 from msgspec import UNSET
 
 from tui_vae.runs import events as ev
+from tui_vae.runs.health import FEW_ACTIVE, JUDGED_FROM
 
 Symptom = Literal["diverging", "posterior collapse", "inactive dimensions", "dead decoder", "overfitting"]
 
 LASTING: frozenset[Symptom] = frozenset({"posterior collapse", "inactive dimensions", "dead decoder"})
 """Symptoms that must last for `IN_A_ROW` epochs. Diverging is reported at once; overfitting spans epochs anyway."""
 
-FIRST_JUDGED_STEP = 200
-"""Steps before a network is judged by what it has not learnt. No preset needs 100 to leave the mean image."""
+FIRST_JUDGED_STEP = JUDGED_FROM
+"""Steps before a network in training is judged by what it has not learnt: no preset needs 100 to leave the mean
+image."""
 
 IN_A_ROW = 2
 """Epochs in a row that must show a lasting symptom before it is reported: one may be the noise of one moment."""
@@ -41,11 +43,6 @@ symptom."""
 
 ABSURD_KL = 1e6
 """Nats an image. All information in 64×64 pixels of 8 bits is 22,713 nats, so that no KL near this encodes anything."""
-
-FEW = 1 / 3
-"""Inactive dimensions: reported where less than this share of the latent dimensions is active. Some more latents than
-the data need are common and harmless: Burda et al. 2016 (https://arxiv.org/abs/1509.00519) found that VAEs use far
-fewer than they have."""
 
 SAME_PICTURE = 0.01
 """Dead decoder: the variance of its pictures over images is below this share of the images' own."""
@@ -112,6 +109,7 @@ class Diagnosis:
         """
         self._variance = cache(variance) if variance else None
         self._state = msgspec.convert(state or {}, DiagnosisState)
+        self._newest: ev.EpochEvent | None = None
         self.unreported: list[Finding] = []
         """Symptoms that the newest epoch shows and that have not been reported, as they were not to be yet."""
 
@@ -131,6 +129,7 @@ class Diagnosis:
         `decoded_variance` is called only where something may be wrong. It gives the variance of a pixel over the
         reconstructions of test images at z = μ, as `variance` is over the images; None: unknown, no symptom.
         """
+        self._newest = epoch
         found = [self._diverging(epoch)]
         self._remember(epoch)
         if epoch.step >= FIRST_JUDGED_STEP:
@@ -151,8 +150,15 @@ class Diagnosis:
         return now
 
     def report_rest(self) -> list[Finding]:
-        """The symptoms that have not been reported, which count as reported from now on."""
+        """The symptoms that have not been reported, which count as reported from now on.
+
+        A collapse that the newest epoch shows is one of them, however few steps there were: whoever looks at the run
+        looks at that epoch.
+        """
         now, self.unreported = self.unreported, []
+        if self._newest is not None and "posterior collapse" not in self._state.reported:
+            collapsed = self._collapsed(self._newest)
+            now += [collapsed] if collapsed and all(each.symptom != collapsed.symptom for each in now) else []
         self._state.reported |= {each.symptom for each in now}
         return now
 
@@ -219,7 +225,7 @@ class Diagnosis:
 
     def _inactive(self, epoch: ev.EpochEvent) -> Finding | None:
         active, dimensions = epoch.test.active_units, len(epoch.test.kl_per_dim)
-        if not 0 < active < FEW * dimensions:
+        if not 0 < active < FEW_ACTIVE * dimensions:
             return None
         return Finding(
             "inactive dimensions",

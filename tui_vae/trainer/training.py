@@ -70,6 +70,7 @@ class Training:
         self._step_time = Stopwatch()
         self._step_events = StepEvents(log, run, progress, self._hyperparameters, self._step_time)
         self._epoch_began_at, self._epoch_images = 0.0, 0
+        self._newest_lr: float | None = None
         self._epoch_means = Means.from_list(progress.epoch_means)
         self._symptoms = SymptomReporter(directory, log, run, progress)
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
@@ -106,7 +107,8 @@ class Training:
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
         for images in batches(run.train, order[first * size :], size, run.device):
-            self._learner.step(images, self._hyperparameters.lr, self._hyperparameters.beta)
+            self._newest_lr = self._hyperparameters.lr
+            self._learner.step(images, self._newest_lr, self._hyperparameters.beta)
             progress.step += 1
             self._epoch_images += len(images)
             if self._step_events.is_due:
@@ -143,7 +145,8 @@ class Training:
         event = ev.EpochEvent(
             epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
             images_per_s=self._epoch_images / trained if self._epoch_images else None,
-            train=logged_metrics(train), test=logged_metrics(test), beta=beta, legacy=legacy,
+            train=logged_metrics(train), test=logged_metrics(test), beta=beta,
+            lr=UNSET if self._newest_lr is None else self._newest_lr, legacy=legacy,
         )  # fmt: skip
         self._epoch_events.write(event, is_last=progress.finished)
         self._epoch_time = Stopwatch()

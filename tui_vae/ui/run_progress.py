@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from tui_vae.runs.events import EpochEvent, ErrorEvent
 from tui_vae.runs.history import History
@@ -23,6 +24,9 @@ RATES = 5
 
 WARNING_SECONDS = 60.0
 """Seconds for which a warning counts as new."""
+
+SHORTER = {"overfitting": "overfit", "dead decoder": "dead", "idle units": "idle"}
+"""What is wrong with a run, where there are few cells for it."""
 
 LONGEST_DEVICE = 16
 """Characters of a device's name that fit beside its load; longer names are left out."""
@@ -82,6 +86,11 @@ def device(history: History) -> str:
     return " ".join([*words, precision] if precision else words)
 
 
+def outcome(health: Sequence[str]) -> str:
+    """The word for a run that has finished with something wrong, in the cells of a state."""
+    return f"! {SHORTER.get(health[0], health[0])}"
+
+
 def reached(history: History) -> str:
     """The result of a run that trains no more."""
     newest = history.epochs[-1] if history.epochs else None
@@ -109,7 +118,9 @@ def sentence(history: History, state: str) -> str:
             why = f": {reason}" if reason else ""
             return f"paused at step {history.step:,}{why} · space goes on, x stops"
         case "finished":
-            return f"finished · r trains more epochs · {reached(history)}"
+            wrong = history.health(state)
+            words = f"finished, {', '.join(wrong)} · w says why" if wrong else "finished"
+            return f"{words} · r trains more epochs · {reached(history)}"
         case "stopped":
             return f"stopped · r continues it · {reached(history)}"
         case "failed":

@@ -24,7 +24,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs.data_found import offered
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.summary import RunSummary, summarize_all
-from tui_vae.ui import numbers
+from tui_vae.ui import numbers, run_progress
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.pairs import ImagePairs
 from tui_vae.ui.key_bar import KeyBar
@@ -110,6 +110,8 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
         "bits/px": glyphs().dash if summary.elbo_bpd is None else f"{summary.elbo_bpd:.3f}",
     }
     state = f"{glyph} {summary.state}", colours[STATE_COLOURS.get(summary.state, "note")]
+    if summary.state == "finished" and summary.health:  # no success: its word says what went wrong
+        state = run_progress.outcome(summary.health), colours["warning"]
     age = f"{numbers.age(summary.age)} ago", colours["note"]
     return Row(
         (summary.name, colours["emphasis"]), name_width, state, figures, colours["foreground"], age, summary.reason

@@ -72,8 +72,8 @@ def _epochs(record: Record) -> str:
 
 COLUMNS = (
     Column("name", "run", LEAST_NAME, 0, lambda r: r.name, lambda r: r.name.lower(), left=True),
-    Column("state", "state", 10, 1, lambda r: r.state, lambda r: r.state, left=True),
-    Column("epochs", "epochs", 10, 2, _epochs, lambda r: float(r.epochs), down=True),
+    Column("state", "state", 11, 1, lambda r: r.state, lambda r: r.state, left=True),
+    Column("epochs", "epochs", 9, 2, _epochs, lambda r: float(r.epochs), down=True),
     Column("loss", "best loss", 10, 3, _fixed("loss", 1), _best("loss")),
     Column("mse", "mse", 8, 4, _fixed("mse", 4), _best("mse")),
     Column("bits", "bits/px", 8, 6, _fixed("elbo_bpd", 3), _best("elbo_bpd")),
@@ -87,7 +87,11 @@ COLUMNS = (
            role="note"),
     Column("age", "changed", 8, 5, lambda r: numbers.age(time.time() - r.changed), lambda r: r.changed, down=True,
            role="note"),
-    Column("note", "note", 20, 14, lambda r: r.note, lambda r: r.note.lower() or None, left=True, lead=GAP,
+    Column("health", "health", 16, 14, lambda r: ", ".join(r.health), lambda r: ", ".join(r.health) or None, left=True,
+           lead=GAP, role="warning"),
+    Column("steered", "steered", 24, 16, lambda r: ", ".join(map(str, r.steered)), lambda r: len(r.steered) or None,
+           left=True, lead=GAP, role="note"),
+    Column("note", "note", 20, 15, lambda r: r.note, lambda r: r.note.lower() or None, left=True, lead=GAP,
            role="note"),
 )  # fmt: skip
 MOST_FIGURE = 7
@@ -159,7 +163,7 @@ def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:
 
 def matches(record: Record, text: str) -> bool:
     """Whether a run has all typed words in its name, state, dataset, device or note; `latent-dim=8`: in its config."""
-    plain = " ".join((record.name, record.state, record.dataset, record.device, record.note)).lower()
+    plain = " ".join((record.name, record.state, *record.health, record.dataset, record.device, record.note)).lower()
     for word in text.lower().split():
         name, given, value = word.partition("=")
         if given and record.config is not None:

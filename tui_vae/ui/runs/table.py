@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from tui_vae.runs.run_records import Record
 from tui_vae.runs.summary import UNREADABLE
+from tui_vae.ui import run_progress
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_marker, series_role
@@ -54,7 +55,7 @@ class RunsTable(StripWidget):
 
     PREFIX = "runs"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"runs--{name}" for name in ("head", "sorted", "row", "name", "note", "trend", "best")),
+        *(f"runs--{name}" for name in ("head", "sorted", "row", "name", "note", "trend", "best", "warning")),
         *(f"runs--{name}" for name in ("open", "cursor", "chosen")),
         *(f"runs--{state}" for state in (*STATES, UNREADABLE)),
         *(f"runs--series-{number}" for number in range(SERIES_COLOURS)),
@@ -169,8 +170,9 @@ class RunsTable(StripWidget):
                 text = shortened(text, width - 2 * is_open)
                 text += (" ◂" if symbols.braille else " <") if is_open else ""
             elif column.name == "state":
-                role = record.state or "note"
+                role = "warning" if record.state == "finished" and record.health else record.state or "note"
                 text = f"{symbols.states.get(record.state, ' ')} {text}"
+                text = run_progress.outcome(record.health) if role == "warning" else text
             elif column.name == "trend":
                 text = sparkline([each.loss for each in record.curve], width, symbols)
             elif column.key is not None and self._best.get(column.name) == column.key(record) is not None:

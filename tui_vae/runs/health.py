@@ -1,0 +1,50 @@
+"""What is wrong with a run, in words for lists and headers: by its newest epoch, and by what its process has said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from tui_vae.runs import events as ev
+
+WARNED = {
+    "diverging:": "diverged",
+    "the weights diverged": "diverged",
+    "dead decoder:": "dead decoder",
+    "overfitting:": "overfitting",
+}
+"""How a warning or an error begins → the word for it."""
+
+JUDGED_FROM = 200
+"""Steps before a run in training is judged by the dimensions that it uses: a young one may not have begun to."""
+
+FEW_ACTIVE = 1 / 3
+"""Idle units: less than this share of the latent dimensions is active. Fewer idle ones are common and harmless
+(Burda et al. 2016, https://arxiv.org/abs/1509.00519)."""
+
+
+def health(
+    newest: ev.EpochEvent | None, said: Iterable[str], state: str, dimensions: int | None = None
+) -> tuple[str, ...]:
+    """The words, the worst first; none for a run in which nothing was found.
+
+    Args:
+        newest: the newest valid epoch.
+        said: messages of the warnings and errors of the run's newest process.
+        state: of the run. One that trains no more is judged however short it was.
+        dimensions: of the latent space; None: as many as `newest` tells of.
+    """
+    words = dict.fromkeys(word for text in said for start, word in WARNED.items() if text.startswith(start))
+    if newest is None:
+        return tuple(words)
+    test = newest.test
+    if test.loss is None or not math.isfinite(test.loss):
+        words["diverged"] = None
+    count = len(test.kl_per_dim) if dimensions is None else dimensions
+    is_young = state in ("loading", "training", "paused") and newest.step < JUDGED_FROM
+    if count and not is_young and "diverged" not in words:
+        if test.active_units == 0:
+            words["collapsed"] = None
+        elif test.active_units < FEW_ACTIVE * count:
+            words["idle units"] = None
+    return tuple(words)

@@ -1,0 +1,81 @@
+"""What a person changed while a run trained: a run that was steered is not what its configuration alone makes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from tui_vae.runs import events as ev
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.safe_files import open_to_read
+
+NAMES = {"set lr": "lr", "set muon-lr": "muon-lr", "set beta": "β", "lr": "lr", "beta": "β"}
+"""The commands that change what is trained (in logs of version 0.1 without `set`) → the names of what they change."""
+
+CHUNK = 4 << 20
+"""Bytes of a log that are searched at once."""
+
+SEARCHED = (b'{"kind":"control"', b'{"kind":"run"')
+"""How the lines begin that matter here: the log of a long run has a million others."""
+
+
+class Change(NamedTuple):
+    """One change: `before` is None in older logs."""
+
+    command: str
+    before: float | None
+    after: float | None
+    epoch: int
+    step: int
+
+    def as_json(self) -> dict[str, Any]:
+        """`{command, from, to, epoch, step}`."""
+        return {"command": self.command, "from": self.before, "to": self.after, "epoch": self.epoch, "step": self.step}
+
+    def __str__(self) -> str:
+        before, after = ("?" if value is None else f"{value:g}" for value in (self.before, self.after))
+        return f"{NAMES[self.command]} {before} → {after} @ epoch {self.epoch}"
+
+
+class Steering:
+    """The changes that have made the weights what they are, without those that a resume from a checkpoint undid."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+
+    def apply(self, event: ev.AnyEvent) -> None:
+        """Take in the next event of the log."""
+        match event:
+            case ev.RunEvent(step=step) if step is not UNSET:
+                self.changes = [change for change in self.changes if change.step <= step]
+            case ev.ControlEvent(command=command) if command in NAMES:
+                before = None if event.before is UNSET else event.before
+                self.changes.append(Change(command, before, event.value, event.epoch, event.step))
+
+
+def read_steering(directory: RunDirectory) -> list[Change]:
+    """The changes in a run's log, whose other lines are passed over unread.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    steering, rest = Steering(), b"\n"
+    with open_to_read(directory.events) as file:
+        while chunk := file.read(CHUNK):
+            block, newline, rest = (rest + chunk).rpartition(b"\n")
+            found = sorted(at for start in SEARCHED for at in _places(b"\n" + block + newline, b"\n" + start))
+            for at in found:
+                line = block[at : block.find(b"\n", at)] if block.find(b"\n", at) >= 0 else block[at:]
+                if (event := ev.parse_line(line)) is not None:
+                    steering.apply(event)
+    return steering.changes
+
+
+def _places(text: bytes, wanted: bytes) -> list[int]:
+    """Where `wanted` begins, counted without its first byte's line end."""
+    places, at = [], text.find(wanted)
+    while at >= 0:
+        places.append(at)
+        at = text.find(wanted, at + 1)
+    return places
