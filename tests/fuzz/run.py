@@ -10,12 +10,13 @@ from typing import Any
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.fuzz.data_files import DATA_FILES
 from tests.fuzz.files import FILES
 from tests.fuzz.guard import memory_limit, time_limit
 from tests.fuzz.messages import MESSAGES
 from tests.fuzz.target import Check, Target
 
-TARGETS = {target.name: target for target in (*FILES, *MESSAGES)}
+TARGETS = {target.name: target for target in (*FILES, *DATA_FILES, *MESSAGES)}
 
 MOST_AT_ONCE = 2000
 """Inputs of one run of Hypothesis, which remembers all of them: its memory and time grow with their number."""

@@ -39,10 +39,7 @@ LABELS = {"label", "labels", "class", "target", "y", "digit", "character", "emot
 NO_PIXELS = {"id", "index", "usage", "unnamed: 0", ""}
 """Names of columns that are neither pixels nor labels."""
 
-NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-
-ONLY_NUMBERS = re.compile(rb"\s*%b\s*(?:,\s*%b\s*)*" % (NUMBER, NUMBER))
-"""A line of numbers with commas between them."""
+NUMBER = re.compile(rb"\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -204,7 +201,7 @@ def _layout(path: Path) -> Layout:
 
 
 def _is_numbers(line: bytes, separator: bytes) -> bool:
-    return bool(ONLY_NUMBERS.fullmatch(line.replace(separator, b",").replace(b'"', b"")))
+    return all(NUMBER.fullmatch(field) for field in line.replace(b'"', b"").split(separator))
 
 
 def _line(file: BinaryIO, path: Path) -> bytes:
@@ -260,7 +257,7 @@ def _numbers(lines: list[bytes], layout: Layout, path: Path, first: int) -> NDAr
             return np.fromstring(text, np.float64, sep=",").reshape(len(lines), fields)
     except (ValueError, DeprecationWarning):
         for at, line in enumerate(lines):
-            if not ONLY_NUMBERS.fullmatch(line := line.replace(b'"', b"")) or line.count(b",") != fields - 1:
+            if not _is_numbers(line, b",") or line.count(b",") != fields - 1:
                 raise _wrong_line(path, first + at, layout, line) from None
         raise DatasetError(f"{path} has lines that are not of numbers", "fetch the file again") from None
 

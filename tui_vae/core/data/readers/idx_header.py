@@ -54,4 +54,7 @@ def parse_header(head: bytes, path: Path) -> Header:
         what, to_do = what_it_is(head)
         is_what = f"is {what}" if what else f"is not an idx file: it starts with {head[:4].hex(' ')!r}"
         raise DatasetError(f"{path} {is_what}", to_do)
-    return Header(KINDS[head[2]], struct.unpack_from(f">{rank}I", head, 4), start)
+    shape = struct.unpack_from(f">{rank}I", head, 4)
+    if 0 in shape:  # beside which other sizes may be larger than numpy allows
+        raise DatasetError(f"{path} holds nothing: its sizes are {'×'.join(map(str, shape))}", "name another file")
+    return Header(KINDS[head[2]], shape, start)
