@@ -169,6 +169,8 @@ def test_forecasts(run: RunDirectory) -> None:
     assert forecast.seconds_of(RunConfig(device="cuda"), known) is None
     expected = forecast.seconds_of(RunConfig(epochs=10), known)  # an epoch took 2.6 s
     assert expected is not None and expected[0] == pytest.approx(26, rel=0.01) and expected[1] == "cpu"
+    tiny = forecast.Throughput("cpu", 1_094_992, 0.1, forecast.shape_of(RunConfig().to_dict()), 3)
+    assert forecast.seconds_of(RunConfig(epochs=10), [tiny, *known]) == expected
     own = replace(RunConfig(), model="own:Net")  # nobody's arithmetic: known from the first run of its kind
     assert forecast.parameters_of(own, known) is None and forecast.seconds_of(own, known) is None
     assert "when it starts" in forecast.summary(own, known)

@@ -23,11 +23,11 @@ PAIRS_A_CLASS = 6
 ROWS_WITHOUT_CLASSES = 10
 """Rows of a sheet of images that have no classes."""
 
-MOST_CLASSES = 100
-"""Classes on a sheet, the first ones: with a thousand it would be as high as 56,000 pixels."""
+MOST_ROWS, MOST_HEIGHT = 100, 10_000
+"""Classes on a sheet, the first ones, at most, and its height in pixels, before it is enlarged."""
 
-GAP, SCALE = 2, 2
-"""Pixels between images, before each pixel becomes a square of SCALE × SCALE."""
+GAP, SCALE, SMALL = 2, 2, 64
+"""Pixels between images, before each becomes a square of SCALE × SCALE, where images have at most SMALL a side."""
 
 
 def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> bytes:
@@ -82,14 +82,16 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
         first = np.arange(min(len(originals), ROWS_WITHOUT_CLASSES * PAIRS_A_CLASS))
         groups = [first[start : start + PAIRS_A_CLASS] for start in range(0, len(first), PAIRS_A_CLASS)]
     else:
-        there = [np.flatnonzero(labels == label) for label in np.unique(labels)[:MOST_CLASSES]]
+        most = max(1, min(MOST_ROWS, MOST_HEIGHT // originals.shape[1]))
+        there = [np.flatnonzero(labels == label) for label in np.unique(labels)[:most]]
         groups = [indices[:PAIRS_A_CLASS] for indices in there]
     rows = []
     for chosen in groups:
         made = reconstruct(run.model, run.test[torch.from_numpy(chosen).to(run.device)]).images
         pixels = unit_to_grey_levels(as_images(made, run.dataset.shape))
         rows.append([np.concatenate(pair, axis=1) for pair in zip(grey_levels(originals[chosen]), pixels, strict=True)])
-    return _png(_sheet(rows, between=2 * GAP), f"originals and reconstructions of run {directory.name}")
+    scale = _scale(run.dataset.shape)
+    return _png(_sheet(rows, between=2 * GAP), scale, f"originals and reconstructions of run {directory.name}")
 
 
 def samples_png(directory: RunDirectory, which: str | None, count: int, prior: bool, seed: int) -> bytes:
@@ -122,7 +124,12 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     source = "the prior N(0, I)" if prior else "the Gaussian fitted to the encoder's z"
     words = f"samples of run {directory.name}, step {progress.step}, from {source}, seed {seed}"
-    return _png(_sheet(rows, between=GAP), words)
+    return _png(_sheet(rows, between=GAP), _scale(run.dataset.shape), words)
+
+
+def _scale(shape: tuple[int, int, int]) -> int:
+    """How many times images of this shape are enlarged."""
+    return SCALE if max(shape[1:]) <= SMALL else 1
 
 
 def _sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
@@ -140,7 +147,7 @@ def _sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
     return sheet
 
 
-def _png(sheet: Image8, words: str) -> bytes:
+def _png(sheet: Image8, scale: int, words: str) -> bytes:
     """A PNG file of the sheet, enlarged without smoothing, with a description in words."""
     from PIL import Image, PngImagePlugin
 
@@ -148,6 +155,6 @@ def _png(sheet: Image8, words: str) -> bytes:
     facts.add_text("Description", words)
     image = Image.fromarray(sheet)
     buffer = io.BytesIO()
-    large = image.resize((image.width * SCALE, image.height * SCALE), Image.Resampling.NEAREST)
+    large = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     large.save(buffer, "PNG", pnginfo=facts)
     return buffer.getvalue()

@@ -13,8 +13,9 @@ from tui_vae.runs.safe_files import why_no_folder
 if TYPE_CHECKING:
     from PIL import Image
 
-SCALE, LARGE_SCALE, LARGE = 3, 2, 42
-"""The factor by which an image is enlarged, and that for one with more than `LARGE` pixels a side."""
+SCALE, LARGE_SCALE, LARGE, HUGE = 3, 2, 42, 100
+"""The factor by which an image is enlarged, and that for one with more than `LARGE` pixels a side; one with more than
+`HUGE` stays as it is."""
 
 GAP, MARGIN, CAPTION = 6, 12, 34
 """Pixels between images, around them, and of the line below them."""
@@ -60,7 +61,8 @@ def _frame(originals: Originals, reconstructions: Sequence[bytes], epochs: tuple
 
     first = Picture.of(reconstructions[0], originals.width, originals.channels)
     mode = "L" if first.is_grey else "RGB"
-    scale = SCALE if max(first.width, first.height) <= LARGE else LARGE_SCALE
+    side = max(first.width, first.height)
+    scale = SCALE if side <= LARGE else LARGE_SCALE if side <= HUGE else 1
     tile = first.width * scale, first.height * scale
     columns = len(originals.images)
     size = columns * (tile[0] + GAP) - GAP + 2 * MARGIN, 2 * tile[1] + GAP + MARGIN + CAPTION

@@ -96,11 +96,12 @@ class ImageRenderer:
 
     def image(self, picture: Picture, scale: int) -> Lines:
         """An image in `cells(scale)`, whatever its size."""
-        return _draw(self.depth, self.toning, picture, scale)
+        return _draw(self.depth, self.toning, _no_larger(picture, scale), scale)
 
     def difference(self, original: Picture, reconstruction: Picture, scale: int) -> Lines:
         """A map of where the reconstruction is too dark and where it is too bright."""
-        return _draw_difference(self.depth, original, reconstruction, scale)
+        picture = difference(_no_larger(original, scale), _no_larger(reconstruction, scale))
+        return _draw_difference(self.depth, picture, scale)
 
 
 _DIFFERENCE_PALETTES = {
@@ -150,18 +151,16 @@ def _draw_colours(depth: Depth, toning: Toning, picture: Picture, scale: int) ->
 
 
 @lru_cache(maxsize=256)
-def _draw_difference(depth: Depth, original: Picture, reconstruction: Picture, scale: int) -> Lines:
-    picture = _difference(original, reconstruction, scale)
+def _draw_difference(depth: Depth, picture: Picture, scale: int) -> Lines:
     if depth is Depth.CHARACTERS:
-        return _lines(halfblocks.ascii_art(picture, halfblocks.ASCII_DIFFERENCE))
-    return _lines(halfblocks.half_blocks(picture, _DIFFERENCE_PALETTES[depth]))
+        return _lines(halfblocks.ascii_art(_scaled(picture, scale, NO_DIFFERENCE), halfblocks.ASCII_DIFFERENCE))
+    return _lines(halfblocks.half_blocks(_scaled(picture, scale, NO_DIFFERENCE), _DIFFERENCE_PALETTES[depth]))
 
 
-def _difference(original: Picture, reconstruction: Picture, scale: int) -> Picture:
-    """The difference in the size that it is drawn in; large images are made small first, which takes less time."""
-    if original.width > cells(scale).width:
-        return difference(_scaled(original, scale), _scaled(reconstruction, scale))
-    return _scaled(difference(original, reconstruction), scale, NO_DIFFERENCE)
+def _no_larger(picture: Picture, scale: int) -> Picture:
+    """The picture in the size that it is drawn in, if it is larger: what is remembered of large ones is then small."""
+    side = max(SIDE, cells(scale).width)
+    return squared(picture, side) if max(picture.width, picture.height) > side else picture
 
 
 def _scaled(picture: Picture, scale: int, margin: int = 0) -> Picture:

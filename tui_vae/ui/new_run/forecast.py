@@ -36,6 +36,9 @@ FIXED_COST = 100_000
 """The cost of an image that no network avoids (gathering, converting, noise), as a number of parameters. Measured on a
 CPU: networks of 0.01, 0.1, 0.4 and 1.1 million parameters took 0.81, 0.97, 2.5 and 5.8 s an epoch."""
 
+LEAST_TRAINED = 1000
+"""Training images of a run whose pace tells another's: of fewer an epoch is mostly evaluation, and says nothing."""
+
 MOST_RUNS = 8
 """Newest runs among which one on the same device is looked for."""
 
@@ -140,6 +143,8 @@ def seconds_of(config: RunConfig, known: Sequence[Throughput]) -> tuple[float, s
     for each in known:
         same = config.device in ("auto", each.device, each.device.partition(":")[0]) and each.shape[:1] == (kind,)
         images = train_images(config, known)
+        if 0 < each.train < LEAST_TRAINED:
+            continue
         if same and count is not None and images is not None:
             share = (count + FIXED_COST) / (each.parameters + FIXED_COST)
             return images * config.epochs / each.images_per_s * share, each.device
