@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from tests.support.formats.rows import (
@@ -20,6 +22,7 @@ from tests.support.formats.rows import (
     as_keras,
     classes_are,
     labels,
+    noted,
     row,
     same,
 )
@@ -109,6 +112,21 @@ def _(place: Path) -> Made:
 
     def check(found: Dataset) -> None:
         same(found, IMAGES)
+        classes_are(found, *(f"class {at}" for at in range(5)))
+
+    return place / "digits.csv", check
+
+
+@row("CSV with the label last")
+def _(place: Path) -> Made:
+    dark = IMAGES.copy()
+    dark[:, 0, 0] = 0  # as in most pictures of digits
+    lines = np.concatenate([dark.reshape(TRAIN, -1), np.sort(labels(TRAIN))[:, None]], axis=1)
+    (place / "digits.csv").write_bytes(gzip.compress("\n".join(",".join(map(str, line)) for line in lines).encode()))
+
+    def check(found: Dataset) -> None:
+        same(found, dark)
+        noted(found, "the last column is taken for the label")
         classes_are(found, *(f"class {at}" for at in range(5)))
 
     return place / "digits.csv", check

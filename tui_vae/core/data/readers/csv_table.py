@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -46,7 +46,7 @@ NUMBER = re.compile(rb"\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*")
 class Layout:
     """How the lines of a file are made. fields: how many there are; columns: first and end of the pixels; label: the
     column of labels; packed: the column that holds all pixels, with spaces between them; has_head: whether the first
-    line names columns; separator: the character between fields."""
+    line names columns; separator: the character between fields; is_unsure: whether the label may be the last column."""
 
     fields: int
     columns: tuple[int, int]
@@ -54,6 +54,7 @@ class Layout:
     packed: int | None
     has_head: bool
     separator: bytes
+    is_unsure: bool = False
 
     @property
     def first_line(self) -> int:
@@ -93,23 +94,33 @@ def read_table(path: Path) -> Found:
         DatasetError: it is no table of images, or a line is no whole one.
     """
     layout = _layout(path)
+    notes: list[str] = []
+    ends: list[NDArray[np.float64]] = []  # the first and the last column
     labels: list[NDArray[np.float64]] = []
-    low, high, whole, count = np.inf, -np.inf, True, 0
+    low, high, whole = np.inf, -np.inf, True
+    first, end = (1, layout.fields - 1) if layout.is_unsure else layout.columns
     for _, values in _blocks(path, layout):
-        pixels = values[:, layout.columns[0] : layout.columns[1]]
-        low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
-        whole = whole and bool((pixels == np.rint(pixels)).all())
-        count += len(values)
+        low, high, whole = _joined((low, high, whole), values[:, first:end])
+        ends.append(values[:, [0, -1]])
         if layout.label is not None:
             labels.append(values[:, layout.label])
-    if not count:
+    if not ends:
         raise DatasetError(f"{path} has no line of pixels", "name a file with a label and pixels a line")
+    if layout.is_unsure:
+        both = np.concatenate(ends)
+        is_last = bool((both[:, 0] == both[0, 0]).all() and (both[:, 1] != both[0, 1]).any())
+        if is_last:
+            notes.append("the last column is taken for the label, as the first one is the same in all lines")
+            layout = replace(layout, label=layout.fields - 1, columns=(0, layout.fields - 1))
+        labels = [both[:, 1 if is_last else 0]]
+        low, high, whole = _joined((low, high, whole), both[:, 0 if is_last else 1])
+    count = sum(map(len, ends))
     if not (low >= 0 and high <= 255 and (whole or high <= 1)):
         raise DatasetError(f"{path} has pixels from {low:g} to {high:g}: expected 0 to 255, or fractions from 0 to 1",
                            "scale them, and write the file again")  # fmt: skip
     shape = sides(layout.columns[1] - layout.columns[0])
     assert shape
-    found = Found("csv", [path], {})
+    found = Found("csv", [path], {}, notes=notes)
     numbers = np.concatenate(labels) if labels else None
     if numbers is not None and not bool((numbers == np.rint(numbers)).all()):
         found.notes.append("the labels are no whole numbers and are left out")
@@ -118,6 +129,13 @@ def read_table(path: Path) -> Found:
     found.parts["train"] = Part(stream, None if numbers is None else numbers.astype(np.int64))
     found.transposed = "emnist" in path.name.lower()
     return found
+
+
+def _joined(before: tuple[float, float, bool], pixels: NDArray[np.float64]) -> tuple[float, float, bool]:
+    """The lowest and the highest pixel, and whether all are whole numbers, of those before and of these."""
+    low, high, whole = before
+    is_whole = whole and bool((pixels == np.rint(pixels)).all())
+    return min(low, float(pixels.min())), max(high, float(pixels.max())), is_whole
 
 
 def read_tables(paths: list[Path]) -> Found:
@@ -185,7 +203,7 @@ def _layout(path: Path) -> Layout:
     label = next((at for at, name in enumerate(names) if has_head and name in LABELS), None)
     unused = [at for at, name in enumerate(names) if has_head and name in NO_PIXELS]
     if label is None and not unused and sides(fields) is None and sides(fields - 1):
-        label = 0  # without a head line, as in many copies
+        label = 0  # without a head line, as in many copies; in others it is the last
     apart = sorted([*unused, *([label] if label is not None else [])])
     start, end = 0, fields
     while start in apart:
@@ -197,7 +215,7 @@ def _layout(path: Path) -> Layout:
             f"{path} has {fields} columns: expected a label and the pixels of a square image, such as 1 + 784",
             "leave other columns out",
         )
-    return Layout(fields, (start, end), label, None, has_head, separator)
+    return Layout(fields, (start, end), label, None, has_head, separator, is_unsure=label == 0 and not has_head)
 
 
 def _is_numbers(line: bytes, separator: bytes) -> bool:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from tui_vae.config import size_of
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.found import PARTS, Found, Integers, Part
-from tui_vae.core.data.readers.picture_decoder import Decoder, gathered, look_at, quiet
+from tui_vae.core.data.readers.picture_decoder import Decoder, gathered, is_picture, look_at, quiet, read_picture
+from tui_vae.core.data.reading import HEAD
 
 if TYPE_CHECKING:
     pass
@@ -124,6 +125,16 @@ NO_PICTURES = {".txt", ".csv", ".json", ".md", ".xml", ".html", ".py", ".yaml", 
 """Names of what often lies beside pictures end so."""
 
 
+def _may_be_picture(folder: Path, place: str) -> bool:
+    """Whether a file's name is that of a picture, or else its first bytes are."""
+    if place[place.rfind(".") :].lower() in SUFFIXES:
+        return True
+    try:
+        return is_picture(read_picture(f"{folder}/{place}")[:HEAD])
+    except OSError:
+        return False
+
+
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
     """A key that sorts 10 after 9."""
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d{1,18})", name) if part)
@@ -138,6 +149,7 @@ def read_folder(
     Raises:
         DatasetError: there is no picture.
     """
+    files = [file for file in files if _may_be_picture(folder, file.place)]
     places = [file.place for file in files]
     start = _common_start(places)
     split = [place[start:].split("/") for place in places]
