@@ -197,7 +197,7 @@ def test_it_opens_without_the_heavy_packages(code: str, without: set[str]) -> No
 
 
 def test_steering_and_exporting_figures_need_no_torch(trained: Trained, tmp_path: Path) -> None:
-    export = ("export", "done", "--runs-dir", trained.runs_dir, "--out", str(tmp_path / "out"), "--what")
+    export = ("export", "done", "--runs-dir", trained.runs_dir, "--out", str(tmp_path / "out"), "--force", "--what")
     assert not loaded(running("ls", "--json", "--runs-dir", trained.runs_dir)) & {*HEAVY, "textual", "numpy", "rich"}
     verify = running("verify", "done", "--runs-dir", trained.runs_dir)
     assert not loaded(verify) & {*HEAVY, "textual", "numpy", "rich", "safetensors"}

@@ -52,6 +52,21 @@ def test_exported_metrics_are_a_row_an_epoch(trained: Trained, tmp_path: Path) -
                 assert float(row[f"{side}_{name}"]) == event[side][name]
 
 
+def test_no_file_is_replaced_unasked_nor_named_for_what_it_is_not(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine.csv"
+    out.write_text("hours of work")
+    given = ["export", "done", "--runs-dir", str(trained.runs_dir), "--what", "metrics"]
+    assert main([*given, "--out", str(out)]) == 1 and out.read_text() == "hours of work"
+    assert f"{out} is there already" in capsys.readouterr().err
+    assert main([*given, "--out", str(out), "--force"]) == 0 and out.read_text().startswith("epoch,")
+    assert main([*given, "--out", str(tmp_path / "mine.jpg")]) == 2 and not (tmp_path / "mine.jpg").exists()
+    assert "whose format is CSV" in capsys.readouterr().err
+    assert main([*given, "--out", str(tmp_path / "MINE.CSV")]) == 0
+    assert main([*given, "--out", str(tmp_path / "mine")]) == 0
+
+
 def test_exported_reconstructions_are_as_the_design_names_them(trained: Trained, tmp_path: Path) -> None:
     out = tmp_path / "all.npz"
     export(trained, "reconstructions", out)

@@ -9,6 +9,7 @@ from textual.drivers import linux_driver
 from textual.events import Key, MouseMove, Resize
 from textual.message import Message
 
+from tui_vae.ui.user_keys import checked, known_commands
 from tui_vae.ui.workarounds.terminal_end import prepare_input
 
 PAUSE = 0.3
@@ -49,3 +50,12 @@ def test_what_makes_sense_is_heard_as_before() -> None:
     assert [message.key for message in keys if isinstance(message, Key)] == ["up", "ctrl+a", "é"]
     assert [(message.x, message.y) for message in keys if isinstance(message, MouseMove)] == [(9, 19)]
     assert [message.size for message in keys if isinstance(message, Resize)] == [(80, 24)]
+
+
+def test_a_key_that_no_terminal_sends_is_refused_and_the_usual_one_holds() -> None:
+    known = known_commands()
+    for key in ("f13", "ctrl+x", "ctrl+shift+left", "section_sign", "é", "ctrl+full_stop", "f12", "Q"):
+        assert checked({"run.stop": key}, known) == ({"run.stop": key}, []), key
+    for key in ("AltGr+9", "strg+x", "f99", "ctrl+", "left mouse"):
+        good, complaints = checked({"run.stop": f"ctrl+x,{key}"}, known)
+        assert not good and f"cannot have the key {key}" in complaints[0], key

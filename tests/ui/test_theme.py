@@ -94,6 +94,10 @@ def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environ = {"TERM": "xterm", "NO_COLOR": "1"}
     terminal.prepare_environment(environ, "256")
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "256" and "NO_COLOR" not in environ
+    for given, kept in (("", False), ("1", True)):  # an empty one is no wish: https://no-color.org
+        environ = {"TERM": "xterm", "NO_COLOR": given}
+        terminal.prepare_environment(environ)
+        assert ("NO_COLOR" in environ) == kept
     environ = {"TERM": "foot"}
     terminal.prepare_environment(environ)
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "truecolor" and environ["TEXTUAL_ANIMATIONS"] == "none"

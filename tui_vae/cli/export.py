@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from msgspec import UNSET
 
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.directory import RunDirectory, RunError
+from tui_vae.runs.exports import EXPORTS
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
 from tui_vae.runs.runs_directory import runs_directory
@@ -35,8 +37,11 @@ def export(options: argparse.Namespace) -> int:
     """
     out: Path = options.out
     _check_together(options)
+    _check_name(out, options.what)
     if not out.absolute().parent.is_dir():
         raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
+    if out.is_file() and not options.force:
+        raise UserError(f"{out} is there already", "replace it with --force, or choose another --out")
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
     data = _maker(options)(directory, options.checkpoint)
     try:
@@ -59,6 +64,18 @@ def _check_together(options: argparse.Namespace) -> None:
     if options.checkpoint and options.what in WITHOUT_WEIGHTS:
         raise UsageError(f"--what {options.what} is made of what the run saved on its way, not from a checkpoint",
                          "leave out --checkpoint")  # fmt: skip
+
+
+def _check_name(out: Path, what: str) -> None:
+    """
+    Raises:
+        UsageError: the file's name says that it is of another format.
+    """
+    ending = next(each.ending for each in EXPORTS if each.what == what)
+    given = out.suffix.removeprefix(".")
+    if given and given.lower() != ending:
+        better = shlex.quote(str(out.with_suffix(f".{ending}")))
+        raise UsageError(f"{out} is no name for {what}, whose format is {ending.upper()}", f"--out {better}")
 
 
 def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], bytes]:

@@ -265,6 +265,7 @@ def _add_export(add: Add) -> None:
     export.add_argument("--what", required=True, choices=tuple(each.what for each in EXPORTS),
                         help="; ".join(f"{each.what} → {each.about}" for each in EXPORTS))  # fmt: skip
     export.add_argument("--out", metavar="FILE", required=True, type=Path)
+    export.add_argument("--force", action="store_true", help="replace a file that is there already")
     of_samples = export.add_argument_group("of samples")
     of_samples.add_argument("--images", metavar="N", type=_count, help="how many (64)")
     of_samples.add_argument("--prior", action="store_true",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import chain, count
 from pathlib import Path
 
 from textual.widget import Widget
@@ -21,20 +22,20 @@ def ask_and_export(node: Widget, run: RunDirectory) -> None:
     def write(what: str | None) -> None:
         for choice in EXPORTS:
             if choice.what == what:
-                node.notify(f"Writing {_file_of(run, choice).name} …", timeout=2, markup=False)
-                node.run_worker(notify_outcome(node, export(run, choice)), group="export")
+                file = _file_of(run, choice)
+                node.notify(f"Writing {file.name} …", timeout=2, markup=False)
+                node.run_worker(notify_outcome(node, export(run, choice, file)), group="export")
 
     choices = [(each.what, each.about) for each in EXPORTS]
     node.app.push_screen(Choose(f"Export from {run.name}", choices), write)
 
 
-async def export(run: RunDirectory, choice: Export) -> str:
+async def export(run: RunDirectory, choice: Export, file: Path) -> str:
     """Run the command, and return the sentence that says where the file is.
 
     Raises:
         UserError: the command failed; the message is its own.
     """
-    file = _file_of(run, choice)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tui_vae", "export", run.name),
         *("--what", choice.what, "--out", str(file), "--runs-dir", str(run.path.parent)),
@@ -48,5 +49,7 @@ async def export(run: RunDirectory, choice: Export) -> str:
 
 
 def _file_of(run: RunDirectory, choice: Export) -> Path:
-    """In the working directory, under a name that says what it holds."""
-    return Path.cwd() / f"{run.name}-{choice.what}.{choice.ending}"
+    """In the working directory, under a name that says what it holds and that no file has."""
+    stem = f"{run.name}-{choice.what}"
+    stems = chain((stem,), (f"{stem}-{number}" for number in count(2)))
+    return next(file for each in stems if not (file := Path.cwd() / f"{each}.{choice.ending}").exists())

@@ -58,6 +58,8 @@ COLOURS = {"truecolor": "truecolor", "256": "256", "16": "standard"}
 def prepare_environment(environ: MutableMapping[str, str], colour: str = "auto") -> None:
     """Set what Textual reads at its import: no animations, and the colours asked for, or those of the terminal."""
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    if environ.get("NO_COLOR") == "":  # no wish, by the convention (https://no-color.org); Textual takes it for one
+        del environ["NO_COLOR"]
     if colour == "none":
         environ["NO_COLOR"] = "1"
     elif colour in COLOURS:

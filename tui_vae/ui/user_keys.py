@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 import tui_vae.ui
-from tui_vae.ui.workarounds.key_names import key_name
+from tui_vae.ui.workarounds.key_names import is_key, key_name
 
 EVERYWHERE = {"app", "run", "pane"}
 """First words of the ids of commands that work in every pane."""
@@ -39,6 +39,11 @@ def checked(wanted: Mapping[str, str], known: Mapping[str, Binding]) -> tuple[di
     """The bindings that are possible, and a sentence for each other one, whose command keeps its usual keys."""
     complaints = [f"There is no command {name}{_nearest(name, known)}." for name in wanted if name not in known]
     good = {name: keys for name, keys in wanted.items() if name in known}
+    for name, keys in list(good.items()):
+        unknown = [key for key in map(str.strip, keys.split(",")) if key and not is_key(key)]
+        if unknown:
+            del good[name]
+            complaints.append(f"{name} cannot have the key {unknown[0]}, which no terminal sends; its usual keys hold.")
     while (clash := _clash(good, known)) is not None:
         name, other, key = clash
         del good[name]
