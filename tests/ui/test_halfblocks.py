@@ -154,7 +154,7 @@ def test_a_colour_becomes_the_nearest_that_256_colours_have(colour: tuple[int, i
     def away(other: Sequence[int]) -> float:
         return math.sqrt(sum(w * (a - b) ** 2 for w, a, b in zip(weights, colour, other, strict=True)))
 
-    assert away(got) <= min(map(away, every)) + 6  # a grey is taken by brightness alone
+    assert away(got) <= min(map(away, every)) + 10  # a grey is taken by brightness alone, and without its lowest bits
     assert max(abs(a - b) for a, b in zip(true_shade(colour), colour, strict=True)) < 8
 
 

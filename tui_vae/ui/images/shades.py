@@ -35,9 +35,14 @@ def true_shade(colour: Colour) -> Colour:
     return (red & KEPT_BITS | red >> 5, green & KEPT_BITS | green >> 5, blue & KEPT_BITS | blue >> 5)
 
 
-@lru_cache(maxsize=1 << 16)
 def shade_256(colour: Colour) -> Colour:
-    """The nearest of 256 colours: one of the cube, or a grey where that is nearer."""
+    """The nearest of 256 colours: one of the cube, or a grey where that is nearer; but for a colour's lowest bits."""
+    red, green, blue = colour
+    return _nearest_256((red & KEPT_BITS | red >> 5, green & KEPT_BITS | green >> 5, blue & KEPT_BITS | blue >> 5))
+
+
+@lru_cache(maxsize=1 << 15)
+def _nearest_256(colour: Colour) -> Colour:
     red, green, blue = (_NEAREST[level] for level in colour)
     level = round(sum(share * each for share, each in zip(_SHARES, colour, strict=True)))
     grey = _GREY_STEPS[round(GREYS_256[level][0] * 25 / 255)]
