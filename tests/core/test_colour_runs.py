@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from tests.support.extras import needs_onnx
 from tests.support.given_data import blobs, dataset, give
-from tests.support.training import TINY, train_here
+from tests.support.training import TINY, Script, same, train_here
 from tui_vae.cli import main
 from tui_vae.cli.show import ImageSource
 from tui_vae.config import make_config
@@ -36,6 +37,11 @@ def trained(runs: Path, **given: object) -> RunDirectory:
     directory, _ = create_run(runs, make_config({**TINY, "name": "own", "batch-size": 16, "epochs": 1, **given}))
     assert train_here(directory) == 0
     return directory
+
+
+def state(directory: RunDirectory) -> str:
+    last = read_history(directory.events).state
+    return last.state if last else ""
 
 
 def exported(directory: RunDirectory, what: str, out: Path, *more: str) -> Path:
@@ -124,6 +130,21 @@ def test_any_number_of_classes_travels(
     assert code == (0 if classes else 2)
     assert ("have no labels" in told.err) == (not classes)
     assert (f"kind {classes - 1} #7" in told.out) == bool(classes)
+
+
+@pytest.mark.parametrize("model", ["mlp", "conv"])
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, colour: Dataset, model: str) -> None:
+    states = []
+    for name, script in (("whole", Script()), ("broken", Script({7: [protocol.Stop()]}))):
+        given = {**TINY, "name": name, "batch-size": 16, "model": model, "norm": "batch"}
+        directory, _ = create_run(tmp_path, make_config(given))
+        train_here(directory, script)
+        if name == "broken":
+            assert state(directory) == "stopped"
+            train_here(directory)
+        assert state(directory) == "finished"
+        states.append(load_file(directory.last))
+    assert same(*states)
 
 
 def test_large_images_in_colour_train_and_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
