@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from tui_vae.core.data.datasets import Dataset, Images, Labels
 from tui_vae.core.data.duplicates import Duplicates, count_duplicates
+from tui_vae.core.data.shaping import dark_notes
 
 CHUNK = 16 << 20
 """Bytes of images that are looked at at once."""
-
-DARK = 127
-"""A brightest pixel of a byte up to which all images are odd: at least half the scale is not in use."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,8 @@ def _oddities(
         notes.append("all images are the same")
     if blank:
         notes.append(f"{blank:,} of {train + test:,} images are blank: all pixels of one level")
-    if dataset.train_images.dtype == np.uint8 and 0 < high <= DARK and not all_same:
-        notes.append(
-            f"the brightest pixel is {high:g} of 255, so the images are dark: if {high:g} is white, scale them to 0…255"
-        )
+    if dataset.train_images.dtype == np.uint8:
+        notes += [note for note in dark_notes(high) if note not in dataset.notes]
     used = [name for name, of_train, of_test in classes if of_train or of_test]
     if len(used) == 1:
         notes.append(f"all images are of one class, {used[0]}")

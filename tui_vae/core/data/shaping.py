@@ -27,6 +27,9 @@ ALL_LOOKED_AT = 1 << 30
 SAMPLED = 4096
 """Images of a large array that are looked at, evenly spaced."""
 
+DARK = 127
+"""A brightest pixel of a byte up to which images are odd: at least half the scale is not in use."""
+
 EXPECTED = f"N×H×W, N×H×W×3 or N×3×H×W with H and W from {SIDES[0]} to {SIDES[-1]}"
 
 LUMA = (0.299, 0.587, 0.114)
@@ -154,6 +157,7 @@ def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> tuple[st
         notes.append("pixels are 0 and 1: 1 is taken for white")
         return "uint8", 255.0
     if high <= 255:
+        notes += dark_notes(high)
         return "uint8", 1.0
     if kind.kind == "u" and kind.itemsize == 2:
         notes.append(f"16-bit pixels are scaled to bytes; the brightest is {high:,.0f} of 65,535")
@@ -162,11 +166,18 @@ def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> tuple[st
                        "which of them is white is not known", "scale them to bytes from 0 to 255")  # fmt: skip
 
 
+def dark_notes(high: float) -> list[str]:
+    """What there is to say of bytes whose brightest is this; nothing where that is bright."""
+    what = f"the brightest pixel is {high:g} of 255, so the images are dark: if {high:g} is white, scale them to 0…255"
+    return [what] if 0 < high <= DARK else []
+
+
 def _scale_of_floats(low: float, high: float, whole: bool, where: str, notes: list[str]) -> tuple[str, float]:
     if low >= 0 and high <= 1:
         return "float32", 1.0
     if low >= 0 and high <= 255 and whole:
         notes.append("pixels are whole floats from 0 to 255, taken for bytes")
+        notes += dark_notes(high)
         return "uint8", 1.0
     what = "pixels that are no numbers" if math.isnan(low) else f"pixels from {low:g} to {high:g}"
     hint = "bring them to [0, 1]: (x + 1) / 2" if -1 <= low < 0 and high <= 1 else "scale them"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.found import Found, Integers, Part, part_of, sides, words_of
 from tui_vae.core.data.reading import unpacked
+from tui_vae.core.data.shaping import dark_notes
 
 LONGEST_LINE = 4 << 20
 """Bytes of a line that is read: 256 × 256 × 3 numbers of 17 characters each have fewer."""
@@ -125,7 +126,9 @@ def read_table(path: Path) -> Found:
     if numbers is not None and not bool((numbers == np.rint(numbers)).all()):
         found.notes.append("the labels are no whole numbers and are left out")
         numbers = None
-    stream = Lines(path, layout, (count, *shape), "uint8" if whole and high > 1 else "float32")
+    are_bytes = whole and high > 1
+    found.notes += dark_notes(high) if are_bytes else []
+    stream = Lines(path, layout, (count, *shape), "uint8" if are_bytes else "float32")
     found.parts["train"] = Part(stream, None if numbers is None else numbers.astype(np.int64))
     found.transposed = "emnist" in path.name.lower()
     return found
