@@ -16,9 +16,9 @@ from tests.support.processes import SMALL, command, events, finish, wait_until
 from tests.support.training import Killed, Script, new_run, same, train_here
 from tui_vae.cli import main
 from tui_vae.errors import UserError
+from tui_vae.runs import copy_run, launch, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs import go_back as back
-from tui_vae.runs import launch, protocol
 from tui_vae.runs.checkpoint_file import CheckpointError, verify_checkpoint
 from tui_vae.runs.directory import RunDirectory, RunError, list_runs
 from tui_vae.runs.go_back import go_back, newest_whole
@@ -161,8 +161,12 @@ def test_a_going_back_that_is_killed_at_any_moment_loses_nothing(
 
         return killed_at_the_moment
 
-    for name in ("link_or_copy", "remove", "remove_previews_after", "sync_directory", "write_atomic"):
-        monkeypatch.setattr(back, name, killing(getattr(back, name)))
+    for module, names in (
+        (back, ("link_or_copy", "remove", "remove_previews_after", "sync_directory")),
+        (copy_run, ("link_or_copy", "sync_directory", "write_atomic")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, killing(getattr(module, name)))
     while True:
         moment += 1
         left = moment

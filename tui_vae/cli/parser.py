@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import tui_vae
 from tui_vae import config
+from tui_vae.cli import argument_types
 from tui_vae.errors import UsageError
 from tui_vae.runs.exports import EXPORTS
 
@@ -23,20 +24,6 @@ NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep")
 
 Add = Callable[..., "Parser"]
 """Adds a command: its name, its module in `cli`, what it does, and parsers whose options it takes too."""
-
-
-MOST_IMAGES = 1000
-"""The most that one option may count, or name, of what is shown or repeated."""
-
-MOST_DRAWS = 1_000_000
-"""The most draws of z, of each image or in all: more would take days."""
-
-MOST_DIGITS = 9
-"""Digits of a whole number in an argument, at most: far more than any that makes sense, and quick to read."""
-
-SHOWN = 40
-"""Characters of a wrong argument that an error repeats."""
-
 
 ANY_WIDTH = 80
 """Columns of text that nobody sees."""
@@ -137,6 +124,7 @@ def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPars
     _add_trust(attach)
     _add_training(add)
     _add_lists(add)
+    _add_keeping(add)
     _add_steering(add)
     _add_evaluate(add)
     _add_show(add)
@@ -162,8 +150,9 @@ def _add_training(add: Add) -> None:
         "values, the results are mean ± standard deviation over the seeds."
     )
     sweep.add_argument(
-        "--jobs", metavar="N|auto", type=_jobs, help="how many at once; auto: on a CPU a run a core, with one thread "
-        "each, or as many as have the --threads you give; on each GPU as many as fit into its memory and gain (auto)",
+        "--jobs", metavar="N|auto", type=argument_types.jobs,
+        help="how many at once; auto: on a CPU a run a core, with one thread each, or as many as have the --threads you "
+        "give; on each GPU as many as fit into its memory and gain (auto)",
     )  # fmt: skip
     sweep.add_argument("--detach", action="store_true", help="run the sweep in the background; says how to follow it")
     sweep.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
@@ -179,9 +168,28 @@ def _add_lists(add: Add) -> None:
     verify.add_argument("name", metavar="RUN", nargs="?")
     verify.add_argument("--json", action="store_true", help="a JSON array on stdout")
 
+    log = add("log", "manage", "print what has happened to a run")
+    log.add_argument("name", metavar="RUN")
+    log.add_argument("-f", dest="follow", action="store_true", help="go on with what happens next, until training ends")
+
     compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")
     compare.add_argument("names", metavar="RUN", nargs="+")
     compare.add_argument("--json", action="store_true", help="a JSON array on stdout")
+
+
+def _add_keeping(add: Add) -> None:
+    rm = add("rm", "manage", "delete runs with everything in them")
+    rm.add_argument("names", metavar="RUN", nargs="+")
+    rm.add_argument("--force", action="store_true", help="without asking")
+    rename = add("rename", "manage", "give a run another name")
+    rename.add_argument("name", metavar="RUN")
+    rename.add_argument("to", metavar="NAME")
+    note = add("note", "manage", "print a run's note, or keep another one")
+    note.add_argument("name", metavar="RUN")
+    note.add_argument("text", metavar="TEXT", nargs="?", help="a line of text; an empty one removes the note")
+    clone = add("clone", "manage", "copy a run with everything in it, to train it on in another way")
+    clone.add_argument("name", metavar="RUN")
+    clone.add_argument("to", metavar="NAME")
 
 
 def _add_steering(add: Add) -> None:
@@ -198,7 +206,7 @@ def _add_steering(add: Add) -> None:
             command.add_argument(
                 "--epochs",
                 metavar="N",
-                type=_checked("epochs"),
+                type=argument_types.checked("epochs"),
                 default=0,
                 help="train so many epochs more than planned, over which the schedule runs anew",
             )
@@ -206,7 +214,7 @@ def _add_steering(add: Add) -> None:
                 "--from",
                 dest="from_epoch",
                 metavar="EPOCH",
-                type=_counted(config.MAX_EPOCHS),
+                type=argument_types.counted(config.MAX_EPOCHS),
                 help="go back to a kept epoch (train --keep) and on from there; what the run was until now "
                 "becomes a run of its own",
             )
@@ -224,7 +232,7 @@ def _add_evaluate(add: Add) -> None:
     evaluate.add_argument(
         "--iwae",
         metavar="K",
-        type=_counted(MOST_DRAWS),
+        type=argument_types.counted(argument_types.MOST_DRAWS),
         help="the importance-weighted bound on ln p(x) from K draws an image (Burda et al. 2016)",
     )
     evaluate.add_argument(
@@ -236,7 +244,7 @@ def _add_evaluate(add: Add) -> None:
     evaluate.add_argument(
         "--samples",
         metavar="N",
-        type=_counted(MOST_DRAWS, least=2),
+        type=argument_types.counted(argument_types.MOST_DRAWS, least=2),
         help="how many samples it is taken of (as many as there are test images)",
     )
     evaluate.add_argument(
@@ -251,8 +259,10 @@ def _add_evaluate(add: Add) -> None:
 def _add_show(add: Add) -> None:
     show = add("show", "show", "print originals beside reconstructions, or samples, as half blocks")
     _add_run_and_checkpoint(show)
-    show.add_argument("--images", metavar="N", type=_count, default=8, help="how many (8)")
-    show.add_argument("--index", dest="indices", metavar="I,J", type=_indices, help="these test images, by number")
+    show.add_argument("--images", metavar="N", type=argument_types.count, default=8, help="how many (8)")
+    show.add_argument(
+        "--index", dest="indices", metavar="I,J", type=argument_types.indices, help="these test images, by number"
+    )
     show.add_argument("--class", dest="label", metavar="NAME", help="only images of this class")
     show.add_argument("--worst", action="store_true", help="those with the largest error first")
     show.add_argument("--samples", action="store_true",
@@ -267,18 +277,20 @@ def _add_export(add: Add) -> None:
     export.add_argument("--out", metavar="FILE", required=True, type=Path)
     export.add_argument("--force", action="store_true", help="replace a file that is there already")
     of_samples = export.add_argument_group("of samples")
-    of_samples.add_argument("--images", metavar="N", type=_count, help="how many (64)")
+    of_samples.add_argument("--images", metavar="N", type=argument_types.count, help="how many (64)")
     of_samples.add_argument("--prior", action="store_true",
                             help="from the prior N(0, I), not from the Gaussian fitted to the encoder's z")  # fmt: skip
-    of_samples.add_argument("--seed", metavar="S", type=_checked("seed"), help="of the draw (0)")
+    of_samples.add_argument("--seed", metavar="S", type=argument_types.checked("seed"), help="of the draw (0)")
 
 
 def _add_machine(add: Add) -> None:
     bench = add("bench", "bench", "how fast this machine trains, against the ordinary way and the bare matrix products")
     bench.add_argument("--json", action="store_true", help="a JSON object on stdout")
-    bench.add_argument("--rounds", metavar="N", type=_count, default=5, help="how often each takes its turn (5)")
-    bench.add_argument("--seconds", metavar="S", type=_count, default=3, help="seconds a turn (3)")
-    bench.add_argument("--until", metavar="bits=X|mse=X", type=_target,
+    bench.add_argument(
+        "--rounds", metavar="N", type=argument_types.count, default=5, help="how often each takes its turn (5)"
+    )
+    bench.add_argument("--seconds", metavar="S", type=argument_types.count, default=3, help="seconds a turn (3)")
+    bench.add_argument("--until", metavar="bits=X|mse=X", type=argument_types.target,
                        help="also train until the test images' bits a pixel, or their mse, are that low")  # fmt: skip
     _add_options(bench, tuple(name for name in config.options() if name not in NOT_OF_A_BENCHMARK))
 
@@ -308,7 +320,7 @@ def _add_trust(command: argparse.ArgumentParser) -> None:
 def _add_run_and_checkpoint(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="RUN")
     _add_trust(command)
-    command.add_argument("--checkpoint", metavar="best|last|EPOCH", type=_checkpoint_name,
+    command.add_argument("--checkpoint", metavar="best|last|EPOCH", type=argument_types.checkpoint_name,
                          help="which weights: best, last, or of a kept epoch (last, else best)")  # fmt: skip
 
 
@@ -325,7 +337,8 @@ def _add_options(command: Parser, names: tuple[str, ...], several: bool = False)
         words = f"{{{','.join(option.choices)}}}" if option.choices else name.rsplit("_", 1)[-1].upper()
         group.add_argument(
             f"--{config.option_name(name)}", dest=f"{'values' if several else 'option'}_{name}", metavar=words,
-            type=_several(name) if several else _checked(name), action="append" if several else "store",
+            type=(argument_types.several_checked if several else argument_types.checked)(name),
+            action="append" if several else "store",
             default=argparse.SUPPRESS, help=f"{option.help} ({default})".replace("%", "%%"),
         )  # fmt: skip
 
@@ -333,67 +346,3 @@ def _add_options(command: Parser, names: tuple[str, ...], several: bool = False)
 def given_options(options: argparse.Namespace) -> dict[str, Any]:
     """The training options given on the command line, by their names in `config`."""
     return {name.removeprefix("option_"): value for name, value in vars(options).items() if name.startswith("option_")}
-
-
-def _checked(name: str) -> Callable[[str], Any]:
-    def check(text: str) -> Any:
-        try:
-            return config.check_option(name, text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(error.message) from None
-
-    return check
-
-
-def _several(name: str) -> Callable[[str], tuple[Any, ...]]:
-    """A parser of one value if the whole text is one, else of the values between its commas."""
-    check = _checked(name)
-
-    def check_all(text: str) -> tuple[Any, ...]:
-        try:
-            return (check(text),)
-        except argparse.ArgumentTypeError:
-            return tuple(check(part) for part in text.split(","))
-
-    return check_all
-
-
-def _counted(most: int, least: int = 1) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not (text.isdecimal() and len(text) <= MOST_DIGITS and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"it must be a whole number from {least} to {most}, not {text[:SHOWN]!r}")
-        return int(text)
-
-    return count
-
-
-_count = _counted(MOST_IMAGES)
-
-
-def _target(text: str) -> Any:
-    from tui_vae.cli.bench_target import parse_target
-
-    try:
-        return parse_target(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"it must be like bits=6.74 or mse=0.0085, not {text[:SHOWN]!r}") from None
-
-
-def _jobs(text: str) -> int | None:
-    """How many runs at once; None for `auto`."""
-    return None if text == "auto" else _count(text)
-
-
-def _checkpoint_name(text: str) -> str:
-    is_number = text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS
-    if text in ("best", "last") or (is_number and int(text) > 0):
-        return text
-    raise argparse.ArgumentTypeError(f"it must be best, last, or the number of a kept epoch, not {text[:SHOWN]!r}")
-
-
-def _indices(text: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if len(parts) > MOST_IMAGES or not all(part.isdecimal() and len(part) <= MOST_DIGITS for part in parts):
-        wanted = f"up to {MOST_IMAGES} image numbers like 3,17"
-        raise argparse.ArgumentTypeError(f"it must be {wanted}, not {text[:SHOWN]!r}")
-    return tuple(map(int, parts))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import stat
 from contextlib import suppress
-from dataclasses import replace
 from typing import NamedTuple
 
 from tui_vae.config import MAX_NAME
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, Progress, of_another_run, read_facts, verify_checkpoint
-from tui_vae.runs.create import config_toml, put_in_place
+from tui_vae.runs.copy_run import copy_run
 from tui_vae.runs.directory import RunDirectory, finished_error, train_another
 from tui_vae.runs.events import mentions_run
-from tui_vae.runs.files import link_or_copy, sync_directory, write_atomic
+from tui_vae.runs.files import link_or_copy, sync_directory
 from tui_vae.runs.kept import best_file, kept_epochs, remove, state_file
 from tui_vae.runs.manage import locked
-from tui_vae.runs.previews import ORIGINALS, preview_files, remove_previews_after
-from tui_vae.runs.safe_files import cannot, open_to_read, why_no_folder
+from tui_vae.runs.previews import remove_previews_after
+from tui_vae.runs.safe_files import cannot, why_no_folder
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import check_code
 
@@ -137,40 +133,16 @@ def _stands_at(directory: RunDirectory, progress: Progress) -> bool:
 
 
 def _set_aside(directory: RunDirectory) -> RunDirectory:
-    """A run of its own with all that this one holds; its log is copied, checkpoints and previews are the same files.
+    """A run of its own with all that this one holds.
 
     Raises:
         OSError: it cannot be written. UsageError: the run's config.toml is damaged.
     """
-    config, files = directory.read_config(), directory.files
-
-    def fill(fresh: RunDirectory) -> None:
-        fresh.previews.mkdir()
-        fresh.kept.mkdir()
-        # The log is appended to, so it must not be one file with two names.
-        with open_to_read(files.events) as source, open(fresh.events, "xb") as copy:
-            shutil.copyfileobj(source, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-        kept = kept_epochs(files.kept)
-        pairs = [(files.last, fresh.last), (files.best, fresh.best), (files.note, fresh.note)]
-        pairs += [(path, fresh.previews / path.name) for _, path in preview_files(files.previews)]
-        if not why_no_folder(files.previews):  # what a link leads to is not the run's
-            pairs += [(files.previews / ORIGINALS, fresh.previews / ORIGINALS)]
-        pairs += [(name(files.kept, each), name(fresh.kept, each)) for each in kept for name in (state_file, best_file)]
-        for source_path, target_path in pairs:
-            with suppress(FileNotFoundError):
-                link_or_copy(source_path, target_path)
-        for folder in (fresh.previews, fresh.kept):
-            sync_directory(folder)
-        write_atomic(fresh.config, config_toml(replace(config, name=target.name)))
-
-    mode = stat.S_IMODE(files.path.stat().st_mode)
     epochs = summarize(directory).epochs
     for number in itertools.count(1):
         ending = f"-until-{epochs}" + (f"-{number}" if number > 1 else "")
         target = RunDirectory(directory.path.with_name(directory.name[: MAX_NAME - len(ending)] + ending))
-        if not target.path.exists() and put_in_place(target, fill, mode):
+        if not target.path.exists() and copy_run(directory, target):
             return target
     raise AssertionError  # there is always another number
 

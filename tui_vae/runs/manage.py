@@ -1,4 +1,4 @@
-"""Rename and delete runs that no process trains, and keep a note, one line of text, with any run."""
+"""Rename, copy and delete runs that no process trains, and keep a note, one line of text, with any run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import replace
 from tui_vae.config import check_option
 from tui_vae.plain_text import plain
 from tui_vae.runs.client import RequestError, request
+from tui_vae.runs.copy_run import copy_run
 from tui_vae.runs.create import config_toml
 from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory, RunError
 from tui_vae.runs.files import sync_directory, write_atomic
@@ -46,6 +47,24 @@ def rename_run(directory: RunDirectory, name: str) -> RunDirectory:
         write_atomic(directory.config, config_toml(replace(directory.read_config(), name=name)))
         os.rename(directory.path, target.path)
         sync_directory(target.path.parent)
+    return target
+
+
+def clone_run(directory: RunDirectory, name: str) -> RunDirectory:
+    """Copy a run with everything in it.
+
+    Raises:
+        UsageError: it is not a name. RunError: the run is being trained, the name is taken, or the disk is full.
+    """
+    check_option("name", name)
+    target = RunDirectory(directory.path.with_name(name))
+    if directory.is_training():
+        raise RunError(f"run {directory.name!r} is being trained", "stop or pause it first")
+    try:
+        if target.path.exists() or not copy_run(directory, target):
+            raise RunError(f"run {name!r} already exists", "choose another name")
+    except OSError as error:
+        raise RunError(f"{directory.name} cannot be copied: {error.strerror}", "make room, or see its rights") from None
     return target
 
 

@@ -1,0 +1,77 @@
+"""`rm`, `rename`, `note`, `clone` and `log`: what the Runs pane does, from the shell."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Trained
+from tui_vae.cli import main
+from tui_vae.runs.directory import RunDirectory
+
+
+@pytest.fixture
+def run(trained: Trained, tmp_path: Path) -> RunDirectory:
+    """A trained run that may be changed: a copy of the shared one."""
+    runs = tmp_path / "runs"
+    assert main(["clone", "done", "mine", "--runs-dir", str(trained.runs_dir)]) == 0
+    runs.mkdir()
+    (Path(trained.runs_dir) / "mine").rename(runs / "mine")
+    return RunDirectory(runs / "mine")
+
+
+def here(run: RunDirectory, *words: str) -> int:
+    return main([*words, "--runs-dir", str(run.path.parent)])
+
+
+def test_a_copy_has_everything_and_goes_its_own_way(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here(run, "clone", "mine", "other") == 0
+    other = RunDirectory(run.path.with_name("other"))
+    for name in ("last.safetensors", "best.safetensors", "events.jsonl"):
+        assert (other.path / name).read_bytes() == (run.path / name).read_bytes()
+    assert (other.path / "events.jsonl").stat().st_ino != (run.path / "events.jsonl").stat().st_ino
+    assert other.read_config().name == "other"
+    capsys.readouterr()
+    assert here(run, "verify", "other") == 0
+    assert here(run, "eval", "mine", "--json") == 0
+    first = json.loads(capsys.readouterr().out.partition("{")[2].join(("{", "")))
+    assert here(run, "eval", "other", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["test"] == first["test"]
+    assert here(run, "clone", "mine", "other") == 1
+    assert "run 'other' already exists" in capsys.readouterr().err
+    assert here(run, "clone", "mine", "no/name") == 2
+
+
+def test_names_and_notes(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here(run, "note", "mine", "the  good\tone") == 0
+    assert here(run, "rename", "mine", "yours") == 0
+    capsys.readouterr()
+    assert here(run, "note", "yours") == 0
+    assert capsys.readouterr().out == "the good one\n"
+    assert here(run, "note", "yours", "") == 0 and here(run, "note", "yours") == 0
+    assert "yours has no note" in capsys.readouterr().out
+    assert here(run, "rename", "mine", "x") == 1
+
+
+def test_nothing_is_deleted_unasked(run: RunDirectory) -> None:
+    assert here(run, "clone", "mine", "spare") == 0
+    command = [sys.executable, "-P", "-m", "tui_vae", "rm", "mine", "spare", "--runs-dir", str(run.path.parent)]
+    nobody = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert nobody.returncode == 1 and "--force" in nobody.stderr and run.path.exists()
+    assert subprocess.run([*command, "--force"], capture_output=True, text=True).returncode == 0
+    assert not run.path.exists() and not run.path.with_name("spare").exists()
+    missing = subprocess.run([*command, "--force"], capture_output=True, text=True)
+    assert missing.returncode == 1 and missing.stderr.count("\n") == 1
+
+
+def test_the_log_tells_what_happened_in_order(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert here(run, "log", "mine", "-f") == 0  # it trains no more, so that there is nothing to wait for
+    lines = [line[21:] for line in capsys.readouterr().out.splitlines()]
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert [line.split()[1] for line in epochs] == ["1/3", "2/3", "3/3"]
+    assert any(line.startswith("checkpoint at step") for line in lines) and lines[-1] == "finished"

@@ -1,0 +1,144 @@
+"""`tui-vae rm`, `rename`, `note`, `clone` and `log`: runs as things to keep, name and read, from the shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tui_vae.cli.train_reporters import epoch_line, introduction
+from tui_vae.errors import UserError
+from tui_vae.runs import advice, manage
+from tui_vae.runs import events as ev
+from tui_vae.runs.directory import RunDirectory, find_run
+from tui_vae.runs.history import History
+from tui_vae.runs.run_records import Ledger
+from tui_vae.runs.runs_directory import runs_directory
+
+FOLLOW_SECONDS = 0.2
+"""Seconds between two looks at a log that is followed."""
+
+
+def rm(options: argparse.Namespace) -> int:
+    """Delete runs with everything in them. On a terminal it asks first.
+
+    Raises:
+        UserError: a run is not there, is being trained, or is another user's; or nobody can be asked.
+    """
+    found = [find_run(runs_directory(options.runs_dir), name) for name in options.names]
+    if not options.force and not _agreed(found):
+        print("nothing was deleted")
+        return 1
+    for directory in found:
+        manage.delete_run(directory)
+        print(f"{directory.name}: deleted")
+    return 0
+
+
+def _agreed(directories: list[RunDirectory]) -> bool:
+    """Whether a person wants these runs to be deleted.
+
+    Raises:
+        UserError: nobody is there to be asked.
+    """
+    if not sys.stdin.isatty():
+        raise UserError("there is no terminal to ask on whether to delete", "say it with --force")
+    for directory in directories:
+        epochs = _epochs(directory)
+        print(f"{directory.name}: {epochs} {'epoch' if epochs == 1 else 'epochs'}, weights and previews")
+    print("They are gone for good. Delete? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _epochs(directory: RunDirectory) -> int:
+    facts = directory.events.stat() if directory.events.exists() else None
+    if facts is None:
+        return 0
+    ledger = Ledger(directory, facts)
+    while not ledger.complete:
+        ledger.read(facts)
+    return ledger.record(0).epochs
+
+
+def rename(options: argparse.Namespace) -> int:
+    """Give a run another name.
+
+    Raises:
+        UserError: there is no such run, it is being trained or another user's, or the name is none or is taken.
+    """
+    directory = find_run(runs_directory(options.runs_dir), options.name)
+    fresh = manage.rename_run(directory, options.to)
+    print(f"{directory.name}: now called {fresh.name}")
+    return 0
+
+
+def note(options: argparse.Namespace) -> int:
+    """Print a run's note, or keep another one; an empty one removes it.
+
+    Raises:
+        UserError: there is no such run, or it is another user's, or its disk is full.
+    """
+    directory = find_run(runs_directory(options.runs_dir), options.name)
+    if options.text is None:
+        print(manage.read_note(directory) or f"{directory.name} has no note; write one with: "
+              f"{advice.of_run('note', directory.path, 'TEXT')}")  # fmt: skip
+        return 0
+    try:
+        manage.write_note(directory, options.text)
+    except OSError as error:
+        raise UserError(f"the note of {directory.name} cannot be written: {error.strerror}", "make room") from None
+    print(f"{directory.name}: note {'kept' if options.text.strip() else 'removed'}")
+    return 0
+
+
+def clone(options: argparse.Namespace) -> int:
+    """Copy a run with everything in it, under another name, to try something from where it stands.
+
+    Raises:
+        UserError: there is no such run, it is being trained, the name is none or is taken, or the disk is full.
+    """
+    directory = find_run(runs_directory(options.runs_dir), options.name)
+    fresh = manage.clone_run(directory, options.to)
+    print(f"{directory.name}: copied to {fresh.name}; train it on with: {advice.of_run('resume', fresh.path)}")
+    return 0
+
+
+def log(options: argparse.Namespace) -> int:
+    """Print what has happened to a run: starts, epochs, changes, checkpoints, warnings. `-f`: and what happens next.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    directory = find_run(runs_directory(options.runs_dir), options.name)
+    tail, history = ev.LogTail(directory.events), History()
+    while True:
+        found = tail.read()
+        for event in found:
+            history.apply(event)
+            if not isinstance(event, ev.StepEvent | ev.PreviewEvent):
+                print(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.t))}  {_words(event, history)}")
+        if found or not tail.at_end():
+            continue
+        if not options.follow or not directory.is_training():
+            return 0
+        sys.stdout.flush()
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _words(event: ev.AnyEvent, history: History) -> str:
+    match event:
+        case ev.RunEvent():
+            return introduction(event)
+        case ev.EpochEvent():
+            return epoch_line(event, history.run.epochs if history.run else event.epoch)
+        case ev.StateEvent():
+            return event.state + (f": {event.reason}" if event.reason else "")
+        case ev.CheckpointEvent():
+            return f"checkpoint at step {event.step:,}: {event.file}" + (", the best so far" if event.best else "")
+        case ev.ControlEvent():
+            value = "" if event.value is None else f" {event.value:g}"
+            return f"{event.command}{value} at step {event.step:,}"
+        case ev.WarningEvent() | ev.ErrorEvent():
+            kind = "error" if isinstance(event, ev.ErrorEvent) else "warning"
+            return f"{kind}: {event.message}" + (f" ({event.hint})" if event.hint else "")
+    return type(event).__name__
