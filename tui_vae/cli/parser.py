@@ -151,8 +151,8 @@ def _add_training(add: Add) -> None:
     )
     sweep.add_argument(
         "--jobs", metavar="N|auto", type=argument_types.jobs,
-        help="how many at once; auto: on a CPU a run a core, with one thread each, or as many as have the --threads you "
-        "give; on each GPU as many as fit into its memory and gain (auto)",
+        help="how many at once; auto: on a CPU a run a core, with one thread each, or as many as have the --threads "
+        "you give; on each GPU as many as fit into its memory and gain (auto)",
     )  # fmt: skip
     sweep.add_argument("--detach", action="store_true", help="run the sweep in the background; says how to follow it")
     sweep.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
