@@ -208,9 +208,8 @@ def test_data_without_variance_are_no_reason_to_lower_the_learning_rate(tmp_path
     data = write_data(tmp_path / "data", grey, grey[:200])
     directory = new_run(own_runs, epochs=9, lr=10, **WILD, **{"data-dir": str(data)})
     assert train_here(directory) == 1
-    hints = [each.hint for each in events(directory, ev.WarningEvent, ev.ErrorEvent)]
-    assert hints
-    assert all("alike" in hint and "lower" not in hint for hint in hints)
+    said = events(directory, ev.WarningEvent, ev.ErrorEvent)
+    assert any("alike" in each.hint for each in said) and not any("lower" in each.hint for each in said)
 
 
 @pytest.mark.parametrize(("there", "says"), [(1, "images of several"), (9, "--train-limit")])
