@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SHOWN_IMAGES = 8
 """The first training images, which are shown."""
 
+SHOWN_WIDTH = 28
+"""Pixels of width to which these are reduced, if they have more: several fit beside each other."""
+
 SHOWN_CLASSES = 40
 """Classes that are listed; `--json` has all."""
 
@@ -141,7 +144,7 @@ def _print_images(facts: Facts) -> None:
     import numpy as np
 
     from tui_vae.cli.show import print_images
-    from tui_vae.ui.images.picture import Picture
+    from tui_vae.ui.images.picture import Picture, reduce
 
     data = facts.dataset
     images = data.train_images[:SHOWN_IMAGES]
@@ -149,4 +152,5 @@ def _print_images(facts: Facts) -> None:
     labels = [] if data.train_labels is None else data.train_labels[:SHOWN_IMAGES].tolist()
     captions = [data.classes[label] for label in labels] or [""] * len(levels)
     channels, _, width = data.shape
-    print_images([(Picture.of(image.tobytes(), width, channels),) for image in levels], captions)
+    pictures = [reduce(Picture.of(image.tobytes(), width, channels), min(width, SHOWN_WIDTH)) for image in levels]
+    print_images([(picture,) for picture in pictures], [caption[:SHOWN_WIDTH] for caption in captions])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import tui_vae
 from tui_vae.cli.tables import print_table
-from tui_vae.core.data import published, sources
+from tui_vae.core.data import named, published, sources
 from tui_vae.errors import UsageError, UserError, first_line
 from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
 from tui_vae.runs.processes import lost_trainers
@@ -157,6 +157,7 @@ def _datasets() -> list[Finding]:
         else:
             hint = broken or f"training tries to fetch it, or fetch it now with: tui-vae data --download {name}"
             findings.append(Finding(name, False, "only the bundled sample", hint))
+    findings += [Finding(name, True, f"{path.parent}") for name, known in named.SETS.items() if (path := known.find())]
     return findings
 
 

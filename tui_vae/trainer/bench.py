@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tui_vae.config import RunConfig, make_config
-from tui_vae.core.data.datasets import Images, load
+from tui_vae.core.data.datasets import Images
 from tui_vae.core.devices import device_name
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import sample_posterior
@@ -30,7 +30,7 @@ from tui_vae.core.step.cuda_graph import record_cuda_graph
 from tui_vae.errors import UserError
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.learner import Learner
-from tui_vae.trainer.run_setup import LoadedRun, load_data_and_model, resolve_machine_options
+from tui_vae.trainer.run_setup import LoadedRun, load_data, load_data_and_model, resolve_machine_options
 
 REPORT_EVERY = 0.1
 """Seconds between two readings of the step's figures, as in a training run."""
@@ -167,7 +167,7 @@ def products(config: RunConfig) -> Candidate:
         torch.cuda.set_device(device)
     torch.set_num_threads(config.threads or 1)
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    shape = load(config.dataset, config.data_dir, train_limit=1, test_limit=1).shape
+    shape = load_data(replace(config, train_limit=1, test_limit=1)).shape
     layers = [layer for layer in build_model(config, shape).modules() if isinstance(layer, nn.Linear)]
     size = config.batch_size
 

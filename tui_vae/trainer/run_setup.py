@@ -225,6 +225,18 @@ def on_available_device(config: RunConfig, progress: Callable[[str], None] | Non
 # -- The data and the network ------------------------------------------------------------------------------------------
 
 
+def load_data(config: RunConfig, progress: Callable[[str], None] | None = None) -> Dataset:
+    """The data of a run.
+
+    Raises:
+        DatasetError: they are not there, or cannot be used.
+    """
+    return load(
+        config.dataset, config.data_dir, config.train_limit, config.test_limit, progress,
+        config.image_size, config.channels, config.test_share,
+    )  # fmt: skip
+
+
 def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | None = None) -> LoadedRun:
     """Load the data onto the device, and build the network there with its initial weights.
 
@@ -237,10 +249,7 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
     set_arithmetic(config.threads or 1)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # graphs and kernels are launched there where no tensor says which device
-    dataset = load(
-        config.dataset, config.data_dir, config.train_limit, config.test_limit, progress,
-        config.image_size, config.channels, config.test_share,
-    )  # fmt: skip
+    dataset = load_data(config, progress)
     model = build_model(config, dataset.shape)
     set_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
     _check_batches(config, model, len(dataset.train_images))

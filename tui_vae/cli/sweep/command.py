@@ -17,7 +17,7 @@ from tui_vae.cli.sweep.report import LineReport, Report
 from tui_vae.cli.sweep.results import print_results, results_json
 from tui_vae.cli.sweep.run import SweepRun
 from tui_vae.cli.sweep.runner import Runner
-from tui_vae.cli.train import catch_stop_signals
+from tui_vae.cli.train import catch_stop_signals, check_first
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import advice
 from tui_vae.runs.comparison import candidate
@@ -44,6 +44,8 @@ def sweep(options: argparse.Namespace) -> int:
     check_existing(
         runs_dir, combinations, {*(name for name, each in base.items() if each not in (None, "auto")), *given}
     )
+    for each in {data_of(each): each for each in combinations}.values():
+        check_first(each)
     name, varied = sweep_name(base, given), varied_options(given)
     if options.detach:
         if options.json:
@@ -67,6 +69,11 @@ def sweep(options: argparse.Namespace) -> int:
     _print(runs, name, varied, options.json)
     _check_finished(runs, again)
     return 0
+
+
+def data_of(wanted: config.RunConfig) -> tuple[object, ...]:
+    """What a run's data depend on."""
+    return tuple(getattr(wanted, name) for name, option in config.options().items() if option.group == "data")
 
 
 def _train(
