@@ -71,19 +71,19 @@ def load_path(path: Path, wanted: Wanted, progress: Callable[[str], None]) -> As
     key = cache.Key(asked, recognized.versions())
     if entry := cache.find(key):
         return _of_entry(entry)
-    channels = wanted.channels
-    found = recognized.read(wanted.image_size, channels, progress)
+    found = recognized.read(wanted.image_size, wanted.channels, progress)
     parts, split, notes = _parts(found, wanted.test_share)
     is_pictures = found.format in ("pictures", "parquet")
-    shaping = _shaping(recognized, found, parts, None if is_pictures else size_of(wanted.image_size), channels)
-    classes = classes_of([chosen.part.labels if chosen else None for chosen in parts], found, names)
+    size_to_make = None if is_pictures else size_of(wanted.image_size)  # pictures are decoded to it
+    shaping = _shaping(recognized, found, parts, size_to_make, wanted.channels)
+    classes = classes_of([chosen.part.labels for chosen in parts], found, names)
     notes = [*found.notes, *notes, *classes.notes]
     if found.transposed:
         notes.append("EMNIST's images are stored with rows and columns exchanged: shown upright")
     assembled = Assembled(found.format, [str(each) for each in found.files], classes.names, {}, notes, split, "")
     train, test = parts
     size = (len(train.rows) + len(test.rows)) * math.prod(shaping.shape) * np.dtype(shaping.kind).itemsize
-    as_stored = all(chosen.rows is None or len(chosen.rows) == len(chosen.part) for chosen in parts)
+    as_stored = all(len(chosen.rows) == len(chosen.part) for chosen in parts)
     arrays = [chosen.part.images for chosen in parts]
     if as_stored and all(shaping.keeps(images) for images in arrays):
         ready = [images for images in arrays if isinstance(images, np.ndarray)]

@@ -6,6 +6,7 @@ which other libraries leave out when they rewrite a file.
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.found import Found, Integers, Part, part_of, words_of
-from tui_vae.core.data.readers.picture_decoder import Decoder, Facts, gathered, look_at_bytes, quiet
+from tui_vae.core.data.readers.picture_decoder import Decoder, Facts, gathered, look_at_file, quiet
 from tui_vae.core.data.readers.pictures import choose_size
 
 MAGIC = b"PAR1"
@@ -208,7 +209,7 @@ def _choose_shape(
             for values in _values(path, column):
                 for value in values:
                     with quiet():
-                        facts = look_at_bytes(packed_of(value))
+                        facts = look_at_file(io.BytesIO(packed_of(value)))
                     if isinstance(facts, Facts):
                         sizes[facts.size] += 1
                         colour |= facts.is_colour

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,19 +153,29 @@ ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is to be turned."""
 
 
-def read_picture(path: str) -> bytes:
-    """
+def open_picture(path: str) -> tuple[int, int]:
+    """A picture's file: its descriptor, which is to be closed, and its size in bytes.
+
     Raises:
         OSError: it is no file, too large, or cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= MOST_BYTES:
+        return descriptor, facts.st_size
+    os.close(descriptor)
+    raise OSError(0, f"it has {facts.st_size >> 20} MiB" if stat.S_ISREG(facts.st_mode) else "it is no file")
+
+
+def read_picture(path: str, most: int = MOST_BYTES) -> bytes:
+    """A picture's file, or its beginning of so many bytes.
+
+    Raises:
+        OSError: as `open_picture`.
+    """
+    descriptor, size = open_picture(path)
     try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(0, "it is no file")
-        if facts.st_size > MOST_BYTES:
-            raise OSError(0, f"it has {facts.st_size >> 20} MiB")
-        return os.read(descriptor, facts.st_size)
+        return os.read(descriptor, min(size, most))
     finally:
         os.close(descriptor)
 
@@ -185,17 +195,19 @@ class Facts(NamedTuple):
 def look_at(path: str) -> Facts | str:
     """A picture's size and whether it has colours, as its header says; or why it is none."""
     try:
-        return look_at_bytes(read_picture(path))
+        descriptor, _ = open_picture(path)
+        with os.fdopen(descriptor, "rb") as file:
+            return look_at_file(file)
     except OSError as error:
         return error.strerror or "it cannot be read"
 
 
-def look_at_bytes(contents: bytes) -> Facts | str:
-    """As `look_at`, from the file's contents."""
+def look_at_file(file: IO[bytes]) -> Facts | str:
+    """As `look_at`, for an open file, of which no more is read than the header."""
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(contents), formats=FORMATS) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             width, height = picture.size
             if _may_turn(picture) and picture.getexif().get(ORIENTATION, 1) >= 5:  # a quarter turn
                 width, height = height, width

@@ -38,6 +38,9 @@ MOST_FILES = 5_000_000
 BATCH = 256
 """Pictures that are decoded before they are handed on."""
 
+MOST_THREADS = 8
+"""Threads that decode: a picture of `MOST_PIXELS` takes about a gigabyte while it is decoded."""
+
 LARGE_FILE = 16 << 10
 """Bytes of a picture's file from which several threads decode: most of the time is then Pillow's, which lets go of
 Python's lock."""
@@ -80,7 +83,7 @@ class Pictures:
         height, width, *channels = self.shape[1:]
         folder = os.fspath(self.folder)
         decoder = Decoder((height, width), channels[0] if channels else 1)
-        with quiet(), ThreadPoolExecutor(os.cpu_count() if self.has_large else 1) as pool:
+        with quiet(), ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1) if self.has_large else 1) as pool:
             for start in range(0, len(rows), BATCH):
                 chosen = rows[start : start + BATCH]
                 places = [self.places[row] for row in chosen]
@@ -130,7 +133,7 @@ def _may_be_picture(folder: Path, place: str) -> bool:
     if place[place.rfind(".") :].lower() in SUFFIXES:
         return True
     try:
-        return is_picture(read_picture(f"{folder}/{place}")[:HEAD])
+        return is_picture(read_picture(f"{folder}/{place}", HEAD))
     except OSError:
         return False
 
