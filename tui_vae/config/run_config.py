@@ -176,6 +176,9 @@ class RunConfig:
     ] = 0.0
 
     epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=MAX_EPOCHS)] = 10
+    patience: Annotated[
+        int, Option("epochs without a lower test loss that end training; 0: all are done", "training", minimum=0)
+    ] = 0
     batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 512
     lr: Annotated[
         float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=MAX_LR, above=True)

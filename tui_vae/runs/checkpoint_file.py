@@ -79,6 +79,7 @@ class Progress:
     segments: epochs of each stretch of training; every stretch has a schedule of its own.
     lr_scale: factor on the schedule, from live changes. beta: its present value. muon_scale: factor on Muon's learning
         rate over Adam's, from live changes.
+    best_loss, since_best: the lowest test loss, and how many epochs were done since it.
     epoch_seconds, epoch_means: of the part of the epoch under way that is done.
     train_images: how many there were. data: the fingerprint of the images; empty in older checkpoints.
     log_size: bytes of the event log when this was written.
@@ -94,6 +95,7 @@ class Progress:
     lr_scale: float = 1.0
     muon_scale: float = 1.0
     best_loss: float | None = None
+    since_best: Count = 0
     epoch_seconds: float = 0.0
     epoch_means: EpochMeans = field(default_factory=list)
     train_images: Count = 0
@@ -115,6 +117,20 @@ class Progress:
     def finished(self) -> bool:
         """Whether every epoch that is planned is done."""
         return self.evaluated >= self.planned_epochs
+
+    def plan_more(self, epochs: int) -> None:
+        """Plan another stretch of training, which is given as much patience as the first."""
+        self.segments.append(epochs)
+        self.since_best = 0
+
+    def plan_no_more(self, has_schedule: bool) -> None:
+        """Let the epochs that are done be all that are planned. `has_schedule`: whether the rate follows one, which ends
+        with what scaled it."""
+        self.lr_scale = 1.0 if has_schedule else self.lr_scale
+        while (left := self.planned_epochs - self.evaluated) > 0:
+            last = self.segments.pop()
+            if last > left:
+                self.segments.append(last - left)
 
 
 class _Place(msgspec.Struct):

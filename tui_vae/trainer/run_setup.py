@@ -130,7 +130,7 @@ def set_up_training(
     progress.config["name"] = directory.name
     progress.run_id = progress.run_id or os.urandom(RUN_ID_BYTES).hex()
     if more_epochs:
-        progress.segments.append(more_epochs)
+        progress.plan_more(more_epochs)
     if progress.finished:
         raise finished_error(directory)
 

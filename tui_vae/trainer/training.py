@@ -76,7 +76,7 @@ class Training:
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
         self._announce_trouble = announce_trouble
         self._trouble: Unwritable | None = None  # why training waits
-        self._reason_logged = ""
+        self._reason_logged = self._why_finished = ""
         self._wanted: protocol.AnyRequest | None = None  # a stop or pause that came while no checkpoint was possible
         self._previews = PreviewWriter(directory, log)
         self._keeper = CheckpointKeeper(directory, log, run.config.keep, run.steps_per_epoch)
@@ -95,7 +95,7 @@ class Training:
         except Stopped:
             self._enter("stopped")
             return "stopped"
-        self._enter("finished")
+        self._enter("finished", self._why_finished)
         return "finished"
 
     def _train_epoch(self) -> None:
@@ -153,6 +153,7 @@ class Training:
         self._epoch_time.start()
         self._epoch_means = Means()
         self._remember_best(test)
+        self._end_where_nothing_is_gained()
         if not math.isfinite(test.loss) and not self._learner.is_finite():
             self._checkpoint_at_last()  # writes the best weights, if they are not written yet, then raises Diverged
         self._symptoms.epoch_ended(event)
@@ -160,10 +161,20 @@ class Training:
         if self._checkpoint_timer.due(at_epoch_end=True) or self._keeper.due(progress, self._checkpoint_timer):
             self._try_checkpoint()
 
+    def _end_where_nothing_is_gained(self) -> None:
+        """Plan no more epochs where as many as the run has patience for have not lowered the test loss."""
+        progress, patience = self._progress, self._run.config.patience
+        if patience and progress.since_best >= patience and not progress.finished:
+            best = progress.evaluated - progress.since_best
+            self._why_finished = f"no lower test loss since epoch {best}, and its patience is {patience} epochs"
+            progress.plan_no_more(has_schedule=self._run.config.schedule != "constant")
+            self._log.write(run_event(self._directory, self._run, progress, self._learner.kernels))
+
     def _remember_best(self, test: Evaluation) -> None:
         best = self._progress.best_loss
+        self._progress.since_best += 1
         if math.isfinite(test.loss) and (best is None or test.loss < best):
-            self._progress.best_loss = test.loss
+            self._progress.best_loss, self._progress.since_best = test.loss, 0
             weights = {name: value.clone() for name, value in self._learner.weights().items()}
             segments = [*self._progress.segments]
             self._best = replace(self._progress, segments=segments, diagnosis=None, log_size=0), weights
@@ -372,12 +383,11 @@ class Training:
         Raises:
             UserError: the checkpoint could not be written, and nothing has changed.
         """
-        segments = self._progress.segments
-        segments.append(more)
+        self._progress.plan_more(more)
         try:
             self._checkpoint()
         except UserError:
-            segments.pop()
+            self._progress.segments.pop()
             raise
         self._log.write(run_event(self._directory, self._run, self._progress, self._learner.kernels))
 

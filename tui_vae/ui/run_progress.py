@@ -120,6 +120,7 @@ def sentence(history: History, state: str) -> str:
         case "finished":
             wrong = history.health(state)
             words = f"finished, {', '.join(wrong)} · w says why" if wrong else "finished"
+            words += f": {reason}" if reason else ""
             return f"{words} · r trains more epochs · {reached(history)}"
         case "stopped":
             return f"stopped · r continues it · {reached(history)}"

@@ -1,0 +1,38 @@
+"""Early stopping: a run with patience ends where the test loss falls no more, and can be trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.processes import events
+from tests.support.training import new_run, train_here
+from tui_vae.runs import events as ev
+from tui_vae.runs.history import read_history
+from tui_vae.runs.summary import summarize
+
+HARD = {"batch-size": 50, "lr": 1e-9, "muon-lr": 1e-9, "schedule": "constant", "kl-warmup": 0}
+"""A run that learns nothing, so that its first epochs are as good as any."""
+
+
+def test_a_run_without_progress_ends_with_the_reason_and_goes_on_when_asked(own_runs: Path) -> None:
+    directory = new_run(own_runs, **{**HARD, "epochs": 40, "patience": 3})
+    assert train_here(directory) == 0
+    epochs = events(directory, ev.EpochEvent)
+    losses = [event.test.loss for event in epochs]
+    best = min(range(len(losses)), key=lambda at: losses[at])
+    assert len(epochs) - 1 - best == 3 and len(epochs) < 40
+    history = read_history(directory.events)
+    assert history.state is not None and history.state.state == "finished"
+    assert history.state.reason == f"no lower test loss since epoch {best + 1}, and its patience is 3 epochs"
+    summary = summarize(directory)
+    assert (summary.epochs, summary.planned) == (len(epochs), len(epochs))
+    assert train_here(directory, more_epochs=2) == 0  # as much patience as at first
+    assert len(events(directory, ev.EpochEvent)) == len(epochs) + 2
+
+
+def test_a_run_that_learns_does_all_its_epochs(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=4, patience=1)
+    assert train_here(directory) == 0
+    assert len(events(directory, ev.EpochEvent)) == 4
+    state = read_history(directory.events).state
+    assert state is not None and state.reason == ""
