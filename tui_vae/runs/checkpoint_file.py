@@ -124,8 +124,10 @@ class Progress:
         self.since_best = 0
 
     def plan_no_more(self, has_schedule: bool) -> None:
-        """Let the epochs that are done be all that are planned. `has_schedule`: whether the rate follows one, which ends
-        with what scaled it."""
+        """Let the epochs that are done be all that are planned.
+
+        has_schedule: whether the learning rate follows one, which ends with what scaled it.
+        """
         self.lr_scale = 1.0 if has_schedule else self.lr_scale
         while (left := self.planned_epochs - self.evaluated) > 0:
             last = self.segments.pop()

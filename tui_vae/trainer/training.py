@@ -70,7 +70,7 @@ class Training:
         self._step_time = Stopwatch()
         self._step_events = StepEvents(log, run, progress, self._hyperparameters, self._step_time)
         self._epoch_began_at, self._epoch_images = 0.0, 0
-        self._newest_lr: float | None = None
+        self._newest_lr: float | UnsetType = UNSET
         self._epoch_means = Means.from_list(progress.epoch_means)
         self._symptoms = SymptomReporter(directory, log, run, progress)
         self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
@@ -107,8 +107,8 @@ class Training:
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
         for images in batches(run.train, order[first * size :], size, run.device):
-            self._newest_lr = self._hyperparameters.lr
-            self._learner.step(images, self._newest_lr, self._hyperparameters.beta)
+            self._newest_lr = lr = self._hyperparameters.lr
+            self._learner.step(images, lr, self._hyperparameters.beta)
             progress.step += 1
             self._epoch_images += len(images)
             if self._step_events.is_due:
@@ -145,8 +145,7 @@ class Training:
         event = ev.EpochEvent(
             epoch=progress.evaluated, step=progress.step, seconds=self._epoch_time.seconds,
             images_per_s=self._epoch_images / trained if self._epoch_images else None,
-            train=logged_metrics(train), test=logged_metrics(test), beta=beta,
-            lr=UNSET if self._newest_lr is None else self._newest_lr, legacy=legacy,
+            train=logged_metrics(train), test=logged_metrics(test), beta=beta, lr=self._newest_lr, legacy=legacy,
         )  # fmt: skip
         self._epoch_events.write(event, is_last=progress.finished)
         self._epoch_time = Stopwatch()
@@ -162,9 +161,9 @@ class Training:
             self._try_checkpoint()
 
     def _end_where_nothing_is_gained(self) -> None:
-        """Plan no more epochs where as many as the run has patience for have not lowered the test loss."""
+        """Plan no more epochs where the run's patience with its test loss is at its end."""
         progress, patience = self._progress, self._run.config.patience
-        if patience and progress.since_best >= patience and not progress.finished:
+        if 0 < patience <= progress.since_best and not progress.finished:
             best = progress.evaluated - progress.since_best
             self._why_finished = f"no lower test loss since epoch {best}, and its patience is {patience} epochs"
             progress.plan_no_more(has_schedule=self._run.config.schedule != "constant")
