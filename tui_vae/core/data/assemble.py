@@ -90,8 +90,7 @@ def load_path(path: Path, wanted: Wanted, progress: Callable[[str], None]) -> As
     elif found.format in STREAMED or size > free_main_memory() * SHARE_OF_MEMORY or _resizes(shaping):
         return _through_cache(key, size, assembled, parts, shaping, classes, progress)
     else:
-        ready = [_converted(images, chosen.rows, shaping) for images, chosen in zip(arrays, parts, strict=True)
-                 if isinstance(images, np.ndarray)]  # fmt: skip
+        ready = [_converted(chosen, shaping) for chosen in parts]
     for name, images, chosen in zip(("train", "test"), ready, parts, strict=True):
         assembled.arrays[f"{name}_images"] = images
         if chosen.part.labels is not None and classes.names:
@@ -169,12 +168,17 @@ def _each(images: Any) -> str:
     return f"{'×'.join(map(str, images.shape[1:]))} {words}"
 
 
-def _converted(images: NDArray[Any], rows: Integers, shaping: Shaping) -> NDArray[Any]:
-    if len(rows) == len(images) and shaping.keeps(images):
+def _converted(chosen: Chosen, shaping: Shaping) -> NDArray[Any]:
+    """The images of the chosen rows as they are trained on, in memory; some at a time, as scaling needs room."""
+    images = chosen.part.images
+    if isinstance(images, np.ndarray) and len(chosen.rows) == len(images) and shaping.keeps(images):
         return images
-    if len(rows) == len(images):
-        return shaping(images)
-    return shaping(images[rows])
+    made = np.empty((len(chosen.rows), *shaping.shape), shaping.kind)
+    done = 0
+    for rows, batch in _batches(chosen, shaping):
+        made[done : done + len(rows)] = batch
+        done += len(rows)
+    return made
 
 
 def _batches(chosen: Chosen, shaping: Shaping) -> Iterator[tuple[Integers, NDArray[Any]]]:

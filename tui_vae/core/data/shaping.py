@@ -27,6 +27,9 @@ ALL_LOOKED_AT = 1 << 30
 SAMPLED = 4096
 """Images of a large array that are looked at, evenly spaced."""
 
+WHITE = 255
+"""The brightest byte."""
+
 DARK = 127
 """A brightest pixel of a byte up to which images are odd: at least half the scale is not in use."""
 
@@ -64,9 +67,10 @@ class Shaping:
             pixels = pixels[..., 0]
         if self.transposed:
             pixels = pixels.swapaxes(1, 2)
-        if self.scale != 1:
-            pixels = pixels.astype(np.float32) * np.float32(self.scale)
-            pixels = np.rint(pixels) if self.kind == "uint8" else pixels
+        if self.scale == WHITE:  # of 0 and 1, without a detour over floats
+            pixels = pixels.astype(np.uint8) * np.uint8(WHITE)
+        elif self.scale != 1:
+            pixels = np.rint(pixels.astype(np.float32) * np.float32(self.scale))
         pixels = np.ascontiguousarray(pixels, self.kind)
         if pixels.shape[1:] == self.shape:
             return pixels
@@ -141,7 +145,7 @@ def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> tuple[st
     """
     kind = arrays[0].dtype
     if kind == np.bool_:
-        return "uint8", 255.0
+        return "uint8", WHITE
     if kind.kind not in "uif":
         raise DatasetError(f"{where} holds {kind}, not numbers", "write bytes from 0 to 255")
     lows, highs, all_whole = zip(*map(_range, arrays), strict=True)
@@ -155,13 +159,13 @@ def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> tuple[st
                            hint)  # fmt: skip
     if high == 1:
         notes.append("pixels are 0 and 1: 1 is taken for white")
-        return "uint8", 255.0
+        return "uint8", WHITE
     if high <= 255:
         notes += dark_notes(high)
         return "uint8", 1.0
     if kind.kind == "u" and kind.itemsize == 2:
         notes.append(f"16-bit pixels are scaled to bytes; the brightest is {high:,.0f} of 65,535")
-        return "uint8", 255 / 65535
+        return "uint8", WHITE / 65535
     raise DatasetError(f"{where} has pixels from {low:,.0f} to {high:,.0f}, in integers of {kind.itemsize} bytes: "
                        "which of them is white is not known", "scale them to bytes from 0 to 255")  # fmt: skip
 
