@@ -1,6 +1,7 @@
 """What is made of the files that people have: every row of the table in docs/data-formats.md, written and loaded."""
 
 import re
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.formats import ROWS
+from tui_vae.core.data.datasets import load
 from tui_vae.core.data.published import DatasetError
 
 TABLE = Path(__file__).parents[2] / "docs" / "data-formats.md"
@@ -36,6 +38,16 @@ def test_what_is_made_of_a_file(tmp_path: Path, name: str) -> None:
     again = row.load(tmp_path / "data")
     assert again.fingerprint == found.fingerprint and again.notes == found.notes
     np.testing.assert_array_equal(again.test_images, found.test_images)
+
+
+def test_without_its_library_a_parquet_file_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "x.parquet").write_bytes(b"PAR1" + bytes(100))
+    with pytest.raises(DatasetError, match="read with pyarrow, which is not installed") as error:
+        load(str(tmp_path))
+    assert error.value.hint == "install it: pip install 'tui-vae[parquet]'"
 
 
 def test_the_table_has_these_rows() -> None:

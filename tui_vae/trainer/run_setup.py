@@ -306,8 +306,9 @@ def _check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) -
         was = f"run {directory.name!r} was trained on {progress.train_images} images; there are {found} now"
         raise RunError(was, what)
     if progress.data and progress.data != dataset.fingerprint:
-        was = f"the data of run {directory.name!r} have changed since it was trained: {dataset.source.path}"
-        raise RunError(was, f"{what} (it had {progress.data[:SHOWN]}, these are {dataset.fingerprint[:SHOWN]})")
+        which = f"fingerprint {progress.data[:SHOWN]} then, {dataset.fingerprint[:SHOWN]} now"
+        was = f"the data of run {directory.name!r} have changed since it was trained: {dataset.source.path} ({which})"
+        raise RunError(was, what)
 
 
 def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:
