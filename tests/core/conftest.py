@@ -1,11 +1,16 @@
 """A cache of datasets that is the test's alone, and the dataset's files as they were published."""
 
+import os
 import struct
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.support.datasets import FILES, REAL
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported for the first time, which torchvision does too
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ LEAST_RISE = 1.0
 symptom."""
 
 ABSURD_KL = 1e6
-"""Nats an image. All information in 64×64 pixels of 8 bits is 22,713 nats, so that no KL near this encodes anything."""
+"""Nats an image. All information in 64×64 grey pixels of 8 bits is 22,713 nats, and in 256×256 of three colours 1.1
+million, so that no KL near this encodes anything."""
 
 SAME_PICTURE = 0.01
 """Dead decoder: the variance of its pictures over images is below this share of the images' own."""
