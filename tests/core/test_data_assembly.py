@@ -197,3 +197,12 @@ def test_facts_are_plain_values(tmp_path: Path) -> None:
     assert told["shape"] == [1, 28, 28] and told["dtype"] == "uint8" and told["range"] == [0, 255]
     assert told["classes"][2] == {"name": "class 2", "train": 6, "test": 4}
     assert told["duplicates"] == {"train": 0, "test": 0, "across": 0} and len(told["files"]) == 4
+
+
+def test_links_lead_to_no_picture_twice_and_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    place = make_pictures(tmp_path / "data")
+    (place / "a" / "round").symlink_to(place)
+    (place / "nowhere.png").symlink_to(tmp_path / "gone")
+    os.mkfifo(place / "a" / "pipe.png")
+    found = load(str(place))
+    assert len(found.train_images) + len(found.test_images) == 6 and found.classes == ("a", "b")

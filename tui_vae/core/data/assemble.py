@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from tui_vae.config.data_options import size_of
 from tui_vae.core.data import cache
+from tui_vae.core.data.download import REPORT_SECONDS
 from tui_vae.core.data.fingerprint import fingerprint_of
 from tui_vae.core.data.labels import Classes, classes_of, names_beside
 from tui_vae.core.data.published import DatasetError
@@ -201,7 +203,7 @@ def _through_cache(
     total = sum(len(chosen.rows) for chosen in parts)
 
     def fill(writer: cache.Writer) -> dict[str, Any]:
-        done = 0
+        done, told = 0, 0.0
         for name, chosen in zip(("train", "test"), parts, strict=True):
             written = 0
             for rows, images in _batches(chosen, shaping):
@@ -209,7 +211,9 @@ def _through_cache(
                 written += len(rows)
                 if chosen.part.labels is not None and classes.names:
                     writer.append(f"{name}_labels", classes.numbered(chosen.part.labels[rows]))
-                progress(f"decoding images, {done + written:,} of {total:,}")
+                if time.monotonic() - told >= REPORT_SECONDS:
+                    progress(f"decoding images, {done + written:,} of {total:,}")
+                    told = time.monotonic()
             done += len(chosen.rows)
             if not written:
                 of_part = "training" if name == "train" else "test"

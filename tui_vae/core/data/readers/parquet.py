@@ -126,8 +126,9 @@ def read_files(paths: list[Path], size: int | str | None, channels: int | None) 
                                "name a folder whose files have the same columns")  # fmt: skip
         part = part_of([words_of(path.name)[0]]) or part_of(words_of(path.parent.name)) or part_of(words_of(path.name))
         by_part.setdefault(part or "train", []).append(path)
-    labels, names = _read_labels(by_part, columns)
-    found.classes = names
+    labels, found.classes = _read_labels(by_part, columns)
+    if columns.labels is not None and not labels:
+        found.notes.append(f"the column {columns.labels} holds neither whole numbers nor words alone, and is left out")
     shape = _choose_shape(by_part, columns.images, size, channels, found.notes)
     for part, of_part in by_part.items():
         count = sum(file.metadata.num_rows for path, file in files if path in of_part)

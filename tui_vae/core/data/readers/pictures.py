@@ -101,10 +101,14 @@ def list_files(folder: Path) -> list[Listed]:
         DatasetError: there are too many.
     """
     found: list[Listed] = []
-    todo = [("", 0)]
+    todo, seen = [("", 0)], set()
     while todo:
         below, depth = todo.pop()
         try:
+            facts = os.stat(folder / below)
+            if (facts.st_dev, facts.st_ino) in seen:  # a link has led back to it
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
             with os.scandir(folder / below) as entries:
                 for entry in entries:
                     name = entry.name
