@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import torch
@@ -121,7 +122,8 @@ class SymptomReporter:
     def _first_ended(self) -> None:
         """Say, once, that there is nothing to learn, or that a model of the user's own has images of another scale."""
         if self._alike:
-            self._write(ALIKE, "see what they are: tui-vae data")
+            config = self._run.config
+            self._write(ALIKE, f"see what they are: tui-vae data {shlex.quote(config.data_dir or config.dataset)}")
         elif isinstance(self._run.model, WrappedModel):
             low, high, darkest = self._decoded_range()
             if low < -FAR or high > FAR or (low > -LEAST_DARK and darkest < NEARLY_BLACK):
