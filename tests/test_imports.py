@@ -207,3 +207,15 @@ def test_steering_and_exporting_figures_need_no_torch(trained: Trained, tmp_path
 
 def test_the_check_itself_sees_what_is_loaded() -> None:
     assert "numpy" in loaded("import tui_vae.core.data.datasets")
+
+
+MOST_LINES = 400
+"""Lines of a file that one can still keep in mind."""
+
+
+def test_no_file_is_too_long_to_be_kept_in_mind() -> None:
+    root = PACKAGE.parent
+    files = [path for folder in ("tui_vae", "tests", "scripts") for path in (root / folder).rglob("*.py")]
+    files += PACKAGE.rglob("*.c")
+    assert len(files) > 300
+    assert [path for path in files if len(path.read_text().splitlines()) > MOST_LINES] == []

@@ -7,41 +7,19 @@ from pathlib import Path
 import msgspec
 import pytest
 from textual.geometry import Region
-from textual.pilot import Pilot
 
+from tests.support.browsing import browse, opening, shown
 from tests.support.fake_run import CLASSES, FakeProcess, blurred, images, make_run
 from tests.support.piloting import in_event_loop, until
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import settings
-from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.one_image import STRIP, OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.images.canvas import CanvasColumn
-from tui_vae.ui.model_status import ModelStatus
-from tui_vae.ui.test_set import ClassError
-
-
-def opening(run: RunDirectory) -> TuiVae:
-    """The app as it was left in Browse."""
-    app = TuiVae(run.path.parent, run)
-    app.preferences.pane = "browse"
-    return app
-
-
-async def browse(app: TuiVae, pilot: Pilot[str]) -> BrowsePane:
-    """Open the pane and wait for its first page."""
-    await pilot.press("2")
-    pane = app.screen.query_one(BrowsePane)
-    await until(pilot, lambda: pane.weights is not None)
-    return pane
-
-
-def shown(pane: BrowsePane) -> list[int | None]:
-    return [pair.index for pair in pane.query_one(PairGrid).pairs]
 
 
 def make_live(run: RunDirectory) -> None:
@@ -79,30 +57,6 @@ async def test_paging_class_and_order(run: RunDirectory) -> None:
             await until(pilot, lambda: pane.selection.errors is not None and shown(pane) == pane.selection.pager.shown)
             errors = [pair.mse or 0 for pair in pane.grid.pairs]
             assert errors == sorted(errors, reverse=True)
-
-
-@in_event_loop
-async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -> None:
-    app = opening(run)
-    with FakeProcess(run, "serve") as process:
-        async with app.run_test(size=(120, 36)) as pilot:
-            pane = await browse(app, pilot)
-            await pilot.press("w")
-            table = pane.query_one(ClassTable)
-            await until(pilot, lambda: len(table.rows) == len(CLASSES))
-            means = [row.mean for row in table.rows]
-            assert table.display and not pane.grid.display and means == sorted(means, reverse=True)
-            await pilot.press("down", "enter")
-            await until(pilot, lambda: pane.grid.display and shown(pane) == pane.selection.pager.shown)
-            assert {pair.label for pair in pane.grid.pairs} == {table.rows[1].name}
-            errors = [pair.mse or 0 for pair in pane.grid.pairs]
-            assert errors == sorted(errors, reverse=True)
-            assert ("measured", "now") in [(item.label, item.value) for item in pane.query_one(ModelStatus).facts.items]
-            asked = process.asked.count(protocol.TestErrors())
-            process.step += 500
-            await pilot.press("u")
-            await until(pilot, lambda: pane.selection.errors is not None and pane.selection.errors.step == process.step)
-            assert process.asked.count(protocol.TestErrors()) == asked + 1
 
 
 @in_event_loop
@@ -240,43 +194,6 @@ class Unlabelled(FakeProcess):
 
 
 @in_event_loop
-async def test_images_without_labels_are_browsed_and_classes_said_to_be_missing(run: RunDirectory) -> None:
-    app = opening(run)
-    with Unlabelled(run, "serve"):
-        async with app.run_test(size=(120, 36)) as pilot:
-            pane = await browse(app, pilot)
-            assert shown(pane)[:3] == [0, 1, 2] and "class" not in str(pane.query_one(ModelStatus).render())
-            for key in ("c", "w"):
-                await pilot.press(key)
-                await until(pilot, lambda: any("have no labels" in note.message for note in app._notifications))
-                app.clear_notifications()
-            assert not pane.query_one(ClassTable).display
-            await pilot.press("o")
-            await until(pilot, lambda: pane.selection.errors is not None and pane.weights is not None)
-
-
-@in_event_loop
-async def test_a_long_table_of_classes_follows_the_selected_one(run: RunDirectory) -> None:
-    app = opening(run)
-    with FakeProcess(run, "serve"):
-        async with app.run_test(size=(80, 24)) as pilot:
-            pane = await browse(app, pilot)
-            table = pane.query_one(ClassTable)
-            rows = [ClassError(at, f"kind {at}", 1, 1 / (1 + at), 1.0) for at in range(300)]
-            await pilot.press("w")
-            await until(pilot, lambda: bool(table.rows))
-            table.show(rows)
-            table.step(250)
-
-            def drawn() -> str:
-                return "".join(segment.text for tile in table.tiles(table.size) for segment in tile.lines[0])
-
-            assert "kind 250 " in drawn() and "kind 0 " not in drawn()
-            table.step(-300)
-            assert "kind 0 " in drawn() and len(list(table.tiles(table.size))) <= table.size.height
-
-
-@in_event_loop
 async def test_one_image_large(run: RunDirectory) -> None:
     app = opening(run)
     with FakeProcess(run, "serve") as process:
@@ -410,11 +327,11 @@ async def test_time_lapse_plays_to_its_end(run: RunDirectory) -> None:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
             await pilot.press("t")
-            assert pane.film.epoch < 3 and pane.film.playing
-            await until(pilot, lambda: not pane.film.playing)
-            assert pane.film.epoch == 3
+            assert pane.player.film.epoch < 3 and pane.player.film.playing
+            await until(pilot, lambda: not pane.player.film.playing)
+            assert pane.player.film.epoch == 3
             await pilot.press("left")
-            assert pane.film.epoch == 2
+            assert pane.player.film.epoch == 2
             await pilot.press("escape")
             await until(pilot, lambda: pane.grid.pairs[0].mse is not None)
             assert protocol.Pause() not in process.asked

@@ -71,6 +71,11 @@ class TestSet:
         """The name of an image's class; empty where the images have none."""
         return self.name(self.labels[index]) if self.has_classes else ""
 
+    def names_of(self, labels: Sequence[int]) -> tuple[str, ...]:
+        """The names of all classes, or of those among these labels where the data name none; none without labels."""
+        names = self.classes or tuple(map(self.name, sorted(set(labels))))
+        return names if self.has_classes else ()
+
     def chosen(self, label: int | None, errors: Sequence[float] | None, marked: Sequence[int] = ()) -> list[int]:
         """The indices of one class's images, of the marked ones, or of all; the worst first where errors are given."""
         if label == MARKED:

@@ -21,7 +21,6 @@ from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import ImageErrors, Order, Selection
 from tui_vae.ui.browse.status import class_items, film_facts, image_items
 from tui_vae.ui.dialogs import AskNumber
-from tui_vae.ui.film import Film
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.model_pane import NO_MODEL, ModelPane
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
@@ -85,18 +84,14 @@ class BrowsePane(ModelPane, can_focus=True):
     def one(self) -> OneImage:
         return self.query_one(OneImage)
 
-    @property
-    def film(self) -> Film:
-        return self.player.film
-
     def refresh_history(self) -> None:
         self._refresh_status()
 
     def facts(self) -> StatusFacts:
         if self.view is View.FILM:
-            return film_facts(self.film)
+            return film_facts(self.player.film)
         if self.weights is None:
-            saved = f"saved previews of epoch {self.film.epoch}; " if self.film.frames else ""
+            saved = f"saved previews of epoch {self.player.film.epoch}; " if self.player.film.frames else ""
             return StatusFacts(note=saved + self.note if self.note else "")
         newest_step = max(self.history.step, self.weights[1])
         if self.view is View.CLASSES:
@@ -146,10 +141,7 @@ class BrowsePane(ModelPane, can_focus=True):
 
     async def _load_test_set(self) -> TestSet:
         self._say("the model is being loaded …")
-        description = await self.session.ask(protocol.Describe(), protocol.Description)
-        self.selection.test_set = test_set_of(description)
-        self.selection.make_list()
-        return self.selection.test_set
+        return self.selection.begin(test_set_of(await self.session.ask(protocol.Describe(), protocol.Description)))
 
     async def _measure(self) -> None:
         self._say("measuring the error of every test image …")
@@ -219,7 +211,7 @@ class BrowsePane(ModelPane, can_focus=True):
             self._refresh_status()
 
     def _show_frame(self) -> None:
-        self.grid.show(self.film.pairs, None)
+        self.grid.show(self.player.film.pairs, None)
         self._refresh_status()
 
     def _show_selected(self) -> None:
@@ -270,7 +262,7 @@ class BrowsePane(ModelPane, can_focus=True):
     def action_ends(self, end: int) -> None:
         pager = self.selection.pager
         if self.view is View.FILM:
-            self.action_step(len(self.film.frames) * (1 if end else -1))
+            self.action_step(len(self.player.film.frames) * (1 if end else -1))
         elif pager.jump(len(pager.order) if end else 0):
             self._show_selected()
 

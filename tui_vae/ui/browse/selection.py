@@ -121,6 +121,12 @@ class Selection:
         """The name of the class whose images are listed, or `all`."""
         return "all" if self.label is None or self.test_set is None else self.test_set.name(self.label)
 
+    def begin(self, test_set: TestSet) -> TestSet:
+        """List the images of a test set that is known from now on."""
+        self.test_set = test_set
+        self.make_list()
+        return test_set
+
     def make_list(self, keep: bool = False) -> None:
         """List the images anew. Select the first one, or with `keep` the one selected before, if it is in the list."""
         if self.test_set is None:

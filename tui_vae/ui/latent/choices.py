@@ -33,6 +33,10 @@ class Choices:
         """The dimensions in the order they are shown in."""
         return plane.by_kl() if self.by_kl else list(range(plane.latent_dim))
 
+    def place(self, plane: Plane) -> int:
+        """Where the selected dimension is in their order."""
+        return self.order(plane).index(self.dimension)
+
     def select(self, plane: Plane, place: int) -> None:
         """Select the dimension at a place of their order, or at the nearest end."""
         order = self.order(plane)

@@ -243,16 +243,12 @@ class LatentPane(ModelPane, can_focus=True):
     def _show_plane(self, plane: Plane) -> None:
         if not self.query_one("#latent-views").display:
             self._change_view(self.view)
-        image = self.query_one(CursorImage)
-        test_set = self.test_set
-        classes = test_set.classes or tuple(map(test_set.name, sorted(set(plane.labels))))
-        image.names = classes if test_set.has_classes else ()
+        self.query_one(CursorImage).names = self.test_set.names_of(plane.labels)
         self.scatter.show(plane)
         self._show_bars(plane)
 
     def _show_bars(self, plane: Plane) -> None:
-        order = self.choices.order(plane)
-        self.query_one(KlBars).show(plane, order, order.index(self.choices.dimension))
+        self.query_one(KlBars).show(plane, self.choices.order(plane), self.choices.place(plane))
 
     def _say(self, note: str) -> None:
         if self.plane is None and note in (LOADING, ENCODING):
@@ -283,15 +279,12 @@ class LatentPane(ModelPane, can_focus=True):
             case View.PLANE:
                 self.action_far(across, down)
             case View.TRAVERSE:
-                self._step_dimension(plane, down or across)
+                self._choose_dimension(plane, self.choices.place(plane) + (down or across))
             case View.KL:
-                self._step_dimension(plane, across or down)
+                self._choose_dimension(plane, self.choices.place(plane) + (across or down))
             case View.INTERPOLATE:
                 letter, by = ("b", across) if across else ("a", down)
                 self._set_end(letter, (plane.ends(self.choices.ends)["ab".index(letter)] + by) % len(plane.xs))
-
-    def _step_dimension(self, plane: Plane, by: int) -> None:
-        self._choose_dimension(plane, self.choices.order(plane).index(self.choices.dimension) + by)
 
     def _choose_dimension(self, plane: Plane, place: int) -> None:
         self.choices.select(plane, place)

@@ -1,0 +1,91 @@
+"""Browse: classes of the test set, the worst ones, many of them, and none."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.support.browsing import browse, opening, shown
+from tests.support.fake_run import CLASSES, FakeProcess, images, make_run
+from tests.support.piloting import in_event_loop, until
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.ui.browse.classes import ClassTable
+from tui_vae.ui.model_status import ModelStatus
+from tui_vae.ui.test_set import ClassError
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
+
+
+class Unlabelled(FakeProcess):
+    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
+        reply = super()._answer(request)
+        if isinstance(reply, protocol.Description):
+            return msgspec.structs.replace(reply, labels=b"", classes=(), images=len(images()))
+        if isinstance(reply, (protocol.Reconstructions, protocol.Errors)):
+            return msgspec.structs.replace(reply, labels=b"")
+        return reply
+
+
+@in_event_loop
+async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            await pilot.press("w")
+            table = pane.query_one(ClassTable)
+            await until(pilot, lambda: len(table.rows) == len(CLASSES))
+            means = [row.mean for row in table.rows]
+            assert table.display and not pane.grid.display and means == sorted(means, reverse=True)
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: pane.grid.display and shown(pane) == pane.selection.pager.shown)
+            assert {pair.label for pair in pane.grid.pairs} == {table.rows[1].name}
+            errors = [pair.mse or 0 for pair in pane.grid.pairs]
+            assert errors == sorted(errors, reverse=True)
+            assert ("measured", "now") in [(item.label, item.value) for item in pane.query_one(ModelStatus).facts.items]
+            asked = process.asked.count(protocol.TestErrors())
+            process.step += 500
+            await pilot.press("u")
+            await until(pilot, lambda: pane.selection.errors is not None and pane.selection.errors.step == process.step)
+            assert process.asked.count(protocol.TestErrors()) == asked + 1
+
+
+@in_event_loop
+async def test_images_without_labels_are_browsed_and_classes_said_to_be_missing(run: RunDirectory) -> None:
+    app = opening(run)
+    with Unlabelled(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            assert shown(pane)[:3] == [0, 1, 2] and "class" not in str(pane.query_one(ModelStatus).render())
+            for key in ("c", "w"):
+                await pilot.press(key)
+                await until(pilot, lambda: any("have no labels" in note.message for note in app._notifications))
+                app.clear_notifications()
+            assert not pane.query_one(ClassTable).display
+            await pilot.press("o")
+            await until(pilot, lambda: pane.selection.errors is not None and pane.weights is not None)
+
+
+@in_event_loop
+async def test_a_long_table_of_classes_follows_the_selected_one(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await browse(app, pilot)
+            table = pane.query_one(ClassTable)
+            rows = [ClassError(at, f"kind {at}", 1, 1 / (1 + at), 1.0) for at in range(300)]
+            await pilot.press("w")
+            await until(pilot, lambda: bool(table.rows))
+            table.show(rows)
+            table.step(250)
+
+            def drawn() -> str:
+                return "".join(segment.text for tile in table.tiles(table.size) for segment in tile.lines[0])
+
+            assert "kind 250 " in drawn() and "kind 0 " not in drawn()
+            table.step(-300)
+            assert "kind 0 " in drawn() and len(list(table.tiles(table.size))) <= table.size.height
