@@ -78,6 +78,8 @@ def test_a_run_on_other_data_than_its_own_says_so(tui_vae: Run, tmp_path: Path, 
         assert_one_sentence(output, 1, "the data of run 'my-data-1' have changed since it was trained")
     code, _, err = finish(command("resume", run.name, "--epochs", 1))
     assert code == 1 and "have changed since it was trained" in err
+    newest = read_history(run.events).state
+    assert newest is not None and newest.state == "finished", "what was refused is no failure of the run"
     write(data, four())
     assert finish(command("resume", run.name, "--epochs", 1))[0] == 0
 

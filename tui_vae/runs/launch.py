@@ -15,6 +15,7 @@ from tui_vae.errors import NO_MORE_PROCESSES, UserError
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.client import NoProcess, request
+from tui_vae.runs.data_check import check_data_of
 from tui_vae.runs.directory import (
     RunDirectory,
     RunError,
@@ -144,6 +145,7 @@ def continue_training(
             newest = summarize(directory)  # which says so where the run has been deleted
             if newest.state == "finished" and not more_epochs and not _has_epochs_left(directory):
                 raise finished_error(directory)
+            check_data_of(directory)
             start_training(directory, more_epochs, leave_core, warm)
             return
         except Forestalled:  # whoever was quicker gets the request

@@ -21,6 +21,7 @@ import tui_vae
 from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.assemble import GIVEN
+from tui_vae.core.data.check import SAME_AGAIN, check_same
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
@@ -44,9 +45,6 @@ from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.learner import Learner, restore_weights
-
-SHOWN = 8
-"""Digits of a fingerprint that a message shows."""
 
 RUN_ID_BYTES = 8
 """Random bytes of a run's id: no two runs of a person have the same."""
@@ -298,17 +296,13 @@ def _tell_of_data(run: LoadedRun, warn: Callable[[str, str], None]) -> None:
 def _check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) -> None:
     """
     Raises:
-        RunError: a checkpoint is of other images than those that were found.
+        RunError, DatasetError: a checkpoint is of other images than those that were found.
     """
     found = len(dataset.train_images)
-    what = "give it the same data again; see what is found: tui-vae data"
     if progress.train_images not in (0, found):
         was = f"run {directory.name!r} was trained on {progress.train_images} images; there are {found} now"
-        raise RunError(was, what)
-    if progress.data and progress.data != dataset.fingerprint:
-        which = f"fingerprint {progress.data[:SHOWN]} then, {dataset.fingerprint[:SHOWN]} now"
-        was = f"the data of run {directory.name!r} have changed since it was trained: {dataset.source.path} ({which})"
-        raise RunError(was, what)
+        raise RunError(was, SAME_AGAIN)
+    check_same(dataset, directory.name, progress.data)
 
 
 def _write_originals(directory: RunDirectory, run: LoadedRun) -> None:

@@ -1,39 +1,63 @@
-"""Whether a run's data can be used, before anything of the run is made: `python -m tui_vae.core.data.check`.
+"""Whether a run's data can be used, before anything of the run is made or goes on: `python -m tui_vae.core.data.check`.
 
-As a module it reads a run's options as JSON from its standard input. It prints what is wrong, as `{"message", "hint"}`,
-and ends with 1, or prints nothing.
+As a module it reads `{"config", "run", "fingerprint"}` as JSON from its standard input, the last two of a run that goes
+on. It prints what is wrong, as `{"message", "hint"}`, and ends with 1, or prints nothing.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
-from tui_vae.config import RunConfig, make_config
+from tui_vae.config import RunConfig, recorded_config
 from tui_vae.config.data_options import is_own
 from tui_vae.core.data.download import Progress
+from tui_vae.core.data.published import DatasetError
 from tui_vae.errors import UserError
 
+if TYPE_CHECKING:
+    from tui_vae.core.data.datasets import Dataset
 
-def check_data(config: RunConfig, progress: Progress | None = None) -> None:
-    """Read the data of a run that begins, unless they are FashionMNIST in its usual places.
+SHOWN = 8
+"""Digits of a fingerprint that a message shows."""
 
-    What is decoded is in the cache afterwards.
+SAME_AGAIN = "give it the same data again; see what is found: tui-vae data"
+
+
+def check_data(config: RunConfig, progress: Progress | None = None, run: str = "", fingerprint: str = "") -> None:
+    """Read the data of a run, unless they are FashionMNIST in its usual places.
+
+    What is decoded is in the cache afterwards. `run`, `fingerprint`: of a run that goes on, and of its data.
 
     Raises:
-        DatasetError: they cannot be used; the message says why.
+        DatasetError: they cannot be used, or are not those of the run; the message says why.
     """
     if not is_own(config.dataset, config.data_dir):
         return
     from tui_vae.core.data.datasets import load
 
-    load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress,
-         config.image_size, config.channels, config.test_share)  # fmt: skip
+    found = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress,
+                 config.image_size, config.channels, config.test_share)  # fmt: skip
+    check_same(found, run, fingerprint)
+
+
+def check_same(found: Dataset, run: str, fingerprint: str) -> None:
+    """
+    Raises:
+        DatasetError: the data are not those with this fingerprint, which is empty for older runs.
+    """
+    if fingerprint and fingerprint != found.fingerprint:
+        which = f"fingerprint {fingerprint[:SHOWN]} then, {found.fingerprint[:SHOWN]} now"
+        raise DatasetError(
+            f"the data of run {run!r} have changed since it was trained: {found.source.path} ({which})", SAME_AGAIN
+        )
 
 
 def main() -> int:
     try:
-        check_data(make_config(json.load(sys.stdin)))
+        asked = json.load(sys.stdin)
+        check_data(recorded_config(asked["config"]), None, asked["run"], asked["fingerprint"])
     except UserError as error:
         print(json.dumps({"message": error.message, "hint": error.hint}))
         return 1
