@@ -17,6 +17,7 @@ from triton.compiler import ASTSource
 
 from tui_vae.core.step import triton_kernels as kernels
 from tui_vae.core.step.fused_step import ACTIVATION_NAMES, BERNOULLI, OUTPUT_NAMES
+from tui_vae.core.step.gpu import warps_for
 
 Settings = dict[str, Any]
 
@@ -49,6 +50,9 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
         image = {"WIDTH": 784, "OUTPUT": output, "BLOCK": 1024}
         yield kernels.output_forward, image, {}
         yield kernels.output_backward, image | {"ROWS": 2}, {}
+    colour = {"WIDTH": 64 * 64 * 3, "OUTPUT": "tanh", "BLOCK": 16384}
+    yield kernels.output_forward, colour, {}
+    yield kernels.output_backward, colour | {"ROWS": 2}, {}
     for sigma in (True, False):
         yield kernels.compute_loss, latent | {"PIXELS": 784, "SIGMA": sigma}, {"kl": "*fp64"}
     yield kernels.add_up, {"AT_ONCE": 128, "BLOCK": 32}, {"gradient": "*fp32"}
@@ -68,7 +72,8 @@ def main() -> None:
                 fn=kernel, signature={name: known.get(name, "*fp32") for name in kernel.arg_names},
                 constexprs={(kernel.arg_names.index(name),): value for name, value in settings.items()},
             )  # fmt: skip
-            compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+            options = {"num_warps": warps_for(settings.get("BLOCK", 1))} if "WIDTH" in settings else {}
+            compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
             print(capability, kernel.__name__, len(compiled.asm["cubin"]))
 
 
