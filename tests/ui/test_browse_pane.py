@@ -155,7 +155,10 @@ async def test_the_difference_takes_the_reconstructions_place(run: RunDirectory)
 
 
 @in_event_loop
-async def test_an_ended_run_shows_the_weights_it_ended_with(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("worst_first", [False, True])
+async def test_an_ended_run_shows_the_weights_it_ended_with(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, worst_first: bool
+) -> None:
     """The trainer leaves while the page is watched: its last images are asked of a process that serves the rest."""
     serving: list[FakeProcess] = []
 
@@ -169,13 +172,20 @@ async def test_an_ended_run_shows_the_weights_it_ended_with(run: RunDirectory, m
     async with app.run_test(size=(120, 36)) as pilot:
         pane = await browse(app, pilot)
         assert pane.weights == (7, 1645)
+        if worst_first:
+            await pilot.press("o")
+            await until(pilot, lambda: pane.selection.errors is not None)
         trainer.log(
             StepEvent(epoch=9, step=2000, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1, images_per_s=1),
             StateEvent(state="finished"),
         )
         trainer.die()
         await until(pilot, lambda: pane.weights is not None and pane.weights[1] == 2000)
-        assert pane.grid.pairs[0].reconstruction.pixels == blurred(images()[0], 2000)
+        first = pane.grid.pairs[0]
+        assert first.reconstruction.pixels == blurred(images()[first.index or 0], 2000)
+        if worst_first:
+            errors = pane.selection.errors
+            assert errors is not None and errors.step == 2000
         asked = len(serving[0].asked)
         pane._follow()
         await pilot.pause(0.1)

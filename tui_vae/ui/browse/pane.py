@@ -168,12 +168,14 @@ class BrowsePane(ModelPane, can_focus=True):
         if of_classes and self.session.alive and time.monotonic() - self._measured_at < MEASURE_SECONDS:
             return
         errors = self.selection.errors
-        shown = errors.step if of_classes and errors else self.weights[1]
+        # While a run trains, its worst images stay in their places; once it has ended, they are those of its end.
+        by_errors = of_classes or (self.selection.order is Order.WORST and not self.session.alive)
+        shown = errors.step if by_errors and errors else self.weights[1]
         if not self._freshness.outdated(shown):
             return
         if self.session.server is None:
             self._say("the final weights are being loaded …")
-        if of_classes:
+        if by_errors:
             self.action_measure()
         else:
             self._load()
