@@ -193,16 +193,6 @@ async def test_an_ended_run_shows_the_weights_it_ended_with(
     serving[0].die()
 
 
-class Unlabelled(FakeProcess):
-    def _answer(self, request: protocol.AnyRequest) -> protocol.AnyReply:
-        reply = super()._answer(request)
-        if isinstance(reply, protocol.Description):
-            return msgspec.structs.replace(reply, labels=b"", classes=(), images=len(images()))
-        if isinstance(reply, (protocol.Reconstructions, protocol.Errors)):
-            return msgspec.structs.replace(reply, labels=b"")
-        return reply
-
-
 @in_event_loop
 async def test_one_image_large(run: RunDirectory) -> None:
     app = opening(run)

@@ -32,7 +32,7 @@ from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
-from tui_vae.ui.images.canvas import ImageApp
+from tui_vae.ui.images.canvas import Canvas, ImageApp
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
 from tui_vae.ui.session import RunSession
@@ -205,6 +205,9 @@ class TuiVae(ImageApp[str]):
         self.renderer = self.renderer.with_next_toning()
         self.preferences.toning = self.renderer.toning.value
         self.on_preferences_changed()
+        shown = (each.example for each in self.screen.query(Canvas) if each.is_on_screen)
+        if self.renderer.has_colours and any(picture is not None and not picture.is_grey for picture in shown):
+            self.notify("Images in colour keep their colours; tones are of grey ones.", timeout=4)
 
     def action_turn_theme(self) -> None:
         """Change from a dark theme to the light one, or from a light theme to the dark one."""

@@ -10,6 +10,7 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import SMALL, Depth, cells
 from tui_vae.ui.test_set import Pair
 
@@ -106,6 +107,10 @@ class OneImage(Canvas):
         """Show a pair. `strip` is the pair and its neighbours in the order of the list."""
         self.pair, self.place, self.strip = pair, place, strip
         self.redraw()
+
+    @property
+    def example(self) -> Picture | None:
+        return self.pair.reconstruction if self.pair else None
 
     def tiles(self, size: Size) -> Iterator[Tile]:
         pair = self.pair

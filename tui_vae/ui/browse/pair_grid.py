@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from tui_vae.ui.images.canvas import Canvas, Tile
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import FULL, SMALL, Lines, cells
 from tui_vae.ui.test_set import Pair
 
@@ -160,6 +161,10 @@ class PairGrid(Canvas):
         """Select the pair at this place on the page."""
         self.selected = number
         self.redraw()
+
+    @property
+    def example(self) -> Picture | None:
+        return self.pairs[0].reconstruction if self.pairs else None
 
     def tiles(self, size: Size) -> Iterator[Tile]:
         grid = self.grid

@@ -14,6 +14,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import Depth, ImageRenderer, Lines
 from tui_vae.ui.terminal import legible
 
@@ -103,6 +104,11 @@ class Canvas(Widget):
         """The tiles for a canvas of this size. Those of one line come from left to right; none overlaps another or
         reaches beyond the right edge."""
         return ()
+
+    @property
+    def example(self) -> Picture | None:
+        """One of the pictures on show, if there is one: all are grey, or all are in colour."""
+        return None
 
     def edges(self, size: Size) -> Sequence[int]:
         """The right edges of the columns into which the canvas is divided, to send each on its own; may be empty."""

@@ -67,6 +67,10 @@ class ImagePairs(Canvas):
             self._pairs = pairs
             self.redraw()
 
+    @property
+    def example(self) -> Picture | None:
+        return self._pairs[0][1] if self._pairs else None
+
     def tiles(self, size: Size) -> Iterable[Tile]:
         layout = self.layout_of_pairs
         image = cells(layout.scale)

@@ -85,6 +85,11 @@ class ImageRenderer:
         """The preferred toning if this terminal can show it, else its default."""
         return self.preferred if self.preferred in self.tonings else self.tonings[0]
 
+    @property
+    def has_colours(self) -> bool:
+        """Whether images in colour are drawn in their own colours."""
+        return self.depth in _SHADES
+
     def with_toning(self, name: str) -> ImageRenderer:
         """This renderer in the toning of that name, or in the terminal's default if there is no such toning."""
         return replace(self, preferred=next((each for each in Toning if each.value == name), None))

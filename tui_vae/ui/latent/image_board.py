@@ -104,6 +104,10 @@ class ImageBoard(Canvas):
         self.pictures, self.heads = pictures, heads or []
         self.redraw()
 
+    @property
+    def example(self) -> Picture | None:
+        return self.pictures[0].image if self.pictures else None
+
     def tiles(self, size: Size) -> Iterator[Tile]:
         board = self.board(size)
         image = cells(board.scale)

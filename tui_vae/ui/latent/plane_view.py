@@ -214,6 +214,10 @@ class CursorImage(LatentCanvas):
         self.image, self.where, self.near = image, where, near
         self.redraw()
 
+    @property
+    def example(self) -> Picture | None:
+        return self.image
+
     def tiles(self, size: Size) -> Iterator[Tile]:
         picture = cells(self.scale)
         width = size.width
