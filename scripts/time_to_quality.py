@@ -1,6 +1,6 @@
 """Seconds of training to a figure of the test images: the presets `adam` and `quick`, and the ordinary loop, in turn.
 
-    python scripts/time_to_quality.py [--until bits=6.74] [--rounds 3] [--threads N] [--precision P]
+    python scripts/time_to_quality.py [--until bits=6.74] [--rounds 3] [--threads N] [--precision P] [--ways adam,quick]
 
 Prints each round, then medians and their ratios. `adam` is the default recipe of version 0.1. The ordinary loop
 (`tui_vae/trainer/ordinary_loop.py`) trains the same network with Adam, as people write it. Seconds are those of the
@@ -32,10 +32,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument(
+        "--ways", default="adam,quick,ordinary", help="which are trained; the ordinary one takes longest"
+    )
     options = parser.parse_args()
+    ways = options.ways.split(",")
     machine = {name: check_option(name, getattr(options, name)) for name in ("threads", "precision")}
     configs = {way: replace(preset_config("adam" if way == "ordinary" else way), **machine)
-               for way in ("adam", "quick", "ordinary")}  # fmt: skip
+               for way in ways}  # fmt: skip
     found: dict[str, list[Reached]] = {way: [] for way in configs}
     for number in range(options.rounds):
         for way, config in configs.items():
@@ -45,7 +49,7 @@ def main() -> None:
                   f"{one.value:.4g}, {one.seconds:.1f} s of training, {one.wall:.1f} s in all", flush=True)  # fmt: skip
     seconds = {way: median(each.seconds for each in times) for way, times in found.items()}
     walls = {way: median(each.wall for each in times) for way, times in found.items()}
-    for way in ("adam", "ordinary"):
+    for way in (each for each in ways if each != "quick"):
         of_training, of_all = seconds[way] / seconds["quick"], walls[way] / walls["quick"]
         print(f"{way} / quick, medians: training {of_training:.2f}, the whole command {of_all:.2f}")
 
