@@ -81,7 +81,7 @@ def test_a_preset_fills_in_what_is_not_given_and_nothing_else(preset: str) -> No
 
 def test_the_recipes_for_adam_say_so() -> None:
     muon = {name for name in config.PRESETS if make_config({"preset": name}).optimizer == "muon"}
-    assert muon == {"default", "quick"}
+    assert muon == {"default", "quick", "best"}
     former = replace(make_config({"preset": "adam"}), preset="default")
     assert former == replace(make_config({}), optimizer="adam", batch_size=256)
 
