@@ -21,7 +21,7 @@ from tui_vae.cli.sweep.estimate import last_end, seconds_left
 from tui_vae.cli.sweep.places import LOOKS, Place, places_for
 from tui_vae.cli.sweep.plan import plan
 from tui_vae.cli.sweep.report import Status
-from tui_vae.cli.sweep.run import Pace, SweepRun
+from tui_vae.cli.sweep.run import SweepRun, Throughput
 from tui_vae.cli.sweep.table import TableReport, shown_runs
 from tui_vae.config import RunConfig, make_config
 from tui_vae.errors import UserError
@@ -133,8 +133,12 @@ def test_runs_that_wait_are_expected_to_go_like_the_others() -> None:
     runs = runs_of({"beta": [1.0, 2.0, 3.0, 4.0], "epochs": [3], "batch_size": [100]})
     assert seconds_left(runs, 2) is None
     done, going, *_ = runs
-    done.state, done.pace, done.train_images = "finished", Pace(start_up=2.0, seconds=10.0, images=3000), 1000
-    going.state, going.pace = "training", Pace(start_up=2.0, seconds=5.0, images=1500)
+    done.state, done.throughput, done.train_images = (
+        "finished",
+        Throughput(start_up=2.0, seconds=10.0, images=3000),
+        1000,
+    )
+    going.state, going.throughput = "training", Throughput(start_up=2.0, seconds=5.0, images=1500)
     going._first, going._moment, going.total_steps, going.step = (0.0, 0), time.time(), 30, 15
     left = seconds_left(runs, 2)
     assert left is not None

@@ -43,7 +43,7 @@ def share_done(history: History) -> float:
     return min(1.0, history.step / history.total_steps) if history.total_steps else 0.0
 
 
-def speed(history: History, events: int = RATES) -> float | None:
+def throughput(history: History, events: int = RATES) -> float | None:
     """Images a second: the mean of the last few reports."""
     rates = [rate for rate in history.steps["images_per_s"][-events:] if math.isfinite(rate)]
     return sum(rates) / len(rates) if rates else None

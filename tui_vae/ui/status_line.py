@@ -65,7 +65,7 @@ def parts(history: History, name: str, state: str, now: float, glyphs: Glyphs, l
         found.append(Part(2, epoch))
         found.append(Part(3, (("", "bar"), (f" {run_progress.share_done(history):4.0%}", "label"))))
     if running and planned:
-        rate = numbers.short(run_progress.speed(history) if state == "training" else None)
+        rate = numbers.short(run_progress.throughput(history) if state == "training" else None)
         left = numbers.duration(run_progress.seconds_left(history), 0).ljust(7)
         found.append(Part(5, ((rate, "number"), (" img/s", "label"))))
         found.append(Part(4, (("ETA ", "label"), (left, "number"))))

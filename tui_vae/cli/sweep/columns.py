@@ -152,7 +152,7 @@ def _figures(runs: Sequence[SweepRun], signs: Signs) -> list[Column]:
 
         return cell
 
-    def speed(run: SweepRun) -> Text:
+    def throughput(run: SweepRun) -> Text:
         return Text((short(run.images_per_s, 6) if run.under_way and run.images_per_s else "").rjust(6))
 
     def passed(run: SweepRun) -> Text:
@@ -166,7 +166,7 @@ def _figures(runs: Sequence[SweepRun], signs: Signs) -> list[Column]:
         Column("epoch", size, 1, epoch),
         Column("bits/px", 7, 1, figure("elbo_bpd", ".3f")),
         Column("mse", 7, 3, figure("mse", ".5f")),
-        Column("img/s", 6, 2, speed),
+        Column("img/s", 6, 2, throughput),
         Column("time", 7, 5, passed),
         Column("run", longest, 6, lambda run: Text(run.name.ljust(longest), QUIET), left=True),
     ]

@@ -1,4 +1,4 @@
-"""When a sweep will have ended: from the pace of its runs so far, as if every other run went like their mean."""
+"""When a sweep will have ended: from the throughput of its runs so far, as if every other run went like their mean."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from tui_vae.cli.sweep.run import LEAST_EVIDENCE, SweepRun
 
 def seconds_left(runs: Sequence[SweepRun], places: int) -> float | None:
     """Seconds until the last run of a sweep has ended; None while nothing is known. `places`: runs at once."""
-    paces = [run.pace for run in runs if run.pace.seconds >= LEAST_EVIDENCE and run.pace.images]
-    if not paces:
+    throughputs = [run.throughput for run in runs if run.throughput.seconds >= LEAST_EVIDENCE and run.throughput.images]
+    if not throughputs:
         return None
-    an_image = sum(pace.seconds for pace in paces) / sum(pace.images for pace in paces)
-    start_ups = [run.pace.start_up for run in runs if run.pace.start_up is not None]
+    an_image = sum(throughput.seconds for throughput in throughputs) / sum(
+        throughput.images for throughput in throughputs
+    )
+    start_ups = [run.throughput.start_up for run in runs if run.throughput.start_up is not None]
     start_up = sum(start_ups) / len(start_ups)
     known = next((run.train_images for run in runs if run.train_images), 0)
     for run in runs:

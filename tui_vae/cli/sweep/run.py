@@ -16,13 +16,13 @@ from tui_vae.runs.history import History
 from tui_vae.runs.summary import state_of
 
 LEAST_EVIDENCE = 0.5
-"""Seconds of training from which its pace counts: the first steps are slower than all others."""
+"""Seconds of training from which its throughput counts: the first steps are slower than all others."""
 
 LIVING = ("loading", "training", "paused")
 
 
 @dataclass
-class Pace:
+class Throughput:
     """How fast one process trains, from its first step on: wall time, evaluation and checkpoints included.
 
     `seconds`, `images`: from the first event with a step to the newest one.
@@ -51,7 +51,7 @@ class SweepRun:
     best: ev.EpochEvent | None = None
     images_per_s: float | None = None
     told_to_stop: bool = False
-    pace: Pace = field(default_factory=Pace)
+    throughput: Throughput = field(default_factory=Throughput)
     begun_at: float = 0.0
     seconds: float = 0.0
     """From its start by this command to its end, wall time."""
@@ -151,19 +151,19 @@ class SweepRun:
             self.images_per_s = event.images_per_s
         if self._first is None:
             self._first, self.training_since = (event.t, event.step), event.t
-            self.pace.start_up = event.t - self.begun_at
+            self.throughput.start_up = event.t - self.begun_at
         since, step = self._first
         self._moment = event.t
         images = (event.step - step) * self.wanted.batch_size
-        self.pace.seconds, self.pace.images = event.t - since, max(0, images)
+        self.throughput.seconds, self.throughput.images = event.t - since, max(0, images)
 
     def seconds_left(self, seconds_per_image: float | None, start_up: float) -> float | None:
-        """Until it is finished, from its own pace where that is known, else from that of others; None: unknown.
+        """Until it is finished, from its own throughput where that is known, else from that of others; None: unknown.
 
         `start_up`: seconds from a start to the first step.
         """
-        if self.pace.seconds >= LEAST_EVIDENCE and self.pace.images and self.under_way:
-            seconds_per_image = self.pace.seconds / self.pace.images
+        if self.throughput.seconds >= LEAST_EVIDENCE and self.throughput.images and self.under_way:
+            seconds_per_image = self.throughput.seconds / self.throughput.images
         if seconds_per_image is None:
             return None
         rest = self.images_left * seconds_per_image

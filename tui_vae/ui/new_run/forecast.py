@@ -37,7 +37,7 @@ FIXED_COST = 100_000
 CPU: networks of 0.01, 0.1, 0.4 and 1.1 million parameters took 0.81, 0.97, 2.5 and 5.8 s an epoch."""
 
 LEAST_TRAINED = 1000
-"""Training images of a run whose pace tells another's: of fewer an epoch is mostly evaluation, and says nothing."""
+"""Training images of a run whose throughput tells another's: of fewer, an epoch is mostly evaluation."""
 
 MOST_RUNS = 8
 """Newest runs among which one on the same device is looked for."""
