@@ -51,4 +51,5 @@ after_torch=$("$folder/venv/bin/python" "$folder/kernel.py" torch)
 after_torchvision=$("$folder/venv/bin/python" "$folder/kernel.py" torchvision)
 echo "after import torch:       $after_torch"
 echo "after import torchvision: $after_torchvision"
-[ "$after_torch" = "False 28" ] && [[ $after_torchvision == "True InterpreterError:"*"Cannot call @triton.jit'd"* ]]
+[ "$after_torch" = "False 28" ] || exit 1
+[[ $after_torchvision == "True InterpreterError:"*"Cannot call @triton.jit'd"* ]] || exit 1

@@ -116,7 +116,7 @@ def test_no_file_of_a_run_steers_the_terminal_of_a_command_or_pane(said: str) ->
         shown += [column.text(record) for column in COLUMNS]
         assert history.run is not None
         shown.append(train_reporters.introduction(history.run))
-        shown += [train_reporters.warning_line(each) for each in history.messages if isinstance(each, ev.WarningEvent)]
+        shown += [train_reporters.message_line(each) for each in history.messages if isinstance(each, ev.WarningEvent)]
         for text in shown:
             assert not steering(text), ascii(text)
         for lines in (log_text(history, run.output(1000)).plain, run.output(1000)):

@@ -6,14 +6,14 @@ import argparse
 import sys
 import time
 
-from tui_vae.cli.train_reporters import epoch_line, introduction
+from tui_vae.cli.train_reporters import control_line, epoch_line, introduction, message_line
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, manage
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory, find_run
 from tui_vae.runs.history import History
-from tui_vae.runs.run_records import Ledger
 from tui_vae.runs.runs_directory import runs_directory
+from tui_vae.runs.summary import summarize
 
 FOLLOW_SECONDS = 0.2
 """Seconds between two looks at a log that is followed."""
@@ -44,20 +44,10 @@ def _agreed(directories: list[RunDirectory]) -> bool:
     if not sys.stdin.isatty():
         raise UserError("there is no terminal to ask on whether to delete", "say it with --force")
     for directory in directories:
-        epochs = _epochs(directory)
+        epochs = summarize(directory).epochs
         print(f"{directory.name}: {epochs} {'epoch' if epochs == 1 else 'epochs'}, weights and previews")
     print("They are gone for good. Delete? [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _epochs(directory: RunDirectory) -> int:
-    facts = directory.events.stat() if directory.events.exists() else None
-    if facts is None:
-        return 0
-    ledger = Ledger(directory, facts)
-    while not ledger.complete:
-        ledger.read(facts)
-    return ledger.record(0).epochs
 
 
 def rename(options: argparse.Namespace) -> int:
@@ -136,9 +126,7 @@ def _words(event: ev.AnyEvent, history: History) -> str:
         case ev.CheckpointEvent():
             return f"checkpoint at step {event.step:,}: {event.file}" + (", the best so far" if event.best else "")
         case ev.ControlEvent():
-            value = "" if event.value is None else f" {event.value:g}"
-            return f"{event.command}{value} at step {event.step:,}"
+            return control_line(event)
         case ev.WarningEvent() | ev.ErrorEvent():
-            kind = "error" if isinstance(event, ev.ErrorEvent) else "warning"
-            return f"{kind}: {event.message}" + (f" ({event.hint})" if event.hint else "")
+            return message_line(event)
     return type(event).__name__

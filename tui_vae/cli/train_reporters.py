@@ -61,9 +61,16 @@ def introduction(run: ev.RunEvent) -> str:
     )
 
 
-def warning_line(event: ev.WarningEvent) -> str:
-    """The line for a warning, with what to do about it in brackets."""
-    return f"warning: {event.message}" + (f" ({event.hint})" if event.hint else "")
+def message_line(event: ev.WarningEvent | ev.ErrorEvent) -> str:
+    """The line for a warning or an error, with what to do about it in brackets."""
+    kind = "error" if isinstance(event, ev.ErrorEvent) else "warning"
+    return f"{kind}: {event.message}" + (f" ({event.hint})" if event.hint else "")
+
+
+def control_line(event: ev.ControlEvent) -> str:
+    """The line for what a person has done to a run."""
+    value = "" if event.value is None else f" {event.value:g}"
+    return f"{event.command}{value} at step {event.step}"
 
 
 class SilentReporter:
@@ -87,7 +94,7 @@ class JsonReporter(SilentReporter):
             sys.stdout.write(ev.encode_line(event).decode())
             sys.stdout.flush()
         elif isinstance(event, ev.WarningEvent):
-            print(warning_line(event), file=sys.stderr)
+            print(message_line(event), file=sys.stderr)
 
 
 class LineReporter:
@@ -107,10 +114,9 @@ class LineReporter:
             case ev.EpochEvent():
                 self.say(epoch_line(event, history.run.epochs if history.run else event.epoch))
             case ev.WarningEvent():
-                self.say(warning_line(event))
+                self.say(message_line(event))
             case ev.ControlEvent():
-                value = "" if event.value is None else f" {event.value:g}"
-                self.say(f"{event.command}{value} at step {event.step}")
+                self.say(control_line(event))
 
     def on_end(self, history: History) -> None:
         for line in legacy_table(history):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -93,7 +94,7 @@ class Ledger:
         self._run: ev.RunEvent | None = None
         self._state: ev.StateEvent | None = None
         self._newest: ev.EpochEvent | None = None
-        self._said: list[str] = []
+        self._said: deque[str] = deque(maxlen=MOST_SAID)
         """Warnings and errors of the newest process."""
         self._steering = Steering()
         self._epochs = Epochs(Figures.of)
@@ -132,13 +133,14 @@ class Ledger:
                     self._epochs.apply(event)
                     self._newest = event
                 case ev.WarningEvent() | ev.ErrorEvent():
-                    self._said = [*self._said, event.message][-MOST_SAID:]
+                    self._said.append(event.message)
                 case ev.ControlEvent():
                     self._steering.apply(event)
                 case ev.RunEvent():
                     self._epochs.apply(event)
                     self._steering.apply(event)
-                    self._run, self._said = event, []
+                    self._run = event
+                    self._said.clear()
                     self._last = None  # whatever was before it has ended, perhaps long ago
                     self._started = event.t if self._started is None else self._started
                 case ev.StateEvent():

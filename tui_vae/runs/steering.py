@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -16,8 +17,8 @@ NAMES = {"set lr": "lr", "set muon-lr": "muon-lr", "set beta": "β", "lr": "lr",
 CHUNK = 4 << 20
 """Bytes of a log that are searched at once."""
 
-SEARCHED = (b'{"kind":"control"', b'{"kind":"run"')
-"""How the lines begin that matter here: the log of a long run has a million others."""
+SEARCHED = rb'\{"kind":"(?:control|run)"[^\n]*'
+"""A line that matters here; the log of a long run has a million others. Within a line its quotes would be escaped."""
 
 
 class Change(NamedTuple):
@@ -60,22 +61,11 @@ def read_steering(directory: RunDirectory) -> list[Change]:
     Raises:
         OSError: the log cannot be read.
     """
-    steering, rest = Steering(), b"\n"
+    steering, rest = Steering(), b""
     with open_to_read(directory.events) as file:
         while chunk := file.read(CHUNK):
-            block, newline, rest = (rest + chunk).rpartition(b"\n")
-            found = sorted(at for start in SEARCHED for at in _places(b"\n" + block + newline, b"\n" + start))
-            for at in found:
-                line = block[at : block.find(b"\n", at)] if block.find(b"\n", at) >= 0 else block[at:]
+            whole, _, rest = (rest + chunk).rpartition(b"\n")
+            for line in re.findall(SEARCHED, whole):
                 if (event := ev.parse_line(line)) is not None:
                     steering.apply(event)
     return steering.changes
-
-
-def _places(text: bytes, wanted: bytes) -> list[int]:
-    """Where `wanted` begins, counted without its first byte's line end."""
-    places, at = [], text.find(wanted)
-    while at >= 0:
-        places.append(at)
-        at = text.find(wanted, at + 1)
-    return places

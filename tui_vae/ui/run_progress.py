@@ -86,6 +86,11 @@ def device(history: History) -> str:
     return " ".join([*words, precision] if precision else words)
 
 
+def state_role(state: str, health: Sequence[str]) -> str:
+    """The role of a state's word: that of a run which ended with something wrong is no success."""
+    return "warning" if state == "finished" and health else state
+
+
 def outcome(health: Sequence[str]) -> str:
     """The word for a run that has finished with something wrong, in the cells of a state."""
     return f"! {SHORTER.get(health[0], health[0])}"

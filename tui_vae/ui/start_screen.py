@@ -110,7 +110,7 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
         "bits/px": glyphs().dash if summary.elbo_bpd is None else f"{summary.elbo_bpd:.3f}",
     }
     state = f"{glyph} {summary.state}", colours[STATE_COLOURS.get(summary.state, "note")]
-    if summary.state == "finished" and summary.health:  # no success: its word says what went wrong
+    if run_progress.state_role(summary.state, summary.health) == "warning":
         state = run_progress.outcome(summary.health), colours["warning"]
     age = f"{numbers.age(summary.age)} ago", colours["note"]
     return Row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,11 +51,11 @@ def parts(history: History, name: str, state: str, now: float, glyphs: Glyphs, l
     planned = history.run.epochs if history.run else 0
     digits = len(str(planned))
     running = state in ("loading", "training", "paused")
-    words = history.health(state)
+    words, shown = history.health(state), f"{glyphs.states.get(state, ' ')} {state}"
     found = [
         Part(9, (("tui-vae", "label"),)),
         Part(1, ((name, "name"),)),
-        Part(0, ((f"{glyphs.states.get(state, ' ')} {state}".ljust(10 if running else 0), state_role(state, words)),)),
+        Part(0, ((shown.ljust(10 if running else 0), run_progress.state_role(state, words)),)),
     ]
     if words:
         found.append(Part(1, ((", ".join(words), "warning"),)))
@@ -76,11 +76,6 @@ def parts(history: History, name: str, state: str, now: float, glyphs: Glyphs, l
     if age is not None:
         found.append(Part(7, (("saved ", "label"), (numbers.ago(age, 0).ljust(5), "note"))))
     return [part for part in found if any(text for text, _ in part.words) or part.rank == 3]
-
-
-def state_role(state: str, health: Sequence[str]) -> str:
-    """The role of a state's word: that of a run which ended with something wrong is no success."""
-    return "warning" if state == "finished" and health else state
 
 
 def _load(load: Load) -> str:

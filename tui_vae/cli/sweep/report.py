@@ -10,7 +10,7 @@ from typing import Protocol, TextIO
 
 from tui_vae.cli.sweep.estimate import seconds_left
 from tui_vae.cli.sweep.run import SweepRun
-from tui_vae.cli.train_reporters import warning_line
+from tui_vae.cli.train_reporters import message_line
 from tui_vae.plain_text import plain
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import why_incomparable
@@ -88,7 +88,7 @@ class LineReport:
         self._say(run, what)
 
     def warned(self, run: SweepRun, warning: ev.WarningEvent) -> None:
-        self._say(run, warning_line(warning))
+        self._say(run, message_line(warning))
 
     def ended(self, run: SweepRun, status: Status) -> None:
         self._say(run, f"{ending(run)}{_progress(status)}")

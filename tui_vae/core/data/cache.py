@@ -6,15 +6,13 @@ It counts for one version of the files that it was made from (their sizes and ti
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.config.data_places import cache_home
+from tui_vae.core.data.file_lock import locked
 from tui_vae.core.data.published import DatasetError
 
 FORMAT = 1
@@ -137,7 +136,7 @@ def make(key: Key, size: int, fill: Callable[[Writer], dict[str, Any]], progress
     place = key.folder.parent
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with _locked(place.with_name(f".{place.name}.lock"), lambda: progress("waiting for another process")):
+        with locked(place.with_name(f".{place.name}.lock"), lambda: progress("waiting for another process")):
             if entry := find(key):
                 return entry
             for other in place.iterdir():  # of an older version, or left by a process that was killed
@@ -166,15 +165,3 @@ def make(key: Key, size: int, fill: Callable[[Writer], dict[str, Any]], progress
 def free_space(place: Path) -> int:
     """Bytes that are free on the disk of a folder."""
     return shutil.disk_usage(place).free
-
-
-@contextmanager
-def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold an exclusive flock on a file; `on_wait` is called if another process holds it."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

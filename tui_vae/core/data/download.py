@@ -1,6 +1,5 @@
 """Downloading a dataset into the user's cache, with torchvision's downloader: all files verified, or none there."""
 
-import fcntl
 import json
 import os
 import queue
@@ -9,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_vae.config.data_places import cache_home
+from tui_vae.core.data.file_lock import locked
 from tui_vae.core.data.files import HINTS, Source, inspect, place
 from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
 
@@ -185,18 +184,6 @@ def fetch(job: Job, root: Path, report: Progress) -> None:
             lines = output.read().decode(errors="replace").split("\n")
             why = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {child.returncode}")
             raise not_downloaded(job.title, job.mirror or "its own servers", why)
-
-
-@contextmanager
-def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold an exclusive flock on a file; `on_wait` is called if another process holds it."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def not_downloaded(title: str, mirror: str, why: str) -> DatasetError:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tui_vae.config.data_places import cache_home, folder_of
-from tui_vae.core.data.download import Job, Progress, fetch, locked, not_downloaded, not_saved, probe
+from tui_vae.core.data.download import Job, Progress, fetch, not_downloaded, not_saved, probe
+from tui_vae.core.data.file_lock import locked
 from tui_vae.core.data.published import DatasetError
 
 DIGITS = tuple(string.digits)

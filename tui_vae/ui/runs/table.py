@@ -170,7 +170,7 @@ class RunsTable(StripWidget):
                 text = shortened(text, width - 2 * is_open)
                 text += (" ◂" if symbols.braille else " <") if is_open else ""
             elif column.name == "state":
-                role = "warning" if record.state == "finished" and record.health else record.state or "note"
+                role = run_progress.state_role(record.state, record.health) or "note"
                 text = f"{symbols.states.get(record.state, ' ')} {text}"
                 text = run_progress.outcome(record.health) if role == "warning" else text
             elif column.name == "trend":

@@ -226,7 +226,7 @@ class TrainPane(Pane):
         if answering:
             return "settings", settings
         if sentence and not (self.zoomed is not None and settings):
-            return ("warning" if state == "finished" and history.health(state) else state), sentence
+            return run_progress.state_role(state, history.health(state)), sentence
         warning = run_progress.fresh_warning(history, time.time())
         return ("warning", f"{warning} · w shows the log") if warning else ("settings", settings)
 
