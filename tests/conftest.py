@@ -13,8 +13,9 @@ import pytest
 from tests.support.processes import SMALL, Trained, command, end_processes, finish
 from tui_vae.runs.directory import RunDirectory
 
-# How long an example takes says more about the machine than about the code.
-hypothesis.settings.register_profile("tui-vae", deadline=None)
+# How long an example takes says more about the machine than about the code. Where a change is judged (CI is set, as
+# every CI service sets it) the same code gets the same examples; at a desk each run tries new ones.
+hypothesis.settings.register_profile("tui-vae", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("tui-vae")
 
 
