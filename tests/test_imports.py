@@ -62,7 +62,7 @@ ONLY_THERE = {
         "runs.previews",
         "cli.export_images",
     ),  # a preview's facts; an exported picture's description
-    "socket": ("runs.client", "runs.warm", "trainer.server"),
+    "socket": ("runs.client", "runs.warm_trainer", "trainer.server"),
 }
 """Which modules alone import what reads or writes a file's or message's format."""
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tui_vae.core.data import datasets, files, read_ahead, reading
+from tui_vae.core.data import datasets, preloaded_files, published_files, reading
 from tui_vae.core.data.datasets import evaluation_subset, preview_indices
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.idx import read_idx
@@ -51,7 +51,7 @@ def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path, monkeypatch: py
     with pytest.raises(DatasetError, match="sparse has 4,398,046,508,736 bytes more than the 2,368 that its header"):
         read_idx(sparse)
     with pytest.raises(DatasetError, match=r"sparse has 4,096\.0 GiB or more, and .* GiB of memory are free"):
-        files.read_file(sparse)
+        published_files.read_file(sparse)
     (tmp_path / "made-up-as-it-is-read").touch()  # as files of /proc, some of which make a reader wait
     with pytest.raises(DatasetError, match="is empty"):
         read_idx(tmp_path / "made-up-as-it-is-read")
@@ -59,7 +59,7 @@ def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path, monkeypatch: py
         file.write(bytes(reading.PART * 8))
     monkeypatch.setattr(reading, "free_main_memory", lambda: reading.PART)
     with pytest.raises(DatasetError, match=r"bomb\.gz has 0\.0 GiB or more"):
-        files.read_file(bomb)
+        published_files.read_file(bomb)
     with pytest.raises(DatasetError, match="pipe is no file but a pipe"):
         os.mkfifo(tmp_path / "pipe")
         read_idx(tmp_path / "pipe")
@@ -86,20 +86,20 @@ def test_previews_go_round_the_classes(labels: datasets.Labels, count: int) -> N
         assert set(np.flatnonzero(labels == label)[: taken[label]].tolist()) <= set(chosen)
 
 
-def test_a_file_that_was_read_ahead_counts_until_it_changes(tmp_path: Path) -> None:
+def test_a_preloaded_file_counts_until_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(gzip.compress(b"before"))
-    files.read_file_ahead(path)
-    digest = files._digest(path)
+    published_files.preload_file(path)
+    digest = published_files._digest(path)
     path.write_bytes(gzip.compress(b"afterwards"))
-    assert files._digest(path) != digest
-    assert files.read_file(path) == b"afterwards"
-    files.read_file_ahead(path)
+    assert published_files._digest(path) != digest
+    assert published_files.read_file(path) == b"afterwards"
+    published_files.preload_file(path)
     os.unlink(path)
     with pytest.raises(DatasetError):
-        files.read_file(path)
-    read_ahead.forget()
+        published_files.read_file(path)
+    preloaded_files.forget()
     path.write_bytes(gzip.compress(b"once"))
-    files.read_file_ahead(path)
-    files.read_file(path).clear()  # whoever gets the contents may change them
-    assert files.read_file(path) == b"once"
+    published_files.preload_file(path)
+    published_files.read_file(path).clear()  # whoever gets the contents may change them
+    assert published_files.read_file(path) == b"once"

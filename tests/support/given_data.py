@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tui_vae.core.data.datasets import Dataset
-from tui_vae.core.data.files import Source
+from tui_vae.core.data.published_files import Source
 from tui_vae.trainer import run_setup
 
 

@@ -33,7 +33,7 @@ from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.safe_files import open_own, reason
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import check_code
-from tui_vae.runs.warm import WarmTrainer, has_room
+from tui_vae.runs.warm_trainer import WarmTrainer, has_room
 
 START_LIMIT, START_PAUSE = 20.0, 0.01
 """Seconds within which a process must hold its run's lock, which it takes before it imports PyTorch. And between two

@@ -1,6 +1,6 @@
 """`python -m tui_vae.trainer RUN_DIRECTORY`: the process that trains a run or, with `--serve`, only answers requests.
 
-With `--warm` alone it imports PyTorch and waits until the app that has started it names the run (`runs/warm.py`).
+With `--warm` alone it imports PyTorch and waits until the app that started it names the run (`runs/warm_trainer.py`).
 It takes the run's lock and opens its socket before it imports PyTorch, so that others see it and can ask it at once.
 """
 
@@ -20,7 +20,7 @@ from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.protocol import Checkpoint, Stop
 from tui_vae.runs.safe_files import reason
-from tui_vae.runs.warm import WARM
+from tui_vae.runs.warm_trainer import WARM
 from tui_vae.trainer.output import forgive_output
 from tui_vae.trainer.server import Inbox, Server, Ticket
 from tui_vae.trainer.watch import DirectoryWatch
@@ -41,13 +41,13 @@ def _request(inbox: Inbox, request: Stop | Checkpoint, number: int, frame: Frame
 
 
 def main() -> int:
-    arguments, head_start = sys.argv[1:], None
+    arguments, warm_start = sys.argv[1:], None
     if arguments == [WARM]:
-        from tui_vae.trainer.head_start import HeadStart
+        from tui_vae.trainer.warm_start import WarmStart
 
         os.nice(NICENESS)
-        head_start = HeadStart()
-        arguments = head_start.wait_for_run()
+        warm_start = WarmStart()
+        arguments = warm_start.wait_for_run()
     parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
@@ -76,7 +76,7 @@ def main() -> int:
     except OSError as error:
         print(f"run {options.directory.name!r} cannot be locked: {reason(error)}", file=sys.stderr)
         return 1
-    if head_start is None:
+    if warm_start is None:
         os.nice(NICENESS)
     server = Server(lambda: directory.serving_files(options.read_only).socket, lock, inbox)
     watch = DirectoryWatch(directory, lock, inbox)
@@ -84,7 +84,7 @@ def main() -> int:
         from tui_vae.trainer.process import RunProcess
 
         leave_core = options.leave_core or options.serve
-        process = RunProcess(directory, lock, inbox, leave_core, options.read_only, head_start)
+        process = RunProcess(directory, lock, inbox, leave_core, options.read_only, warm_start)
         try:
             server.start()
             watch.start()

@@ -22,7 +22,7 @@ from tui_vae.trainer.spare_cores import SpareCores
 from tui_vae.trainer.watch import RunLost
 
 if TYPE_CHECKING:
-    from tui_vae.trainer.head_start import HeadStart
+    from tui_vae.trainer.warm_start import WarmStart
 
 FAREWELL = 5.0
 """Seconds for which a process that cannot serve tells clients why, such as the one that started it."""
@@ -31,19 +31,19 @@ FAREWELL = 5.0
 class RunProcess:
     """The process of one run. It holds the run's lock; `read_only`: one of its own, and it only ever serves.
 
-    head_start: what the process has done before it knew the run, if it has waited for it.
+    warm_start: what the process has done before it knew the run, if it has waited for it.
     """
 
     def __init__(
         self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False, read_only: bool = False,
-        head_start: HeadStart | None = None,
+        warm_start: WarmStart | None = None,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._lock = lock
         self._inbox = inbox
         self._leave_core = leave_core
         self._read_only = read_only
-        self._head_start = head_start
+        self._head_start = warm_start
         self._loaded = directory.files.last.exists()
         """Whether there is something of the run to come back to."""
 

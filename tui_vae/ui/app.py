@@ -33,10 +33,10 @@ from tui_vae.ui import settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import Canvas, ImageApp
+from tui_vae.ui.keep_warm import WarmKeeper
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.standby import Standby
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
 from tui_vae.ui.workarounds.no_width import wrap_to_one_column
@@ -82,7 +82,7 @@ class TuiVae(ImageApp[str]):
         self.runs_dir = runs_dir
         self.session = RunSession(run, reading) if run else None
         """The run on screen."""
-        self._standby = Standby(self, warm)
+        self._warm_keeper = WarmKeeper(self, warm)
         self._has_unicode = terminal.has_unicode(os.environ)
         self._ascii_only = AsciiOnly()
         self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
@@ -167,11 +167,11 @@ class TuiVae(ImageApp[str]):
         return RunScreen(session, self.preferences, start=start)
 
     async def _show_run(self, run: RunDirectory, start: bool = False) -> None:
-        self.session = RunSession(run, warm=await self._standby.take() if start else None)
+        self.session = RunSession(run, warm=await self._warm_keeper.take() if start else None)
         await self.switch_screen(self._run_screen(self.session, start))
 
     def on_run_may_start(self, message: RunMayStart) -> None:
-        self._standby.count(message.here)
+        self._warm_keeper.count(message.here)
 
     async def on_open_run(self, message: OpenRun) -> None:
         why = await asyncio.to_thread(message.run.why_unreadable)

@@ -17,7 +17,7 @@ from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.holder import Holder
 from tui_vae.runs.log_loader import LogLoader, load_if_long
 from tui_vae.runs.trust import allow_code
-from tui_vae.runs.warm import WarmTrainer
+from tui_vae.runs.warm_trainer import WarmTrainer
 
 POLL_SECONDS = 0.25
 """Seconds between checks for new events in the log."""

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.config.data_options import DEFAULT_SET, is_named
-from tui_vae.core.data import named, read_ahead
+from tui_vae.core.data import named, preloaded_files
 from tui_vae.core.data.assemble import GIVEN, Wanted, load_path
 from tui_vae.core.data.download import Progress, silent
-from tui_vae.core.data.files import HINTS, Source, locate, read_file
 from tui_vae.core.data.fingerprint import fingerprint_of
 from tui_vae.core.data.published import DatasetError, get_info
+from tui_vae.core.data.published_files import HINTS, Source, locate, read_file
 from tui_vae.core.data.readers.idx import as_array
 from tui_vae.core.data.sources import published_in, resolve
 from tui_vae.plain_text import plain
@@ -98,7 +98,7 @@ def load(
     wanted = Wanted(image_size, None if channels == "auto" else int(channels), test_share)
     place = Path(data_dir).expanduser() if data_dir else None
     found = _load(dataset, place, wanted, progress or silent, may_download)
-    read_ahead.forget()  # of another dataset
+    preloaded_files.forget()  # of another dataset
     return replace(
         found,
         train_images=_first(found.train_images, train_limit),

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tui_vae.config.data_places import cache_home
 from tui_vae.core.data.file_lock import locked
-from tui_vae.core.data.files import HINTS, Source, inspect, place
 from tui_vae.core.data.published import DatasetError, DatasetInfo, get_info
+from tui_vae.core.data.published_files import HINTS, Source, inspect, place
 
 Progress = Callable[[str], None]
 

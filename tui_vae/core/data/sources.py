@@ -24,8 +24,8 @@ from pathlib import Path
 
 from tui_vae.config import RunConfig
 from tui_vae.core.data.download import Progress, download, silent
-from tui_vae.core.data.files import HINTS, Source, inspect, locate, place, read_file_ahead
 from tui_vae.core.data.published import DatasetError, get_info
+from tui_vae.core.data.published_files import HINTS, Source, inspect, locate, place, preload_file
 
 
 def available(dataset: str = "fashion-mnist") -> list[Source]:
@@ -49,14 +49,14 @@ def available(dataset: str = "fashion-mnist") -> list[Source]:
     return found
 
 
-def read_usual_ahead() -> None:
+def preload_usual() -> None:
     """Read the files of the usual dataset into memory, where it is in one of its usual places. It uses no network."""
     info = get_info(RunConfig().dataset)
     for kind in ("cache", "system"):
         paths = locate(info, place(info, kind))
         if len(paths) == len(info.files):
             for path in paths.values():
-                read_file_ahead(path)
+                preload_file(path)
             return
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -11,14 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.events import Key
 from textual.message import Message
-from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
 from tui_vae.config import check_option, option_name, options, text_of
 from tui_vae.errors import UserError
-from tui_vae.runs.data_found import completions
 from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.new_run.this_machine import SUGGESTERS
 from tui_vae.ui.terminal import legible
 
 
@@ -63,16 +61,6 @@ class Choice(Widget, can_focus=True):
             self.post_message(self.Changed())
 
 
-class DataSuggester(Suggester):
-    """Completes what is typed to a known set's name, or to the first file or folder that begins so."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)  # files come and go
-
-    async def get_suggestion(self, value: str) -> str | None:
-        return next(iter(await asyncio.to_thread(completions, value)), None)
-
-
 class Field(Horizontal):
     """One option: a mark where it differs from the preset, its name, its value, and its meaning or what is wrong.
 
@@ -99,7 +87,8 @@ class Field(Horizontal):
         """The last value that was set by `put` or reported as edited: an Input reports both alike."""
 
     def _input(self, text: str) -> Input:
-        return Input(text, compact=True, suggester=DataSuggester() if self.option_name == "dataset" else None)
+        suggester = SUGGESTERS.get(self.option_name)
+        return Input(text, compact=True, suggester=suggester() if suggester is not None else None)
 
     def compose(self) -> ComposeResult:
         yield Label("", classes="mark", markup=False)

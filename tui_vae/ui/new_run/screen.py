@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +19,6 @@ from textual.widgets import Label, Static
 from tui_vae.config import (
     RunConfig,
     allowed,
-    is_named,
     make_config,
     option_name,
     options,
@@ -35,6 +33,7 @@ from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import RunMayStart
 from tui_vae.ui.new_run.fields import Field, Fields
 from tui_vae.ui.new_run.forecast import Throughput, facts, read_throughputs, summary
+from tui_vae.ui.new_run.this_machine import complaint
 from tui_vae.ui.terminal import legible
 
 WIDE = 110
@@ -112,14 +111,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         self._show()
 
     def _complaint(self, name: str, value: Any) -> str:
-        """What is wrong with a value on this machine and in this directory, which the table of options cannot know."""
-        if name == "name" and value is not None and (self._runs_dir / value).exists():
-            return "there is a run of this name already"
-        if name == "data_dir" and value is not None and not Path(value).is_dir():
-            return f"there is no folder {value}"
-        if name == "dataset" and not is_named(value) and not os.path.exists(value):
-            return f"there is no file or folder {value}"
-        return ""
+        return complaint(name, value, self._runs_dir)
 
     def on_descendant_focus(self) -> None:
         self._explain()

@@ -7,7 +7,7 @@ import os
 import threading
 from contextlib import suppress
 
-from tui_vae.runs.warm import wait_for_run
+from tui_vae.runs.warm_trainer import wait_for_run
 from tui_vae.trainer.spare_cores import SpareCores
 
 MODULES = ("torch", "tui_vae.trainer.process", "tui_vae.trainer.training", "PIL.Image", "numpy.random")
@@ -17,12 +17,12 @@ MEASURE_FOR = 2.0
 """Seconds for which each measurement of the spare cores goes on: the newest that is older than that counts."""
 
 
-class HeadStart:
+class WarmStart:
     """The work of a thread, while the main thread waits for a run. It touches no device."""
 
     def __init__(self) -> None:
         self._spare = self._newer = SpareCores()
-        self._thread = threading.Thread(target=self._prepare, name="head start", daemon=True)
+        self._thread = threading.Thread(target=self._prepare, name="warm start", daemon=True)
         self._thread.start()
 
     def wait_for_run(self) -> list[str]:
@@ -59,7 +59,7 @@ class HeadStart:
                 importlib.import_module(name)
             from PIL import Image
 
-            from tui_vae.core.data.sources import read_usual_ahead
+            from tui_vae.core.data.sources import preload_usual
 
             Image.preinit()  # imports the usual formats, as the first picture would
-            read_usual_ahead()
+            preload_usual()

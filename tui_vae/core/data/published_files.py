@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tui_vae.config.data_places import cache_home, system_place
-from tui_vae.core.data import read_ahead, reading
+from tui_vae.core.data import preloaded_files, reading
 from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
 from tui_vae.core.data.readers.idx_header import BYTES, parse_header
 from tui_vae.core.data.reading import PART, opened
@@ -84,20 +84,20 @@ def read_file(path: Path) -> bytearray:
     Raises:
         DatasetError: it cannot be read, its packed data are damaged, or memory has no room for it.
     """
-    if (file_read := read_ahead.kept(path)) is not None:
-        read_ahead.forget(path)  # the reader may change what it gets
+    if (file_read := preloaded_files.kept(path)) is not None:
+        preloaded_files.forget(path)  # the reader may change what it gets
         return file_read.contents
     return reading.read_file(path)
 
 
-def read_file_ahead(path: Path) -> None:
+def preload_file(path: Path) -> None:
     """Read a file whose digest and contents will be asked for soon.
 
     Raises:
         DatasetError, OSError: as of `read_file`; then it will be read when it is asked for.
     """
-    version = read_ahead.version_of(path)
-    read_ahead.keep(path, read_ahead.FileRead(version, _digest(path), read_file(path)))
+    version = preloaded_files.version_of(path)
+    preloaded_files.keep(path, preloaded_files.FileRead(version, _digest(path), read_file(path)))
 
 
 class Contents(NamedTuple):
@@ -162,7 +162,7 @@ def _damaged(file: PublishedFile, path: Path, hint: str) -> DatasetError:
 
 def _digest(path: Path) -> tuple[int, str]:
     """The size of a file in bytes and its MD5."""
-    if (file_read := read_ahead.kept(path)) is not None:
+    if (file_read := preloaded_files.kept(path)) is not None:
         return file_read.digest
     md5, size = hashlib.md5(usedforsecurity=False), 0
     with opened(path) as file:

@@ -15,7 +15,7 @@ from tests.support.processes import command, finish, wait_until
 from tests.support.training import new_run, same, train_here
 from tui_vae.runs.launch import start_training, trainer_environment
 from tui_vae.runs.processes import lost_trainers
-from tui_vae.runs.warm import WARM, WarmTrainer
+from tui_vae.runs.warm_trainer import WARM, WarmTrainer
 from tui_vae.trainer.checkpoints import load_checkpoint
 
 APP = """
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.launch import start_training, trainer_environment
-from tui_vae.runs.warm import WarmTrainer
+from tui_vae.runs.warm_trainer import WarmTrainer
 warm = WarmTrainer(trainer_environment())
 print(warm._process.pid, flush=True)
 if run := input():

@@ -16,9 +16,9 @@ from tests.support.piloting import in_event_loop, opened, until
 from tests.support.processes import wait_until
 from tests.support.terminal import Terminal
 from tui_vae import main_memory
-from tui_vae.runs import launch, warm
-from tui_vae.runs.warm import WARM
-from tui_vae.ui import standby
+from tui_vae.runs import launch, warm_trainer
+from tui_vae.runs.warm_trainer import WARM
+from tui_vae.ui import keep_warm
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.new_run.screen import NewRun
 
@@ -38,9 +38,9 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> list[FakeWarm]:
         started.append(FakeWarm())
         return started[-1]
 
-    monkeypatch.setattr(standby, "start_warm", start)
-    monkeypatch.setattr(standby, "AFTER", 0.05)
-    monkeypatch.setattr(standby, "GRACE", 0.1)
+    monkeypatch.setattr(keep_warm, "start_warm", start)
+    monkeypatch.setattr(keep_warm, "AFTER", 0.05)
+    monkeypatch.setattr(keep_warm, "GRACE", 0.1)
     return started
 
 
@@ -84,15 +84,15 @@ async def test_none_waits_where_it_is_not_wanted(tmp_path: Path, waiting: list[F
 
 def test_none_waits_where_memory_is_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(main_memory, "CONTAINER", tmp_path)
-    assert warm.has_room() == (psutil.virtual_memory().available >= warm.LEAST_FREE)
+    assert warm_trainer.has_room() == (psutil.virtual_memory().available >= warm_trainer.LEAST_FREE)
     (tmp_path / "memory.max").write_text("4000000000\n")
     (tmp_path / "memory.current").write_text("3000000000\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 5000000\n")
-    assert not warm.has_room()
+    assert not warm_trainer.has_room()
     assert launch.start_warm() is None
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 2500000000\n")  # files give way to whoever needs room
-    monkeypatch.setattr(warm, "LEAST_FREE", 1_500_000_000)
-    assert warm.has_room() == (psutil.virtual_memory().available >= warm.LEAST_FREE)
+    monkeypatch.setattr(warm_trainer, "LEAST_FREE", 1_500_000_000)
+    assert warm_trainer.has_room() == (psutil.virtual_memory().available >= warm_trainer.LEAST_FREE)
 
 
 def waiting_for(app: int) -> list[psutil.Process]:

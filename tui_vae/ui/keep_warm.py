@@ -7,7 +7,7 @@ import asyncio
 from textual.app import App
 
 from tui_vae.runs.launch import start_warm
-from tui_vae.runs.warm import WarmTrainer
+from tui_vae.runs.warm_trainer import WarmTrainer
 
 AFTER = 0.3
 """Seconds after the screen's first paint, in which the app lists its runs. A passer-by starts no process then."""
@@ -16,7 +16,7 @@ GRACE = 1.0
 """Seconds after the last of these screens has gone: the run that it has started may be on its way."""
 
 
-class Standby:
+class WarmKeeper:
     """Starts a trainer that waits, hands it out once, and ends it with the last of these screens."""
 
     def __init__(self, app: App[str], wanted: bool) -> None:
