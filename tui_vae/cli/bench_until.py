@@ -26,7 +26,7 @@ from tui_vae.runs.history import History
 from tui_vae.runs.launch import signal_trainer, start_training
 
 POLL = 0.05
-"""Seconds between two looks at the log."""
+"""Seconds between two looks at the log. The time measured is the log's own, so that this adds nothing to it."""
 
 STOPPING = 10.0
 """Seconds that a trainer has to stop, which it does after at most one batch of an evaluation, before it is killed."""

@@ -29,7 +29,7 @@ from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.runs_directory import runs_directory
 
 POLL = 0.1
-"""Seconds between checks of the log."""
+"""Seconds between checks of the log: events come at most ten times a second."""
 
 DETACH_LIMIT = 60.0
 """Seconds that `--detach` waits until the run trains; a long download goes on in the background."""

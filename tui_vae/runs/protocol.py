@@ -23,7 +23,7 @@ MAX_FRAME = 64 << 20
 """Bytes of a message: twice what `MAX_IMAGES` images of 64×64 pixels take with their reconstructions."""
 
 MAX_IMAGES = 4096
-"""Images in one answer."""
+"""Images in one answer: more than a page of any terminal shows."""
 
 MAX_LATENT_BYTES = MAX_IMAGES * 4096
 """Bytes of the latents of one `Decode`, a quarter of `MAX_FRAME`: `MAX_IMAGES` latents of 1024 float32 numbers."""
@@ -38,7 +38,7 @@ FIRST_BETA = 0.1
 """What β becomes when a factor raises it from 0, which no factor changes: small beside the usual 1."""
 
 MAX_FACTOR = 1e3
-"""The largest factor by which one request scales a value."""
+"""The largest factor by which one request scales a value: 31 presses of a key, ×1.25 each; more is a mistake."""
 
 _LENGTH = struct.Struct(">I")
 

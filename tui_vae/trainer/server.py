@@ -23,7 +23,7 @@ SLOW_CLIENT = 30.0
 """Seconds within which a client must read its answer; then it is disconnected."""
 
 REBIND_EVERY = 1.0
-"""Seconds between checks whether the socket's file is still there."""
+"""Seconds between checks whether the socket's file is still there: soon for a person, and one system call each."""
 
 UNREACHABLE_FOR = 2.0
 """Seconds until the next attempt where there is no place to listen."""

@@ -16,7 +16,7 @@ from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.trainer.server import Inbox
 
 CHECK_EVERY = 1.0
-"""Seconds between checks of the directory."""
+"""Seconds between checks of the directory: soon for a person, and one system call each."""
 
 PATIENCE = 4.0
 """Seconds that the process has to end by itself. One that imports, downloads or waits for its device cannot."""

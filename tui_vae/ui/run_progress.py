@@ -16,7 +16,7 @@ ETA_WINDOW_SECONDS = 30.0
 """Seconds of the past from which the time of the end is estimated."""
 
 ETA_MIN_SECONDS = 2.0
-"""Seconds of training before the end is estimated at all."""
+"""Seconds of training before the end is estimated at all: the first steps are slower than all others."""
 
 
 RATES = 5

@@ -26,7 +26,7 @@ STALL_SECONDS = 10.0
 """Seconds without a byte after which a download fails."""
 
 REPORT_SECONDS = 0.25
-"""Seconds between two progress texts."""
+"""Seconds between two progress texts: often enough to see it move, too seldom to fill a log."""
 
 # It runs in a process of its own, which can be killed at any moment: torchvision prints to the terminal, knows no
 # timeouts but the process's default ones, and takes seconds to import.

@@ -34,7 +34,7 @@ TICKS = 6
 """About how many ticks an axis has where the chart's width says nothing else."""
 
 MIN_WINDOW_STEPS = 4.0
-"""How many steps the narrowest window shows."""
+"""How many steps the narrowest window shows: with fewer there is no curve left."""
 
 
 class Window(NamedTuple):

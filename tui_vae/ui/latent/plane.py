@@ -187,7 +187,7 @@ MARGIN = 0.04
 """The share of the points' range that stays free at each edge."""
 
 ONE_PLACE = 1e-6
-"""Points whose range is smaller lie in one place."""
+"""Points whose range is smaller lie in one place: a latent is of order 1, and float32 rounds it by 1e-7."""
 
 GRAIN = 20
 """The parts, at most, into which round numbers divide the plane: its edges are such numbers."""
