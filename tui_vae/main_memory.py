@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CONTAINER = Path("/sys/fs/cgroup")
@@ -30,3 +33,24 @@ def free_main_memory() -> int:
                         now -= int(line.removeprefix(beginning))
             free = min(free, most - now)
     return free
+
+
+@contextmanager
+def bounded(size: int) -> Iterator[None]:
+    """Meanwhile this process may ask for so many more bytes of memory at most; what asks for more gets a `MemoryError`.
+
+    For libraries that take memory as a file from a stranger says. Nothing is bounded where the system has no such limit
+    (macOS), or cannot tell how much is in use.
+    """
+    before, highest = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        most = size + int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        if before == resource.RLIM_INFINITY or most < before:
+            resource.setrlimit(resource.RLIMIT_AS, (most, highest))
+    except (OSError, ValueError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, highest))

@@ -42,6 +42,15 @@ def test_data_shows_pictures_in_colour_and_how_they_would_be_resized(tui_vae: Ru
     assert "6 pictures were resized to 8×12" in out
 
 
+def test_the_images_that_are_shown_are_of_several_classes(tui_vae: Run, tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "x.npz", x=IMAGES, y=np.sort(labels(30)), class_names=np.array(["ant", "bee", "cat", "dog", "eel"])
+    )
+    code, out, _ = tui_vae("data", tmp_path / "x.npz")
+    shown = out[out.index("eel") :].split("\n", 1)[1]
+    assert code == 0 and all(name in shown for name in ("ant", "bee", "cat", "dog", "eel"))
+
+
 def test_data_that_cannot_be_used_are_told_in_a_sentence(tui_vae: Run, tmp_path: Path) -> None:
     assert_one_sentence(tui_vae("data", tmp_path / "nowhere"), 1, "there is no file or folder")
     assert_one_sentence(tui_vae("data", "mnist"), 1, "tui-vae data --download mnist")

@@ -20,7 +20,7 @@ from tui_vae.cli.sweep.places import cores_to_use
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import LOADING_LIMIT, request
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import RunDirectory, list_runs
 
 QUICK = (
     "--device", "cpu", "--precision", "float32", "--train-limit", "600", "--test-limit", "100", "--hidden", "24",
@@ -152,3 +152,9 @@ def test_in_the_background_it_outlives_its_terminal_and_a_signal_stops_it(own_ru
     wait_until(lambda: "go on with: tui-vae sweep" in log.read_text())
     assert [states(run)[-1] for run in (first, second)] == ["stopped", "stopped"]
     assert "\x1b" not in log.read_text() and "--detach" not in log.read_text()
+
+
+def test_nothing_is_left_of_a_run_that_the_trainer_refuses(own_runs: Path) -> None:
+    code, _, err = finish(command("sweep", *QUICK, "--epochs", 1, "--norm", "batch", "--batch-size", "100,599"))
+    assert code == 1 and "sweep-batch-size-599: the last step of an epoch of 600 images would have one image" in err
+    assert [run.name for run in list_runs(own_runs)] == ["sweep-batch-size-96", "sweep-batch-size-100"]

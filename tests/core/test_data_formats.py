@@ -1,6 +1,7 @@
 """What is made of the files that people have: every row of the table in docs/data-formats.md, written and loaded."""
 
 import re
+import resource
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from tests.support.formats import ROWS
 from tui_vae.core.data.datasets import load
 from tui_vae.core.data.published import DatasetError
+from tui_vae.core.data.readers import parquet
+from tui_vae.main_memory import free_main_memory
 
 TABLE = Path(__file__).parents[2] / "docs" / "data-formats.md"
 
@@ -48,6 +51,21 @@ def test_without_its_library_a_parquet_file_says_what_to_install(
     with pytest.raises(DatasetError, match="read with pyarrow, which is not installed") as error:
         load(str(tmp_path))
     assert error.value.hint == "install it: pip install 'tui-vae[parquet]'"
+
+
+def test_a_small_parquet_file_of_endless_pictures_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One value of 8 MiB that a few packed bytes repeat in every row."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    values = pa.DictionaryArray.from_arrays(pa.array([0] * 512, pa.int32()), pa.array([bytes(8 << 20)], pa.binary()))
+    pq.write_table(pa.table({"image": values}), tmp_path / "x.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "x.parquet").stat().st_size < 10_000
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    monkeypatch.setattr(parquet, "SHARE_OF_MEMORY", (512 << 20) / free_main_memory())
+    with pytest.raises(DatasetError, match=r"x\.parquet needs more memory than there is for 256 rows of its "):
+        load(str(tmp_path))
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def test_the_table_has_these_rows() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,8 @@ from torchvision import datasets as theirs
 from torchvision.datasets.utils import check_integrity
 
 from tests.support.datasets import FILES, REAL, needs_real
-from tests.support.formats.rows import IMAGES, OTHERS, TEST, TRAIN, four, idx, labels, pictures, write
+from tests.support.formats.of_tables import FRUIT, write_parquet
+from tests.support.formats.rows import COLOUR, IMAGES, OTHERS, TEST, TRAIN, four, idx, labels, pictures, write
 from tui_vae.core.data import named, reading
 from tui_vae.core.data.datasets import Dataset, load
 from tui_vae.core.data.describe import describe
@@ -140,6 +142,42 @@ def test_emnist_is_turned_upright_which_torchvision_leaves_to_its_users(tmp_path
         names = [found.classes[label] for label in found.labels("train" if part == "train" else "test")]
         assert names == [dataset.classes[target] for target in dataset.targets]
     assert len(load("emnist-balanced", data_dir=tmp_path).classes) == 47
+
+
+# -- pyarrow, and the library of a hub, on the same parquet files ------------------------------------------------------
+
+
+def test_parquet_as_pyarrow_and_pillow_read_it(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    write_parquet(tmp_path / "train-00000-of-00001.parquet", COLOUR, labels(TRAIN), FRUIT)
+    write_parquet(tmp_path / "test-00000-of-00001.parquet", COLOUR[:7], labels(7, 3), FRUIT)
+    found = load(str(tmp_path))
+    for part, images, of_images in (
+        ("train", found.train_images, found.labels("train")), ("test", found.test_images, found.labels("test"))
+    ):  # fmt: skip
+        rows = parquet.read_table(tmp_path / f"{part}-00000-of-00001.parquet").to_pylist()
+        theirs = [np.asarray(Image.open(io.BytesIO(row["image"]["bytes"]))) for row in rows]
+        np.testing.assert_array_equal(images, np.stack(theirs))
+        assert of_images.tolist() == [row["label"] for row in rows]
+
+
+def test_parquet_as_the_library_datasets_writes_and_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub = pytest.importorskip("datasets", reason="needs the library datasets, which no extra of ours brings")
+    names = ["ant", "bee", "cow"]
+    features = hub.Features({"img": hub.Image(), "fine_label": hub.ClassLabel(names=names)})
+    columns = {"img": [Image.fromarray(image) for image in COLOUR], "fine_label": labels(TRAIN, 3).tolist()}
+    whole = hub.Dataset.from_dict(columns, features=features)
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "train-00000-of-00001.parquet"
+    whole.select(range(25)).to_parquet(file)
+    whole.select(range(25, 30)).to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
+    back = hub.load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+    found = load(str(tmp_path / "data"))
+    np.testing.assert_array_equal(found.train_images, np.stack([np.asarray(row["img"]) for row in back]))
+    assert found.labels("train").tolist() == list(back["fine_label"])
+    assert list(found.classes) == back.features["fine_label"].names == names
 
 
 def test_memory_is_asked_for_once_the_file_has_allowed_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,16 @@ from tests.support.piloting import in_event_loop, notifications, opened, until
 from tui_vae.config import RunConfig, make_config, options, text_of
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import count_parameters
-from tui_vae.errors import UsageError
+from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.data_found import completions
 from tui_vae.runs.directory import RunDirectory, list_runs
+from tui_vae.runs.events import ErrorEvent, StateEvent
 from tui_vae.ui.app import TuiVae
+from tui_vae.ui.messages import StartRun
 from tui_vae.ui.new_run import forecast
 from tui_vae.ui.new_run.fields import Choice, Field, Fields
 from tui_vae.ui.new_run.screen import NewRun
+from tui_vae.ui.start_screen import StartScreen
 
 
 @in_event_loop
@@ -229,3 +232,36 @@ async def test_the_data_are_completed_and_refused_before_a_run_is_made(
         await pilot.press("enter")
         await until(pilot, lambda: any("is a web page, not data" in message for message in notifications(app)))
         assert not launcher.started and not list_runs(tmp_path / "runs")
+
+
+@in_event_loop
+async def test_what_the_data_or_the_trainer_refuse_comes_back_as_a_form_and_leaves_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: FakeLauncher
+) -> None:
+    def refuse(config: RunConfig) -> None:
+        raise UserError("the data are no data", "give others")
+
+    monkeypatch.setattr("tui_vae.ui.app.check_data", refuse)
+    (tmp_path / "x").mkdir()
+    app = TuiVae(tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.post_message(StartRun(make_config({"dataset": str(tmp_path / "x"), "name": "mine", "latent-dim": 5})))
+        await until(pilot, lambda: isinstance(app.screen, NewRun))
+        assert notifications(app)[-1] == "the data are no data; give others"
+        form = app.screen
+        assert isinstance(form, NewRun)
+        assert {name: form.query_one(f"#field-{name}", Field).text for name in ("name", "latent-dim", "dataset")} == {
+            "name": "mine", "latent-dim": "5", "dataset": str(tmp_path / "x")}  # fmt: skip
+        monkeypatch.setattr("tui_vae.ui.app.check_data", lambda config: None)
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(launcher.processes))
+        process = launcher.processes.pop()
+        process.log(ErrorEvent(message="one image a step", hint="another batch size", refused=True))
+        process.log(StateEvent(state="failed"))
+        process.die()
+        await until(pilot, lambda: isinstance(app.screen, NewRun))
+        assert notifications(app)[-1] == "one image a step; another batch size"
+        assert not list_runs(tmp_path / "runs") and app.session is None
+        assert app.screen.query_one("#field-name", Field).text == "mine"
+        await pilot.press("escape")
+        assert isinstance(app.screen, StartScreen)

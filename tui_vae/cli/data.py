@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tui_vae.core.data.describe import Facts
 
 SHOWN_IMAGES = 8
-"""The first training images, which are shown."""
+"""Training images that are shown: the first of each class, or the first of all where there are no classes."""
 
 SHOWN_WIDTH = 28
 """Pixels of width to which these are reduced, if they have more: several fit beside each other."""
@@ -144,13 +144,16 @@ def _print_images(facts: Facts) -> None:
     import numpy as np
 
     from tui_vae.cli.show import print_images
+    from tui_vae.core.data.datasets import preview_indices
     from tui_vae.ui.images.picture import Picture, reduce
 
     data = facts.dataset
-    images = data.train_images[:SHOWN_IMAGES]
+    if data.train_labels is None:
+        images, captions = data.train_images[:SHOWN_IMAGES], [""] * SHOWN_IMAGES
+    else:
+        chosen = preview_indices(data.train_labels, SHOWN_IMAGES)
+        images, captions = data.train_images[chosen], [data.classes[label] for label in data.train_labels[chosen]]
     levels = images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
-    labels = [] if data.train_labels is None else data.train_labels[:SHOWN_IMAGES].tolist()
-    captions = [data.classes[label] for label in labels] or [""] * len(levels)
     channels, _, width = data.shape
     pictures = [reduce(Picture.of(image.tobytes(), width, channels), min(width, SHOWN_WIDTH)) for image in levels]
-    print_images([(picture,) for picture in pictures], [caption[:SHOWN_WIDTH] for caption in captions])
+    print_images([(picture,) for picture in pictures], [caption[:SHOWN_WIDTH] for caption in captions[: len(levels)]])

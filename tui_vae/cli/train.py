@@ -155,7 +155,7 @@ def last_error(directory: RunDirectory, history: History) -> UserError:
 
 def refusal(directory: RunDirectory, history: History) -> UserError:
     """`last_error`. Nothing is left of a run that was refused before it began."""
-    if any(isinstance(message, ev.ErrorEvent) and message.refused for message in history.messages):
+    if history.refusal is not None:
         with suppress(UserError, OSError):
             clear_failed(RunDirectory(directory.path))
     return last_error(directory, history)

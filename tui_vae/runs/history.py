@@ -120,6 +120,13 @@ class History:
         self._epochs: Epochs[bytes] = Epochs(pack)
 
     @property
+    def refusal(self) -> ev.ErrorEvent | None:
+        """Why the run was refused before it began; None where it was not."""
+        newest = next((each for each in reversed(self.messages) if isinstance(each, ev.ErrorEvent)), None)
+        failed = self.state is not None and self.state.state == "failed"
+        return newest if failed and newest is not None and newest.refused else None
+
+    @property
     def epochs(self) -> PackedEpochs:
         """The valid epochs, without their `kl_per_dim`."""
         return PackedEpochs(self._epochs.kept)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -25,7 +26,7 @@ from tui_vae.config import RunConfig
 from tui_vae.config.data_options import is_own
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
-from tui_vae.runs.create import create_run
+from tui_vae.runs.create import clear_failed, create_run
 from tui_vae.runs.data_check import check_data
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.log_loader import LogLoader
@@ -35,7 +36,7 @@ from tui_vae.ui.commands import commands
 from tui_vae.ui.images.canvas import Canvas, ImageApp
 from tui_vae.ui.keep_warm import WarmKeeper
 from tui_vae.ui.key_advice import with_keys
-from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
+from tui_vae.ui.messages import OpenRun, RunMayStart, RunRefused, StartRun
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
@@ -86,6 +87,8 @@ class TuiVae(ImageApp[str]):
         self._has_unicode = terminal.has_unicode(os.environ)
         self._ascii_only = AsciiOnly()
         self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
+        self._asked_for = RunConfig()
+        """What the newest run that was started from here was asked for."""
         self.preferences = settings.read_preferences()
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
@@ -182,15 +185,35 @@ class TuiVae(ImageApp[str]):
             await self._show_run(message.run)
 
     async def on_start_run(self, message: StartRun) -> None:
+        self._asked_for = message.config
         try:
             if is_own(message.config.dataset, message.config.data_dir):
                 self.notify("Reading the data …", timeout=2)
                 await asyncio.to_thread(check_data, message.config)
+        except UserError as error:
+            self._ask_again(str(error))
+            return
+        try:
             directory, _ = await asyncio.to_thread(create_run, self.runs_dir, message.config)
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
         else:
             await self._show_run(directory, start=True)
+
+    async def on_run_refused(self, message: RunRefused) -> None:
+        """Leave nothing of a run that the trainer has refused, and go back to what was asked for."""
+        with suppress(UserError, OSError):
+            await asyncio.to_thread(clear_failed, message.run)
+        self.session = None
+        await self.switch_screen(self._start_screen())
+        self._ask_again(message.why)
+
+    def _ask_again(self, why: str) -> None:
+        """Show the form once more as it was filled in, and say why that will not do."""
+        from tui_vae.ui.new_run.screen import NewRun
+
+        self.notify(why, severity="error", markup=False)
+        self.push_screen(NewRun(self.runs_dir, self._asked_for, again=True), self._described)
 
     def action_new_run(self) -> None:
         from tui_vae.ui.new_run.screen import NewRun

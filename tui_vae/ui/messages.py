@@ -33,6 +33,14 @@ class StartRun(Message):
 
 
 @dataclass
+class RunRefused(Message):
+    """Tells the app that the trainer has refused a run that was started from here, before its first step."""
+
+    run: RunDirectory
+    why: str
+
+
+@dataclass
 class RunMayStart(Message):
     """A screen that can start a run has opened or closed."""
 

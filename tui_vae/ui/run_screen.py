@@ -20,7 +20,7 @@ from textual.widgets import Static
 from tui_vae.ui import steering
 from tui_vae.ui.commands import KeysInContext
 from tui_vae.ui.key_bar import KeyBar
-from tui_vae.ui.messages import HistoryChanged, PreferencesChanged
+from tui_vae.ui.messages import HistoryChanged, PreferencesChanged, RunRefused
 from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
@@ -249,6 +249,11 @@ class RunScreen(Screen[None], KeysInContext):
         if (state, self.session.alive) != self._state_of_bindings:
             self._state_of_bindings = state, self.session.alive
             self.refresh_bindings()
+        refusal = self.session.history.refusal
+        if self._start and refusal is not None and not self.session.alive:
+            self._start = False
+            why = f"{refusal.message}; {refusal.hint}" if refusal.hint else refusal.message
+            self.post_message(RunRefused(self.session.directory, why))
         crashed = state == "crashed"
         if crashed and not self._crash_notified and not self.steering.killed:
             way_out = "r continues from the last checkpoint."

@@ -15,6 +15,7 @@ from tests.support.formats.rows import (
     TEST,
     TRAIN,
     Made,
+    as_keras,
     classes_are,
     four,
     idx,
@@ -122,6 +123,17 @@ def _(place: Path) -> Made:
     return place, lambda found: classes_are(found, "Äpfel", "bananas", "cherries", "dates", "elderberries")
 
 
+@row("idx, with too few names in classes.txt")
+def _(place: Path) -> Made:
+    write(place, {"train-images": idx(IMAGES), "train-labels": idx(labels(TRAIN)), "classes.txt": b"ant\nbee\n"})
+
+    def check(found: Dataset) -> None:
+        classes_are(found, "ant", "bee", "class 2", "class 3", "class 4")
+        noted(found, "there are names for 2 classes, and labels from 0 to 4")
+
+    return place, check
+
+
 @row("idx, colour")
 def _(place: Path) -> Made:
     colour = pictures(TRAIN, 10, 12, 3)
@@ -209,3 +221,25 @@ def _(place: Path) -> Made:
 )
 def _(place: Path) -> Path:
     return write(place, {"train-images": idx(IMAGES.astype(int) * 16 + IMAGES // 16, 0x0C, ">i4")})
+
+
+@row("idx, each file in a folder of its name")
+def _(place: Path) -> Made:
+    return write(place, {f"{name}/{name}": contents for name, contents in four().items()}), as_keras
+
+
+@row("packed twice", refused="train-images-idx3-ubyte.gz is packed by gzip once more; unpack it: gunzip")
+def _(place: Path) -> Path:
+    packed = gzip.compress(gzip.compress(idx(IMAGES)))
+    return write(place, {"train-images-idx3-ubyte.gz": packed})
+
+
+@row("nothing, packed", refused="train-images-idx3-ubyte.gz holds nothing, once unpacked")
+def _(place: Path) -> Path:
+    return write(place, {"train-images-idx3-ubyte.gz": gzip.compress(b"")})
+
+
+@row("labels that are no numbers", refused="train-labels holds fractions or no numbers: expected labels as whole")
+def _(place: Path) -> Path:
+    numbers = np.full(TRAIN, np.inf, np.float32)
+    return write(place, {"train-images": idx(IMAGES), "train-labels": idx(numbers, 0x0D, ">f4")})

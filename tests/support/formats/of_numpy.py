@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from collections.abc import Callable
@@ -87,6 +88,52 @@ _npz_row("NPZ, booleans", lambda found: same(found, (IMAGES > 128) * np.uint8(25
 _npz_row("NPZ, columns first", lambda found: same(found, IMAGES), images=np.asfortranarray(IMAGES))
 _npz_row("NPZ, one-hot labels", lambda found: classes_are(found, *(f"class {at}" for at in range(5))),
          x=IMAGES, y=np.eye(5)[labels(TRAIN)])  # fmt: skip
+
+
+_npz_row("NPZ, keys like trainX", as_keras, trainX=IMAGES, trainY=labels(TRAIN), testX=OTHERS, testY=labels(TEST))
+
+
+def _of_words(found: Dataset) -> None:
+    classes_are(found, "ant", "bee")
+    assert np.bincount(found.labels("train")).tolist() == [15, 15] and found.labels("test").tolist() == [1, 1, 0, 0]
+
+
+_npz_row("NPZ, words as labels", _of_words, x_train=IMAGES, y_train=np.array(["bee", "ant"] * 15), x_test=OTHERS[:4],
+         y_test=np.array([b"bee", b"bee", b"ant", b"ant"]))  # fmt: skip
+_npz_row("NPZ, names of classes", lambda found: classes_are(found, "a", "b", "c", "d", "e"),
+         x=IMAGES, y=labels(TRAIN), class_names=np.array(list("abcde")))  # fmt: skip
+
+
+@row("NPZ, labels of other images", refused="x.npz does not fit: y has 29 labels for 30 images; write as many")
+def _(place: Path) -> Path:
+    np.savez(place / "x.npz", x=IMAGES, y=labels(29))
+    return place / "x.npz"
+
+
+@row("floats a rounding error outside [0, 1]")
+def _(place: Path) -> Made:
+    floats = IMAGES.astype(np.float32) / 255 * np.float32(1.000001)
+    np.save(place / "x.npy", floats)
+
+    def check(found: Dataset) -> None:
+        noted(found, "pixels from 0 to 1.000001 are cut to [0, 1]")
+        same(found, floats.clip(0, 1))
+
+    return place / "x.npy", check
+
+
+@row("NPY, packed by gzip", refused="x.npy.gz is an NPY or NPZ file that gzip has packed; unpack it: gunzip")
+def _(place: Path) -> Path:
+    packed = io.BytesIO()
+    np.save(packed, IMAGES)
+    (place / "x.npy.gz").write_bytes(gzip.compress(packed.getvalue()))
+    return place
+
+
+@row("one picture as an array", refused="found 64×64×3; one picture is no data set: write N×H×W×3")
+def _(place: Path) -> Path:
+    np.save(place / "x.npy", pictures(64, 64, 3))
+    return place / "x.npy"
 
 
 @row("NPY, 16 bits")

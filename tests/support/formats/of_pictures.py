@@ -31,6 +31,104 @@ def _(place: Path) -> Made:
     return place, lambda found: same(found, IMAGES, OTHERS)
 
 
+@row("pictures in training_set and test_set")
+def _(place: Path) -> Made:
+    for part, images in (("training_set", IMAGES), ("test_set", OTHERS)):
+        for at, image in enumerate(images):
+            save(place / part / ("cats", "dogs")[at // 15] / f"{at:02}.png", image)
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES, OTHERS)
+        classes_are(found, "cats", "dogs")
+
+    return place, check
+
+
+@row("pictures in folders within folders of their name, and others beside")
+def _(place: Path) -> Made:
+    for part, images in (("seg_train", IMAGES), ("seg_test", OTHERS)):
+        for at, image in enumerate(images):
+            save(place / part / part / ("cats", "dogs")[at // 15] / f"{at:02}.png", image)
+    save(place / "seg_pred" / "seg_pred" / "0.png", OTHERS[0])
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES, OTHERS)
+        classes_are(found, "cats", "dogs")
+        noted(found, "1 pictures in seg_pred, beside the folders of the parts, are left out")
+
+    return place, check
+
+
+@row("classes named train and bus")
+def _(place: Path) -> Made:
+    for at, image in enumerate(IMAGES):
+        save(place / ("train", "bus")[at % 2] / f"{at}.png", image)
+    return place, lambda found: classes_are(found, "bus", "train")
+
+
+@row("test pictures without classes")
+def _(place: Path) -> Made:
+    for at, image in enumerate(IMAGES):
+        save(place / "train" / ("cats", "dogs")[at % 2] / f"{at}.png", image)
+    for at in range(40):
+        save(place / "test" / f"{at}.png", OTHERS[at % len(OTHERS)])
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES)
+        classes_are(found, "cats", "dogs")
+        noted(found, "40 pictures lie in no folder of a class and are left out")
+
+    return place, check
+
+
+@row("classes.txt beside folders of classes")
+def _(place: Path) -> Made:
+    for at, image in enumerate(IMAGES):
+        save(place / ("cats", "dogs")[at % 2] / f"{at}.png", image)
+    (place / "classes.txt").write_text("dogs\ncats\neels\n")
+
+    def check(found: Dataset) -> None:
+        classes_are(found, "cats", "dogs")
+        noted(found, "classes.txt names other classes than the data have, and is left out")
+
+    return place, check
+
+
+@row("classes.txt beside folders of numbers")
+def _(place: Path) -> Made:
+    for at, image in enumerate(IMAGES):
+        save(place / ("1", "3")[at % 2] / f"{at}.png", image)
+    (place / "classes.txt").write_text("zero\none\ntwo\nthree\n")
+    return place, lambda found: classes_are(found, "one", "three")
+
+
+@row("broken pictures where the test set would be")
+def _(place: Path) -> Made:
+    for at in range(10):
+        save(place / f"{at}.png", IMAGES[at])
+    for at in (0, 2, 4, 6, 8):  # among them the one that would be set aside
+        (place / f"{at}.png").write_bytes((place / f"{at}.png").read_bytes()[:200])
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES[1:10:2])
+        noted(found, "5 broken files are left out: 0.png (")
+        assert found.split == "1 of 5 images set aside, 0.1 of the images, drawn with seed 0"
+
+    return place, check
+
+
+@row("HEIC pictures", refused="is a picture or video of the kind heic, which is not read; turn it into a PNG")
+def _(place: Path) -> Path:
+    (place / "0.heic").write_bytes(bytes([0, 0, 0, 24]) + b"ftypheic" + bytes(100))
+    return place
+
+
+@row("vector graphics", refused="is a vector graphic; draw it as a PNG")
+def _(place: Path) -> Path:
+    (place / "0.svg").write_text('<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"></svg>')
+    return place
+
+
 @row("pictures in one folder")
 def _(place: Path) -> Made:
     for at, image in enumerate(IMAGES):

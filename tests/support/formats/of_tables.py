@@ -41,7 +41,8 @@ def write_parquet(path: Path, images: Array, numbers: Any, names: list[str] | No
 
     struct_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = [{"bytes": packed(image), "path": f"{at}.png"} for at, image in enumerate(images)]
-    table = pa.table({"image": pa.array(cells, struct_type), "label": pa.array(numbers)})
+    columns = {"image": pa.array(cells, struct_type)}
+    table = pa.table(columns if numbers is None else {**columns, "label": pa.array(numbers)})
     if names:
         label = {"names": names, "_type": "ClassLabel"}
         features = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
@@ -77,6 +78,36 @@ def _(place: Path) -> Made:
 def _(place: Path) -> Made:
     write_parquet(place / "x.parquet", IMAGES, ["dog", "cat"] * (TRAIN // 2), None)
     return place / "x.parquet", lambda found: classes_are(found, "cat", "dog")
+
+
+@row("parquet with lists as labels", needs="pyarrow")
+def _(place: Path) -> Made:
+    write_parquet(place / "x.parquet", IMAGES, [[1, 2]] * TRAIN, None)
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES)
+        noted(found, "the column label holds neither whole numbers nor words alone, and is left out")
+
+    return place, check
+
+
+@row("parquet, test images without labels", needs="pyarrow")
+def _(place: Path) -> Made:
+    write_parquet(place / "train.parquet", IMAGES, labels(TRAIN), FRUIT)
+    write_parquet(place / "test.parquet", OTHERS, None, None)
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES, OTHERS)
+        noted(found, "test.parquet has no column label", "only some parts have labels, which are left out")
+
+    return place, check
+
+
+@row("parquet of two sets", refused="holds 2 folders of data: kmnist, mnist; name one of them", needs="pyarrow")
+def _(place: Path) -> Path:
+    for name in ("mnist", "kmnist"):
+        write_parquet(place / name / "train.parquet", IMAGES, labels(TRAIN), FRUIT)
+    return place
 
 
 @row("half a parquet file", needs="pyarrow", refused="x.parquet is damaged: ")
@@ -162,3 +193,39 @@ def _(place: Path) -> Path:
     lines[2] = lines[2].replace(",", ",x", 1)
     (place / "train.csv").write_text("\n".join(lines))
     return place / "train.csv"
+
+
+@row("CSV with nan", refused="train.csv: line 4 has something that is no number")
+def _(place: Path) -> Path:
+    write_csv(place / "train.csv", IMAGES, labels(TRAIN), head=True)
+    lines = (place / "train.csv").read_text().split("\n")
+    lines[3] = ",".join(["0", "nan", *lines[3].split(",")[2:]])
+    (place / "train.csv").write_text("\n".join(lines))
+    return place / "train.csv"
+
+
+@row("CSV, a broken table of test images")
+def _(place: Path) -> Made:
+    write_csv(place / "train.csv", IMAGES, labels(TRAIN), head=True)
+    write_csv(place / "test.csv", OTHERS, labels(TEST), head=True)
+    text = (place / "test.csv").read_text()
+    (place / "test.csv").write_text(text[: len(text) // 2])
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES)
+        noted(found, "fields, not 785: the test images are left out")
+
+    return place, check
+
+
+@row("CSV, labels behind pixels in one cell")
+def _(place: Path) -> Made:
+    lines = [f'"{" ".join(map(str, image.ravel()))}",{number}' for number, image in
+             zip(labels(TRAIN), IMAGES, strict=True)]  # fmt: skip
+    (place / "faces.csv").write_text("\n".join(["pixels,emotion", *lines, ""]))
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES)
+        classes_are(found, *(f"class {at}" for at in range(5)))
+
+    return place / "faces.csv", check

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tui_vae.cli.sweep.places import Place
-from tui_vae.cli.train import last_error
+from tui_vae.cli.train import refusal
 from tui_vae.config import RunConfig, text_of
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
@@ -121,7 +121,7 @@ class SweepRun:
         self.state = state_of(self.directory, self.history.state)
         self.seconds, self.images_per_s = time.time() - self.begun_at, None
         if self.state == "failed":
-            self.error = last_error(self.directory, self.history)
+            self.error = refusal(self.directory, self.history)
         elif self.state == "crashed":
             self.error = UserError("its process died", f"see {self.directory.log}")
         elif self.state != "finished":

@@ -90,7 +90,7 @@ def load_path(path: Path, wanted: Wanted, progress: Callable[[str], None]) -> As
     if as_stored and all(shaping.keeps(images) for images in arrays):
         ready = [images for images in arrays if isinstance(images, np.ndarray)]
     elif found.format in STREAMED or size > free_main_memory() * SHARE_OF_MEMORY or _resizes(shaping):
-        return _through_cache(key, size, assembled, parts, shaping, classes, progress)
+        return _through_cache(key, size, assembled, parts, shaping, classes, wanted.test_share, progress)
     else:
         ready = [_converted(chosen, shaping) for chosen in parts]
     for name, images, chosen in zip(("train", "test"), ready, parts, strict=True):
@@ -134,12 +134,24 @@ def _parts(found: Found, share: float) -> tuple[tuple[Chosen, Chosen], str, list
     train = parts["train"]
     if test := parts.get("test"):
         return (Chosen(train, np.arange(len(train))), Chosen(test, np.arange(len(test)))), GIVEN, notes
-    of_train, of_test = split_rows(len(train), train.labels, share)
-    how = "of each class" if train.labels is not None else "of the images"
-    split = f"{len(of_test):,} of {len(train):,} images set aside, {share:g} {how}, drawn with seed {SEED}"
-    if len(train) == 1:
-        split = "the only image is both the training and the test set"
-    return (Chosen(train, of_train), Chosen(train, of_test)), split, notes
+    chosen = _set_aside(train, np.arange(len(train)), share)
+    return chosen, _split_words(chosen, [len(each.rows) for each in chosen], share), notes
+
+
+def _set_aside(part: Part, rows: Integers, share: float) -> tuple[Chosen, Chosen]:
+    """The training and the test images among these rows of a part."""
+    labels = None if part.labels is None else part.labels[rows]
+    of_train, of_test = split_rows(len(rows), labels, share)
+    return Chosen(part, rows[of_train]), Chosen(part, rows[of_test])
+
+
+def _split_words(parts: Sequence[Chosen], counts: Sequence[int], share: float) -> str:
+    """Where the test images come from, in a sentence. `counts`: how many images each part has."""
+    train, test = parts
+    if np.array_equal(train.rows, test.rows):
+        return "the only image is both the training and the test set"
+    how = "of the images" if train.part.labels is None else "of each class"
+    return f"{counts[1]:,} of {sum(counts):,} images set aside, {share:g} {how}, drawn with seed {SEED}"
 
 
 def _shaping(
@@ -196,35 +208,76 @@ def _batches(chosen: Chosen, shaping: Shaping) -> Iterator[tuple[Integers, NDArr
         yield rows, shaping(images[rows])
 
 
+class NothingDecoded(Exception):
+    """No image of a part could be decoded. part: `train` or `test`; broken: the rows of both that could not."""
+
+    def __init__(self, part: str, broken: Integers) -> None:
+        super().__init__(part)
+        self.part = part
+        self.broken = broken
+
+
 def _through_cache(
-    key: cache.Key, size: int, assembled: Assembled, parts: Sequence[Chosen], shaping: Shaping, classes: Classes,
-    progress: Callable[[str], None],
+    key: cache.Key, size: int, assembled: Assembled, parts: tuple[Chosen, Chosen], shaping: Shaping, classes: Classes,
+    share: float, progress: Callable[[str], None],
 ) -> Assembled:  # fmt: skip
-    total = sum(len(chosen.rows) for chosen in parts)
+    """Decode or convert all images into the cache. `share`: of those set aside, where none are given.
+
+    Raises:
+        DatasetError: no image can be decoded of a part; or as `cache.make`.
+    """
 
     def fill(writer: cache.Writer) -> dict[str, Any]:
-        done, told = 0, 0.0
-        for name, chosen in zip(("train", "test"), parts, strict=True):
-            written = 0
-            for rows, images in _batches(chosen, shaping):
-                writer.append(f"{name}_images", images)
-                written += len(rows)
-                if chosen.part.labels is not None and classes.names:
-                    writer.append(f"{name}_labels", classes.numbered(chosen.part.labels[rows]))
-                if time.monotonic() - told >= REPORT_SECONDS:
-                    progress(f"decoding images, {done + written:,} of {total:,}")
-                    told = time.monotonic()
-            done += len(chosen.rows)
-            if not written:
-                of_part = "training" if name == "train" else "test"
-                raise DatasetError(f"none of the {of_part} images in {assembled.files[0]} can be read"
-                                   + "".join(f": {note}" for note in _broken(parts)), "name other data")  # fmt: skip
+        counts = _write_all(writer, parts, shaping, classes, progress)
+        split = assembled.split if assembled.split == GIVEN else _split_words(parts, counts, share)
         return {
-            "kind": assembled.format, "files": assembled.files, "classes": assembled.classes, "split": assembled.split,
+            "kind": assembled.format, "files": assembled.files, "classes": assembled.classes, "split": split,
             "notes": [*assembled.notes, *_broken(parts)],
         }  # fmt: skip
 
-    return _of_entry(cache.make(key, size, fill, progress))
+    while True:
+        try:
+            return _of_entry(cache.make(key, size, fill, progress))
+        except NothingDecoded as error:
+            part, rows = parts[0].part, np.union1d(parts[0].rows, parts[1].rows)
+            whole = np.setdiff1d(rows, error.broken)
+            if assembled.split == GIVEN or not len(whole):
+                of_part = "training" if error.part == "train" else "test"
+                why = "".join(f": {note}" for note in _broken(parts))
+                raise DatasetError(
+                    f"none of the {of_part} images in {assembled.files[0]} can be read{why}", "name other data"
+                ) from None
+            parts = _set_aside(part, whole, share)  # the few that were set aside are all broken: others are drawn
+            if hasattr(part.images, "done"):
+                part.images.done.clear()  # it counts what is done as they are decoded again
+
+
+def _write_all(
+    writer: cache.Writer, parts: Sequence[Chosen], shaping: Shaping, classes: Classes, progress: Callable[[str], None]
+) -> list[int]:
+    """Write the images and labels of both parts, and return how many each has.
+
+    Raises:
+        NothingDecoded: one has none.
+    """
+    total, told = sum(len(chosen.rows) for chosen in parts), 0.0
+    counts, broken = [0, 0], []
+    for at, (name, chosen) in enumerate(zip(("train", "test"), parts, strict=True)):
+        is_whole = np.zeros(len(chosen.rows), bool)
+        for rows, images in _batches(chosen, shaping):
+            writer.append(f"{name}_images", images)
+            counts[at] += len(rows)
+            is_whole[np.searchsorted(chosen.rows, rows)] = True
+            if chosen.part.labels is not None and classes.names:
+                writer.append(f"{name}_labels", classes.numbered(chosen.part.labels[rows]))
+            if time.monotonic() - told >= REPORT_SECONDS:
+                progress(f"decoding images, {sum(counts):,} of {total:,}")
+                told = time.monotonic()
+        broken.append(chosen.rows[~is_whole])
+    for name, count in zip(("train", "test"), counts, strict=True):
+        if not count:
+            raise NothingDecoded(name, np.concatenate(broken))
+    return counts
 
 
 def _broken(parts: Sequence[Chosen]) -> list[str]:

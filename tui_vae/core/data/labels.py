@@ -54,13 +54,24 @@ def classes_of(labels: Sequence[Integers | None], found: Found, names: tuple[str
     if len(values) > MOST_CLASSES:
         note = f"{len(values):,} different labels are more than {MOST_CLASSES:,} classes, and are left out"
         return Classes((), nothing, [note])
-    given = names or found.classes
-    notes = []
+    notes: list[str] = []
+    given = _named(found, names, notes) if found.names_are_labels else names or found.classes
     if given and values[0] >= 0 and values[-1] < len(given) <= MOST_CLASSES:
-        return Classes(tuple(map(_clean, given)), np.arange(len(given), dtype=np.int64))
+        return Classes(tuple(map(_clean, given)), np.arange(len(given), dtype=np.int64), notes)
     if given:
         notes.append(f"there are names for {len(given)} classes, and labels from {values[0]} to {values[-1]}")
-    return Classes(tuple(f"class {value}" for value in values), values.astype(np.int64), notes)
+    named = [_clean(given[value]) if 0 <= value < len(given) else f"class {value}" for value in values.tolist()]
+    return Classes(tuple(named), values.astype(np.int64), notes)
+
+
+def _named(found: Found, names: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
+    """The names of classes that the source knows by folders or words: these, or where they are numbers, those given."""
+    words = found.classes
+    if names and all(word.isdecimal() and int(word) < len(names) for word in words):
+        return tuple(names[int(word)] for word in words)
+    if names and {*names} != {*words}:
+        notes.append(f"{NAMES_FILE} names other classes than the data have, and is left out")
+    return words
 
 
 def _clean(name: str) -> str:

@@ -89,6 +89,16 @@ def head_of(path: Path) -> bytes:
         return file.read(HEAD)
 
 
+def is_packed(path: Path) -> bool:
+    """Whether gzip has packed a file.
+
+    Raises:
+        DatasetError: as `opened`.
+    """
+    with opened(path) as file:
+        return file.read(len(GZIP)) == GZIP
+
+
 def read_file(path: Path) -> bytearray:
     """A file's contents, unpacked. The packed data are never in memory as a whole.
 
@@ -137,9 +147,12 @@ def unreadable(path: Path, error: OSError) -> DatasetError:
     return DatasetError(f"{path} cannot be read: {error.strerror or error}")
 
 
-WEB_PAGE = (b"<!doctype", b"<html", b"<?xml", b"<head")
+WEB_PAGE = (b"<!doctype", b"<html", b"<head")
 
 KNOWN = (
+    (GZIP, "packed by gzip once more", "unpack it: gunzip"),
+    (b"\xff\xfe", "text in UTF-16", "save it as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16", "save it as UTF-8"),
     (b"PK\x03\x04", "a zip archive", "unpack it, and name the folder"),
     (b"PK\x05\x06", "an empty zip archive", ""),
     (b"%PDF", "a PDF document", ""),
@@ -166,6 +179,13 @@ def what_it_is(head: bytes) -> tuple[str, str]:
     """What a file is that holds no images, by its first bytes, and what to do; both empty where nobody knows."""
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith(WEB_PAGE):
         return "a web page, not data", "fetch the file itself: a link to it often leads to a page about it"
+    if b"<svg" in head[:HEAD] and head.lstrip().startswith(b"<"):
+        return "a vector graphic", "draw it as a PNG"
+    if head.lstrip().startswith(b"<?xml"):
+        return "XML, not data", "fetch the file itself: a link to it often leads to a page about it"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12].decode("ascii", "replace")
+        return f"a picture or video of the kind {brand}, which is not read", "turn it into a PNG or JPEG"
     for begin, what, to_do in KNOWN:
         if head.startswith(begin):
             return what, to_do

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers import csv_table, idx, numpy_files, parquet, pictures
-from tui_vae.core.data.readers.found import Found
+from tui_vae.core.data.readers.found import Found, part_of, words_of
 from tui_vae.core.data.readers.idx_header import is_idx
 from tui_vae.core.data.readers.picture_decoder import is_picture
-from tui_vae.core.data.reading import head_of, what_it_is
+from tui_vae.core.data.reading import head_of, is_packed, what_it_is
 
 KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("idx", is_idx),
@@ -73,6 +73,11 @@ class Recognized:
         Raises:
             DatasetError: they cannot be used.
         """
+        if self.format in ("numpy", "parquet"):
+            for path in self.paths:
+                if is_packed(path):  # by whose contents the format was told
+                    what = "an NPY or NPZ" if self.format == "numpy" else "a parquet"
+                    raise DatasetError(f"{path} is {what} file that gzip has packed", "unpack it: gunzip")
         match self.format:
             case "idx":
                 return idx.read_group(self._chosen(idx.groups_in(self.paths), idx.describe_group))
@@ -234,12 +239,20 @@ def _of_level(folder: Path, by_kind: dict[str, list[Path]]) -> Recognized:
     if kind == "pictures":
         return Recognized(folder, kind, [folder], pictures.list_files(folder))
     places = sorted({file.parent for file in by_kind[kind]})
-    if len(places) > 1 and kind != "parquet":
+    names_of_files = {file.name for file in by_kind[kind]}
+    # Some programs unpack each file into a folder of its name.
+    each_apart = kind == "idx" and len(places) == len(by_kind[kind]) == len(names_of_files)
+    if kind == "parquet":  # `mnist/train/0.parquet` and `mnist/test/0.parquet` are of one set
+        places = sorted({place.parent if part_of(words_of(place.name)) else place for place in places})
+    if len(places) > 1 and not each_apart:
         names = ", ".join(str(place.relative_to(folder)) for place in places[:12])
         raise DatasetError(f"{folder} holds {len(places)} folders of data: {names}", "name one of them")
     files = by_kind[kind]
     if len(files) >= SNIFFED // 2:  # there may be more than were looked into
         files = [
-            file for place in places for file in _files_in(place, MOST_FILES)[0] if _kind_of_file(file, []) == kind
+            file
+            for place in sorted({file.parent for file in files})
+            for file in _files_in(place, MOST_FILES)[0]
+            if _kind_of_file(file, []) == kind
         ]
     return Recognized(folder, kind, files)

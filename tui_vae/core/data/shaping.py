@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,27 +33,42 @@ WHITE = 255
 DARK = 127
 """A brightest pixel of a byte up to which images are odd: at least half the scale is not in use."""
 
+ROUNDING = 1e-5
+"""How far floats may lie outside [0, 1] and still be taken for it: 4-byte floats that were scaled there and back do."""
+
 EXPECTED = f"N×H×W, N×H×W×3 or N×3×H×W with H and W from {SIDES[0]} to {SIDES[-1]}"
 
 LUMA = (0.299, 0.587, 0.114)
 """The share of red, green and blue in grey (ITU-R BT.601), as Pillow has it."""
 
 
+class Pixels(NamedTuple):
+    """What pixels become. kind: `uint8` or `float32`. scale: what stored ones are multiplied by. clips: whether floats
+    are cut to [0, 1]."""
+
+    kind: str
+    scale: float = 1.0
+    clips: bool = False
+
+
 @dataclass(frozen=True)
 class Shaping:
     """How the images of a part become what is trained on. order: how their dimensions lie. shape: `(H, W)` or
-    `(H, W, 3)`. kind: `uint8` or `float32`. scale: what pixels are multiplied by."""
+    `(H, W, 3)`."""
 
     order: str
     transposed: bool
     stored: tuple[int, ...]
     shape: tuple[int, ...]
-    kind: str
-    scale: float
+    pixels: Pixels
+
+    @property
+    def kind(self) -> str:
+        return self.pixels.kind
 
     def keeps(self, images: object) -> bool:
         """Whether images are as they are trained on already."""
-        if not isinstance(images, np.ndarray) or self.transposed or self.scale != 1:
+        if not isinstance(images, np.ndarray) or self.transposed or self.pixels[1:] != (1, False):
             return False
         return images.shape[1:] == self.shape and images.dtype == self.kind and images.flags.c_contiguous
 
@@ -67,10 +82,12 @@ class Shaping:
             pixels = pixels[..., 0]
         if self.transposed:
             pixels = pixels.swapaxes(1, 2)
-        if self.scale == WHITE:  # of 0 and 1, without a detour over floats
+        if self.pixels.scale == WHITE:  # of 0 and 1, without a detour over floats
             pixels = pixels.astype(np.uint8) * np.uint8(WHITE)
-        elif self.scale != 1:
-            pixels = np.rint(pixels.astype(np.float32) * np.float32(self.scale))
+        elif self.pixels.scale != 1:
+            pixels = np.rint(pixels.astype(np.float32) * np.float32(self.pixels.scale))
+        elif self.pixels.clips:
+            pixels = pixels.clip(0, 1)
         pixels = np.ascontiguousarray(pixels, self.kind)
         if pixels.shape[1:] == self.shape:
             return pixels
@@ -93,7 +110,7 @@ def shaping_of(
     images = parts[0].images
     order, stored, (height, width, planes) = _layout(images.shape, where, notes)
     arrays = [part.images for part in parts if isinstance(part.images, np.ndarray)]
-    kind, scale = (images.kind, 1.0) if not isinstance(images, np.ndarray) else _scale(arrays, where, notes)
+    pixels = _scale(arrays, where, notes) if isinstance(images, np.ndarray) else Pixels(images.kind)
     if transposed:
         height, width = width, height
     if size is None and not (height in SIDES and width in SIDES):
@@ -110,7 +127,7 @@ def shaping_of(
     if wanted != planes:
         notes.append("colours are turned to grey" if wanted == 1 else "grey images are given three equal channels")
     shape = (*(size or (height, width)), *((3,) if wanted == 3 else ()))
-    return Shaping(order, transposed, stored, shape, kind, scale)
+    return Shaping(order, transposed, stored, shape, pixels)
 
 
 def _layout(shape: tuple[int, ...], where: str, notes: list[str]) -> tuple[str, tuple[int, ...], tuple[int, int, int]]:
@@ -122,7 +139,7 @@ def _layout(shape: tuple[int, ...], where: str, notes: list[str]) -> tuple[str, 
     each = shape[1:]
     if shape[0] == 0:
         raise DatasetError(f"{where} has no images: its shape is {'×'.join(map(str, shape))}", "name another")
-    if len(each) == 2:
+    if len(each) == 2 and each[1] not in (3, 4):  # which is one picture in colour
         return "hw", each, (each[0], each[1], 1)
     if len(each) == 3 and each[2] in (1, 3):
         return "hwc", each, (each[0], each[1], each[2])
@@ -134,18 +151,20 @@ def _layout(shape: tuple[int, ...], where: str, notes: list[str]) -> tuple[str, 
         notes.append(f"{each[0]:,} numbers an image are taken for 3 channels one after another, as CIFAR's are")
         return "chw", (3, *square[:2]), (square[0], square[1], 3)
     hint = "leave alpha out" if len(each) == 3 and 4 in (each[0], each[2]) else "write one array of this shape"
+    if len(each) == 2 and each[1] in (3, 4):  # a picture in colour, whose rows would pass for images
+        hint = "one picture is no data set: write N×H×W×3"
     raise DatasetError(f"{where} has the wrong shape: expected {EXPECTED}, found {'×'.join(map(str, shape))}", hint)
 
 
-def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> tuple[str, float]:
-    """The type of the pixels that are trained on, and what stored ones are multiplied by.
+def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> Pixels:
+    """What the pixels become.
 
     Raises:
         DatasetError: what black and white are is not known.
     """
     kind = arrays[0].dtype
     if kind == np.bool_:
-        return "uint8", WHITE
+        return Pixels("uint8", WHITE)
     if kind.kind not in "uif":
         raise DatasetError(f"{where} holds {kind}, not numbers", "write bytes from 0 to 255")
     lows, highs, all_whole = zip(*map(_range, arrays), strict=True)
@@ -159,13 +178,13 @@ def _scale(arrays: list[NDArray[Any]], where: str, notes: list[str]) -> tuple[st
                            hint)  # fmt: skip
     if high == 1:
         notes.append("pixels are 0 and 1: 1 is taken for white")
-        return "uint8", WHITE
+        return Pixels("uint8", WHITE)
     if high <= 255:
         notes += dark_notes(high)
-        return "uint8", 1.0
+        return Pixels("uint8")
     if kind.kind == "u" and kind.itemsize == 2:
         notes.append(f"16-bit pixels are scaled to bytes; the brightest is {high:,.0f} of 65,535")
-        return "uint8", WHITE / 65535
+        return Pixels("uint8", WHITE / 65535)
     raise DatasetError(f"{where} has pixels from {low:,.0f} to {high:,.0f}, in integers of {kind.itemsize} bytes: "
                        "which of them is white is not known", "scale them to bytes from 0 to 255")  # fmt: skip
 
@@ -176,15 +195,18 @@ def dark_notes(high: float) -> list[str]:
     return [what] if 0 < high <= DARK else []
 
 
-def _scale_of_floats(low: float, high: float, whole: bool, where: str, notes: list[str]) -> tuple[str, float]:
+def _scale_of_floats(low: float, high: float, whole: bool, where: str, notes: list[str]) -> Pixels:
     if low >= 0 and high <= 1:
-        return "float32", 1.0
+        return Pixels("float32")
     if low >= 0 and high <= 255 and whole:
         notes.append("pixels are whole floats from 0 to 255, taken for bytes")
         notes += dark_notes(high)
-        return "uint8", 1.0
-    what = "pixels that are no numbers" if math.isnan(low) else f"pixels from {low:g} to {high:g}"
-    hint = "bring them to [0, 1]: (x + 1) / 2" if -1 <= low < 0 and high <= 1 else "scale them"
+        return Pixels("uint8")
+    if low >= -ROUNDING and high <= 1 + ROUNDING:
+        notes.append(f"pixels from {low:.8g} to {high:.8g} are cut to [0, 1]")
+        return Pixels("float32", clips=True)
+    what = "pixels that are no numbers" if math.isnan(low) else f"pixels from {low:.6g} to {high:.6g}"
+    hint = "bring them to [0, 1]: (x + 1) / 2" if -1 - ROUNDING <= low < 0 and high <= 1 + ROUNDING else "scale them"
     raise DatasetError(f"{where} has {what}: expected floats from 0, black, to 1, white",
                        f"{hint}, or write unsigned bytes from 0 to 255")  # fmt: skip
 

@@ -60,13 +60,16 @@ class NewRun(ModalScreen[RunConfig | None]):
         Binding("escape", "cancel", "cancel", id="form.cancel", tooltip="Close; nothing is started"),
     ]  # fmt: skip
 
-    def __init__(self, runs_dir: Path, like: RunConfig | None = None) -> None:
-        """`runs_dir`: where the run will be. `like`: the config that fills the form, but for its name."""
+    def __init__(self, runs_dir: Path, like: RunConfig | None = None, again: bool = False) -> None:
+        """`runs_dir`: where the run will be. `like`: the config that fills the form, but for its name; its name as well
+        where the form is shown `again`."""
         super().__init__()
         self._runs_dir = runs_dir
         self._throughputs: list[Throughput] = []
-        self._title = f"new run, like {like.name}" if like and like.name else "new run"
-        self._initial = replace(like or RunConfig(), name=None)
+        self._title = f"new run, like {like.name}" if like and like.name and not again else "new run"
+        self._initial = like or RunConfig()
+        if not again:
+            self._initial = replace(self._initial, name=None)
         defaults = preset_config(self._initial.preset)
         same = {name for name in options() if getattr(self._initial, name) == getattr(defaults, name)}
         self._touched = set(options()) - same - {"preset"}

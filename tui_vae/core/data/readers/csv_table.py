@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.data.readers.found import Found, Integers, Part, part_of, sides, words_of
+from tui_vae.core.data.readers.found import MOST_LABEL, Found, Integers, Part, part_of, sides, words_of
 from tui_vae.core.data.reading import unpacked
 from tui_vae.core.data.shaping import dark_notes
 
@@ -31,8 +31,8 @@ FEWEST_COLUMNS = 20
 """Separators in the first 512 bytes from which a table may be one of images; others list names and labels, for
 instance."""
 
-LINES = 512
-"""Lines that are parsed at once."""
+NUMBERS = 1 << 20
+"""Numbers that are parsed at once, about."""
 
 LABELS = {"label", "labels", "class", "target", "y", "digit", "character", "emotion"}
 """Names in use for the column of labels."""
@@ -60,6 +60,11 @@ class Layout:
     @property
     def first_line(self) -> int:
         return 2 if self.has_head else 1
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of a line that are parsed."""
+        return self.fields if self.packed is None else self.columns[1]
 
 
 @dataclass
@@ -104,7 +109,7 @@ def read_table(path: Path) -> Found:
         low, high, whole = _joined((low, high, whole), values[:, first:end])
         ends.append(values[:, [0, -1]])
         if layout.label is not None:
-            labels.append(values[:, layout.label])
+            labels.append(values[:, layout.label if layout.packed is None else 0])
     if not ends:
         raise DatasetError(f"{path} has no line of pixels", "name a file with a label and pixels a line")
     if layout.is_unsure:
@@ -123,7 +128,7 @@ def read_table(path: Path) -> Found:
     assert shape
     found = Found("csv", [path], {}, notes=notes)
     numbers = np.concatenate(labels) if labels else None
-    if numbers is not None and not bool((numbers == np.rint(numbers)).all()):
+    if numbers is not None and not bool((numbers == np.rint(numbers)).all() and np.abs(numbers).max() < MOST_LABEL):
         found.notes.append("the labels are no whole numbers and are left out")
         numbers = None
     are_bytes = whole and high > 1
@@ -151,6 +156,7 @@ def read_tables(paths: list[Path]) -> Found:
     if len(paths) > 1 and "train" in named.values():  # a sample of what is to be handed in, for instance
         paths = [path for path in paths if named[path]]
     found: Found | None = None
+    left_out: list[str] = []
     for path in sorted(paths):
         part = named[path] or "train"
         if found and part in found.parts:
@@ -158,12 +164,13 @@ def read_tables(paths: list[Path]) -> Found:
             raise DatasetError(f"{path.parent} has several tables: {names}", "name one of them")
         try:
             of_file = read_table(path)
-        except DatasetError:
-            if part == "train":
+        except DatasetError as error:
+            if part == "train" or len(paths) == 1:
                 raise
+            left_out.append(f"{error.message}: the {part} images are left out")
             continue
         if found is None:
-            found = Found("csv", [], {}, notes=[])
+            found = Found("csv", [], {}, notes=left_out)
         found.files.append(path)
         found.parts[part] = of_file.parts["train"]
         found.notes += of_file.notes
@@ -249,11 +256,9 @@ def _blocks(path: Path, layout: Layout) -> Iterator[tuple[int, NDArray[np.float6
         if layout.has_head:
             _line(file, path)
         done = number = 0
-        while lines := list(islice(iter(lambda: file.readline(LONGEST_LINE + 1), b""), LINES)):
+        at_once = max(1, NUMBERS // layout.numbers)
+        while lines := list(islice(iter(lambda: file.readline(LONGEST_LINE + 1), b""), at_once)):
             kept = [line.strip() for line in lines if line.strip()]
-            for at, line in enumerate(kept):
-                if line.count(layout.separator) != layout.fields - 1:
-                    raise _wrong_line(path, layout.first_line + number + at, layout, line)
             if kept:
                 yield done, _numbers(kept, layout, path, layout.first_line + number)
             done += len(kept)
@@ -264,26 +269,38 @@ def _blocks(path: Path, layout: Layout) -> Iterator[tuple[int, NDArray[np.float6
 
 def _numbers(lines: list[bytes], layout: Layout, path: Path, first: int) -> NDArray[np.float64]:
     if layout.packed is not None:
-        cells = [line.split(layout.separator) for line in lines]
-        chosen = [] if layout.label is None else [layout.label]
-        lines = [b",".join([*(each[at] for at in chosen), b",".join(each[layout.packed].strip(b'" ').split())])
-                 for each in cells]  # fmt: skip
+        lines = [_unfolded(line, layout) for line in lines]
     elif layout.separator != b",":
         lines = [line.replace(layout.separator, b",") for line in lines]
-    fields = layout.columns[1] if layout.packed is not None else layout.fields
+    for at, line in enumerate(lines):
+        if line.count(b",") != layout.numbers - 1:
+            raise _wrong_line(path, first + at, layout, line)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy warns where it stops at something that is no number
             text = b",".join(lines).replace(b'"', b"").decode("ascii")
-            return np.fromstring(text, np.float64, sep=",").reshape(len(lines), fields)
+            numbers = np.fromstring(text, np.float64, sep=",").reshape(len(lines), layout.numbers)
+        if not np.isfinite(numbers).all():  # `nan` and `inf` are numbers to numpy
+            raise ValueError
+        return numbers
     except (ValueError, DeprecationWarning):
         for at, line in enumerate(lines):
-            if not _is_numbers(line, b",") or line.count(b",") != fields - 1:
+            if not _is_numbers(line, b","):
                 raise _wrong_line(path, first + at, layout, line) from None
-        raise DatasetError(f"{path} has lines that are not of numbers", "fetch the file again") from None
+        raise DatasetError(f"{path} has a number that is too large for a pixel", "mend or leave out its line") from None
+
+
+def _unfolded(line: bytes, layout: Layout) -> bytes:
+    """A line whose pixels stand in one cell as a line of the label, if there is one, and the pixels; one of another
+    number of cells as it is."""
+    cells = line.split(layout.separator)
+    if layout.packed is None or len(cells) != layout.fields:
+        return line
+    label = [] if layout.label is None else [cells[layout.label]]
+    return b",".join([*label, *cells[layout.packed].strip(b'" ').split()])
 
 
 def _wrong_line(path: Path, number: int, layout: Layout, line: bytes) -> DatasetError:
-    found = line.count(layout.separator) + 1
-    what = f"{found} fields, not {layout.fields}" if found != layout.fields else "something that is no number"
+    found = line.count(b",") + 1
+    what = f"{found} fields, not {layout.numbers}" if found != layout.numbers else "something that is no number"
     return DatasetError(f"{path}: line {number} has {what}", "mend or leave out that line, or fetch the file again")

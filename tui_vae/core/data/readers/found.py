@@ -20,6 +20,9 @@ PARTS = {
 
 Integers = NDArray[np.int64]
 
+MOST_LABEL = 2**53
+"""A number from which on a float no longer tells a label from the next one."""
+
 
 class Stream(Protocol):
     """Images that are decoded as they are needed."""
@@ -54,7 +57,8 @@ class Found:
 
     format: `idx`, `npz`, `npy`, `pictures`, `parquet` or `csv`. parts: `train`, perhaps `test` and `val`. classes:
     names that the source gives to labels, by number; empty where it gives none. transposed: images are stored with
-    rows and columns exchanged.
+    rows and columns exchanged. names_are_labels: `classes` are what the source has as labels, folders or words, which
+    are numbered in their order here; else the source has numbers, and names for them.
     """
 
     format: str
@@ -63,11 +67,14 @@ class Found:
     classes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     transposed: bool = False
+    names_are_labels: bool = False
 
 
 def words_of(name: str) -> list[str]:
-    """The words that a file's name, or a key, is made of: `MNIST_train-images.idx3` → mnist, train, images, idx3."""
-    return [word for word in re.split(r"[^a-z0-9]+|(?<=\b[xy])(?=(?:train|test|val))", name.lower()) if word]
+    """The words that a file's name, or a key, is made of: `MNIST_train-images.idx3` → mnist, train, images, idx3;
+    `trainX` → train, x."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    return [word for word in re.split(r"[^a-z0-9]+|(?<=\b[xy])(?=(?:train|test|val))", apart) if word]
 
 
 def part_of(words: list[str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.data.readers.found import Found, Part, part_of, words_of
+from tui_vae.core.data.readers.found import MOST_LABEL, Found, Part, part_of, words_of
 from tui_vae.core.data.readers.idx_header import MOST_DIMENSIONS, Header, parse_header
 from tui_vae.core.data.reading import MOST_DEFLATED, opened, read_exactly, size_of_file, unpacked
 
@@ -199,8 +199,10 @@ def _read_labels(member: Member, notes: list[str]) -> tuple[Path, NDArray[np.int
         if array.shape[1] == QMNIST_COLUMNS:
             notes.append(f"{path.name} has {QMNIST_COLUMNS} numbers an image, as QMNIST's: the first is the class")
         array = array[:, 0]
-    if array.dtype.kind == "f" and not bool((array == np.rint(array)).all()):
-        raise DatasetError(f"{path} holds fractions: expected labels as whole numbers", "write them as integers")
+    if array.dtype.kind == "f" and not bool(((array == np.rint(array)) & (np.abs(array) < MOST_LABEL)).all()):
+        raise DatasetError(
+            f"{path} holds fractions or no numbers: expected labels as whole numbers", "write them as integers"
+        )
     return path, array.astype(np.int64)
 
 

@@ -53,6 +53,8 @@ def parse_header(head: bytes, path: Path) -> Header:
     if not is_idx(head) or len(head) < start:
         what, to_do = what_it_is(head)
         is_what = f"is {what}" if what else f"is not an idx file: it starts with {head[:4].hex(' ')!r}"
+        if not head:
+            is_what, to_do = "holds nothing, once unpacked", "fetch it again"
         raise DatasetError(f"{path} {is_what}", to_do)
     shape = struct.unpack_from(f">{rank}I", head, 4)
     if 0 in shape:  # beside which other sizes may be larger than numpy allows

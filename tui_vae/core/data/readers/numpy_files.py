@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.data.readers.found import Found, Part, part_of, sides, words_of
+from tui_vae.core.data.readers.found import MOST_LABEL, Found, Part, part_of, sides, words_of
 from tui_vae.core.data.reading import MOST_DEFLATED, opened, read_exactly, size_of_file
 
 MAGIC = b"\x93NUMPY"
@@ -42,6 +42,9 @@ MOST_KEYS = 1000
 IMAGE_WORDS = {"x", "images", "image", "imgs", "img", "data", "pixels", "inputs", "features", "arr"}
 LABEL_WORDS = {"y", "labels", "label", "targets", "target", "classes", "lbls"}
 """Words of a key by which one array is preferred to another that would do as well."""
+
+WORDS = "US"
+"""The kinds of arrays of text, as numpy names them."""
 
 LOCAL_HEADER = 30
 """Bytes of the header before a member of a zip archive; its name and extra field follow."""
@@ -228,9 +231,19 @@ def may_be_images(described: Described) -> bool:
 
 
 def may_be_labels(described: Described) -> bool:
-    """Whether an array can be labels: of whole numbers, N or N×1, or N×K of zeros with a single one."""
+    """Whether an array can be labels: whole numbers or words, N or N×1, or N×K of zeros with a single one."""
     rank = len(described.shape)
+    if described.kind.kind in WORDS:
+        return described.shape[1:] in ((), (1,))
     return described.kind.kind in "uifb" and (rank == 1 or (rank == 2 and described.shape[1] <= 1000))
+
+
+def may_be_names(entry: Entry) -> bool:
+    """Whether an array can be the names of classes."""
+    words = words_of(entry.key)
+    return (
+        entry.described.kind.kind in WORDS and len(entry.described.shape) == 1 and bool({"names", "classes"} & {*words})
+    )
 
 
 def groups_in(paths: list[Path], notes: list[str]) -> dict[str, list[Entry]]:
@@ -262,6 +275,7 @@ def read_group(entries: list[Entry], notes: list[str]) -> Found:
     """
     is_archive = any(each.member for each in entries)
     found = Found("npz" if is_archive else "npy", sorted({each.path for each in entries}), {}, notes=notes)
+    labels: dict[str, NDArray[Any] | None] = {}
     for part in ("train", "test", "val"):
         of_part = [each for each in entries if (part_of(each.words) or "train") == part]
         images = [each for each in of_part if may_be_images(each.described)]
@@ -275,9 +289,13 @@ def read_group(entries: list[Entry], notes: list[str]) -> Found:
             )
         count = chosen.described.shape[0]
         fit = [each for each in of_part if each is not chosen and may_be_labels(each.described)]
-        fit = [each for each in fit if each.described.shape[0] == count]
-        labels = _preferred(fit, LABEL_WORDS)
-        found.parts[part] = Part(read_entry(chosen), None if labels is None else _labels_of(labels, notes))
+        of_images = _preferred([each for each in fit if each.described.shape[0] == count], LABEL_WORDS)
+        if of_images is None:
+            _check_lengths(fit, count)
+        else:
+            labels[part] = _labels_of(of_images, notes)
+        found.parts[part] = Part(read_entry(chosen))
+    _give_labels(found, labels, [each for each in entries if may_be_names(each)])
     if not found.parts:
         shapes = ", ".join(f"{each.key} {'×'.join(map(str, each.described.shape))}" for each in entries[:8])
         raise DatasetError(
@@ -296,8 +314,44 @@ def _preferred(entries: list[Entry], words: set[str]) -> Entry | None:
     return named[0] if len(named) == 1 else None
 
 
-def _labels_of(entry: Entry, notes: list[str]) -> NDArray[np.int64] | None:
+def _check_lengths(entries: list[Entry], images: int) -> None:
+    """
+    Raises:
+        DatasetError: labels are there, and of other images.
+    """
+    for each in entries:
+        words, count = {*words_of(each.key)}, each.described.shape[0]
+        if words & LABEL_WORDS and not words & {"names", "classes"} and count != images:
+            raise DatasetError(f"{each.path} does not fit: {each.key} has {count:,} labels for {images:,} images",
+                               "write as many labels as images")  # fmt: skip
+
+
+def _give_labels(found: Found, labels: dict[str, NDArray[Any] | None], names: list[Entry]) -> None:
+    """Give the parts their labels; words are numbered in the order of the alphabet."""
+    there = {part: values for part, values in labels.items() if values is not None}
+    kinds = {values.dtype.kind for values in there.values()}
+    if kinds <= {"i"}:
+        for part, numbers in there.items():
+            found.parts[part].labels = numbers
+        if len(names) == 1:
+            found.classes = tuple(map(str, read_entry(names[0]).tolist()))
+        return
+    if "i" in kinds:
+        found.notes.append("the labels of some parts are numbers and those of others words: they are left out")
+        return
+    values, numbers = np.unique(np.concatenate(list(there.values())), return_inverse=True)
+    found.classes, found.names_are_labels = tuple(map(str, values.tolist())), True
+    ends = np.cumsum([len(each) for each in there.values()])
+    for part, of_part in zip(there, np.split(numbers.astype(np.int64), ends[:-1]), strict=True):
+        found.parts[part].labels = of_part
+
+
+def _labels_of(entry: Entry, notes: list[str]) -> NDArray[Any] | None:
+    """Labels as 8-byte integers, or as words."""
     values = read_entry(entry)
+    if values.dtype.kind in WORDS:
+        values = values.reshape(len(values))
+        return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
     if values.ndim == 2:
         if values.shape[1] == 1:
             values = values[:, 0]
@@ -306,8 +360,11 @@ def _labels_of(entry: Entry, notes: list[str]) -> NDArray[np.int64] | None:
         else:
             notes.append(f"{entry.key} has {values.shape[1]} numbers an image, not one class, and is left out")
             return None
-    if values.dtype.kind == "f" and not (np.isfinite(values).all() and bool((values == np.rint(values)).all())):
+    if values.dtype.kind == "f" and not bool(((values == np.rint(values)) & (np.abs(values) < MOST_LABEL)).all()):
         notes.append(f"{entry.key} holds numbers that are not whole, no classes, and is left out")
+        return None
+    if values.dtype.kind == "u" and values.max() >= MOST_LABEL:
+        notes.append(f"{entry.key} holds numbers up to {values.max():,}, no classes, and is left out")
         return None
     labels: NDArray[np.int64] = values.astype(np.int64)
     return labels

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.data.readers.found import Found, Integers, Part, part_of, words_of
+from tui_vae.core.data.readers.found import MOST_LABEL, Found, Integers, Part, part_of, words_of
 from tui_vae.core.data.readers.picture_decoder import Decoder, Facts, gathered, look_at_file, quiet
 from tui_vae.core.data.readers.pictures import choose_size
+from tui_vae.main_memory import bounded, free_main_memory
 
 MAGIC = b"PAR1"
 """The first bytes of a parquet file."""
@@ -30,6 +31,9 @@ LABELS = ("label", "labels", "fine_label", "class", "target", "y", "character", 
 
 ROWS = 256
 """Rows that are read at once."""
+
+SHARE_OF_MEMORY = 0.5
+"""The share of the free memory that reading some rows may take: a small file may say to hold any number of bytes."""
 
 LOOKED_AT = 500
 """Pictures of each file whose headers are read to find out whether all have one size."""
@@ -60,8 +64,12 @@ def _library() -> Any:
 
 
 def _open(path: Path) -> Any:
+    library = _library()
     try:
-        return _library().ParquetFile(str(path), memory_map=True)
+        with bounded(int(free_main_memory() * SHARE_OF_MEMORY)):
+            return library.ParquetFile(str(path), memory_map=True)
+    except MemoryError:
+        raise DatasetError(f"{path} needs more memory than there is for its description", "fetch it again") from None
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
         why = " ".join(str(error).split())[:120]
         raise DatasetError(f"{path} is damaged: {why}", "fetch it again: it may have been cut off") from None
@@ -94,13 +102,26 @@ class Shards:
 
 
 def _values(path: Path, column: str) -> Iterator[list[Any]]:
-    """The values of a column, in batches."""
-    try:
-        for batch in _open(path).iter_batches(ROWS, columns=[column]):
-            yield batch.column(0).to_pylist()
-    except (OSError, ValueError) as error:
-        why = " ".join(str(error).split())[:120]
-        raise DatasetError(f"{path} is damaged: {why}", "fetch it again: it may have been cut off") from None
+    """The values of a column, in batches.
+
+    Raises:
+        DatasetError: the file is damaged, or its rows need more memory than there is.
+    """
+    batches = _open(path).iter_batches(ROWS, columns=[column])
+    while True:
+        try:
+            with bounded(int(free_main_memory() * SHARE_OF_MEMORY)):
+                batch = next(batches, None)
+                values = None if batch is None else batch.column(0).to_pylist()
+        except MemoryError:  # pyarrow's ArrowMemoryError is one
+            what = f"{path} needs more memory than there is for {ROWS} rows of its column {column}"
+            raise DatasetError(what, "write it again with smaller pictures, or name other data") from None
+        except (OSError, ValueError) as error:
+            why = " ".join(str(error).split())[:120]
+            raise DatasetError(f"{path} is damaged: {why}", "fetch it again: it may have been cut off") from None
+        if values is None:
+            return
+        yield values
 
 
 def packed_of(value: Any) -> bytes:
@@ -117,28 +138,34 @@ def read_files(paths: list[Path], size: int | str | None, channels: int | None) 
         DatasetError: pyarrow is missing, a file is damaged, or no column holds pictures.
     """
     files = [(path, _open(path)) for path in sorted(paths)]
-    columns = _columns(files[0][0], files[0][1].schema_arrow)
+    schemas = sorted((part_in(path) != "train", at) for at, (path, _) in enumerate(files))
+    first, first_file = files[schemas[0][1]]  # of training images: those of a test set may lack labels
+    columns = _columns(first, first_file.schema_arrow)
     found = Found("parquet", [path for path, _ in files], {}, columns.names)
     by_part: dict[str, list[Path]] = {}
     for path, file in files:
         if columns.images not in file.schema_arrow.names:
-            raise DatasetError(f"{path} has no column {columns.images}, which {files[0][0].name} has",
+            raise DatasetError(f"{path} has no column {columns.images}, which {first.name} has",
                                "name a folder whose files have the same columns")  # fmt: skip
-        part = part_of([words_of(path.name)[0]]) or part_of(words_of(path.parent.name)) or part_of(words_of(path.name))
-        by_part.setdefault(part or "train", []).append(path)
-    labels, found.classes = _read_labels(by_part, columns)
-    if columns.labels is not None and not labels:
-        found.notes.append(f"the column {columns.labels} holds neither whole numbers nor words alone, and is left out")
+        if file.metadata.num_rows > MOST_ROWS:
+            raise DatasetError(f"{path} is damaged: it says to have {file.metadata.num_rows:,} rows")
+        if file.metadata.num_rows:
+            by_part.setdefault(part_in(path), []).append(path)
+    if not by_part:
+        raise DatasetError(f"{paths[0]} has no rows", "name a file with pictures")
+    labels, found.classes = _read_labels(by_part, dict(files), columns, found.notes)
+    found.names_are_labels = found.classes != columns.names
     shape = _choose_shape(by_part, columns.images, size, channels, found.notes)
     for part, of_part in by_part.items():
         count = sum(file.metadata.num_rows for path, file in files if path in of_part)
-        if count > MOST_ROWS:
-            raise DatasetError(f"{of_part[0]} is damaged: it says to have {count:,} rows")
-        if count:
-            found.parts[part] = Part(Shards(of_part, columns.images, (count, *shape)), labels.get(part))
-    if not found.parts:
-        raise DatasetError(f"{paths[0]} has no rows", "name a file with pictures")
+        found.parts[part] = Part(Shards(of_part, columns.images, (count, *shape)), labels.get(part))
     return found
+
+
+def part_in(path: Path) -> str:
+    """The part of a data set that a file is of, as its name says, or its folder's."""
+    words = words_of(path.name)
+    return part_of(words[:1]) or part_of(words_of(path.parent.name)) or part_of(words) or "train"
 
 
 def _columns(path: Path, schema: Any) -> Columns:
@@ -150,7 +177,8 @@ def _columns(path: Path, schema: Any) -> Columns:
     import pyarrow.types as kinds
 
     def holds_bytes(kind: Any) -> bool:
-        return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind))
+        is_view = getattr(kinds, "is_binary_view", kinds.is_binary)  # which older versions do not know
+        return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind) or is_view(kind))
 
     images = [each.name for each in schema if holds_bytes(each.type) or (
         kinds.is_struct(each.type) and any(inner.name == "bytes" and holds_bytes(inner.type) for inner in each.type))
@@ -180,23 +208,32 @@ def _class_names(metadata: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _read_labels(
-    by_part: dict[str, list[Path]], columns: Columns
+    by_part: dict[str, list[Path]], files: dict[Path, Any], columns: Columns, notes: list[str]
 ) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
     """Part → its labels, and the classes' names; words as labels are numbered in the order of the alphabet."""
-    if columns.labels is None:
+    column = columns.labels
+    if column is None:
         return {}, ()
-    values = {
-        part: [value for path in paths for batch in _values(path, columns.labels) for value in batch]
-        for part, paths in by_part.items()
-    }
-    everything = {value for each in values.values() for value in each}
-    if all(isinstance(value, int) for value in everything):
-        return {part: np.array(each, np.int64) for part, each in values.items()}, columns.names
-    if all(isinstance(value, str) for value in everything):
-        names = tuple(sorted(everything))
+    values: dict[str, list[Any]] = {}
+    for part, paths in by_part.items():
+        without = [path for path in paths if column not in files[path].schema_arrow.names]
+        if without:
+            notes.append(f"{without[0].name} has no column {column}: the {part} images have no labels")
+        else:
+            values[part] = [value for path in paths for batch in _values(path, column) for value in batch]
+    kinds = {type(value) for of_part in values.values() for value in of_part}
+    if kinds == {str}:
+        names = tuple(sorted({value for of_part in values.values() for value in of_part}))
         number = {name: at for at, name in enumerate(names)}
         return {part: np.array([number[value] for value in each], np.int64) for part, each in values.items()}, names
+    if kinds <= {int, bool, float} and all(_is_whole(value) for each in values.values() for value in each):
+        return {part: np.array(each).astype(np.int64) for part, each in values.items()}, columns.names
+    notes.append(f"the column {column} holds neither whole numbers nor words alone, and is left out")
     return {}, ()
+
+
+def _is_whole(value: float) -> bool:
+    return abs(value) < MOST_LABEL and value == round(value)
 
 
 def _choose_shape(

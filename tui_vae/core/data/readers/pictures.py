@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tui_vae.config import size_of
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.data.readers.found import PARTS, Found, Integers, Part
+from tui_vae.core.data.readers.found import PARTS, Found, Integers, Part, part_of, words_of
 from tui_vae.core.data.readers.picture_decoder import Decoder, gathered, is_picture, look_at, quiet, read_picture
 from tui_vae.core.data.reading import HEAD
 
@@ -156,35 +156,84 @@ def read_folder(
     Raises:
         DatasetError: there is no picture.
     """
-    files = [file for file in files if _may_be_picture(folder, file.place)]
-    places = [file.place for file in files]
-    start = _common_start(places)
-    split = [place[start:].split("/") for place in places]
-    tops = {parts[0].lower() for parts in split if len(parts) > 1}
-    has_parts = bool(tops) and tops <= PARTS.keys()
-    depth = 1 if has_parts else 0
-    if has_parts:  # a picture beside the folders of the parts belongs to none
-        kept = [at for at, parts in enumerate(split) if len(parts) > 1]
-        files, places, split = [files[at] for at in kept], [places[at] for at in kept], [split[at] for at in kept]
-    names = sorted({parts[depth] for parts in split if len(parts) > depth + 1}, key=_natural)
-    loose = sum(len(parts) == depth + 1 for parts in split)
+    by_place = {file.place: file for file in files if _may_be_picture(folder, file.place)}
     notes: list[str] = []
-    if names and loose > len(split) // 2:
-        names = []
-    elif names and loose:
-        kept = [at for at, parts in enumerate(split) if len(parts) > depth + 1]
-        files, places, split = [files[at] for at in kept], [places[at] for at in kept], [split[at] for at in kept]
-        notes.append(f"{loose:,} files lie beside the folders of the classes and are left out")
-    shape, has_large = _choose_shape(folder, files, size, channels, notes)
-    found = Found("pictures", [folder], {}, tuple(names), notes)
+    placed = _kept(_placed(list(by_place), notes), notes)
+    shape, has_large = _choose_shape(folder, [by_place[each.place] for each in placed], size, channels, notes)
+    names = sorted({each.label for each in placed if each.label is not None}, key=_natural)
+    found = Found("pictures", [folder], {}, tuple(names), notes, names_are_labels=True)
     number = {name: at for at, name in enumerate(names)}
-    for part in ("train", "test", "val") if has_parts else ("train",):
-        rows = [at for at, parts in enumerate(split) if not has_parts or PARTS[parts[0].lower()] == part]
-        if rows:
-            labels = np.array([number[split[row][depth]] for row in rows], np.int64) if names else None
-            pictures = Pictures(folder, [places[row] for row in rows], (len(rows), *shape), has_large)
+    for part in ("train", "test", "val"):
+        of_part = [each for each in placed if each.part == part]
+        if of_part:
+            labels = np.array([number[str(each.label)] for each in of_part], np.int64) if names else None
+            pictures = Pictures(folder, [each.place for each in of_part], (len(of_part), *shape), has_large)
             found.parts[part] = Part(pictures, labels)
     return found
+
+
+class Placed(NamedTuple):
+    """A picture. place: its path. part: of the data set. label: the folder of its class, if it lies in one."""
+
+    place: str
+    part: str
+    label: str | None
+
+
+def _placed(places: list[str], notes: list[str]) -> list[Placed]:
+    """Which part and class pictures are of, as their folders say."""
+    start = _common_start(places)
+    split = [place[start:].split("/") for place in places]
+    parts = parts_by_folder({folders[0] for folders in split if len(folders) > 1})
+    found, others = [], Counter[str]()
+    for place, folders in zip(places, split, strict=True):
+        part = "train"
+        if parts:
+            top = folders[0]
+            if len(folders) == 1 or top not in parts:
+                others[top if len(folders) > 1 else ""] += 1
+                continue
+            # Archives often hold a folder in a folder of its name.
+            part, folders = parts[top], folders[2 if len(folders) > 2 and folders[1] == top else 1 :]
+        found.append(Placed(place, part, folders[0] if len(folders) > 1 else None))
+    if others:
+        named = ", ".join(sorted(name or "no folder" for name in others)[:SHOWN])
+        notes.append(f"{others.total():,} pictures in {named}, beside the folders of the parts, are left out")
+    return found
+
+
+def _kept(placed: list[Placed], notes: list[str]) -> list[Placed]:
+    """Pictures that all have a class, or all have none, as most of the training images; the others are left out."""
+    first = next((part for part in ("train", "test", "val") if any(each.part == part for each in placed)), "")
+    of_first = [each.label is None for each in placed if each.part == first]
+    if sum(of_first) * 2 > len(of_first):
+        return [each._replace(label=None) for each in placed]
+    kept = [each for each in placed if each.label is not None]
+    if loose := len(placed) - len(kept):
+        notes.append(f"{loose:,} pictures lie in no folder of a class and are left out")
+    return kept
+
+
+PART_FILLERS = {"set", "images", "image", "imgs", "img", "data", "dataset", "pictures", "pics", "samples", "split"}
+"""Words in folders' names that may stand beside that of a part: `training_set`."""
+
+
+def parts_by_folder(folders: set[str]) -> dict[str, str]:
+    """Folder → the part of the data set that its name speaks of; empty where the folders are those of classes.
+
+    Words that all names share say nothing: `seg_train` and `seg_test`. Folders beside those of the training and the
+    test images are of neither; but `train` beside `bus` is a class.
+    """
+    words = {folder: words_of(folder) for folder in folders}
+    shared = set.intersection(*map(set, words.values())) if len(folders) > 1 else set()
+    spoken = {}
+    for folder, each in words.items():
+        rest = [word for word in each if word not in shared | PART_FILLERS]
+        if len(rest) == 1 and (part := part_of(rest)):
+            spoken[folder] = part
+    parts = {*spoken.values()}
+    both = "train" in parts and len(parts) > 1
+    return spoken if both or len(spoken) == len(folders) else {}
 
 
 def _common_start(places: list[str]) -> int:
@@ -255,7 +304,7 @@ def broken_note(streams: list[Pictures]) -> list[str]:
         f"{count:,} pictures were {what}" if count > 1 else f"a picture was {what}" for what, count in done.items()
     ]
     if broken:
-        named = ", ".join(f"{place} ({why})" for place, why in broken[:SHOWN])
+        named = ", ".join(f"{place} ({why})" for place, why in sorted(broken)[:SHOWN])
         more = f", and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
         several = f"{len(broken):,} broken files are" if len(broken) > 1 else "a broken file is"
         notes.append(f"{several} left out: {named}{more}")
