@@ -1,3 +1,24 @@
-"""Train a variational autoencoder on a headless server: watch it, steer it and look inside it from a terminal."""
+"""Train a variational autoencoder on a headless server: watch it, steer it and look inside it from a terminal.
+
+From Python: `from tui_vae import load_run, train`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tui_vae.api.run import Run, load_run
+    from tui_vae.api.training import train
 
 __version__ = "0.2.0.dev0"
+__all__ = ["Run", "load_run", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """What Python users import, loaded when they ask for it: the commands and the app start without it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tui_vae.api import run, training
+
+    return {"Run": run.Run, "load_run": run.load_run, "train": training.train}[name]

@@ -26,7 +26,7 @@ from tui_vae.core.evaluation.onnx_decoder import as_onnx
 from tui_vae.core.models.build import build_model
 from tui_vae.runs import protocol
 from tui_vae.runs.exports import EXPORTS
-from tui_vae.trainer.run_setup import load_trained_run
+from tui_vae.trainer.trained_run import load_trained_run
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.dialogs import Choose
 from tui_vae.ui.film import read_film

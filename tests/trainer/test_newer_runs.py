@@ -14,7 +14,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs.directory import NewerRun, RunDirectory
 from tui_vae.runs.launch import continue_training, start_serving
 from tui_vae.trainer import process
-from tui_vae.trainer.run_setup import load_trained_run
+from tui_vae.trainer.trained_run import load_trained_run
 
 
 def add_option(run: RunDirectory) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import tui_vae
+from tui_vae import __version__
 from tui_vae.cli.tables import print_table
 from tui_vae.core.data import named, published, sources
 from tui_vae.errors import UsageError, UserError, first_line
@@ -50,7 +50,7 @@ def doctor(options: argparse.Namespace) -> int:
     findings = [_python(), _torch(), *_kernels(), *_packages(), _terminal(), *_datasets()]
     findings += [_runs(options.runs_dir), _sockets(), *_logout(), *_lost_trainers()]
     if options.json:
-        print(json.dumps({"tui-vae": tui_vae.__version__, "findings": [asdict(finding) for finding in findings]}))
+        print(json.dumps({"tui-vae": __version__, "findings": [asdict(finding) for finding in findings]}))
     else:
         rows = []
         for finding in findings:
@@ -61,7 +61,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def _python() -> Finding:
-    return Finding("tui-vae", True, f"{tui_vae.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    return Finding("tui-vae", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
 
 
 def _torch() -> Finding:

@@ -8,16 +8,13 @@ import io
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import msgspec
-from msgspec import UNSET
 
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.exports import EXPORTS
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.history import read_history
+from tui_vae.runs.metrics_table import metrics_rows
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 
@@ -98,9 +95,7 @@ def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], 
 
 
 def metrics_csv(directory: RunDirectory, which: str | None = None) -> bytes:
-    """A row an epoch: `epoch, step, seconds, images_per_s, lr, beta`, then each figure as `train_…` and `test_…`.
-
-    lr: of the epoch's last step. lr and beta are empty where an older log does not have them.
+    """`metrics_rows` as CSV; what is None there is empty.
 
     Raises:
         RunError: no epoch is done yet.
@@ -108,14 +103,7 @@ def metrics_csv(directory: RunDirectory, which: str | None = None) -> bytes:
     epochs = read_history(directory.events).epochs
     if not epochs:
         raise RunError(f"run {directory.name!r} has not finished an epoch yet")
-    rows = []
-    for event in epochs:
-        row: dict[str, Any] = {name: getattr(event, name) for name in ("epoch", "step", "seconds", "images_per_s")}
-        row |= {name: None if (value := getattr(event, name)) is UNSET else value for name in ("lr", "beta")}
-        for side in ("train", "test"):
-            figures = msgspec.to_builtins(getattr(event, side))
-            row |= {f"{side}_{name}": value for name, value in figures.items() if name != "kl_per_dim"}
-        rows.append(row)
+    rows = metrics_rows(epochs)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -22,11 +22,11 @@ def decoder_onnx(directory: RunDirectory, which: str | None = None) -> bytes:
         hint = f"install it: pip install {' '.join(NEEDED)}"
         raise UserError(f"an ONNX file cannot be written without {' and '.join(missing)}", hint)
     run, progress = load_trained(directory, which)
-    import tui_vae
+    from tui_vae import __version__
     from tui_vae.core.evaluation.onnx_decoder import as_onnx
 
     facts = {
         "run": directory.name, "dataset": run.dataset.name, "epoch": str(progress.evaluated),
-        "step": str(progress.step), "tui-vae": tui_vae.__version__,
+        "step": str(progress.step), "tui-vae": __version__,
     }  # fmt: skip
     return as_onnx(run.model, run.dataset.shape, facts)

@@ -21,7 +21,7 @@ def load_trained(directory: RunDirectory, which: str | None) -> tuple[LoadedRun,
         UserError: the checkpoint or the data cannot be loaded.
     """
     check_code(directory, which)
-    from tui_vae.trainer.run_setup import load_trained_run
+    from tui_vae.trainer.trained_run import load_trained_run
 
     return load_trained_run(directory, which, note)
 

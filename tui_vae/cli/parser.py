@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import tui_vae
-from tui_vae import config
+from tui_vae import __version__, config
 from tui_vae.cli import argument_types
 from tui_vae.errors import UsageError
 from tui_vae.runs.exports import EXPORTS
@@ -100,7 +99,7 @@ def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPars
     """
     common, app = _common_options(), _app_options()
     parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common_options(), _app_options()])
-    parser.add_argument("--version", action="version", version=f"tui-vae {tui_vae.__version__}")
+    parser.add_argument("--version", action="version", version=f"tui-vae {__version__}")
     # The parser has its own copies of the shared options: a command that shared them would overwrite with defaults what
     # stands before its name.
     parser.set_defaults(

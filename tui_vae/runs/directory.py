@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-import tui_vae
+from tui_vae import __version__
 from tui_vae.config import RUN_NAME, RunConfig, UnknownOption, parse_config, recorded_config
 from tui_vae.errors import UsageError, UserError
 from tui_vae.plain_text import plain_lines
@@ -52,7 +52,7 @@ class NewerRun(RunError):
 def newer_error(directory: RunDirectory, what: str, version: str = "") -> NewerRun:
     """`what`: the part of a sentence about the run that says what is not known. `version`: that made it, if known."""
     of = f"tui-vae {version}" if version else "a newer tui-vae"
-    message = f"run {directory.name!r} is of {of}: {what} that tui-vae {tui_vae.__version__} does not know"
+    message = f"run {directory.name!r} is of {of}: {what} that tui-vae {__version__} does not know"
     return NewerRun(message, "upgrade: pip install --upgrade tui-vae")
 
 

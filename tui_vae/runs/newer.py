@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import tui_vae
+from tui_vae import __version__
 from tui_vae.config import UnknownOption, field_name, parse_config
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
@@ -73,5 +73,5 @@ def _version(log: Path) -> str:
         for event in ev.LogTail(log).read():
             if isinstance(event, ev.RunEvent):
                 version = event.versions.get("tui-vae", "")
-                return "" if version == tui_vae.__version__ else version
+                return "" if version == __version__ else version
     return ""

@@ -1,6 +1,6 @@
 """Setting up a run: resolve its machine options, load the data, build the network, restore a checkpoint, log the run.
 
-`set_up_training` begins or continues training; `load_trained_run` loads a checkpoint to evaluate or serve it.
+`set_up_training` begins or continues training. `trainer/trained_run.py` loads a checkpoint to evaluate or serve it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import tui_vae
+from tui_vae import __version__
 from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.assemble import GIVEN
@@ -29,7 +28,7 @@ from tui_vae.core.evaluation.posteriors import PosteriorStatistics
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.vae import VAE, count_parameters
 from tui_vae.core.objectives import make_objective
-from tui_vae.core.pixels import grey_levels
+from tui_vae.core.pixels import Shape, grey_levels
 from tui_vae.core.schedules import beta_share
 from tui_vae.core.seeds import derived_seed
 from tui_vae.errors import UserError, is_out_of_memory
@@ -38,13 +37,11 @@ from tui_vae.runs.checkpoint_file import CheckpointError, Progress, of_another_r
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error
 from tui_vae.runs.files import sweep
 from tui_vae.runs.go_back import way_on
-from tui_vae.runs.newer import check_not_newer
-from tui_vae.runs.other_checkpoints import choose_another, go_on_or_look
 from tui_vae.runs.previews import Originals, remove_previews_after, write_originals
 from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
-from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
-from tui_vae.trainer.learner import Learner, restore_weights
+from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.learner import Learner
 
 RUN_ID_BYTES = 8
 """Random bytes of a run's id: no two runs of a person have the same."""
@@ -134,7 +131,7 @@ def set_up_training(
 
     loading("loading the data")
     run = load_data_and_model(config, loading)
-    _check_data(directory, run.dataset, progress)
+    check_data(directory, run.dataset, progress)
     _tell_of_data(run, warn)
     progress.train_images, progress.data = len(run.train), run.dataset.fingerprint
     learner = Learner(config, run.model, run.device, train_size=len(run.train), warn=warn)
@@ -148,39 +145,6 @@ def set_up_training(
         warn(wrong.message, wrong.hint)
     log.write(run_event(directory, run, progress, learner.kernels))
     return TrainingSetup(run, learner, progress)
-
-
-def load_trained_run(
-    directory: RunDirectory,
-    which: str | None = None,
-    progress: Callable[[str], None] | None = None,
-    chooses: bool = True,
-) -> tuple[LoadedRun, Progress]:
-    """A trained run with the weights of a checkpoint, on its own device or, where that is not there, on another.
-
-    `which`: `last`, `best` or the number of a kept epoch; by default the newest there is. `progress` is told what is
-    under way. `chooses`: whether the user can name another checkpoint, which the error then offers.
-
-    Raises:
-        UserError: there is no checkpoint, it is damaged or does not fit, or there are no data.
-    """
-    path = checkpoint_path(directory, which)
-    check_not_newer(directory, path)
-    try:
-        state, tensors = load_checkpoint(path)
-        with suppress(OSError):  # without a log that can be read, nothing speaks against it
-            if not ev.mentions_run(directory.files.events, state.run_id):
-                raise of_another_run(path)
-    except CheckpointError as error:
-        hint = choose_another(directory, path) if chooses else go_on_or_look(directory)
-        raise CheckpointError(error.message, hint) from None
-    run = load_data_and_model(on_available_device(recorded_config(state.config), progress), progress)
-    _check_data(directory, run.dataset, state)
-    try:
-        restore_weights(run.model, tensors)
-    except RuntimeError:
-        raise CheckpointError(f"{path} does not fit the network that its own configuration describes") from None
-    return run, state
 
 
 # -- The machine: device, threads, precision ---------------------------------------------------------------------------
@@ -244,12 +208,10 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
         UserError: the device or the data are not there, or the data do not fit on the device.
     """
     device = choose_device(config.device)
-    set_arithmetic(config.threads or 1)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # graphs and kernels are launched there where no tensor says which device
     dataset = load_data(config, progress)
-    model = build_model(config, dataset.shape)
-    set_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
+    model = build_network(config, dataset.shape)
     _check_batches(config, model, len(dataset.train_images))
     try:
         model = model.to(device)
@@ -267,6 +229,18 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
     of_test = no_classes if dataset.test_labels is None else dataset.test_labels
     previews = tuple(int(index) for index in preview_indices(of_test))
     return LoadedRun(config, device, dataset, model, train, test, subset, previews)
+
+
+def build_network(config: RunConfig, shape: Shape) -> VAE:
+    """The run's network with its initial weights, on the CPU. Sets this process's arithmetic; `config` is resolved.
+
+    Raises:
+        UserError: as `build_model`.
+    """
+    set_arithmetic(config.threads or 1)
+    model = build_model(config, shape)
+    set_arithmetic(config.threads or 1)  # the constructor of a user's own model may have changed it
+    return model
 
 
 def _check_batches(config: RunConfig, model: VAE, images: int) -> None:
@@ -293,7 +267,7 @@ def _tell_of_data(run: LoadedRun, warn: Callable[[str, str], None]) -> None:
         warn(f"about the data: {'; '.join(run.dataset.notes)}", "")
 
 
-def _check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) -> None:
+def check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) -> None:
     """
     Raises:
         RunError, DatasetError: a checkpoint is of other images than those that were found.
@@ -360,7 +334,7 @@ def run_event(directory: RunDirectory, run: LoadedRun, progress: Progress, kerne
         parameters=count_parameters(run.model), threads=config.threads or 1, precision=config.precision,
         step=progress.step, epochs=progress.planned_epochs, steps_per_epoch=run.steps_per_epoch, id=progress.run_id,
         versions={
-            "tui-vae": tui_vae.__version__, "python": platform.python_version(),
+            "tui-vae": __version__, "python": platform.python_version(),
             "torch": str(torch.__version__), "numpy": np.__version__, "kernels": kernels,
         },
     )  # fmt: skip

@@ -13,8 +13,8 @@ from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
 from tui_vae.trainer.idle_place import IdlePlace
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import restore_weights
-from tui_vae.trainer.run_setup import load_trained_run
 from tui_vae.trainer.server import Inbox
+from tui_vae.trainer.trained_run import load_trained_run
 
 IDLE_LIMIT = 60.0
 """Seconds after the last question that a process which only serves ends: it holds hundreds of megabytes, and a new one

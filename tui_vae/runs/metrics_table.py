@@ -1,0 +1,27 @@
+"""The figures of every epoch as a table: of metrics.csv, and of whoever reads them in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from tui_vae.runs import events as ev
+
+
+def metrics_rows(epochs: Sequence[ev.EpochEvent]) -> list[dict[str, Any]]:
+    """A row an epoch: `epoch, step, seconds, images_per_s, lr, beta`, then each figure as `train_…` and `test_…`.
+
+    lr: of the epoch's last step. None: what an older log does not have, or what was no number.
+    """
+    rows = []
+    for event in epochs:
+        row: dict[str, Any] = {name: getattr(event, name) for name in ("epoch", "step", "seconds", "images_per_s")}
+        row |= {name: None if (value := getattr(event, name)) is UNSET else value for name in ("lr", "beta")}
+        for side in ("train", "test"):
+            figures = msgspec.to_builtins(getattr(event, side))
+            row |= {f"{side}_{name}": value for name, value in figures.items() if name != "kl_per_dim"}
+        rows.append(row)
+    return rows
