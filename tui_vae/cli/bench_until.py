@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tui_vae.cli.bench_target import FIGURES, Target
-from tui_vae.cli.train import last_error
 from tui_vae.config import RunConfig, toml_value
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.failures import last_error
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import signal_trainer, start_training
 

@@ -137,6 +137,11 @@ def _add_training(add: Add) -> None:
     train.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
     train.add_argument("--json", action="store_true", help="the epoch events on stdout as they come, nothing else")
     train.add_argument("--detach", action="store_true", help="start in the background and print the run's name")
+    train.add_argument(
+        "--resume-if-exists", action="store_true",
+        help="for jobs of batch systems: go on with the run of this --name where it is there; SIGTERM and SIGUSR1 stop "
+        "it after a checkpoint with exit code 75, so that the job can come again",
+    )  # fmt: skip
     _add_options(train, tuple(config.options()))
 
     sweep = add("sweep", "sweep.command", "train every combination of several values, side by side")

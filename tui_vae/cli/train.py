@@ -7,23 +7,25 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 from tui_vae import config
 from tui_vae.cli import INTERRUPTED, complain
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.parser import given_options
+from tui_vae.cli.requeued import COMES_AGAIN, is_done, run_of_before
 from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.config.data_options import is_own
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
-from tui_vae.runs.create import clear_failed, create_run
+from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, deleted_error
+from tui_vae.runs.failures import refusal
 from tui_vae.runs.history import History
-from tui_vae.runs.launch import StartError, signal_trainer, start_training
+from tui_vae.runs.launch import continue_training, signal_trainer, start_training
 from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.runs_directory import runs_directory
@@ -39,20 +41,35 @@ UNREACHED_LIMIT = 5.0
 
 
 def train(options: argparse.Namespace) -> int:
-    """Start a new run and follow it until it ends. Ctrl-C and SIGTERM stop it from the moment it exists."""
+    """Start a new run, or go on with that of a job's earlier start, and follow it until it ends.
+
+    Ctrl-C and SIGTERM stop it from the moment it exists.
+    """
     given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
     wanted = config.make_config(given)
-    check_first(wanted)
-    with catch_stop_signals() as signals, cursor_comes_back(sys.stdout):
-        created, _ = create_run(runs_directory(options.runs_dir), wanted)
-        directory = OpenRunDirectory(created.path)  # so that this very run is followed, also once it is renamed
-        signal.signal(signal.SIGUSR1, lambda number, frame: signal_trainer(directory, signal.SIGUSR1))
-        start_training(directory)
+    runs_dir, before = runs_directory(options.runs_dir), None
+    if options.resume_if_exists:
+        before = run_of_before(runs_dir, wanted, given)
+        if before is not None and is_done(before):
+            return 0
+    if before is None:
+        check_first(wanted)
+    with catch_stop_signals(options.resume_if_exists) as signals, cursor_comes_back(sys.stdout):
+        found = before or create_run(runs_dir, wanted)[0]
+        directory = OpenRunDirectory(found.path)  # so that this very run is followed, also once it is renamed
+        if not options.resume_if_exists:
+            signal.signal(signal.SIGUSR1, lambda number, frame: signal_trainer(directory, signal.SIGUSR1))
+        tail = ev.LogTail(directory.files.events)
+        tail.read_all()  # what an earlier start has reported
+        if before is None:
+            start_training(directory)
+        else:
+            continue_training(directory)
         if not options.detach:
-            return follow(directory, reporter(directory, options.json), signals)
+            return follow(directory, reporter(directory, options.json), signals, options.resume_if_exists, tail)
         _wait_until_loaded(directory, signals)
         if signals:
-            return follow(directory, SilentReporter(), signals)
+            return follow(directory, SilentReporter(), signals, options.resume_if_exists)
         print(directory.name)
         if why := why_ended_at_logout():
             print(f"tui-vae: {why}; {WHAT_TO_DO}", file=sys.stderr)
@@ -103,15 +120,23 @@ def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
     return LineReporter(directory)
 
 
-def follow(directory: RunDirectory, report: Reporter, signals: Sequence[int]) -> int:
+def follow(
+    directory: RunDirectory,
+    report: Reporter,
+    signals: Sequence[int],
+    comes_again: bool = False,
+    tail: ev.LogTail | None = None,
+) -> int:
     """Follow a run until it has ended and return the exit code.
 
     The first signal in `signals` stops the run after a checkpoint; a second one leaves it alone, as a hang-up does.
+    `comes_again`: whether a batch system sends these signals, again and again, and its job then goes on. `tail`: of the
+    log, from where on it is reported; by default from its beginning.
 
     Raises:
         UserError: the run failed, or its process died.
     """
-    tail, history = ev.LogTail(directory.files.events), History()
+    tail, history = tail or ev.LogTail(directory.files.events), History()
     sent = False
     report.on_start()
     while True:
@@ -124,7 +149,7 @@ def follow(directory: RunDirectory, report: Reporter, signals: Sequence[int]) ->
         if signals and not sent:
             sent = True
             request_stop(directory)
-        if len(signals) > 1:
+        if len(signals) > 1 and (not comes_again or signal.SIGINT in signals[1:]):
             report.on_end(history)
             stop = advice.of_run("stop", directory.path)
             print(f"left before {directory.name} had stopped; should it go on: {stop}", file=sys.stderr)
@@ -141,24 +166,10 @@ def follow(directory: RunDirectory, report: Reporter, signals: Sequence[int]) ->
         raise UserError(f"the trainer of run {directory.name!r} died", f"see {directory.log}, then {again}")
     if state == "stopped":
         print(f"stopped after a checkpoint; {again}", file=sys.stderr)
+        if comes_again and signals and signals[0] != signal.SIGINT:
+            return COMES_AGAIN
         return INTERRUPTED if signals else 0
     return 0
-
-
-def last_error(directory: RunDirectory, history: History) -> UserError:
-    """The newest error in the log of a run that failed."""
-    for message in reversed(history.messages):
-        if isinstance(message, ev.ErrorEvent):
-            return StartError(message.message, message.hint)
-    return StartError(f"run {directory.name!r} failed", f"see {directory.log}")
-
-
-def refusal(directory: RunDirectory, history: History) -> UserError:
-    """`last_error`. Nothing is left of a run that was refused before it began."""
-    if history.refusal is not None:
-        with suppress(UserError, OSError):
-            clear_failed(RunDirectory(directory.path))
-    return last_error(directory, history)
 
 
 def request_stop(directory: RunDirectory) -> None:
@@ -194,8 +205,8 @@ def _stop(directory: RunDirectory) -> None:
 
 
 @contextmanager
-def catch_stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of ending; gives the list of those that have come so far.
+def catch_stop_signals(also_usr1: bool = False) -> Iterator[list[int]]:
+    """Collect SIGINT, SIGTERM and, where so, SIGUSR1 instead of ending; gives the list of those that have come so far.
 
     SIGUSR1 and SIGUSR2, which batch systems send to every process before a time limit, end nothing either.
     """
@@ -206,6 +217,8 @@ def catch_stop_signals() -> Iterator[list[int]]:
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     before |= {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    if also_usr1:
+        signal.signal(signal.SIGUSR1, note)
     try:
         yield came
     finally:

@@ -6,15 +6,14 @@ import hashlib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tui_vae import config
+from tui_vae.cli.same_run import check_same
 from tui_vae.config import RunConfig, option_name, text_of
 from tui_vae.config.own_code import with_model_folder
 from tui_vae.errors import UsageError
-from tui_vae.runs.comparison import differences
 from tui_vae.runs.directory import RunDirectory
 
 MOST = 1000
@@ -87,14 +86,7 @@ def check_existing(runs_dir: Path, combinations: Sequence[RunConfig], chosen: se
     Raises:
         UsageError: a run has one of the names and has other options.
     """
-    machine: dict[str, Any] = {"device": "auto", "threads": None}
-    free = {name: value for name, value in machine.items() if name not in chosen}
     for wanted in combinations:
         directory = RunDirectory(runs_dir / str(wanted.name))
         if directory.config.is_file():
-            found = replace(directory.read_config(), **free)
-            for each in differences([found, replace(wanted, **free)]):
-                raise UsageError(
-                    f"there is a run {directory.name!r} already, with {each.name} {each.values[0]}, not "
-                    f"{each.values[1]}", "choose another --name for this sweep",
-                )  # fmt: skip
+            check_same(directory, wanted, chosen, "choose another --name for this sweep")

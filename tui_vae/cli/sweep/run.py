@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tui_vae.cli.sweep.places import Place
-from tui_vae.cli.train import refusal
 from tui_vae.config import RunConfig, text_of
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.failures import refusal
 from tui_vae.runs.history import History
 from tui_vae.runs.summary import state_of
 
