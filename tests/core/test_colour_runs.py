@@ -22,6 +22,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.runs.labels import decode_labels
 from tui_vae.runs.previews import read_originals, read_previews
+from tui_vae.runs.reply_sizes import most_images
 
 HEIGHT, WIDTH = 12, 20
 
@@ -155,7 +156,7 @@ def test_large_images_in_colour_train_and_are_shown(tmp_path: Path, monkeypatch:
     source = ImageSource(directory, None)
     reply = source.ask(protocol.Sample(count=2), protocol.Samples)
     assert len(reply.images) == 2 * 3 * 256 * 256
-    most = protocol.most_images(3 * 256 * 256)
+    most = most_images(3 * 256 * 256)
     z = torch.zeros(most + 1, 4).numpy().tobytes()
     with pytest.raises(Exception, match=f"at most {most} latents"):
         source.ask(protocol.Decode(z=z), protocol.Images)

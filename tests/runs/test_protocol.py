@@ -7,12 +7,14 @@ import msgspec
 import pytest
 
 from tui_vae.runs import protocol
+from tui_vae.runs.client import check_answer
+from tui_vae.runs.reply_sizes import most_reconstructions
 
 
 @pytest.mark.parametrize("pixels", [28 * 28, 64 * 64])
 @pytest.mark.parametrize("latent_dim", [32, 4096])
 def test_a_reply_with_as_many_reconstructions_as_it_holds_is_one_message(pixels: int, latent_dim: int) -> None:
-    count = protocol.most_reconstructions(pixels, latent_dim)
+    count = most_reconstructions(pixels, latent_dim)
     images = bytes(count * pixels)
     longest = protocol.Reconstructions(
         epoch=2**53, step=2**53, indices=(2**53,) * count, labels=bytes(2 * count), originals=images,
@@ -51,10 +53,10 @@ def test_a_reply_whose_parts_do_not_fit_is_none(reply: dict[str, Any], field: st
 
 def test_an_answer_is_about_what_was_requested() -> None:
     reply = protocol.decode_reply(msgspec.msgpack.encode(PAIR))
-    protocol.check_answer(protocol.Reconstruct(indices=[3]), reply)
+    check_answer(protocol.Reconstruct(indices=[3]), reply)
     with pytest.raises(ValueError, match="other images"):
-        protocol.check_answer(protocol.Reconstruct(indices=[3, 4]), reply)
+        check_answer(protocol.Reconstruct(indices=[3, 4]), reply)
     with pytest.raises(ValueError, match="2 images"):
-        protocol.check_answer(
+        check_answer(
             protocol.Sample(count=2), protocol.Samples(epoch=0, step=0, source="prior", images=bytes(9), width=3)
         )

@@ -1,7 +1,9 @@
 """Inference requests: about all images the last evaluation answers while a run trains, else the newest weights do."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from tests.support.training import STEPS, Script, new_run, same, train_here
 from tui_vae.core.data import datasets
 from tui_vae.runs import protocol
 from tui_vae.runs.events import EpochEvent
-from tui_vae.trainer import evaluation_cache
+from tui_vae.runs.reply_sizes import most_reconstructions
+from tui_vae.trainer import evaluation_cache, inference
+from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.server import Ticket
 
 OF_ALL = (protocol.Map(), protocol.TestErrors(), protocol.Sample(count=3))
@@ -87,7 +91,7 @@ def test_more_images_than_a_reply_holds_are_refused_in_a_sentence(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "MAX_FRAME", 100_000)  # about 60 pairs of 28×28 images
-    most = protocol.most_reconstructions(784, 4)
+    most = most_reconstructions(784, 4)
     too_many, all_that_fit = (protocol.Reconstruct(indices=list(range(count))) for count in (most + 1, most))
     directory, inbox = new_run(own_runs, **{"latent-dim": 4}), Script({3: [too_many, all_that_fit]})
     assert train_here(directory, inbox) == 0
@@ -97,3 +101,66 @@ def test_more_images_than_a_reply_holds_are_refused_in_a_sentence(
         hint="ask for the others in another request",
     )
     assert len(pairs.mse) == most and len(protocol.frame(pairs)) <= 100_000
+
+
+def test_costly_replies_come_beside_training_and_change_no_weights(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "BESIDE_TRAINING", 0.5)
+    latent = np.zeros(4, "<f4").tobytes()
+    directory = new_run(own_runs, **{"batch-size": 5})  # 100 steps an epoch
+    inbox = Noting({110: [protocol.SplitKl(), protocol.Nearest(z=latent, count=5), protocol.Nearest(z=latent[:8])]})
+    assert train_here(directory, inbox) == 0
+    (_, refusal), *others = inbox.replies
+    assert refusal == protocol.Failure(message="a latent has 4 numbers, not 2")
+    found = {type(reply): reply for _, reply in others}
+    split, near = found[protocol.KlSplit], found[protocol.Neighbours]
+    first, _ = events(directory, EpochEvent)
+    assert (split.epoch, split.step, split.images) == (1, 100, 150)
+    assert split.kl == pytest.approx(first.test.kl, rel=1e-5)
+    assert split.mutual_information + split.total_correlation + sum(split.per_dimension) == pytest.approx(split.kl)
+    assert len(near.usual) == 30 and list(near.usual) == sorted(near.usual)  # every 5th of 150 images
+    undisturbed = new_run(own_runs, **{"batch-size": 5})
+    assert train_here(undisturbed) == 0
+    assert same(load_file(directory.last), load_file(undisturbed.last))
+
+
+def test_the_nearest_training_images_are_those_of_all_distances(own_runs: Path) -> None:
+    z = np.array([0.3, -1.0, 0.5, 2.0], "<f4").tobytes()
+    requests: list[protocol.AnyRequest] = [protocol.Nearest(z=z, count=9), protocol.Decode(z=z), protocol.Resume()]
+    directory, inbox = new_run(own_runs), Script({7: [protocol.Pause()]}, requests)
+    assert train_here(directory, inbox) == 0
+    _, near, decoded, _ = inbox.replies
+    data = datasets.load(train_limit=500)
+    image = np.frombuffer(decoded.images, np.uint8) / 255
+    distances = ((data.train_images.reshape(500, 784) / 255 - image) ** 2).mean(axis=1)
+    order = np.argsort(distances)[:9]
+    assert list(near.indices) == order.tolist()
+    assert near.mse == pytest.approx(distances[order], rel=0.02)  # the image there is rounded to grey levels
+    assert near.images == data.train_images[order].tobytes()
+    assert near.labels == data.labels("train")[order].tobytes()
+
+
+def test_samples_of_a_class_come_from_the_gaussian_of_its_images(own_runs: Path) -> None:
+    requests = [protocol.Sample(count=64, label=label, seed=1) for label in (1, 1, 9, 11)]
+    directory, inbox = new_run(own_runs), Script({7: [protocol.Pause()]}, [*requests, protocol.Resume()])
+    assert train_here(directory, inbox) == 0
+    _, once, again, other, none, _ = inbox.replies
+    assert once == again != other and "is class 11" in none.message
+    assert len(once.z) == 64 * 4 * 4 and len(once.images) == 64 * 784
+
+
+def test_while_a_run_trains_a_costly_reply_keeps_to_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(inference, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def parts() -> Generator[None, None, str]:
+        for _ in range(3):
+            now[0] += 0.01
+            yield
+        return "found"
+
+    for state, share in (("training", inference.BESIDE_TRAINING), ("paused", 1.0)):
+        job = Inference._beside_training(cast(Any, SimpleNamespace(_state=lambda state=state: state)), parts())
+        rests = list(job)
+        assert [0.01 / (0.01 + rest) for rest in rests] == pytest.approx([share] * 3)

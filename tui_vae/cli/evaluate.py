@@ -1,4 +1,5 @@
-"""`tui-vae eval`: a run's test metrics; on request the importance-weighted bound, the Fréchet distance, the probe."""
+"""`tui-vae eval`: a run's test metrics; on request the importance-weighted bound, the parts of the KL, the Fréchet
+distance, the probe."""
 
 from __future__ import annotations
 
@@ -19,15 +20,20 @@ from tui_vae.runs.trust import find_to_load
 
 if TYPE_CHECKING:
     from tui_vae.core.evaluation.frechet import FrechetDistances
+    from tui_vae.core.evaluation.kl_split import KlSplit
     from tui_vae.core.evaluation.latent_gaussian import LatentGaussian
     from tui_vae.core.evaluation.likelihood import Bound
+    from tui_vae.core.evaluation.posteriors import PosteriorStatistics
     from tui_vae.trainer.run_setup import LoadedRun
+
+DIVERGED = "take --checkpoint best, or train it with a lower --lr"
+"""What to do about a run that has diverged."""
 
 OUTLIERS = 8
 """Least likely test images that the probe lists."""
 
 # Each figure has noise of its own: streams of the run's seed beside those of training (1) and evaluation (2).
-IWAE_STREAM, SAMPLES_STREAM, PROBE_STREAM = 10, 11, 12
+IWAE_STREAM, SAMPLES_STREAM, PROBE_STREAM, SPLIT_STREAM = 10, 11, 12, 13
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -44,7 +50,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from tui_vae.trainer.run_setup import logged_metrics
 
     which = options.checkpoint or checkpoint_path(directory).stem
-    figures, _ = run.evaluate(run.test, progress.beta)
+    figures, posteriors = run.evaluate(run.test, progress.beta)
     test = msgspec.to_builtins(logged_metrics(figures))
     facts = {"run": directory.name, "checkpoint": which, "epoch": progress.evaluated, "step": progress.step,
              "images": len(run.test), "test": test}  # fmt: skip
@@ -57,6 +63,11 @@ def evaluate(options: argparse.Namespace) -> int:
         facts["iwae"] = bound
         if not options.json:
             _print_bound(bound, figures.elbo_bpd, run.model.pixels)
+    if options.split_kl:
+        split = _split(run, posteriors)
+        facts["kl_split"] = _split_facts(split)
+        if not options.json:
+            _print_split(split)
     if options.frechet:
         distances, words = _distances(run, options.samples or len(run.test))
         facts["frechet"] = {**vars(distances), "classifier": words}
@@ -104,6 +115,45 @@ def _print_bound(bound: Bound, elbo_bpd: float, pixels: int) -> None:
         print(f"  {name:<13}{nats:>12.6g}  nats an image{bits:>10.4f}  bits a pixel")
 
 
+# -- The parts of the KL -----------------------------------------------------------------------------------------------
+
+
+def _split(run: LoadedRun, posteriors: PosteriorStatistics) -> KlSplit:
+    """
+    Raises:
+        UserError: the encoder has diverged.
+    """
+    from tui_vae.core.evaluation.kl_split import split_kl
+
+    with _progress(f"the parts of the KL of {len(run.test):,} test images", None):
+        try:
+            return split_kl(posteriors.mu, posteriors.logvar, len(run.test), _seed(run, SPLIT_STREAM))
+        except RuntimeError:
+            raise UserError("the encoder gives numbers that are not finite: the run has diverged", DIVERGED) from None
+
+
+def _split_facts(split: KlSplit) -> dict[str, Any]:
+    """The parts in the form of `--json`."""
+    names = ("images", "draws", "kl", "mutual_information", "most_information", "total_correlation", "dimension_wise",
+             "standard_error")  # fmt: skip
+    return {**{name: getattr(split, name) for name in names}, "per_dimension": split.per_dimension.tolist()}
+
+
+def _print_split(split: KlSplit) -> None:
+    print(f"\nthe KL of {split.images:,} test images, split in three (Hoffman & Johnson 2016; Chen et al. 2018), nats")
+    error = f"± {split.standard_error:.2g}"
+    for name, value, about in (
+        ("information", split.mutual_information, f"{error}, of index and code: at most ln {split.images:,} = "
+                                                  f"{split.most_information:.2f}"),
+        ("correlation", split.total_correlation, f"{error}, total correlation of the dimensions"),
+        ("marginals", split.dimension_wise, "dimension-wise KL from N(0, 1)"),
+        ("kl", split.kl, "their sum"),
+    ):  # fmt: skip
+        print(f"  {name:<13}{value:>12.4f}  {about}")
+    print("q(z) is the mixture of these images alone. Of all images that there could be, the information is larger\n"
+          "and the other two together are smaller by as much: the more so, the nearer it is to its bound.")  # fmt: skip
+
+
 # -- The classifier Fréchet distance -----------------------------------------------------------------------------------
 
 
@@ -143,7 +193,7 @@ def _gaussian(run: LoadedRun) -> LatentGaussian:
         return fit_gaussian(encode_posteriors(run.model, run.subset))
     except RuntimeError:
         raise UserError("no Gaussian fits what the encoder gives: the run has diverged",
-                        "take --checkpoint best, or train it with a lower --lr") from None  # fmt: skip
+                        DIVERGED) from None  # fmt: skip
 
 
 # -- The probe ---------------------------------------------------------------------------------------------------------

@@ -240,6 +240,12 @@ def _add_evaluate(add: Add) -> None:
         help="the importance-weighted bound on ln p(x) from K draws an image (Burda et al. 2016)",
     )
     evaluate.add_argument(
+        "--split-kl",
+        action="store_true",
+        help="the KL in three parts: mutual information of index and code, total correlation, dimension-wise KL "
+        "(Hoffman & Johnson 2016; Chen et al. 2018)",
+    )
+    evaluate.add_argument(
         "--frechet",
         action="store_true",
         help="the classifier Fréchet distance of samples from the test set: FID's formula, on the "

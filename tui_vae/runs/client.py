@@ -14,6 +14,7 @@ import msgspec
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs.directory import RunDirectory, read_only_error
+from tui_vae.runs.reply_checks import check_images
 
 REACH_LIMIT, REACH_PAUSE = 3.0, 0.05
 """Seconds for which a living process that is not listening is tried again, and between two tries: a user's runtime
@@ -166,12 +167,24 @@ def _checked(
 ) -> ReplyType:
     name = directory.name
     reply = protocol.decode_reply(body)
-    protocol.check_answer(message, reply)
+    check_answer(message, reply)
     if isinstance(reply, protocol.Failure):
         raise RequestError(reply.message, reply.hint)
     if not isinstance(reply, expected):
         raise RequestError(f"run {name!r} answered with {type(reply).__name__}, not {expected.__name__}")
     return reply
+
+
+def check_answer(request: protocol.AnyRequest, reply: protocol.AnyReply) -> None:
+    """
+    Raises:
+        ValueError: the reply is not about what was requested.
+    """
+    match request, reply:
+        case protocol.Reconstruct(indices=wanted), protocol.Reconstructions(indices=found) if list(found) != wanted:
+            raise ValueError("reconstructions of other images")
+        case protocol.Sample(count=count), protocol.Samples():
+            check_images(reply.images, count, reply.width, reply.channels)
 
 
 def _address(directory: RunDirectory, message: protocol.AnyRequest) -> str:

@@ -73,6 +73,16 @@ class Legacy(msgspec.Struct, frozen=True):
     accuracy: Number
 
 
+class ByClass(msgspec.Struct, frozen=True, gc=False):
+    """Means over the test images of each class, in the order of `classes`; null for a class without any.
+
+    mse: a pixel's squared error on [0, 1], at z = μ. kl: nats.
+    """
+
+    mse: tuple[Number, ...]
+    kl: tuple[Number, ...]
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """`t` is in seconds since the epoch."""
 
@@ -123,7 +133,7 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
 
 class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
     """The end of an epoch. `beta` is the β in the `loss` of both evaluations, `lr` the learning rate of its last step;
-    older logs do not have them."""
+    older logs do not have them, nor `by_class`, which is missing where `kl_per_dim` is empty too."""
 
     epoch: Count
     step: Count
@@ -134,6 +144,7 @@ class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
     beta: Number | UnsetType = UNSET
     lr: Number | UnsetType = UNSET
     legacy: Legacy | UnsetType = UNSET
+    by_class: ByClass | UnsetType = UNSET
 
 
 class PreviewEvent(Event, frozen=True, kw_only=True, tag="preview"):
@@ -307,9 +318,11 @@ class LogTail:
     MOST_LINE = 4 << 20
     """Bytes of the longest line that is kept: a `run` event with every option has 2 kB. A longer one is skipped."""
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        """`offset`: where to begin, in bytes; events before it are not read."""
+    def __init__(self, path: Path, offset: int = 0, only: tuple[bytes, ...] = ()) -> None:
+        """`offset`: where to begin, in bytes; events before it are not read. `only`: lines without any of these are
+        passed over."""
         self.path = path
+        self._only = only
         self._offset = offset
         self._rest: list[bytes] = []
         """The beginning of a line in the pieces that were read: they are joined once, when its end comes."""
@@ -342,6 +355,8 @@ class LogTail:
             self._rest.clear()
         elif rest:
             self._rest.append(rest)
+        if self._only:
+            whole = b"\n".join(line for line in whole.split(b"\n") if any(each in line for each in self._only))
         return parse_lines(whole) if newline else []
 
     @property

@@ -7,7 +7,6 @@ that they are square. `channels` bytes are a pixel: 1 of a grey image, else 3, r
 
 from __future__ import annotations
 
-import math
 import struct
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ from tui_vae.config import MAX_BETA, MAX_EPOCHS, MAX_LR
 from tui_vae.runs.float_arrays import FLOAT_BYTES
 from tui_vae.runs.foreign_text import cleaned
 from tui_vae.runs.labels import check_labels
+from tui_vae.runs.reply_checks import check_floats, check_images, check_length
 
 MAX_FRAME = 64 << 20
 """Bytes of a message: twice what `MAX_IMAGES` images of 64×64 pixels take with their reconstructions."""
@@ -28,11 +28,8 @@ MAX_IMAGES = 4096
 MAX_LATENT_BYTES = MAX_IMAGES * 4096
 """Bytes of the latents of one `Decode`, a quarter of `MAX_FRAME`: `MAX_IMAGES` latents of 1024 float32 numbers."""
 
-_REPLY_BYTES = 1024
-"""Bytes, at most, of a `Reconstructions` apart from its images: the names of its keys, lengths, epoch, step, width."""
-
-_IMAGE_BYTES = 2 + 9 + 9
-"""Bytes, at most, of an image's label, and of its index and its error in MessagePack."""
+MAX_NEIGHBOURS = 64
+"""Nearest training images in one answer: more than stand in a row of any terminal."""
 
 FIRST_BETA = 0.1
 """What β becomes when a factor raises it from 0, which no factor changes: small beside the usual 1."""
@@ -104,11 +101,19 @@ class TestErrors(Request, frozen=True):
 
 
 class Sample(Request, frozen=True, kw_only=True):
-    """Decoded latents, drawn from the Gaussian fitted to the encoder's z, or from the prior N(0, I)."""
+    """Decoded latents, drawn from the Gaussian fitted to the encoder's z, or from the prior N(0, I).
+
+    `label`: the Gaussian is fitted to the images of this class alone; None: to all.
+    """
 
     count: Annotated[int, Meta(ge=1, le=MAX_IMAGES)]
     source: Literal["fitted", "prior"] = "fitted"
     seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    label: Annotated[int, Meta(ge=0, lt=2**16)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.source == "prior":
+            raise ValueError("the prior knows no classes")
 
 
 class Decode(Request, frozen=True, kw_only=True):
@@ -121,37 +126,39 @@ class Map(Request, frozen=True):
     """The plane of the two main directions of the posterior means, and where the test images lie on it."""
 
 
+class Nearest(Request, frozen=True, kw_only=True):
+    """The training images nearest to the decoded image of a latent: little-endian float32, `latent_dim` numbers."""
+
+    z: Annotated[bytes, Meta(min_length=4, max_length=MAX_LATENT_BYTES)]
+    count: Annotated[int, Meta(ge=1, le=MAX_NEIGHBOURS)] = 8
+
+
+class SplitKl(Request, frozen=True):
+    """The parts of the mean KL of the test images, and the aggregated posterior of each dimension."""
+
+
 CONTROLS = (Pause, Resume, Stop, Checkpoint, Set)
 """Requests that change the run, which only its own process obeys; the others are questions about the model."""
 
-AnyRequest = Pause | Resume | Stop | Checkpoint | Set | Describe | Reconstruct | TestErrors | Sample | Decode | Map
+AnyRequest = (
+    Pause
+    | Resume
+    | Stop
+    | Checkpoint
+    | Set
+    | Describe
+    | Reconstruct
+    | TestErrors
+    | Sample
+    | Decode
+    | Map
+    | Nearest
+    | SplitKl
+)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A reply whose parts do not fit each other cannot be made or decoded, so that whoever shows it need not ask."""
-
-
-def check_images(images: bytes, count: int, width: int, channels: int = 1) -> None:
-    """
-    Raises:
-        ValueError: these are not `count` images of one size, `width` pixels wide or, where that is 0, square.
-    """
-    if channels not in (1, 3):
-        raise ValueError(f"images of {channels} channels")
-    size, rest = divmod(len(images), count * channels) if count > 0 else (0, len(images))
-    whole = size % width == 0 if width > 0 else width == 0 and math.isqrt(size) ** 2 == size
-    if rest or not whole or (count and not size):
-        raise ValueError(f"{len(images)} bytes are not {count} images of width {width}")
-
-
-def _check_floats(data: bytes, count: int) -> None:
-    if len(data) != FLOAT_BYTES * count:
-        raise ValueError(f"{len(data)} bytes are not {count} numbers")
-
-
-def _check_length(values: bytes | tuple[object, ...], count: int) -> None:
-    if len(values) != count:
-        raise ValueError(f"{len(values)} values for {count}")
 
 
 class Failure(Reply, frozen=True, kw_only=True):
@@ -222,11 +229,11 @@ class Reconstructions(Reply, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         count = len(self.indices)
         check_labels(self.labels, count)
-        _check_length(self.mse, count)
+        check_length(self.mse, count)
         check_images(self.originals, count, self.width, self.channels)
         check_images(self.reconstructions, count, self.width, self.channels)
-        _check_length(self.reconstructions, len(self.originals))
-        _check_floats(self.mu, len(self.mu) // FLOAT_BYTES // max(1, count) * count)
+        check_length(self.reconstructions, len(self.originals))
+        check_floats(self.mu, len(self.mu) // FLOAT_BYTES // max(1, count) * count)
 
 
 class Errors(Reply, frozen=True, kw_only=True):
@@ -239,12 +246,12 @@ class Errors(Reply, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         count = len(self.mse) // FLOAT_BYTES
-        _check_floats(self.mse, count)
+        check_floats(self.mse, count)
         check_labels(self.labels, count)
 
 
 class Samples(Reply, frozen=True, kw_only=True):
-    """Decoded samples, image after image. `source`: `fitted` or `prior`."""
+    """Decoded samples, image after image. `source`: `fitted` or `prior`. `z`: their latents, little-endian float32."""
 
     epoch: int
     step: int
@@ -252,6 +259,7 @@ class Samples(Reply, frozen=True, kw_only=True):
     images: bytes
     width: int = 0
     channels: int = 1
+    z: bytes = b""
 
 
 class Images(Reply, frozen=True, kw_only=True):
@@ -287,15 +295,69 @@ class LatentMap(Reply, frozen=True, kw_only=True):
         if self.latent_dim < 1:
             raise ValueError("a latent space without a dimension")
         for data, count in ((self.origin, 1), (self.directions, 2)):
-            _check_floats(data, count * self.latent_dim)
+            check_floats(data, count * self.latent_dim)
         count = len(self.points) // (2 * FLOAT_BYTES)
-        _check_floats(self.points, 2 * count)
+        check_floats(self.points, 2 * count)
         check_labels(self.labels, count)
         for numbers in (self.kl_per_dim, self.deviations):
-            _check_length(numbers, self.latent_dim)
+            check_length(numbers, self.latent_dim)
 
 
-AnyReply = Failure | Done | Description | Reconstructions | Errors | Samples | Images | LatentMap
+class Neighbours(Reply, frozen=True, kw_only=True):
+    """Training images, the nearest first: their `indices` in the training set, and `mse`: mean squared distance of a
+    pixel on [0, 1]. `usual`: that of reconstructions of test images from the images nearest to them, in order."""
+
+    epoch: int
+    step: int
+    indices: tuple[int, ...]
+    labels: bytes
+    images: bytes
+    mse: tuple[float, ...]
+    usual: tuple[float, ...]
+    width: int = 0
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        count = len(self.indices)
+        check_labels(self.labels, count)
+        check_length(self.mse, count)
+        check_images(self.images, count, self.width, self.channels)
+
+
+class KlSplit(Reply, frozen=True, kw_only=True):
+    """Nats, of `images` test images: `kl` = mutual_information + total_correlation + the sum of `per_dimension`.
+
+    The mutual information is at most ln `images`; `standard_error` is its own and the total correlation's, from `draws`
+    samples of z. per_dimension: KL(q(z_j) ‖ N(0, 1)) of each latent dimension.
+
+    The others are little-endian float32. low, high: one for each dimension, where its axis begins and ends. density:
+    q(z_j) at `points` points from low to high, of one dimension after the other; means: the density of the posterior
+    means in as many bins of equal width.
+    """
+
+    epoch: int
+    step: int
+    images: int
+    draws: int
+    kl: float
+    mutual_information: float
+    total_correlation: float
+    standard_error: float
+    per_dimension: tuple[float, ...]
+    points: int
+    low: bytes
+    high: bytes
+    density: bytes
+    means: bytes
+
+    def __post_init__(self) -> None:
+        if self.points < 2 or self.images < 1:
+            raise ValueError("a split of nothing")
+        for data, count in ((self.low, 1), (self.high, 1), (self.density, self.points), (self.means, self.points)):
+            check_floats(data, count * len(self.per_dimension))
+
+
+AnyReply = Failure | Done | Description | Reconstructions | Errors | Samples | Images | LatentMap | Neighbours | KlSplit
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
@@ -312,28 +374,6 @@ def decode_reply(body: bytes) -> AnyReply:
     """
     reply = _decode_reply.decode(body)
     return cleaned(reply) if isinstance(reply, Failure | Description) else reply
-
-
-def check_answer(request: AnyRequest, reply: AnyReply) -> None:
-    """
-    Raises:
-        ValueError: the reply is not about what was requested.
-    """
-    match request, reply:
-        case Reconstruct(indices=wanted), Reconstructions(indices=found) if list(found) != wanted:
-            raise ValueError("reconstructions of other images")
-        case Sample(count=count), Samples():
-            check_images(reply.images, count, reply.width, reply.channels)
-
-
-def most_images(pixels: int) -> int:
-    """How many images of so many bytes one reply holds."""
-    return min(MAX_IMAGES, (MAX_FRAME - _REPLY_BYTES) // pixels)
-
-
-def most_reconstructions(pixels: int, latent_dim: int) -> int:
-    """How many images of so many bytes, each with its reconstruction and its μ, one reply holds."""
-    return min(MAX_IMAGES, (MAX_FRAME - _REPLY_BYTES) // (2 * pixels + FLOAT_BYTES * latent_dim + _IMAGE_BYTES))
 
 
 def frame(message: AnyRequest | AnyReply) -> bytes:

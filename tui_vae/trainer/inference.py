@@ -10,20 +10,25 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tui_vae.core.data.datasets import evaluation_subset
 from tui_vae.core.evaluation.forward import decode, reconstruct
+from tui_vae.core.evaluation.kl_split import SHOWN_POINTS, KlSplit, split_kl_in_parts
 from tui_vae.core.evaluation.latent_gaussian import LatentGaussian, fit_gaussian
+from tui_vae.core.evaluation.nearest import nearest_in_parts
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
 from tui_vae.core.evaluation.principal_plane import principal_plane
 from tui_vae.core.pixels import as_images, grey_levels, unit_to_grey_levels
 from tui_vae.errors import first_line
 from tui_vae.runs import protocol
 from tui_vae.runs.float_arrays import FLOAT_BYTES, decode_floats, encode_floats
+from tui_vae.runs.reply_sizes import most_images, most_reconstructions
 from tui_vae.trainer.evaluation_cache import CachedStatistics, EvaluationCache
 from tui_vae.trainer.run_setup import LoadedRun
 from tui_vae.trainer.server import Ticket
@@ -31,8 +36,31 @@ from tui_vae.trainer.server import Ticket
 SLICE = 0.03
 """Seconds of work on longer replies between two training steps; after that, shorter requests have their turn."""
 
-Job = Generator[None, None, protocol.AnyReply]
-"""Computes a reply, and yields between batches, where other work may be done."""
+BESIDE_TRAINING = 0.03
+"""The share of the time that a costly reply takes while a run trains; it rests in between."""
+
+SPLIT_DRAWS = 1000
+"""Samples of z for a split of the KL: its standard error is then 0.1 nats or less."""
+
+USUAL = 32
+"""Reconstructions of test images that are compared with training images beside a sample."""
+
+Job = Generator[float | None, None, protocol.AnyReply]
+"""Computes a reply, and yields between batches, where other work may be done: the seconds it rests, if any."""
+
+Found = TypeVar("Found")
+
+
+class Waiting(NamedTuple):
+    """A request whose job is under way, and the time (monotonic seconds) before which it rests."""
+
+    ticket: Ticket
+    job: Job
+    at: float
+
+    @property
+    def is_ready(self) -> bool:
+        return time.monotonic() >= self.at
 
 
 class Inference:
@@ -47,15 +75,16 @@ class Inference:
         self._run = run
         self._where = where
         self._state = state
-        self._jobs: deque[tuple[Ticket, Job]] = deque()
+        self._jobs: deque[Waiting] = deque()
         self._test = EvaluationCache(run.model, run.test, where, errors=True)
         self._subset = EvaluationCache(run.model, run.subset, where, errors=False)
         self._gaussian: tuple[PosteriorStatistics, LatentGaussian] | None = None
+        self._split: tuple[PosteriorStatistics, KlSplit] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether `advance` has something to do."""
-        return bool(self._jobs) or self._test.is_refresh_due or self._subset.is_refresh_due
+        return self._has_ready_job or self._test.is_refresh_due or self._subset.is_refresh_due
 
     def store(self, test: PosteriorStatistics, subset: PosteriorStatistics) -> None:
         """Keep what an evaluation of the newest weights found on the test set and on the training subset."""
@@ -79,21 +108,26 @@ class Inference:
     def advance(self) -> None:
         """Work on longer replies for a moment, in turn; where there are none, refresh what is due."""
         for cache in (self._test, self._subset):
-            if cache.is_refresh_due and not self._jobs:
+            if cache.is_refresh_due and not self._has_ready_job:
                 cache.refresh_beside_training()
         until = time.monotonic() + SLICE
-        while self._jobs:
-            self._advance_job(*self._jobs.popleft())
+        while (waiting := next((each for each in self._jobs if each.is_ready), None)) is not None:
+            self._jobs.remove(waiting)
+            self._advance_job(waiting.ticket, waiting.job)
             if time.monotonic() >= until:
                 break
 
+    @property
+    def _has_ready_job(self) -> bool:
+        return any(waiting.is_ready for waiting in self._jobs)
+
     def _advance_job(self, ticket: Ticket, job: Job) -> None:
         try:
-            next(job)
+            rest = next(job)
         except StopIteration as end:
             ticket.answer(end.value)
         else:
-            self._jobs.append((ticket, job))
+            self._jobs.append(Waiting(ticket, job, time.monotonic() + (rest or 0.0)))
 
     def preview_images(self) -> NDArray[np.uint8]:
         """The preview images as the model reconstructs them now, `(N, height, width)` or `(N, height, width, 3)`."""
@@ -128,6 +162,11 @@ class Inference:
                 return self._fitted_samples(request, cached)
             case protocol.Map():
                 return self._map((yield from self._statistics(self._test, first_images_suffice=True)))
+            case protocol.Nearest():
+                return (yield from self._nearest(request))
+            case protocol.SplitKl():
+                cached = yield from self._statistics(self._test, first_images_suffice=True)
+                return (yield from self._kl_split(cached))
             case other:
                 return _failure(f"{type(other).__name__} cannot be done here")
 
@@ -170,7 +209,7 @@ class Inference:
         if max(indices) >= len(dataset.test_images):
             return _failure(f"test images are numbered 0 to {len(dataset.test_images) - 1}, not {max(indices)}")
         model = self._run.model
-        most = protocol.most_reconstructions(model.pixels, model.latent_dim)
+        most = most_reconstructions(model.pixels, model.latent_dim)
         if len(indices) > most:
             message = f"at most {most} images of this run fit into one reply, not {len(indices)}"
             return protocol.Failure(message=message, hint="ask for the others in another request")
@@ -190,7 +229,7 @@ class Inference:
             found = f"{len(request.z) / FLOAT_BYTES:g} in all"
             return _failure(f"latents have {latent_dim} numbers each, not {found}")
         z = torch.frombuffer(decode_floats(request.z), dtype=torch.float32).view(-1, latent_dim)
-        most = protocol.most_images(self._run.model.pixels)
+        most = most_images(self._run.model.pixels)
         if len(z) > most:
             return _failure(f"at most {most} latents can be decoded at once")
         epoch, step = self._where()
@@ -213,6 +252,34 @@ class Inference:
             deviations=tuple(mu.std(dim=0, correction=0).tolist()),
         )  # fmt: skip
 
+    def _kl_split(self, cached: CachedStatistics) -> Job:
+        statistics = cached.statistics
+        if self._split is None or self._split[0] is not statistics:
+            seed = self._run.config.seed
+            parts = split_kl_in_parts(statistics.mu, statistics.logvar, SPLIT_DRAWS, seed)
+            self._split = statistics, (yield from self._beside_training(parts))
+        found = self._split[1]
+        shown = found.marginals
+        return protocol.KlSplit(
+            epoch=cached.epoch, step=cached.step, images=found.images, draws=found.draws, kl=found.kl,
+            mutual_information=found.mutual_information, total_correlation=found.total_correlation,
+            standard_error=found.standard_error, per_dimension=tuple(found.per_dimension.tolist()),
+            points=SHOWN_POINTS, low=_float_bytes(shown.low), high=_float_bytes(shown.high),
+            density=_float_bytes(shown.density), means=_float_bytes(shown.means),
+        )  # fmt: skip
+
+    def _beside_training(self, parts: Generator[None, None, Found]) -> Generator[float, None, Found]:
+        """What a costly computation finds. While a run trains, it rests after each part, to keep to its share."""
+        while True:
+            began = time.monotonic()
+            try:
+                next(parts)
+            except StopIteration as end:
+                found: Found = end.value
+                return found
+            took = time.monotonic() - began
+            yield took * (1 / BESIDE_TRAINING - 1) if self._state() == "training" else 0.0
+
     def _prior_samples(self, request: protocol.Sample) -> protocol.Samples | protocol.Failure:
         generator = torch.Generator().manual_seed(request.seed)
         z = torch.randn(request.count, self._run.model.latent_dim, generator=generator)
@@ -222,22 +289,62 @@ class Inference:
         self, request: protocol.Sample, cached: CachedStatistics
     ) -> protocol.Samples | protocol.Failure:
         """Samples that the newest weights decode; their epoch and step are those of the Gaussian they come from."""
-        if self._gaussian is None or self._gaussian[0] is not cached.statistics:
-            self._gaussian = cached.statistics, fit_gaussian(cached.statistics)
-        z = self._gaussian[1].draw(request.count, torch.Generator().manual_seed(request.seed))
+        if request.label is not None:
+            chosen = self._of_class(request.label, len(cached.statistics.mu))
+            if isinstance(chosen, protocol.Failure):
+                return chosen
+            gaussian = fit_gaussian(cached.statistics, chosen)
+        elif self._gaussian is None or self._gaussian[0] is not cached.statistics:
+            gaussian = fit_gaussian(cached.statistics)
+            self._gaussian = cached.statistics, gaussian
+        else:
+            gaussian = self._gaussian[1]
+        z = gaussian.draw(request.count, torch.Generator().manual_seed(request.seed))
         return self._samples(request, z, cached.epoch, cached.step)
+
+    def _of_class(self, label: int, count: int) -> Tensor | protocol.Failure:
+        """The places of a class's images among the first `count` of the training subset."""
+        dataset = self._run.dataset
+        if dataset.train_labels is None:
+            return _failure("the images have no classes")
+        labels = dataset.train_labels[evaluation_subset(len(self._run.train), len(self._run.test))][:count]
+        found = np.flatnonzero(labels == label)
+        if not len(found):
+            name = dataset.classes[label] if label < len(dataset.classes) else f"class {label}"
+            return _failure(f"none of the {len(labels):,} training images that the Gaussian is fitted to is {name}")
+        return torch.from_numpy(found)
+
+    def _nearest(self, request: protocol.Nearest) -> Job:
+        run, (channels, _, width) = self._run, self._run.dataset.shape
+        if len(request.z) != FLOAT_BYTES * run.model.latent_dim:
+            return _failure(f"a latent has {run.model.latent_dim} numbers, not {len(request.z) / FLOAT_BYTES:g}")
+        epoch, step = self._where()
+        z = torch.frombuffer(decode_floats(request.z), dtype=torch.float32)[None].to(run.device)
+        some = run.test[:: -(-len(run.test) // USUAL)]
+        images = torch.cat([decode(run.model, z), reconstruct(run.model, some).images])
+        parts = nearest_in_parts(images, run.train, request.count)
+        places, mse = yield from self._beside_training(parts)
+        indices, labels = places[0].cpu().numpy(), run.dataset.train_labels
+        return protocol.Neighbours(
+            epoch=epoch, step=step, indices=tuple(indices.tolist()), mse=tuple(mse[0].tolist()),
+            labels=b"" if labels is None else labels[indices].astype(labels.dtype.newbyteorder("<")).tobytes(),
+            images=grey_levels(run.dataset.train_images[indices]).tobytes(),
+            usual=tuple(sorted(mse[1:, 0].tolist())), width=width, channels=channels,
+        )  # fmt: skip
 
     def _samples(
         self, request: protocol.Sample, z: Tensor, epoch: int, step: int
     ) -> protocol.Samples | protocol.Failure:
         """The reply with the images of z `(count, latent_dim)`."""
-        most, (channels, _, width) = protocol.most_images(self._run.model.pixels), self._run.dataset.shape
+        model, (channels, _, width) = self._run.model, self._run.dataset.shape
+        most = most_images(model.pixels, model.latent_dim)
         if request.count > most:
             return _failure(f"at most {most} samples of this run fit into one reply, not {request.count}")
-        images = self._shown(decode(self._run.model, z.to(self._run.device))).tobytes()
+        images = self._shown(decode(model, z.to(self._run.device))).tobytes()
         return protocol.Samples(
-            epoch=epoch, step=step, source=request.source, images=images, width=width, channels=channels
-        )
+            epoch=epoch, step=step, source=request.source, images=images, width=width, channels=channels,
+            z=_float_bytes(z),
+        )  # fmt: skip
 
 
 def _failure(message: str) -> protocol.Failure:

@@ -56,7 +56,7 @@ class Training:
         run, learner, progress = setup
         self._directory = directory
         self._log = log
-        self._epoch_events = EpochEvents(log)
+        self._epoch_events = EpochEvents(log, run.dataset)
         self._inbox = inbox
         self._run = run
         self._learner = learner
@@ -147,7 +147,7 @@ class Training:
             images_per_s=self._epoch_images / trained if self._epoch_images else None,
             train=logged_metrics(train), test=logged_metrics(test), beta=beta, lr=self._newest_lr, legacy=legacy,
         )  # fmt: skip
-        self._epoch_events.write(event, is_last=progress.finished)
+        self._epoch_events.write(event, test_statistics, is_last=progress.finished)
         self._epoch_time = Stopwatch()
         self._epoch_time.start()
         self._epoch_means = Means()

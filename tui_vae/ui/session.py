@@ -222,9 +222,15 @@ class RunSession:
         return await asyncio.to_thread(request, self.directory, message, expected, timeout)
 
     async def ask(
-        self, message: protocol.AnyRequest, expected: type[ReplyType], patience: float = PATIENCE
+        self,
+        message: protocol.AnyRequest,
+        expected: type[ReplyType],
+        patience: float = PATIENCE,
+        timeout: float = ANSWER_LIMIT,
     ) -> ReplyType:
         """Send a request about the model. Where no process lives, start one that only serves, and wait for it.
+
+        `patience`: seconds to wait for a process; `timeout`: for the answer of one that lives.
 
         Raises:
             UserError: no process can be started, or it refuses, or does not answer in time.
@@ -233,7 +239,7 @@ class RunSession:
         started = False
         while True:
             try:
-                return await asyncio.to_thread(self._caller.ask, message, expected)
+                return await asyncio.to_thread(self._caller.ask, message, expected, timeout)
             except NoProcess:
                 await self.look_for_process()
                 if time.monotonic() > deadline or (started and self.server is None):

@@ -31,16 +31,21 @@ def standard_gaussian(latent_dim: int) -> LatentGaussian:
     return LatentGaussian(torch.zeros(latent_dim, dtype=torch.float64), torch.eye(latent_dim, dtype=torch.float64))
 
 
-def fit_gaussian(statistics: PosteriorStatistics) -> LatentGaussian:
+def fit_gaussian(statistics: PosteriorStatistics, chosen: Tensor | None = None) -> LatentGaussian:
     """The Gaussian with the mean and covariance of the aggregate posterior, z ~ q(z|x) over the images.
 
     Cov z = Cov μ + diag(mean σ²), by the law of total variance.
 
+    Args:
+        chosen: indices of the images that it is fitted to, one at least; None: all.
+
     Raises:
         RuntimeError: the encoder's numbers are not finite, so that no Gaussian fits.
     """
-    mu = statistics.mu.cpu().double()
+    mu, variance = statistics.mu.cpu().double(), statistics.mean_variance
+    if chosen is not None:
+        mu, variance = mu[chosen], statistics.logvar.cpu().double()[chosen].exp().mean(dim=0)
     mean = mu.mean(dim=0)
     centred = mu - mean
-    covariance = centred.T @ centred / len(mu) + torch.diag(statistics.mean_variance)
+    covariance = centred.T @ centred / len(mu) + torch.diag(variance)
     return LatentGaussian(mean, torch.linalg.cholesky(covariance))

@@ -17,12 +17,13 @@ from tui_vae.core.objectives import kl_per_dimension
 class PosteriorStatistics:
     """The posteriors N(μ, σ²) of N images. Per-image tensors are on the model's device, means over images on the CPU.
 
-    mu: `(N, latent_dim)`. mse: `(N,)` as in `Reconstruction`, or `(0,)` where nothing was decoded.
+    mu, logvar: `(N, latent_dim)`. mse: `(N,)` as in `Reconstruction`, or `(0,)` where nothing was decoded.
     mean_variance: mean of σ² over images, `(latent_dim,)` float64.
     kl_per_dim: KL(q(z|x) ‖ N(0, I)) of each dimension, nats, mean over images, `(latent_dim,)` float64.
     """
 
     mu: Tensor
+    logvar: Tensor
     mse: Tensor
     mean_variance: Tensor
     kl_per_dim: Tensor
@@ -46,7 +47,7 @@ def posterior_statistics(
     kl_per_dim = mean([kl_per_dimension(*batch).sum(dim=0) for batch in zip(mu, logvar, strict=True)])
     mean_variance = mean([batch.exp().sum(dim=0) for batch in logvar])
     errors = torch.cat(list(mse)) if mse else mu[0].new_zeros(0)
-    return PosteriorStatistics(torch.cat(list(mu)), errors, mean_variance, kl_per_dim)
+    return PosteriorStatistics(torch.cat(list(mu)), torch.cat(list(logvar)), errors, mean_variance, kl_per_dim)
 
 
 def encode_posteriors(model: VAE, images: Tensor) -> PosteriorStatistics:

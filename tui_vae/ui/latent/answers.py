@@ -12,6 +12,7 @@ from textual.geometry import Size
 from tui_vae.runs import protocol
 from tui_vae.runs.client import OTHER_VERSION, RequestError
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
+from tui_vae.runs.reply_checks import check_images
 from tui_vae.ui.images.picture import Picture, split
 from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.image_board import Captioned, ImageBoard, Line
@@ -33,7 +34,7 @@ async def decode(session: RunSession, latents: Sequence[Latent]) -> protocol.Ima
     z = encode_floats(array("f", chain.from_iterable(latents)))
     reply = await session.ask(protocol.Decode(z=z), protocol.Images)
     try:
-        protocol.check_images(reply.images, len(latents), reply.width, reply.channels)
+        check_images(reply.images, len(latents), reply.width, reply.channels)
     except ValueError:
         raise RequestError(f"run {session.name!r} answered something unknown", OTHER_VERSION) from None
     return reply

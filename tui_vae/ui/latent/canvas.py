@@ -16,11 +16,16 @@ CLASS_COLOURS = 10
 """Colours of classes, which stand in latent.tcss. The eleventh class has the colour of the first."""
 
 
+HEAT_STEPS = 8
+"""Steps of the heat map, whose colours stand in latent.tcss too."""
+
+
 class LatentCanvas(Canvas):
     """A canvas with the styles of the latent views."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"latent--class-{number}" for number in range(CLASS_COLOURS)),
+        *(f"latent--heat-{step}" for step in range(HEAT_STEPS)),
         *("latent--quiet", "latent--cursor", "latent--mark", "latent--bar", "latent--idle", "latent--inactive"),
     }
 
@@ -31,6 +36,10 @@ class LatentCanvas(Canvas):
     def class_ink(self, label: int) -> Style:
         """The style of a class. Colours repeat where there are more classes than colours."""
         return self.get_component_rich_style(f"latent--class-{label % CLASS_COLOURS}")
+
+    def heat_ink(self, step: int) -> Style:
+        """The style of a step of the heat map, 0 the faintest."""
+        return self.get_component_rich_style(f"latent--heat-{step}")
 
 
 def class_mark(label: int) -> str:
