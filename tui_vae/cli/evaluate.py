@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tui_vae.core.evaluation.posteriors import PosteriorStatistics
     from tui_vae.trainer.run_setup import LoadedRun
 
+SPLIT_DRAWS = 4000
+"""Samples of z for the parts of the KL, each of another test image: some seconds of work."""
+
 DIVERGED = "take --checkpoint best, or train it with a lower --lr"
 """What to do about a run that has diverged."""
 
@@ -127,7 +130,7 @@ def _split(run: LoadedRun, posteriors: PosteriorStatistics) -> KlSplit:
 
     with _progress(f"the parts of the KL of {len(run.test):,} test images", None):
         try:
-            return split_kl(posteriors.mu, posteriors.logvar, len(run.test), _seed(run, SPLIT_STREAM))
+            return split_kl(posteriors.mu, posteriors.logvar, SPLIT_DRAWS, _seed(run, SPLIT_STREAM))
         except RuntimeError:
             raise UserError("the encoder gives numbers that are not finite: the run has diverged", DIVERGED) from None
 

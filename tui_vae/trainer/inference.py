@@ -36,7 +36,7 @@ from tui_vae.trainer.server import Ticket
 SLICE = 0.03
 """Seconds of work on longer replies between two training steps; after that, shorter requests have their turn."""
 
-BESIDE_TRAINING = 0.03
+BESIDE_TRAINING = 0.04
 """The share of the time that a costly reply takes while a run trains; it rests in between."""
 
 SPLIT_DRAWS = 1000
