@@ -253,7 +253,7 @@ SPOILT = [
     (too_low, "expected N×H×W, N×H×W×3 or N×3×H×W with H and W from 8 to 256, found 90×7×31"),
     (too_wide, "expected N×H×W, N×H×W×3 or N×3×H×W with H and W from 8 to 256, found 90×30×257"),
     (with_alpha, "expected N×H×W, N×H×W×3 or N×3×H×W with H and W from 8 to 256, found 90×32×32×4"),
-    (float_labels, "train-labels-idx1-ubyte holds fractions: expected labels as whole numbers"),
+    (float_labels, "train-labels-idx1-ubyte holds fractions or no numbers: expected labels as whole numbers"),
     (doubles, "is damaged: its header asks for 669,616 bytes, found 334,816"),
     (cut, "is damaged: its header asks for 334,816 bytes, found 334,812"),
     (one_pixel(math.nan), "has pixels that are no numbers: expected floats from 0, black, to 1, white"),
