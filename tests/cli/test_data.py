@@ -80,7 +80,8 @@ def test_a_run_on_other_data_than_its_own_says_so(tui_vae: Run, tmp_path: Path, 
     assert facts is not None and facts.dataset.name == "my data.v2" and facts.dataset.shape == (1, 28, 28)
     assert (facts.dataset.split, len(facts.dataset.fingerprint)) == ("given by the source", 40)
     assert f"30 + 20 images of my data.v2 from {data}" in out
-    assert tui_vae("eval", run.name)[0] == 0
+    code, out, _ = tui_vae("eval", run.name)
+    assert code == 0 and f"20 test images of my data.v2 from {data}" in out
     write(data, {"t10k-images-idx3-ubyte": idx(pictures(20, 28, 28, seed=5))})
     for words in (["eval"], ["show"], ["export", "--what", "reconstructions", "--out", str(tmp_path / "x.npz")]):
         output = tui_vae(words[0], run.name, *words[1:])

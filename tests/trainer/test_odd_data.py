@@ -132,5 +132,6 @@ def test_the_frechet_distance_of_one_image_is_refused(tmp_path: Path, monkeypatc
     images[1] = 9
     give(monkeypatch, dataset(images, images[:1]))
     directory = trained(tmp_path)
+    monkeypatch.setattr("tui_vae.core.evaluation.classifier.small.train", None)  # half a minute, for nothing
     with pytest.raises(UserError, match="two images at least"):
         main(["eval", "own", "--runs-dir", str(directory.path.parent), "--frechet", "--debug"])

@@ -14,6 +14,7 @@ import msgspec
 from tui_vae.cli.classifiers import classifier_for
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.load_trained import load_trained, note
+from tui_vae.cli.train_reporters import with_article
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
@@ -59,7 +60,7 @@ def evaluate(options: argparse.Namespace) -> int:
              "images": len(run.test), "test": test}  # fmt: skip
     if not options.json:
         print(f"{directory.name}, {which} checkpoint (epoch {progress.evaluated}), {len(run.test):,} test images of "
-              f"{run.dataset.name} from the {run.dataset.source.description}")  # fmt: skip
+              f"{run.dataset.name} from {with_article(run.dataset.source.description)}")  # fmt: skip
         _print_figures(test, run.config.latent_dim)
     if options.iwae:
         bound = _bound(run, figures.recon, options.iwae)
@@ -164,8 +165,9 @@ def _distances(run: LoadedRun, samples: int) -> tuple[FrechetDistances, str]:
     """The distances, and the classifier that they are measured by in a few words."""
     import torch
 
-    from tui_vae.core.evaluation.frechet import sample_distances
+    from tui_vae.core.evaluation.frechet import check_sizes, sample_distances
 
+    check_sizes(len(run.test), len(run.subset), samples)  # before a classifier is trained
     network, words = classifier_for(run.dataset, _progress)
     total = 2 * len(run.test) + 2 * samples + len(run.subset)
     with _progress(f"classifier Fréchet distance, {samples:,} samples of each kind", total) as advanced:

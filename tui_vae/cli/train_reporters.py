@@ -57,8 +57,13 @@ def introduction(run: ev.RunEvent) -> str:
     return (
         f"{run.name}: {run.parameters:,} parameters on {run.device_name or run.device}, {run.precision}, "
         f"{run.dataset.train:,} + {run.dataset.test:,} images of {run.dataset.name} from "
-        f"{'' if run.dataset.source.startswith('/') else 'the '}{run.dataset.source}"
+        f"{with_article(run.dataset.source)}"
     )
+
+
+def with_article(source: str) -> str:
+    """Where data are from, as it stands in a sentence: a path, or `the bundled sample …`."""
+    return source if source.startswith("/") else f"the {source}"
 
 
 def message_line(event: ev.WarningEvent | ev.ErrorEvent) -> str:

@@ -68,6 +68,16 @@ class FrechetDistances:
     classifier_accuracy: float
 
 
+def check_sizes(test: int, train: int, samples: int) -> None:
+    """
+    Raises:
+        UserError: there is only one image in one of the sets that are compared.
+    """
+    if min(test, train, samples) < 2:
+        there = f"test images: {test:,}, training images: {train:,}, samples: {samples:,}"
+        raise UserError("the Fréchet distance compares sets of two images at least", there)
+
+
 @torch.inference_mode()
 def sample_distances(
     model: VAE,
@@ -95,9 +105,7 @@ def sample_distances(
     Raises:
         UserError: there is only one image in one of the sets.
     """
-    if min(len(test), len(train), samples) < 2:
-        there = f"there are {len(test):,} test images, {len(train):,} training images and {samples:,} samples"
-        raise UserError("the Fréchet distance compares sets of two images at least", there)
+    check_sizes(len(test), len(train), samples)
 
     def features(batches: Iterable[Tensor]) -> Tensor:
         """The features `(N, 64)` of batches of images that hold N in all."""
