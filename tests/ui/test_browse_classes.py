@@ -1,5 +1,6 @@
 """Browse: classes of the test set, the worst ones, many of them, and none."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 
 from tests.support.browsing import browse, opening, shown
 from tests.support.fake_run import CLASSES, FakeProcess, images, make_run
-from tests.support.piloting import in_event_loop, until
+from tests.support.piloting import in_event_loop, screen, until
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.ui.browse.classes import ClassTable
@@ -56,10 +57,15 @@ async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -
 
 @in_event_loop
 async def test_images_without_labels_are_browsed_and_classes_said_to_be_missing(run: RunDirectory) -> None:
+    log = run.events.read_bytes()
+    assert b'"classes":["T-shirt/top"' in log
+    run.events.write_bytes(re.sub(rb'"classes":\[[^]]*\]', b'"classes":[]', log))
     app = opening(run)
     with Unlabelled(run, "serve"):
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
+            keys = screen(app).splitlines()[-1]
+            assert "order" in keys and "class" not in keys
             assert shown(pane)[:3] == [0, 1, 2] and "class" not in str(pane.query_one(ModelStatus).render())
             for key in ("c", "w"):
                 await pilot.press(key)

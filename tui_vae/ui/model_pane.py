@@ -32,6 +32,11 @@ class ModelPane(Pane):
         """Whether the weights are changing and the pane follows them."""
         return self.session.alive and not self.frozen
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the images have labels, as far as the log tells."""
+        return self.history.run is None or bool(self.history.run.dataset.classes)
+
     def facts(self) -> StatusFacts:
         """What the line above the views says now."""
         raise NotImplementedError

@@ -67,3 +67,6 @@ ACTIONS: dict[str, set[View]] = {
     "difference": {View.PAGE, View.FILM},
 }
 """The views in which each action makes sense; an action that is not named makes sense in all."""
+
+OF_CLASSES = {"choose_class", "classes"}
+"""Actions that make no sense without labels, but for the marked images, which the first one lists too."""

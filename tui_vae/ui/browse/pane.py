@@ -15,7 +15,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.film_player import FilmPlayer
-from tui_vae.ui.browse.keys import ACTIONS, BINDINGS, View
+from tui_vae.ui.browse.keys import ACTIONS, BINDINGS, OF_CLASSES, View
 from tui_vae.ui.browse.one_image import OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import ImageErrors, Order, Selection
@@ -74,7 +74,7 @@ class BrowsePane(ModelPane, can_focus=True):
         return self.view in ACTIONS.get(action, set(View))
 
     def makes_sense_now(self, action: str) -> bool:
-        return action != "freeze" or self.session.alive
+        return self.session.alive if action == "freeze" else self.has_classes or action not in OF_CLASSES
 
     @property
     def grid(self) -> PairGrid:

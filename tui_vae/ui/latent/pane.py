@@ -91,7 +91,7 @@ class LatentPane(ModelPane, can_focus=True):
     def makes_sense_now(self, action: str) -> bool:
         if self.plane is None:
             return action in ("open", "turn_view")
-        return action != "freeze" or self.session.alive
+        return self.session.alive if action == "freeze" else self.has_classes or action != "choose_class"
 
     @property
     def scatter(self) -> Scatter:
