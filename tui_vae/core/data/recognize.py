@@ -36,7 +36,7 @@ MOST_FILES = 10_000
 MOST_FOLDERS = 300
 """Folders that are looked into."""
 
-DEEPEST = 3
+DEEPEST = 6
 """Folders within folders that are looked into."""
 
 DATA_ENDINGS = (".npz", ".npy", ".parquet", ".csv", ".csv.gz", *pictures.SUFFIXES)
@@ -214,7 +214,7 @@ def _of_folder(folder: Path) -> Recognized:
         level = below
     if remarks:
         raise remarks[0]
-    raise DatasetError(f"{folder} holds nothing that can be read", WHAT_TO_NAME)
+    raise DatasetError(f"{folder} holds nothing that can be read, {DEEPEST} folders deep", WHAT_TO_NAME)
 
 
 def _kind_of_file(file: Path, remarks: list[DatasetError]) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 """Names of pictures end so. One that cannot be decoded is counted as broken; another file is no picture."""
 
-DEEPEST = 5
+DEEPEST = 10
 """Folders within folders that are looked into."""
 
 MOST_FILES = 5_000_000
