@@ -52,6 +52,6 @@ def _(place: Path) -> Path:
     return place / "nowhere"
 
 
-@row("a folder of other things", refused="holds nothing that can be read, 6 folders deep; name an idx, NPZ, NPY, parquet or CSV file")
+@row("a folder of other things", refused="holds nothing that can be read, 6 folders deep; name an idx, NPZ, NPY,")
 def _(place: Path) -> Path:
     return write(place, {"readme.md": b"# Hello", "src/a.py": b"pass"})
