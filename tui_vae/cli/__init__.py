@@ -23,6 +23,10 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    if "_ARGCOMPLETE" in os.environ and arguments is None:
+        from tui_vae.cli.completion import answer_shell
+
+        answer_shell()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at exit comes too late to undo anything
     streams.prepare()

@@ -307,6 +307,9 @@ def _add_machine(add: Add) -> None:
     doctor = add("doctor", "doctor", "check devices, terminal, datasets and folders, and say what to do")
     doctor.add_argument("--json", action="store_true", help="a JSON object on stdout")
 
+    completion = add("completion", "completion", "print what has a shell complete commands, options and runs")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="eval its output where the shell starts")
+
     data = add("data", "data", "say what a data set is, or which can be found, and where")
     data.add_argument("data", metavar="NAME|PATH", nargs="?", help="a known set, or a file or folder of images")
     data.add_argument("--json", action="store_true", help="a JSON object on stdout")
