@@ -42,6 +42,19 @@ def latent_map(step: int = 0, sign: float = 1.0) -> protocol.LatentMap:
     )  # fmt: skip
 
 
+def kl_split(step: int = 0, images: int = TEST_IMAGES) -> protocol.KlSplit:
+    """q(z) of the first dimension lies at 1.5, of the others it is N(0, 1)."""
+    points = 71
+    grid = [-3.5 + 7 * at / (points - 1) for at in range(points)]
+    curves = [[math.exp(-0.5 * (x - shift) ** 2) / math.sqrt(2 * math.pi) for x in grid] for shift in (1.5, 0, 0, 0)]
+    density = pack(*(value for curve in curves for value in curve))
+    return protocol.KlSplit(
+        epoch=step // 235, step=step, images=images, draws=100, kl=7.5, mutual_information=4.25,
+        total_correlation=2.125, standard_error=0.04, per_dimension=(1.125, 0.0, 0.0, 0.0), points=points,
+        low=pack(*[-3.5] * 4), high=pack(*[3.5] * 4), density=density, means=density,
+    )  # fmt: skip
+
+
 class LatentProcess(FakeProcess):
     """Also answers what only Latent asks; slowly, where it has a `delay`."""
 
@@ -56,10 +69,19 @@ class LatentProcess(FakeProcess):
                 time.sleep(self.delay)
                 images = b"".join(map(picture_of, struct.iter_unpack(f"<{DIMENSIONS}f", z)))
                 return protocol.Images(epoch=epoch, step=self.step, images=images)
-            case protocol.Sample(count=count, source=source, seed=seed):
-                dice = random.Random(f"{source} {seed}")
+            case protocol.Sample(count=count, source=source, seed=seed, label=label):
+                dice = random.Random(f"{source} {seed} {label}")
                 images = b"".join(bytes([dice.randrange(256)]) * PIXELS for _ in range(count))
-                return protocol.Samples(epoch=epoch, step=self.step, source=source, images=images)
+                z = pack(*(value for number in range(count) for value in latent_of(number)))
+                return protocol.Samples(epoch=epoch, step=self.step, source=source, images=images, z=z)
+            case protocol.Nearest(count=count):
+                return protocol.Neighbours(
+                    epoch=epoch, step=self.step, indices=tuple(range(count)), labels=labels()[:count],
+                    images=b"".join(picture_of(latent_of(index)) for index in range(count)),
+                    mse=tuple(0.004 + number / 1000 for number in range(count)), usual=(0.005, 0.006, 0.01, 0.03),
+                )  # fmt: skip
+            case protocol.SplitKl():
+                return kl_split(self.step)
             case protocol.Reconstruct(indices=indices):
                 reply = super()._answer(request)
                 assert isinstance(reply, protocol.Reconstructions)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from itertools import chain
-from typing import Literal
 
 from textual.geometry import Size
 
 from tui_vae.runs import protocol
-from tui_vae.runs.client import OTHER_VERSION, RequestError
+from tui_vae.runs.client import LOADING_LIMIT, OTHER_VERSION, RequestError
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
+from tui_vae.runs.labels import decode_labels
 from tui_vae.runs.reply_checks import check_images
 from tui_vae.ui.images.picture import Picture, split
 from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.image_board import Captioned, ImageBoard, Line
-from tui_vae.ui.latent.plane import Latent, Plane, Point, between
+from tui_vae.ui.latent.plane import Latent, Plane, Point, along_sphere, between
 from tui_vae.ui.latent.plane_view import CursorImage, coordinates
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.test_set import TestSet
@@ -90,11 +90,40 @@ def _head(plane: Plane, dimension: int, chosen: int) -> Line:
     )  # fmt: skip
 
 
+async def base_of(session: RunSession, plane: Plane, cursor: Point, image: int | None) -> Latent:
+    """The latent that traversals and the grid go through: the posterior mean of a test image, else the cursor's.
+
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    if image is None:
+        return plane.latent(*cursor)
+    reply = await session.ask(protocol.Reconstruct(indices=[image]), protocol.Reconstructions)
+    mu = decode_floats(reply.mu)
+    return mu if len(mu) == plane.latent_dim else plane.latent(*cursor)
+
+
+async def decode_grid(
+    session: RunSession, board: ImageBoard, room: Size, plane: Plane, choices: Choices, base: Latent
+) -> protocol.Images:
+    """Show a page of decoded images over two dimensions or main directions.
+
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    grid = board.board(room)
+    latents = plane.grid(base, choices.across, choices.up, grid.columns, grid.rows)
+    reply = await decode(session, latents)
+    board.show([Captioned(image) for image in _pictures(reply, len(latents))])
+    return reply
+
+
 async def interpolate(
-    session: RunSession, board: ImageBoard, room: Size, ends: list[int], test_set: TestSet
+    session: RunSession, board: ImageBoard, room: Size, ends: list[int], test_set: TestSet, sphere: bool
 ) -> protocol.Images | None:
     """Show two test images, and between them decoded latents on the straight line from the posterior mean of the first
-    to that of the second. Nothing is shown, and None returned, where there is no room between them.
+    to that of the second, or on the great circle (`sphere`). Nothing is shown, and None returned, where no image has
+    room between them.
 
     Raises:
         UserError: the model cannot be asked.
@@ -105,7 +134,8 @@ async def interpolate(
     latent_dim = len(mu) // 2
     if not latent_dim or steps < 1:
         return None
-    reply = await decode(session, between(mu[:latent_dim], mu[latent_dim:], steps))
+    path = along_sphere if sphere else between
+    reply = await decode(session, path(mu[:latent_dim], mu[latent_dim:], steps))
     decoded = [
         Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),))
         for step, image in enumerate(_pictures(reply, steps))
@@ -119,18 +149,54 @@ async def interpolate(
     return reply
 
 
-async def sample(
-    session: RunSession, board: ImageBoard, room: Size, source: Literal["fitted", "prior"], seed: int
-) -> protocol.Samples:
+async def sample(session: RunSession, board: ImageBoard, room: Size, choices: Choices) -> protocol.Samples:
     """Show a page of samples.
 
     Raises:
         UserError: the model cannot be asked.
     """
     count = min(board.board(room).capacity, protocol.MAX_IMAGES)
-    reply = await session.ask(protocol.Sample(count=count, source=source, seed=seed), protocol.Samples)
+    request = protocol.Sample(count=count, source=choices.source, seed=choices.seed, label=choices.sample_label)
+    reply = await session.ask(request, protocol.Samples)
+    choices.sample = min(choices.sample, count - 1)
+    board.selected = choices.sample
     board.show([Captioned(image) for image in _pictures(reply, count)])
     return reply
+
+
+async def nearest(
+    session: RunSession, board: ImageBoard, room: Size, sample: Picture, z: bytes, test_set: TestSet
+) -> protocol.Neighbours:
+    """Show a sample, and the training images nearest to it. z: its latent.
+
+    Raises:
+        UserError: the model cannot be asked.
+    """
+    count = max(1, min(board.board(room).capacity - 1, protocol.MAX_NEIGHBOURS))
+    if not board.pictures:
+        board.show([Captioned(sample, (("sample", "accent"),))], [(("searching all training images …", "note"),)])
+    request = protocol.Nearest(z=z, count=count)
+    reply = await session.ask(request, protocol.Neighbours, timeout=LOADING_LIMIT)
+    labels = decode_labels(reply.labels, len(reply.indices))
+    images = split(reply.images, len(reply.indices), reply.width, reply.channels)
+    found = []
+    for number, image in enumerate(images):
+        name = test_set.name(labels[number]) if len(labels) else f"#{reply.indices[number]}"
+        found.append(Captioned(image, ((f"{reply.mse[number]:.4f} ", "text"), (name, "label"))))
+    board.show([Captioned(sample, (("sample", "accent"),)), *found], [verdict(reply)])
+    return reply
+
+
+def verdict(reply: protocol.Neighbours) -> Line:
+    """How near the nearest training image is, measured by how near reconstructions of test images are to theirs."""
+    found, usual = reply.mse[0], reply.usual
+    nearer = sum(found < each for each in usual)
+    line: list[tuple[str, str]] = [("nearest ", "label"), (f"{found:.4f}", "text")]
+    if usual:
+        line += [(f" · test reconstructions {usual[0]:.4f} … {usual[-1]:.4f}", "label")]
+        far = "memorized?" if nearer == len(usual) else f"nearer than {nearer} of {len(usual)}"
+        line += [(f" · {far}", "accent" if nearer == len(usual) else "text")]
+    return tuple(line)
 
 
 def _pictures(reply: protocol.Images | protocol.Samples, count: int) -> list[Picture]:

@@ -62,15 +62,17 @@ def board_of(size: Size, scale: int, head: int = 0, foot: int = 0, odd: bool = F
     return Board(scale, columns, rows, max(0, (size.width - used) // 2), head, foot)
 
 
-def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False) -> Board:
-    """The board in the size that the user wishes, `full` or `half`; without a wish, full size where enough images fit.
+def board_for(
+    size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False, enough: int = ENOUGH
+) -> Board:
+    """The board in the size that the user wishes, `full` or `half`; without a wish, full size where `enough` fit.
 
     Where no image fits at full size, it is half size.
     """
     full = board_of(size, FULL, head, foot, odd)
     fits = full.row_height <= size.height and cells(FULL).width <= size.width
     big = wish == "full" or (
-        wish != "half" and full.capacity >= ENOUGH and full.columns >= (LEAST_ODD_COLUMNS if odd else LEAST_COLUMNS)
+        wish != "half" and full.capacity >= enough and full.columns >= (LEAST_ODD_COLUMNS if odd else LEAST_COLUMNS)
     )
     return full if fits and big else board_of(size, SMALL, head, foot, odd)
 
@@ -86,18 +88,22 @@ class Captioned:
 class ImageBoard(Canvas):
     """A page of images, with words above each row or below each image."""
 
-    def __init__(self, *, head: int = 0, foot: int = 0, odd: bool = False, id: str | None = None) -> None:
+    def __init__(
+        self, *, head: int = 0, foot: int = 0, odd: bool = False, enough: int = ENOUGH, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
-        self._head_lines, self._foot_lines, self._odd_columns = head, foot, odd
+        self._head_lines, self._foot_lines, self._odd_columns, self._enough = head, foot, odd, enough
         self.wish = ""
         """The size of the images that the user wishes: `full`, `half`, or empty."""
         self.pictures: list[Captioned] = []
         self.heads: list[Line] = []
         """The words above each row."""
+        self.selected: int | None = None
+        """The place of an image whose caption is marked."""
 
     def board(self, room: Size) -> Board:
         """Where images stand in so much room. The pane asks before the board is shown and has a size."""
-        return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns)
+        return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns, self._enough)
 
     def show(self, pictures: list[Captioned], heads: list[Line] | None = None) -> None:
         """Show these images. `heads`: the text above each row, where there are such."""
@@ -118,4 +124,5 @@ class ImageBoard(Canvas):
             x, y = board.place(number)
             yield Tile(x, y, image.width, self.renderer.image(picture.image, board.scale))
             if board.foot and y + image.height < size.height:
-                yield self.text(x, y + image.height, image.width, *picture.caption)
+                mark = (("▸ ", "accent"),) if number == self.selected else ()
+                yield self.text(x, y + image.height, image.width, *mark, *picture.caption)

@@ -14,13 +14,20 @@ class View(Enum):
     """What the pane shows."""
 
     PLANE = "plane"
+    GRID = "grid"
     TRAVERSE = "traverse"
     INTERPOLATE = "interpolate"
     SAMPLES = "samples"
     KL = "KL"
+    NEAREST = "nearest"
+    """The training images nearest to a sample, in front of the samples."""
 
 
-VIEWS = tuple(View)
+BOARDS = (View.GRID, View.TRAVERSE, View.INTERPOLATE, View.SAMPLES, View.NEAREST)
+"""The views that are pages of images."""
+
+VIEWS = tuple(view for view in View if view is not View.NEAREST)
+"""The views that a key turns to."""
 
 MARK = Binding.Group("mark")
 
@@ -29,13 +36,13 @@ BINDINGS: list[BindingType] = [
     Binding("V,shift+tab", "turn_view(-1)", "view back", id="latent.view-back", show=False,
             tooltip="The view before"),
     Binding("left", "move(-1, 0)", "left", id="latent.left", show=False,
-            tooltip="Cursor left; b: the test image before; the bar before"),
+            tooltip="Cursor left; b: the test image before; the bar or sample before; the grid's axis across"),
     Binding("right", "move(1, 0)", "right", id="latent.right", show=False,
-            tooltip="Cursor right; b: the next test image; the next bar"),
+            tooltip="Cursor right; b: the next test image; the next bar or sample; the grid's axis across"),
     Binding("up", "move(0, -1)", "up", id="latent.up", show=False,
-            tooltip="Cursor up; the dimension above; a: the test image before"),
+            tooltip="Cursor up; the dimension or sample above; a: the test image before; the grid's axis up"),
     Binding("down", "move(0, 1)", "down", id="latent.down", show=False,
-            tooltip="Cursor down; the dimension below; a: the next test image"),
+            tooltip="Cursor down; the dimension or sample below; a: the next test image; the grid's axis up"),
     Binding("shift+left", f"far(-{FAR}, 0)", "far left", id="latent.far-left", show=False,
             tooltip="Cursor far to the left"),
     Binding("shift+right", f"far({FAR}, 0)", "far right", id="latent.far-right", show=False,
@@ -45,17 +52,22 @@ BINDINGS: list[BindingType] = [
     Binding("shift+down", f"far(0, {FAR // 2})", "far down", id="latent.far-down", show=False,
             tooltip="Cursor far down"),
     Binding("enter", "open", "nearest", id="latent.open",
-            tooltip="Cursor to the nearest test image; from the bars to that dimension's traversal"),
+            tooltip="Cursor to the nearest test image; from the KL to that dimension's traversal; from a sample to the "
+            "training images nearest to it"),
+    Binding("escape", "back", "back", id="latent.back", show=False, tooltip="From the nearest images to the samples"),
     Binding("home", "home", "mean", id="latent.home", tooltip="Cursor back to the mean of all test images"),
     Binding("a", "mark('a')", "mark a", id="latent.mark-a", group=MARK,
             tooltip="Interpolate from this test image: the one nearest to the cursor, or by its index"),
     Binding("b", "mark('b')", "mark b", id="latent.mark-b", group=MARK,
             tooltip="Interpolate to this test image: the one nearest to the cursor, or by its index"),
-    Binding("c", "choose_class(1)", "class", id="latent.class", tooltip="Only one class in colour: the next one"),
+    Binding("c", "choose_class(1)", "class", id="latent.class",
+            tooltip="Only one class in colour, or samples of one class: the next one"),
     Binding("C", "choose_class(-1)", "class back", id="latent.class-back", show=False,
-            tooltip="Only one class in colour: the one before"),
+            tooltip="Only one class in colour, or samples of one class: the one before"),
     Binding("m", "signs", "marks", id="latent.signs", tooltip="The classes' signs everywhere, or dots among them"),
     Binding("o", "order", "order", id="latent.order", tooltip="Dimensions by their number, or by their KL"),
+    Binding("y", "form", "form", id="latent.form",
+            tooltip="Interpolation straight or along a sphere; KL as bars, as q(z) beside the prior, or by epoch"),
     Binding("d", "draw", "draw", id="latent.draw", tooltip="Draw new samples"),
     Binding("g", "source", "Gaussian", id="latent.source",
             tooltip="Samples from the Gaussian fitted to the encoder's z, or from the prior N(0, I)"),
@@ -66,16 +78,18 @@ BINDINGS: list[BindingType] = [
 ]  # fmt: skip
 
 ACTIONS: dict[str, set[View]] = {
-    "move": {View.PLANE, View.TRAVERSE, View.INTERPOLATE, View.KL},
+    "move": {View.PLANE, View.GRID, View.TRAVERSE, View.INTERPOLATE, View.SAMPLES, View.KL},
     "far": {View.PLANE},
-    "open": {View.PLANE, View.KL},
-    "home": {View.PLANE, View.TRAVERSE},
+    "open": {View.PLANE, View.SAMPLES, View.KL},
+    "back": {View.NEAREST},
+    "form": {View.INTERPOLATE, View.KL},
+    "home": {View.PLANE, View.GRID, View.TRAVERSE},
     "mark": {View.PLANE, View.INTERPOLATE},
-    "choose_class": {View.PLANE},
+    "choose_class": {View.PLANE, View.SAMPLES},
     "signs": {View.PLANE},
-    "order": {View.TRAVERSE, View.KL},
+    "order": {View.GRID, View.TRAVERSE, View.KL},
     "draw": {View.SAMPLES},
     "source": {View.SAMPLES},
-    "size": {View.TRAVERSE, View.INTERPOLATE, View.SAMPLES},
+    "size": {View.GRID, View.TRAVERSE, View.INTERPOLATE, View.SAMPLES, View.NEAREST},
 }
 """The views in which each action makes sense; an action that is not named makes sense in all."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rich.style import Style
 from textual.geometry import Size
 
 from tui_vae.runs.float_arrays import decode_floats
@@ -16,8 +17,10 @@ from tui_vae.ui.charts import bands, raster
 from tui_vae.ui.charts.raster import BLANK
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
+from tui_vae.ui.images.renderer import Lines
 from tui_vae.ui.latent.canvas import LatentCanvas, lines_of
 from tui_vae.ui.latent.image_board import Line
+from tui_vae.ui.numbers import MINUS
 from tui_vae.ui.terminal import legible
 
 AT_THE_BOUND = 0.95
@@ -65,15 +68,15 @@ def words_of(split: KlSplit) -> tuple[Line, Line]:
     bound, wise = math.log(split.images), sum(split.per_dimension)
     parts: Line = (
         ("KL ", "label"), (f"{split.kl:.2f}", "text"), (" = information ", "label"),
-        (f"{split.mutual_information:.2f}", "accent"), (" + total correlation ", "label"),
+        (f"{split.mutual_information:.2f}", "accent"), (" + correlation ", "label"),
         (f"{split.total_correlation:.2f}", "accent"), (" + dimension-wise ", "label"), (f"{wise:.2f}", "accent"),
         (" nats", "label"),
     )  # fmt: skip
     limit = f"ln {split.images:,} = {bound:.2f}"
     if split.mutual_information > AT_THE_BOUND * bound:
-        trust = f"information at its bound {limit}: the true one is larger, the rest smaller"
+        trust = f"the information is at its bound, {limit}: the true one is larger"
     else:
-        trust = f"± {split.standard_error:.2f} · information of image and code, at most {limit}"
+        trust = f"information of image and code ± {split.standard_error:.2f}, at most {limit}"
     return parts, ((trust, "note"), (f" · step {split.step:,}", "label"))
 
 
@@ -96,6 +99,8 @@ class SplitWords(LatentCanvas):
 
     def tiles(self, size: Size) -> Iterator[Tile]:
         for number, line in enumerate(self._lines[: size.height]):
+            while len(line) > 1 and sum(len(text) for text, _ in line) > size.width:
+                line = line[:-1]
             yield self.text(0, number, size.width, *line)
 
 
@@ -138,7 +143,7 @@ class Distributions(LatentCanvas):
     def show(self, found: list[Distribution], order: list[int], place: int) -> None:
         """Show these distributions. `place`: that of the selected dimension in the order."""
         self.found, self.order, self.place = found, order, place
-        self.border_title = legible("aggregated posterior q(z) of each dimension, and N(0, 1)")
+        self.border_title = legible("KL of each dimension's aggregated posterior q(z) from N(0, 1)")
         self.border_subtitle = legible("line: q(z) · faint: N(0, 1) · filled: the means")
         self.redraw()
 
@@ -155,25 +160,27 @@ class Distributions(LatentCanvas):
             row, column = divmod(number, plots.columns)
             x, y = column * (plots.width + GAP), row * plots.height
             here = plots.first + number == self.place
-            yield self.text(x, y, plots.width, *self._head(dimension, here))
+            yield self.text(x, y, plots.width, *self._head(dimension, here, plots.width))
             yield Tile(x, y + 1, plots.width, self._plot(self.found[dimension], plots.width, plots.height - 2))
 
-    def _head(self, dimension: int, here: bool) -> Line:
+    def _head(self, dimension: int, here: bool, width: int) -> Line:
         each = self.found[dimension]
         ink = "accent" if here else "text"
-        return (
-            ("▸ " if here else "  ", "accent"), (f"z {dimension}", ink), ("  from N(0, 1) ", "label"),
-            (f"{each.divergence:.2f}", ink),
+        ends = f"  {each.low:.1f} … {each.high:.1f}".replace("-", MINUS)
+        head: Line = (
+            ("▸ " if here else "  ", "accent"), (f"z {dimension}", ink), ("  KL ", "label"),
+            (f"{each.divergence:.2f}", ink), (ends, "label"),
         )  # fmt: skip
+        return head if sum(len(text) for text, _ in head) < width else head[:-1]
 
-    def _plot(self, each: Distribution, width: int, height: int) -> tuple[tuple, ...]:  # type: ignore[type-arg]
+    def _plot(self, each: Distribution, width: int, height: int) -> Lines:
         rows = [
             [(character, self._style(role)) for character, role in row]
             for row in draw_distribution(each, width, max(1, height))
         ]
         return lines_of(rows)
 
-    def _style(self, role: str):  # type: ignore[no-untyped-def]
+    def _style(self, role: str) -> Style:
         return self.ink("label") if role == "prior" else self.mark_ink(role)
 
 

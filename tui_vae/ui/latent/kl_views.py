@@ -70,7 +70,7 @@ class KlViews(Vertical):
         faces = list(Face)
         self.face = faces[(faces.index(self.face) + 1) % len(faces)]
         self._show_face()
-        self.follow(False)
+        self.follow()
 
     @property
     def row(self) -> int:
@@ -82,11 +82,11 @@ class KlViews(Vertical):
         self.query_one(Distributions).display = self.face is Face.DISTRIBUTIONS
         self.query_one(KlHistory).display = self.face is Face.EPOCHS
 
-    def follow(self, newer: bool) -> None:
-        """Ask for what is not there yet; `newer`: whether there are newer weights than those of the plane."""
+    def follow(self) -> None:
+        """Ask for what is not there yet, or is of older weights than the plane."""
         if self._plane is None:
             return
-        old = self._split_step is None or newer or self._split_step < self._plane.step
+        old = self._split_step is None or self._split_step < self._plane.step
         waited = time.monotonic() - self._asked_at >= (AGAIN_SECONDS if self._session.alive else 1.0)
         if old and not self._asking and (self._split_step is None or waited):
             self._asking, self._asked_at = True, time.monotonic()

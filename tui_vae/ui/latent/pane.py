@@ -9,28 +9,24 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
-from textual.geometry import Size
 from textual.widgets import Static
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.ui.dialogs import AskNumber
-from tui_vae.ui.images.renderer import FULL, cells
-from tui_vae.ui.latent.answers import decode_cursor, interpolate, sample, traverse
-from tui_vae.ui.latent.choices import Choices
+from tui_vae.ui.images.renderer import cells
+from tui_vae.ui.latent import answers
+from tui_vae.ui.latent.actions import LatentActions
 from tui_vae.ui.latent.image_board import ImageBoard
-from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, VIEWS, View
-from tui_vae.ui.latent.kl_bars import KlBars
+from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, BOARDS, VIEWS, View
+from tui_vae.ui.latent.kl_views import KlViews
 from tui_vae.ui.latent.plane import Plane, plane_of
 from tui_vae.ui.latent.plane_view import CursorImage, Scatter
 from tui_vae.ui.latent.status import items_of
-from tui_vae.ui.messages import PreferencesChanged
-from tui_vae.ui.model_pane import NO_MODEL, ModelPane
+from tui_vae.ui.model_pane import NO_MODEL
 from tui_vae.ui.model_status import Item, ModelStatus, StatusFacts
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.terminal import legible
-from tui_vae.ui.test_set import NO_CLASSES, TestSet
 
 FOLLOW_SECONDS = 0.5
 """Seconds between checks for newer weights than those that made what is shown."""
@@ -42,21 +38,23 @@ over the test set."""
 IMAGE_SECONDS = 1.0
 """Seconds, at least, between two requests for the images of a view that only follow the weights."""
 
+Reply = protocol.Images | protocol.Samples | protocol.Neighbours
+"""Replies with images, which name the weights that made them."""
+
+GRID_ENOUGH = 40
+"""Images of the grid that must fit to be shown at full size: their changes from one to the next are what it shows."""
+
 LOADING, ENCODING = "the model is being loaded …", "the test images are being encoded …"
 
 
-class LatentPane(ModelPane, can_focus=True):
-    """Five views, one of them in front. All of them follow the newest weights."""
+class LatentPane(LatentActions, can_focus=True):
+    """Several views, one of them in front. All of them follow the newest weights."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
     STYLE_SHEET = "latent.tcss"
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
-        self.view = View.PLANE
-        self.plane: Plane | None = None
-        """None before the model's first answer."""
-        self.choices = Choices()
         self._requesting_plane = False
         """Whether a request for the plane is under way."""
         self._requesting_images = False
@@ -73,10 +71,12 @@ class LatentPane(ModelPane, can_focus=True):
             with Horizontal(id="latent-plane"):
                 yield Scatter()
                 yield CursorImage()
+            yield ImageBoard(enough=GRID_ENOUGH, id="latent-grid")
             yield ImageBoard(head=1, odd=True, id="latent-traverse")
             yield ImageBoard(foot=1, id="latent-interpolate")
             yield ImageBoard(foot=1, id="latent-samples")
-            yield KlBars()
+            yield ImageBoard(head=1, foot=1, id="latent-nearest")
+            yield KlViews(self.session)
 
     def on_mount(self) -> None:
         for board in self.query(ImageBoard):
@@ -92,21 +92,6 @@ class LatentPane(ModelPane, can_focus=True):
         if self.plane is None:
             return action in ("open", "turn_view")
         return self.session.alive if action == "freeze" else self.has_classes or action != "choose_class"
-
-    @property
-    def scatter(self) -> Scatter:
-        return self.query_one(Scatter)
-
-    @property
-    def test_set(self) -> TestSet:
-        run, plane = self.history.run, self.plane
-        classes = run.dataset.classes if run else ()
-        return TestSet(classes, plane.labels, len(plane.xs)) if plane else TestSet(classes, b"")
-
-    @property
-    def room(self) -> Size:
-        """The size of any view, whether it is in front or not."""
-        return self.query_one("#latent-views").size
 
     def refresh_history(self) -> None:
         if self.note == NO_MODEL and self.session.alive and self.plane is None:
@@ -128,6 +113,8 @@ class LatentPane(ModelPane, can_focus=True):
         wanted = not alive or (self.view is not View.SAMPLES and now - self._plane_requested_at >= PLANE_SECONDS)
         if wanted and self._freshness.outdated(self.plane.step):
             self._load_plane()
+        if self.view is View.KL:
+            self.query_one(KlViews).follow()
         shown = self.weights[1] if self.weights else self.plane.step
         if alive and now - self._images_requested_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
             self._refresh_images()
@@ -157,6 +144,7 @@ class LatentPane(ModelPane, can_focus=True):
             self.weights = reply.epoch, reply.step
         if first:
             self.scatter.cursor = self.plane.home
+            self._point_at_image()
             self.choices.dimension = self.choices.order(self.plane)[0]
         self._say("")
         self._show_plane(self.plane)
@@ -194,7 +182,7 @@ class LatentPane(ModelPane, can_focus=True):
         finally:
             self._requesting_images = False
 
-    def _answered(self, reply: protocol.Images | protocol.Samples | None) -> None:
+    def _answered(self, reply: Reply | None) -> None:
         if reply is None:
             return
         self.weights = reply.epoch, reply.step
@@ -203,27 +191,33 @@ class LatentPane(ModelPane, can_focus=True):
             self._load_plane()  # the run has ended since
         self._refresh_status()
 
-    async def _request_images(self, plane: Plane) -> protocol.Images | protocol.Samples | None:
+    async def _request_images(self, plane: Plane) -> Reply | None:
         """Request the images of the view in front and show them; None where it has none, or no room for any.
 
         Raises:
             UserError: the model cannot be asked.
         """
-        choices = self.choices
+        choices, session, room, cursor = self.choices, self.session, self.room, self.scatter.cursor
         match self.view:
             case View.PLANE:
                 image = self.query_one(CursorImage)
-                return await decode_cursor(self.session, image, plane, self.scatter.cursor, self.test_set)
+                return await answers.decode_cursor(session, image, plane, cursor, self.test_set)
+            case View.GRID:
+                base = await answers.base_of(session, plane, cursor, choices.image)
+                return await answers.decode_grid(session, self.board, room, plane, choices, base)
             case View.TRAVERSE:
-                board = self.query_one("#latent-traverse", ImageBoard)
-                base = plane.latent(*self.scatter.cursor)
-                return await traverse(self.session, board, self.room, plane, choices, base)
+                base = await answers.base_of(session, plane, cursor, choices.image)
+                return await answers.traverse(session, self.board, room, plane, choices, base)
             case View.INTERPOLATE:
-                board = self.query_one("#latent-interpolate", ImageBoard)
-                return await interpolate(self.session, board, self.room, plane.ends(choices.ends), self.test_set)
+                ends = plane.ends(choices.ends)
+                return await answers.interpolate(session, self.board, room, ends, self.test_set, choices.sphere)
             case View.SAMPLES:
-                board = self.query_one("#latent-samples", ImageBoard)
-                return await sample(self.session, board, self.room, choices.source, choices.seed)
+                reply = await answers.sample(session, self.board, room, choices)
+                self.sampled = reply.z
+                return reply
+            case View.NEAREST if self.looked_at is not None:
+                sample, z = self.looked_at
+                return await answers.nearest(session, self.board, room, sample, z, self.test_set)
         return None
 
     # What is on screen
@@ -233,9 +227,11 @@ class LatentPane(ModelPane, can_focus=True):
         self.query_one("#latent-message").display = self.plane is None
         self.query_one("#latent-views").display = self.plane is not None
         self.query_one("#latent-plane").display = view is View.PLANE
-        for each in (View.TRAVERSE, View.INTERPOLATE, View.SAMPLES):
+        for each in BOARDS:
             self.query_one(f"#latent-{each.value}").display = view is each
-        self.query_one(KlBars).display = view is View.KL
+        self.query_one(KlViews).display = view is View.KL
+        if view is View.KL:
+            self.query_one(KlViews).follow()
         self.refresh_bindings()
         self._refresh_status()
         self.call_after_refresh(self._refresh_images)
@@ -248,7 +244,7 @@ class LatentPane(ModelPane, can_focus=True):
         self._show_bars(plane)
 
     def _show_bars(self, plane: Plane) -> None:
-        self.query_one(KlBars).show(plane, self.choices.order(plane), self.choices.place(plane))
+        self.query_one(KlViews).show(plane, self.choices.order(plane), self.choices.place(plane))
 
     def _say(self, note: str) -> None:
         if self.plane is None and note in (LOADING, ENCODING):
@@ -259,139 +255,7 @@ class LatentPane(ModelPane, can_focus=True):
         items: tuple[Item, ...] = ()
         if self.plane is not None:
             newest_step = self.weights[1] if self.weights else self.plane.step
-            items = items_of(self.view, self.plane, self.choices, self.scatter.cursor, self.test_set, newest_step)
+            cursor, face = self.scatter.cursor, self.query_one(KlViews).face.value
+            items = items_of(self.view, self.plane, self.choices, cursor, self.test_set, newest_step, face)
         names = tuple(view.value for view in VIEWS)
-        return StatusFacts(items, self.weights_text(), self.live, self.note, names, VIEWS.index(self.view))
-
-    # What keys and clicks do
-
-    def action_turn_view(self, by: int) -> None:
-        self._change_view(VIEWS[(VIEWS.index(self.view) + by) % len(VIEWS)])
-
-    def on_model_status_chosen(self, message: ModelStatus.Chosen) -> None:
-        self._change_view(VIEWS[message.view])
-
-    def action_move(self, across: int, down: int) -> None:
-        plane = self.plane
-        if plane is None:
-            return
-        match self.view:
-            case View.PLANE:
-                self.action_far(across, down)
-            case View.TRAVERSE:
-                self._choose_dimension(plane, self.choices.place(plane) + (down or across))
-            case View.KL:
-                self._choose_dimension(plane, self.choices.place(plane) + (across or down))
-            case View.INTERPOLATE:
-                letter, by = ("b", across) if across else ("a", down)
-                self._set_end(letter, (plane.ends(self.choices.ends)["ab".index(letter)] + by) % len(plane.xs))
-
-    def _choose_dimension(self, plane: Plane, place: int) -> None:
-        self.choices.select(plane, place)
-        self._show_bars(plane)
-        self._refresh_images()
-
-    def on_kl_bars_pointed(self, message: KlBars.Pointed) -> None:
-        if self.plane is not None:
-            self._choose_dimension(self.plane, message.place)
-
-    def action_far(self, across: int, down: int) -> None:
-        if self.plane is not None and self.scatter.move(across, down):
-            self._moved()
-
-    def _moved(self) -> None:
-        """Show the cursor at once, and its image as soon as the trainer answers between two steps."""
-        self.scatter.redraw()
-        self._refresh_images()
-
-    def on_scatter_pointed(self, message: Scatter.Pointed) -> None:
-        self.scatter.cursor = message.point
-        self._moved()
-
-    def action_home(self) -> None:
-        if self.plane is not None:
-            self.scatter.cursor = self.plane.home
-            self._moved()
-            self._refresh_status()
-
-    def action_open(self) -> None:
-        if self.plane is None:
-            self._load_plane()
-        elif self.view is View.KL:
-            self._change_view(View.TRAVERSE)
-        else:
-            nearest = self.plane.nearest(*self.scatter.cursor)
-            if nearest is not None:
-                self.scatter.cursor = self.plane.xs[nearest], self.plane.ys[nearest]
-                self._moved()
-
-    def action_mark(self, letter: str) -> None:
-        plane = self.plane
-        if plane is None:
-            return
-        if self.view is View.PLANE:
-            nearest = plane.nearest(*self.scatter.cursor)
-            if nearest is not None:
-                self._set_end(letter, nearest)
-        else:
-            now = plane.ends(self.choices.ends)["ab".index(letter)]
-            question = AskNumber(f"Test image {letter}", "Index", now, 0, len(plane.xs) - 1)
-            self.app.push_screen(question, lambda index: None if index is None else self._set_end(letter, index))
-
-    def _set_end(self, letter: str, index: int) -> None:
-        self.choices.ends[letter] = index
-        self.scatter.marks = self.choices.ends
-        self.scatter.redraw()
-        self._refresh_status()
-        self._refresh_images()
-
-    def action_choose_class(self, by: int) -> None:
-        image = self.query_one(CursorImage)
-        if self.plane is None:
-            return
-        if not self.test_set.has_classes:
-            self.app.notify(NO_CLASSES, timeout=4)
-            return
-        self.choices.turn_class(by, len(image.names))
-        self.scatter.label = image.label = self.choices.label
-        self.scatter.redraw()
-        image.redraw()
-        self._refresh_status()
-
-    def action_signs(self) -> None:
-        self.scatter.marks_only = not self.scatter.marks_only
-        self.scatter.redraw()
-
-    def action_order(self) -> None:
-        self.choices.by_kl = not self.choices.by_kl
-        if self.plane is not None:
-            self._show_bars(self.plane)
-        self._refresh_status()
-        self._refresh_images()
-
-    def action_draw(self) -> None:
-        self.choices.draw_seed()
-        self._refresh_images()
-
-    def action_source(self) -> None:
-        self.choices.turn_source()
-        self._refresh_status()
-        self._refresh_images()
-
-    def action_size(self) -> None:
-        board = self.query_one(f"#latent-{self.view.value}", ImageBoard)
-        before = board.board(self.room)
-        wish = "half" if before.scale == FULL else "full"
-        for each in self.query(ImageBoard):
-            each.wish = wish
-        if board.board(self.room) == before:
-            self.app.notify("There is no room here for images of full size.", timeout=4)
-            return
-        self.preferences.image_size = wish
-        self.post_message(PreferencesChanged())
-        self._refresh_images()
-
-    def action_freeze(self) -> None:
-        self.frozen = not self.frozen
-        self._refresh_status()
-        self._follow()
+        return StatusFacts(items, self.weights_text(), self.live, self.note, names, VIEWS.index(self.tab))

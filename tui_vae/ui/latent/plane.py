@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import mul
+from statistics import NormalDist
 
 from tui_vae.runs.float_arrays import decode_floats
 from tui_vae.runs.labels import decode_labels
@@ -107,6 +108,35 @@ class Plane:
             found.append(latent)
         return found
 
+    def grid(self, base: Latent, across: int | None, up: int | None, columns: int, rows: int) -> list[list[float]]:
+        """Latents of a grid, row by row from above: `base` moved along two dimensions, or main directions where None.
+
+        Their coordinates there are the prior's quantiles, at equal shares of N(0, 1) from each other (Kingma & Welling
+        2014, figure 4); those along a main direction count from the origin of the plane.
+        """
+        found = []
+        for b in reversed(quantiles(rows)):
+            for a in quantiles(columns):
+                latent = list(base)
+                for value, dimension, direction in ((a, across, 0), (b, up, 1)):
+                    self._move_to(latent, value, dimension, direction)
+                found.append(latent)
+        return found
+
+    def _move_to(self, latent: list[float], value: float, dimension: int | None, direction: int) -> None:
+        if dimension is not None:
+            latent[dimension] = value
+            return
+        along = self.directions[direction]
+        now = math.fsum((z - zero) * unit for z, zero, unit in zip(latent, self.origin, along, strict=True))
+        for at, unit in enumerate(along):
+            latent[at] += (value - now) * unit
+
+
+def quantiles(count: int) -> list[float]:
+    """The middles of `count` equally likely parts of N(0, 1), ascending."""
+    return [NormalDist().inv_cdf((number + 0.5) / count) for number in range(count)]
+
 
 def _or_zero(value: float) -> float:
     return value if math.isfinite(value) else 0.0
@@ -157,6 +187,30 @@ def between(first: Latent, last: Latent, steps: int) -> list[list[float]]:
     """Latents at equal distances on the straight line from one to another, both ends among the `steps` latents."""
     shares = [step / max(1, steps - 1) for step in range(steps)]
     return [[a + (b - a) * share for a, b in zip(first, last, strict=True)] for share in shares]
+
+
+def along_sphere(first: Latent, last: Latent, steps: int) -> list[list[float]]:
+    """Latents at equal angles from one to another, both ends among the `steps` latents. Their lengths change evenly,
+    where a straight line passes through shorter ones, which N(0, I) hardly has.
+
+    The directions are those of White 2016, https://arxiv.org/abs/1609.04468 (slerp). Where both ends have one
+    direction, or one of them is 0, the line is straight.
+    """
+    lengths = math.hypot(*first), math.hypot(*last)
+    cosine = math.fsum(map(mul, first, last)) / ((lengths[0] * lengths[1]) or 1.0)
+    angle = math.acos(max(-1.0, min(1.0, cosine)))
+    if not math.sin(angle) > ONE_PLACE or not min(lengths):
+        return between(first, last, steps)
+    found = []
+    for step in range(steps):
+        share = step / max(1, steps - 1)
+        length = lengths[0] + (lengths[1] - lengths[0]) * share
+        one, other = (
+            length * math.sin(part * angle) / math.sin(angle) / whole
+            for part, whole in zip((1 - share, share), lengths, strict=True)
+        )
+        found.append([one * a + other * b for a, b in zip(first, last, strict=True)])
+    return found
 
 
 @dataclass(frozen=True)

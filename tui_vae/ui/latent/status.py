@@ -10,9 +10,10 @@ from tui_vae.ui.test_set import TestSet
 
 
 def items_of(
-    view: View, plane: Plane, choices: Choices, cursor: Point, test_set: TestSet, newest_step: int
+    view: View, plane: Plane, choices: Choices, cursor: Point, test_set: TestSet, newest_step: int, face: str
 ) -> tuple[Item, ...]:
-    """The settings of a view, the most important one first; `newest_step`: of the weights of the newest image."""
+    """The settings of a view, the most important one first. `newest_step`: of the weights of the newest image; `face`:
+    that of the view of the KL."""
     order = Item("order", "by KL" if choices.by_kl else "by number", "o")
     # The weights that made the plane and the KL may be older than those of the newest image.
     measured = () if plane.step == newest_step else (Item("measured at step", f"{plane.step:,}"),)
@@ -23,12 +24,29 @@ def items_of(
             classes = (Item("class", label, "c"),) if test_set.has_classes else ()
             return *classes, *marks, *measured
         case View.TRAVERSE:
-            return order, Item("the other dimensions", "at the mean" if cursor == plane.home else "at the cursor")
+            return order, Item("the other dimensions", _base(plane, choices, cursor))
+        case View.GRID:
+            across = "direction 1" if choices.across is None else f"z {choices.across}"
+            up = "direction 2" if choices.up is None else f"z {choices.up}"
+            axes = Item("across", across, "← →"), Item("up", up, "↑ ↓"), Item("at", "the prior's quantiles")
+            return *axes, Item("the others", _base(plane, choices, cursor)), order
         case View.INTERPOLATE:
             first, last = plane.ends(choices.ends)
-            return Item("a", f"#{first}", "↑ ↓"), Item("b", f"#{last}", "← →")
-        case View.SAMPLES:
+            path = Item("path", "on a sphere" if choices.sphere else "straight", "y")
+            return Item("a", f"#{first}", "↑ ↓"), Item("b", f"#{last}", "← →"), path
+        case View.SAMPLES | View.NEAREST:
             name = "the fitted Gaussian" if choices.source == "fitted" else "the prior N(0, I)"
-            return Item("from", name, "g"), Item("draw", f"{choices.seed}", "d")
+            if choices.sample_label is not None:  # in one item, which stays however short the line is
+                name = f"the Gaussian of {test_set.name(choices.sample_label)}"
+            classes = (Item("class", "" if choices.sample_label is not None else "all", "c"),)
+            draw = Item("draw", f"{choices.seed}", "d")
+            return Item("from", name, "g"), *(classes if test_set.has_classes else ()), draw
         case View.KL:
-            return order, *measured
+            return Item("as", face, "y"), order, *measured
+
+
+def _base(plane: Plane, choices: Choices, cursor: Point) -> str:
+    """Where the dimensions stay that do not change."""
+    if choices.image is not None:
+        return f"of image #{choices.image}"
+    return "at the mean" if cursor == plane.home else "at the cursor"
