@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+
+from tui_vae.core.data.mapped import ReadAhead, nothing_ahead
 
 SHARE_OF_FREE = 0.5  # of the device's free memory; the rest is for the network, its gradients and other people
 
@@ -15,25 +17,40 @@ def fits(size: int, device: torch.device) -> bool:
     return device.type != "cuda" or size <= SHARE_OF_FREE * torch.cuda.mem_get_info(device)[0]
 
 
-def batches(images: Tensor, order: Tensor, size: int, device: torch.device) -> Iterator[Tensor]:
+def batches(
+    images: Tensor, order: Tensor, size: int, device: torch.device, ahead: ReadAhead = nothing_ahead
+) -> Iterator[Tensor]:
     """The images `(N, …)` in the order of `order`, in batches of `size` (the last may be smaller), on `device`.
 
     Images on the device are gathered there. Images on the host are gathered into one of two pinned buffers and copied
-    while the device computes on the batch before. A batch stays valid while the next one is used.
+    while the device computes on the batch before. A batch stays valid while the next one is used. `ahead` is told the
+    rows of each batch while the one before is used.
     """
     if not len(order):
         return  # torch.split would give one empty batch
-    if images.device.type == device.type:
+    if images.device.type == device.type != "cpu":
         for chosen in torch.split(order.to(device), size):
             yield images.index_select(0, chosen)
     elif device.type == "cuda":
-        yield from _streamed(images, order, size, device)
+        yield from _streamed(images, order, size, device, ahead)
     else:
-        for chosen in torch.split(order, size):
+        for chosen in _announced(torch.split(order, size), ahead):
             yield images.index_select(0, chosen).to(device)
 
 
-def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device) -> Iterator[Tensor]:
+def _announced(parts: Sequence[Tensor], ahead: ReadAhead) -> Iterator[Tensor]:
+    """The parts, of each of which `ahead` is told before the one before is used."""
+    if ahead is nothing_ahead:  # without making lists of all rows
+        yield from parts
+        return
+    ahead(parts[0].tolist())
+    for number, chosen in enumerate(parts):
+        if number + 1 < len(parts):
+            ahead(parts[number + 1].tolist())
+        yield chosen
+
+
+def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device, ahead: ReadAhead) -> Iterator[Tensor]:
     """As `batches`, from images on the host."""
     shape = (size, *images.shape[1:])
     host = [torch.empty(shape, dtype=images.dtype, pin_memory=True) for _ in range(2)]
@@ -43,8 +60,10 @@ def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device) ->
     used = [torch.cuda.Event() for _ in range(2)]
     parts = torch.split(order, size)
 
+    announced = _announced(parts, ahead)
+
     def copy(number: int) -> None:
-        slot, chosen = number % 2, parts[number]
+        slot, chosen = number % 2, next(announced)
         copied[slot].synchronize()  # the host's buffer is free again: its copy was two batches ago
         torch.index_select(images, 0, chosen, out=host[slot][: len(chosen)])
         with torch.cuda.stream(copying):

@@ -71,7 +71,7 @@ def ours(config: RunConfig) -> Candidate:
         """Batches `(N, height, width)` of epoch after epoch."""
         for epoch in itertools.count():
             order = epoch_order(config.seed, epoch, len(run.train))
-            yield from batches(run.train, order, config.batch_size, run.device)
+            yield from batches(run.train, order, config.batch_size, run.device, run.read_ahead)
 
     stream = endless()
 

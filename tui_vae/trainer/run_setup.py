@@ -22,6 +22,7 @@ from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.assemble import GIVEN
 from tui_vae.core.data.check import SAME_AGAIN, check_same
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
+from tui_vae.core.data.mapped import ReadAhead, nothing_ahead, read_ahead_of
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
@@ -53,7 +54,8 @@ class LoadedRun:
 
     `train`, `test`: images `(N, height, width)` as read; `subset`: the fixed part of `train` that evaluations cover.
     `test` and `subset` are on the device. `train` is there too, or on the host if it is too large or `data-on` says so.
-    `previews`: indices of the test images whose reconstructions are kept through time.
+    `previews`: indices of the test images whose reconstructions are kept through time. `read_ahead`: what is told which
+    rows of `train` come next.
     """
 
     config: RunConfig
@@ -64,6 +66,7 @@ class LoadedRun:
     test: Tensor
     subset: Tensor
     previews: tuple[int, ...]
+    read_ahead: ReadAhead = nothing_ahead
 
     @property
     def steps_per_epoch(self) -> int:
@@ -228,7 +231,8 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
     no_classes = np.zeros(len(dataset.test_images), np.uint8)
     of_test = no_classes if dataset.test_labels is None else dataset.test_labels
     previews = tuple(int(index) for index in preview_indices(of_test))
-    return LoadedRun(config, device, dataset, model, train, test, subset, previews)
+    ahead = read_ahead_of(dataset.train_images) if train.device.type == "cpu" else nothing_ahead
+    return LoadedRun(config, device, dataset, model, train, test, subset, previews, ahead)
 
 
 def build_network(config: RunConfig, shape: Shape) -> VAE:

@@ -106,7 +106,7 @@ class Training:
         first = progress.step - progress.evaluated * run.steps_per_epoch
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
-        for images in batches(run.train, order[first * size :], size, run.device):
+        for images in batches(run.train, order[first * size :], size, run.device, run.read_ahead):
             self._newest_lr = lr = self._hyperparameters.lr
             self._learner.step(images, lr, self._hyperparameters.beta)
             progress.step += 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_HASHED = 256 << 20
+MOST_HASHED = 1 << 30
 """Bytes of images up to which all are hashed; of more, so many, evenly spaced: a large set still loads at once."""
 
 CHUNK = 4096
