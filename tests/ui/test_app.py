@@ -3,19 +3,19 @@
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from textual.containers import VerticalScroll
 
 from tests.support.fake_run import FakeProcess
-from tests.support.piloting import in_event_loop, notifications, opened, until
+from tests.support.piloting import in_event_loop, notifications, opened, screen, seen, until
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import StateEvent
 from tui_vae.ui import settings, theme
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.commands import commands
+from tui_vae.ui.folded import entries
 from tui_vae.ui.help import Help, HelpText
 from tui_vae.ui.images.renderer import Toning
 from tui_vae.ui.run_screen import RunScreen
@@ -111,7 +111,9 @@ async def test_every_key_has_an_id_a_tooltip_and_a_line_in_the_help(run: RunDire
                 assert isinstance(app.screen, Help)
                 await pilot.pause()
                 written = "\n".join(line.text.strip() for line in app.screen.query_one(HelpText).draw())
-                assert all((command.binding.id or "?") in written for command in found)
+                listed = entries(found)
+                assert all(entry.names in written for entry in listed)
+                assert {name for entry in listed for name in entry.ids} == set(ids)
                 assert str(settings.config_file()) in written.replace("\n", "")
                 await pilot.press("escape")
                 names = [command.title for command in app.get_system_commands(app.screen_stack[-1])]
@@ -119,10 +121,11 @@ async def test_every_key_has_an_id_a_tooltip_and_a_line_in_the_help(run: RunDire
 
 
 @in_event_loop
-async def test_the_help_scrolls_and_hides_what_is_below_it(run: RunDirectory) -> None:
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_the_help_scrolls_and_what_it_explains_goes_on_in_sight(run: RunDirectory, size: tuple[int, int]) -> None:
     app = TuiVae(run.path.parent, run)
     with FakeProcess(run) as process:
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with app.run_test(size=size) as pilot:
             await opened(app, pilot)
             below = app.screen
             assert isinstance(below, RunScreen) and below.pane is not None
@@ -138,16 +141,26 @@ async def test_the_help_scrolls_and_hides_what_is_below_it(run: RunDirectory) ->
                 await pilot.press("pagedown")
                 await until(pilot, lambda: scrolled() > 10)
                 await pilot.press("question_mark")
-                assert below.is_current
+                assert app.screen is below
             await pilot.press("question_mark")
-            drawn = mock.Mock()
-            with mock.patch.object(below.pane, "refresh_history", drawn):
-                process.log(StateEvent(state="paused"))
-                await until(pilot, lambda: below.session.state == "paused")
-                await pilot.pause(0.3)
-                drawn.assert_not_called()
-                await pilot.press("q")
-                await until(pilot, lambda: drawn.called)
+            process.log(StateEvent(state="paused"))
+            assert "reconstruction" in await seen(app, pilot, "paused")
+
+
+@in_event_loop
+async def test_the_help_is_searched_by_words_keys_and_names(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("question_mark")
+        await seen(app, pilot, "train.gallery")
+        await pilot.press(*"rate")
+        await until(pilot, lambda: "train.gallery" not in screen(app))
+        assert "Raise the learning rate" in screen(app) and "everywhere" in screen(app)
+        await pilot.press(*"xyz")
+        await seen(app, pilot, "no key is for")
+        await pilot.press("escape", "question_mark")
+        await seen(app, pilot, "train.gallery")
 
 
 def test_the_first_paint_needs_no_heavy_imports() -> None:

@@ -26,6 +26,14 @@ def test_layouts_stay_inside(width: int, height: int) -> None:
         assert layout.difference_at[0] + cells(layout.difference_scale).width <= width
 
 
+def test_a_page_shows_the_most_pairs_and_a_short_list_in_the_largest_size() -> None:
+    size = Size(198, 55)
+    most = max(grid_for(size, wish).capacity for wish in ("half", "full"))
+    assert grid_for(size).capacity == most
+    few = grid_for(size, count=3)
+    assert few.capacity >= 3 and few.scale > grid_for(size).scale
+
+
 def test_pager_keeps_its_place_when_the_page_changes_size() -> None:
     pager = Pager(range(100), 0, 10)
     assert pager.turn(3) and pager.shown == list(range(30, 40))

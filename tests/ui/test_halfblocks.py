@@ -13,7 +13,7 @@ from rich.color import Color, ColorSystem
 from tests.support.fake_run import blurred, images
 from tui_vae.ui.images import halfblocks
 from tui_vae.ui.images.halfblocks import EMPTY, FULL, LOWER, UPPER, Colour, Drawing
-from tui_vae.ui.images.picture import Picture, difference, enlarge, halve, squared
+from tui_vae.ui.images.picture import SCALES, Picture, difference, enlarge, fitted_scale, halve, levels_of, squared
 from tui_vae.ui.images.shades import shade_256, true_shade
 
 LEVELS = st.integers(0, 255)
@@ -201,3 +201,14 @@ def test_bone_r_is_matplotlibs() -> None:
     )
     expected = np.stack([np.interp(at, *segment) * 255 for segment in segments], axis=1)
     assert np.abs(np.array(halfblocks.BONE_R) - expected).max() < 1.5
+
+
+def test_the_scale_of_differences_fits_the_page() -> None:
+    """Small differences are seen, a few wrong pixels do not hide them, and the scale does not jump with each image."""
+    grey = Picture(bytes([100]) * 784, 28)
+    for apart, percent in ((0, 3), (5, 3), (10, 5), (60, 25), (155, 75)):
+        assert fitted_scale([(grey, Picture(bytes([100 + apart]) * 784, 28))] * 20) == percent
+    few_wrong = Picture(bytes([255] * 8 + [105] * 776), 28)
+    assert fitted_scale([(grey, few_wrong)]) == 3 and fitted_scale([]) == SCALES[-1]
+    picture = difference(grey, Picture(bytes([110]) * 784, 28), levels_of(5))
+    assert picture.pixels[0] > 220  # a tenth of the old scale, and now nearly its end

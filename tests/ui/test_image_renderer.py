@@ -10,14 +10,14 @@ from tui_vae.ui.images.renderer import Depth, ImageRenderer, cells
 @pytest.mark.parametrize(
     ("depth", "names"),
     [
-        (Depth.TRUE_COLOUR, ["bone_r", "grey", "inverted"]),
+        (Depth.TRUE_COLOUR, ["bone", "grey", "inverted"]),
         (Depth.COLOURS_256, ["grey", "inverted"]),
         (Depth.COLOURS_16, ["grey", "inverted"]),
         (Depth.CHARACTERS, ["grey", "inverted"]),
     ],
 )
 def test_tonings_go_round(depth: Depth, names: list[str]) -> None:
-    """bone_r is what true colour begins with, and each toning draws an image of its own."""
+    """bone is what true colour begins with, and each toning draws an image of its own."""
     renderer, seen, drawn = ImageRenderer(depth).with_toning("unheard of"), [], set()
     for _ in names:
         seen.append(renderer.toning.value)
@@ -25,7 +25,7 @@ def test_tonings_go_round(depth: Depth, names: list[str]) -> None:
         renderer = renderer.with_next_toning()
     assert seen == names and renderer.toning.value == names[0] and len(drawn) == len(names)
     if depth is not Depth.TRUE_COLOUR:
-        assert renderer.with_toning("bone_r").toning.value == "grey"  # remembered from another terminal
+        assert renderer.with_toning("bone").toning.value == "grey"  # remembered from another terminal
 
 
 @pytest.mark.parametrize("channels", [1, 3])

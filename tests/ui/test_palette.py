@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from textual.screen import Screen
 from textual.system_commands import SystemCommandsProvider
 
 from tests.support.fake_run import make_run
-from tests.support.piloting import in_event_loop, opened, until
+from tests.support.piloting import in_event_loop, opened, screen, seen, until
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.workarounds.palette import Palette
 
@@ -99,3 +100,21 @@ async def test_a_palette_that_is_left_or_finds_nothing_while_it_searches_runs_no
         tried.ran.clear()
         tried.burst("ctrl+p", "z", "enter")
         await until(pilot, lambda: tried.ran == ["Zebra"])
+
+
+@in_event_loop
+@pytest.mark.parametrize("width", [60, 120])
+async def test_the_palette_has_a_line_an_entry_with_its_group_and_its_keys(tmp_path: Path, width: int) -> None:
+    app = TuiVae(tmp_path, make_run(tmp_path, "fashion-1", epochs=2, state="stopped"))
+    async with app.run_test(size=(width, 40)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("ctrl+p")
+        text = await seen(app, pilot, "Logarithmic or linear y axes")
+        (line,) = (line for line in text.splitlines() if "Logarithmic" in line)
+        assert re.search(r"Logarithmic or linear y axes {3,}l\b", line)
+        group, first = next(line.split()[:2] for line in text.splitlines() if re.search(r"\bTrain {3,}\w", line))
+        assert group != first
+        await pilot.press(*"learning")
+        await until(pilot, lambda: "Logarithmic" not in screen(app))
+        rate = next(line for line in screen(app).splitlines() if "Raise the learning rate" in line)
+        assert "run" in rate and ("+ =" in rate or width < 100)

@@ -9,15 +9,16 @@ from textual.widgets import OptionList
 
 from tests.support.fake_run import make_run
 from tests.support.launches import FakeLauncher
-from tests.support.piloting import in_event_loop, opened, seen, until
+from tests.support.piloting import in_event_loop, opened, screen, seen, until
 from tui_vae.config import make_config
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, list_runs
+from tui_vae.ui import settings
 from tui_vae.ui.app import TuiVae
-from tui_vae.ui.images.pairs import ImagePairs
 from tui_vae.ui.new_run.fields import Field
 from tui_vae.ui.new_run.screen import NewRun
 from tui_vae.ui.run_screen import RunScreen
+from tui_vae.ui.start.detail_view import DetailView
 from tui_vae.ui.start_screen import StartScreen
 
 DEMO = Path(__file__).parents[2] / "checkpoints" / "demo"
@@ -51,7 +52,7 @@ async def test_the_start_screen_opens_runs_newest_first(tmp_path: Path) -> None:
 
 
 @in_event_loop
-@pytest.mark.parametrize(("width", "columns"), [(80, "epochs mse bits/px"), (120, "epochs test loss mse bits/px")])
+@pytest.mark.parametrize(("width", "columns"), [(80, "bits/px age"), (220, "epochs test loss mse bits/px age")])
 async def test_a_run_with_a_long_name_stays_a_line_on_the_start_screen(
     tmp_path: Path, width: int, columns: str
 ) -> None:
@@ -59,11 +60,12 @@ async def test_a_run_with_a_long_name_stays_a_line_on_the_start_screen(
         make_run(tmp_path, f"sweep-latent-dim-{number}-beta-4", epochs=1)
     app = TuiVae(tmp_path)
     async with app.run_test(size=(width, 24)) as pilot:
-        lines = (await seen(app, pilot, "sweep-latent-dim-2-beta-4")).splitlines()
+        lines = [line[:90] for line in (await seen(app, pilot, "eta-4")).splitlines()]
         (heading,) = (line for line in lines if line.split()[:2] == ["run", "state"])
-        assert " ".join(heading.split()[2:]) == columns
+        assert " ".join(heading[: 47 if width < 100 else 90].split()[2:]) == columns
         rows = lines[lines.index(heading) + 1 :][:3]
-        assert all("sweep-latent-dim-" in row and row.rstrip().endswith(" ago") for row in rows)
+        assert all(row.startswith(" sweep-lat") and "eta-4" in row[:28] for row in rows)  # their ends tell them apart
+        assert all(row[:47].rstrip().endswith(" s") for row in rows) or width > 100
 
 
 @in_event_loop
@@ -87,23 +89,45 @@ async def test_a_run_that_is_deleted_while_the_start_screen_lists_is_left_out(
 
 
 @in_event_loop
-async def test_the_start_screen_shows_what_the_run_under_the_cursor_has_learnt(tmp_path: Path) -> None:
-    shutil.rmtree(make_run(tmp_path, "empty", epochs=1).previews)
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_the_start_screen_shows_what_the_entry_under_the_cursor_has_learnt(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shutil.rmtree(make_run(tmp_path, "empty", epochs=1, preset="quick").previews)
     shutil.copytree(DEMO, tmp_path / "demo")
     app = TuiVae(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        options, images = app.screen.query_one(OptionList), app.screen.query_one(ImagePairs)
-        await until(pilot, lambda: options.option_count > 4)
-        assert not blocks(images)
-        options.highlighted = options.get_option_index("run:demo")
-        await until(pilot, lambda: blocks(images) > 0)
+    async with app.run_test(size=size) as pilot:
+        options, view = app.screen.query_one(OptionList), app.screen.query_one(DetailView)
+        await until(pilot, lambda: options.option_count > 8 and bool(view.detail.pairs))  # the demo's, at `default`
+        assert view.detail.title == "default" and "on cpu" in view.detail.state[0]
+        assert "≈ " in await seen(app, pilot, "For small images of any kind") and blocks(view) > 150
         options.highlighted = options.get_option_index("run:empty")
-        await until(pilot, lambda: not blocks(images))
+        await until(pilot, lambda: view.detail.title == "empty")
+        assert view.detail.curve and not view.detail.pairs
+        options.highlighted = options.get_option_index("run:demo")
+        await until(pilot, lambda: view.detail.title == "demo" and bool(view.detail.pairs))
+        assert view.detail.figure is not None and "bits/px, epoch" in screen(app)
+        assert blocks(view) > 150
 
 
-def blocks(images: ImagePairs) -> int:
-    """How many cells of a strip hold half an image or more."""
-    lines = [images.render_line(y).text for y in range(images.size.height)]
+@in_event_loop
+async def test_the_start_screen_tells_what_is_new_since_last_time(tmp_path: Path) -> None:
+    app = TuiVae(tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: settings.read_preferences().seen > 0)
+        assert "last time" not in screen(app)
+    make_run(tmp_path / "runs", "good", epochs=5)
+    make_run(tmp_path / "runs", "bad", state="failed", epochs=2)
+    app = TuiVae(tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        text = await seen(app, pilot, "since last time")
+        (line,) = (line for line in text.splitlines() if "since last time" in line)
+        assert "bad failed" in line and "good finished at 6." in line
+
+
+def blocks(view: DetailView) -> int:
+    """How many cells show something."""
+    lines = [view.render_line(y).text for y in range(view.size.height)]
     return sum(not sign.isspace() for line in lines for sign in line)
 
 

@@ -139,18 +139,21 @@ async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> Non
         assert (pane.smoothing, pane.logarithmic, pane.unit) == (1.0, True, "steps")
 
 
-def test_the_wall_of_images_fits_all_of_them_where_it_can() -> None:
-    assert grid(Size(57 + 2, 29), 8) == Grid(1, 4, 2, 1)
-    assert grid(Size(240, 30), 8) == Grid(2, 8, 1, 0)
-    assert grid(Size(158, 42), 8, large=True) == Grid(2, 5, 1, 0)
-    assert grid(Size(78, 18), 8, large=True).scale == 1
+def test_the_wall_of_images_shows_the_most_pairs_in_the_largest_size() -> None:
+    """An original and its reconstruction are one line apart wherever a pair fits so."""
+    assert grid(Size(59, 31), 8) == Grid(1, 4, 2, 1, 1)
+    assert grid(Size(240, 30), 8) == Grid(2, 8, 1, 1, 2)
+    assert grid(Size(158, 42), 8) == Grid(1, 10, 2, 1, 2)
+    assert grid(Size(298, 87), 10) == Grid(3, 6, 2, 1, 1)  # large ones, as all of them fit
+    assert grid(Size(78, 18), 8).scale == 1
     for width in range(10, 250, 7):
         for height in range(4, 70, 3):
             layout = grid(Size(width, height), 8)
             assert layout.capacity >= 1
             side = SIDE // 2 * layout.scale
             assert layout.columns == 1 or layout.columns * (side + 1) - 1 <= width
-            assert layout.rows == 1 or layout.rows * (side + layout.gap) - layout.gap <= height
+            assert layout.rows == 1 or layout.rows * (layout.pair_height + layout.gap) - layout.gap <= height
+            assert layout.apart == (height >= 2 * 7 + 1 and width >= 14)
 
 
 def test_values_keep_their_places_and_stand_close_to_their_signs() -> None:

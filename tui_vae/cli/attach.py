@@ -19,7 +19,7 @@ def open_app(options: argparse.Namespace) -> int:
 
     runs_dir = runs_directory(options.runs_dir)
     living = [directory.name for directory in list_runs(runs_dir) if directory.is_training()]
-    return run(runs_dir, living[0] if len(living) == 1 else None, options.color, options.warm)
+    return run(runs_dir, living[0] if len(living) == 1 else None, options.color, options.warm, options.theme)
 
 
 def attach(options: argparse.Namespace) -> int:
@@ -31,4 +31,5 @@ def attach(options: argparse.Namespace) -> int:
     from tui_vae.ui.open_app import run
 
     runs_dir = runs_directory(options.runs_dir)
-    return run(runs_dir, find_to_load(runs_dir, options.name, options.trust).name, options.color, options.warm)
+    name = find_to_load(runs_dir, options.name, options.trust).name
+    return run(runs_dir, name, options.color, options.warm, options.theme)

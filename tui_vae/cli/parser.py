@@ -72,6 +72,9 @@ def _app_options() -> Parser:
     app = Parser(add_help=False)
     app.add_argument("--color", choices=("auto", "truecolor", "256", "16", "none"), default=argparse.SUPPRESS,
                        help="the app's colours, where the terminal's own are guessed wrongly")  # fmt: skip
+    app.add_argument("--theme", choices=("auto", "dark", "light"), default=argparse.SUPPRESS,
+                     help="the app's colours for a dark or a light background; auto asks the terminal for its own "
+                     "(the default, unless a theme was chosen in the app)")  # fmt: skip
     app.add_argument("--no-warm", dest="warm", action="store_false", default=argparse.SUPPRESS,
                      help="no trainer waits while the start screen or the form of a new run is open: it starts "
                      "training seconds sooner, and holds 0.6 GB")  # fmt: skip
@@ -103,7 +106,13 @@ def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPars
     # The parser has its own copies of the shared options: a command that shared them would overwrite with defaults what
     # stands before its name.
     parser.set_defaults(
-        run=_lazily("attach", "open_app"), runs_dir=None, config=None, debug=False, color="auto", warm=True
+        run=_lazily("attach", "open_app"),
+        runs_dir=None,
+        config=None,
+        debug=False,
+        color="auto",
+        warm=True,
+        theme=None,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser, prog=parser.prog)
 

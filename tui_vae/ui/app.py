@@ -15,6 +15,7 @@ import msgspec
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.driver import Driver
 from textual.events import Event
 from textual.filter import LineFilter
@@ -30,9 +31,9 @@ from tui_vae.runs.create import clear_failed, create_run
 from tui_vae.runs.data_check import check_data
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.log_loader import LogLoader
-from tui_vae.ui import settings, terminal, theme
+from tui_vae.ui import background, settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
-from tui_vae.ui.commands import commands
+from tui_vae.ui.commands import Command, commands
 from tui_vae.ui.images.canvas import Canvas, ImageApp
 from tui_vae.ui.keep_warm import WarmKeeper
 from tui_vae.ui.key_advice import with_keys
@@ -56,10 +57,18 @@ COMPLAINT_SECONDS = 15
 """Seconds for which a complaint about the user's settings stays: it names a file, a line and what to write there."""
 
 
+def _palette_lines() -> type[Provider]:
+    """What the palette offers; imported when it is first opened."""
+    from tui_vae.ui.palette_lines import PaletteLines
+
+    return PaletteLines
+
+
 class TuiVae(ImageApp[str]):
     """`run` returns the sentence to print once the app has left the screen."""
 
     TITLE = "tui-vae"
+    COMMANDS = {_palette_lines}  # noqa: RUF012
     CSS_PATH = "app.tcss"
     AUTO_FOCUS = None
     NOTIFICATION_TIMEOUT = 6
@@ -72,11 +81,17 @@ class TuiVae(ImageApp[str]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(
-        self, runs_dir: Path, run: RunDirectory | None = None, reading: LogLoader | None = None, warm: bool = False
+        self,
+        runs_dir: Path,
+        run: RunDirectory | None = None,
+        reading: LogLoader | None = None,
+        warm: bool = False,
+        look: str | None = None,
     ) -> None:
         """`run`: the one on screen first. `reading`: the reading of its log, if that has begun already.
 
-        `warm`: whether a trainer waits warm while a run may be started.
+        `warm`: whether a trainer waits warm while a run may be started. `look`: `dark` or `light`, or `auto`, whichever
+        suits the terminal's background; None: as the user left it.
         """
         wrap_to_one_column()
         super().__init__()
@@ -90,10 +105,19 @@ class TuiVae(ImageApp[str]):
         self._asked_for = RunConfig()
         """What the newest run that was started from here was asked for."""
         self.preferences = settings.read_preferences()
+        self._last_seen = self.preferences.seen
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
-        self.theme = self.preferences.theme if self.preferences.theme in self.available_themes else theme.DARK.name
-        self.set_reactive(TuiVae.renderer, self.renderer.with_toning(self.preferences.toning))
+        left = self.preferences.theme if self.preferences.theme in self.available_themes else ""
+        self._chosen_theme = left if look is None else theme.NAMED.get(look, "")
+        """The name of the theme that the user wants; empty: the one that suits the background."""
+        self._followed_theme = theme.suiting(
+            background.told_by(os.environ) or self.preferences.background or theme.USUAL
+        )
+        """The name of the theme that the app has turned to by itself."""
+        self.theme = self._chosen_theme or self._followed_theme
+        renderer = self.renderer.with_toning(self.preferences.toning).on_ground(not self.current_theme.dark)
+        self.set_reactive(TuiVae.renderer, renderer)
         self._keys_on_their_way = KeysOnTheirWay(self)
         self._keys, self._complaint = settings.read_keys()
         self.set_keymap(self._keys)
@@ -127,6 +151,9 @@ class TuiVae(ImageApp[str]):
         return theme.DEFAULT_VARIABLES
 
     def on_mount(self) -> None:
+        self.ask_background()
+        self.preferences.seen = time.time()
+        self.on_preferences_changed()
         self.set_class(not self._has_unicode, "-ascii")
         self.set_class(self.console.color_system == "standard", "-sixteen")
         self.theme_changed_signal.subscribe(self, self._theme_changed)
@@ -162,7 +189,7 @@ class TuiVae(ImageApp[str]):
     def _start_screen(self) -> Screen[None]:
         from tui_vae.ui.start_screen import StartScreen
 
-        return StartScreen(self.runs_dir)
+        return StartScreen(self.runs_dir, self._last_seen)
 
     def _run_screen(self, session: RunSession, start: bool = False) -> Screen[None]:
         from tui_vae.ui.run_screen import RunScreen
@@ -232,13 +259,39 @@ class TuiVae(ImageApp[str]):
         if self.renderer.has_colours and any(picture is not None and not picture.is_grey for picture in shown):
             self.notify("Images in colour keep their colours; tones are of grey ones.", timeout=4)
 
+    def ask_background(self) -> None:
+        """Ask the terminal for its background, which the theme follows; `on_background_report` hears the answer."""
+        if not self._chosen_theme and self._driver is not None and background.may_ask(os.environ):
+            self._driver.write(background.ASK)
+
+    def on_app_focus(self) -> None:
+        self.ask_background()  # it may be another one now, as by a system that turns dark in the evening
+
+    def on_background_report(self, message: background.BackgroundReport) -> None:
+        told = "light" if message.light else "dark"
+        if told != self.preferences.background:
+            self.preferences.background = told
+            self.on_preferences_changed()
+        if not self._chosen_theme:
+            self._followed_theme = self.theme = theme.suiting(told)
+
     def action_turn_theme(self) -> None:
         """Change from a dark theme to the light one, or from a light theme to the dark one."""
-        self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name
+        self._followed_theme = ""
+        self.theme = theme.suiting("light" if self.current_theme.dark else "dark")
+
+    def action_follow_background(self) -> None:
+        """Give up the theme that was chosen, for the one that suits the terminal's background."""
+        self._chosen_theme = self.preferences.theme = ""
+        self._followed_theme = self.theme = theme.suiting(self.preferences.background or theme.USUAL)
+        self.ask_background()
+        self.on_preferences_changed()
 
     def _theme_changed(self, theme: Theme) -> None:
-        self.preferences.theme = theme.name
-        self.on_preferences_changed()
+        if theme.name not in (self._followed_theme, self._chosen_theme):
+            self._chosen_theme = self.preferences.theme = theme.name
+            self.on_preferences_changed()
+        self.renderer = self.renderer.on_ground(not theme.dark)
 
     def action_copy(self, what: str) -> None:
         """Put the run's name, or the command that comes back to it, on the user's own clipboard (OSC 52)."""
@@ -314,15 +367,29 @@ class TuiVae(ImageApp[str]):
         return super().get_key_display(binding).replace("⏎", "enter")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        for command in commands(self, screen.active_bindings.values()):
-            if command.action != "command_palette":
-                act = partial(self.run_action, command.action, command.node)
-                yield SystemCommand(command.tooltip, f"key {' or '.join(command.keys)}", act)
+        from tui_vae.ui.palette_lines import offered
+
+        found = [each for each in commands(self, screen.active_bindings.values()) if each.action != "command_palette"]
+        for title in dict.fromkeys(_group(command, screen) for command in found):
+            for command in found:
+                if _group(command, screen) == title:
+                    act = partial(self.run_action, command.action, command.node)
+                    yield offered(title, command.tooltip, " ".join(command.keys), act)
         if self.session is not None:
-            yield SystemCommand("Copy the name of the run", self.session.name, partial(self.action_copy, "name"))
-            come_back = self._way_back(self.session)
-            yield SystemCommand("Copy the command that comes back to the run", come_back, partial(self.action_copy, ""))
-        yield SystemCommand("Save a picture of the screen", f"SVG, into {Path.cwd()}", self.action_picture)
+            name = partial(self.action_copy, "name")
+            yield offered("copy", "Copy the name of the run", self.session.name, name)
+            come_back = partial(self.action_copy, "")
+            yield offered("copy", "Copy the command that comes back to the run", "", come_back)
+        yield offered("screen", "Save a picture of the screen", "SVG", self.action_picture)
         other = "light" if self.current_theme.dark else "dark"
-        yield SystemCommand(f"Turn to the {other} theme", "remembered", self.action_turn_theme)
-        yield SystemCommand("Choose a theme", "dark, light and others", self.action_change_theme)
+        yield offered("screen", f"Turn to the {other} theme", "", self.action_turn_theme)
+        if self._chosen_theme:
+            yield offered("screen", "Follow the terminal's background", "", self.action_follow_background)
+        yield offered("screen", "Choose a theme: dark, light and others", "", self.action_change_theme)
+
+
+def _group(command: Command, screen: Screen[object]) -> str:
+    """The group of a command in the palette: the pane's, the run's, or the app's own."""
+    if command.everywhere:
+        return (command.binding.id or "").partition(".")[0]
+    return screen.title or ""

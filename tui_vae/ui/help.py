@@ -1,30 +1,31 @@
-"""The help, made from the bindings."""
+"""The help, made from the bindings: beside or below what it explains, and searchable."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from textwrap import wrap
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.events import Resize
+from textual.containers import Vertical, VerticalScroll
 from textual.geometry import Size
-from textual.screen import Screen
+from textual.screen import ModalScreen
 from textual.strip import Strip
+from textual.widgets import Input
 
 from tui_vae.ui.commands import Command
+from tui_vae.ui.folded import Entry, entries
 from tui_vae.ui.settings import config_file
 from tui_vae.ui.strip_widget import StripWidget
 from tui_vae.ui.terminal import legible
 
-WIDE = 150
-"""Cells of the screen's width from which the sections stand side by side."""
+BESIDE_FROM = 110
+"""Cells of the screen's width from which the help stands beside what it explains; on narrower ones, below it."""
 
-SPACE, GUTTER = "  ", "   "
-"""What separates the columns of a section, and two sections."""
+SPACE = "  "
+"""What separates the columns."""
 
 LEAST_TEXT = 12
 """Cells of the column that says what a key does, at least."""
@@ -41,16 +42,21 @@ class HelpText(StripWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sections: dict[str, Sequence[Command]] = {}
+        self._sections: dict[str, Sequence[Entry]] = {}
+        self._words = ""
         self._lines_by_width: dict[int, list[Line]] = {}
 
-    def show_sections(self, sections: dict[str, Sequence[Command]]) -> None:
-        """Show these commands, each list under its title."""
-        if sections != self._sections:
-            self._sections = sections
+    def show_sections(self, sections: dict[str, Sequence[Entry]], words: str = "") -> None:
+        """Show these lines, each list under its title; those alone that have all the words."""
+        if (sections, words) != (self._sections, self._words):
+            self._sections, self._words = sections, words
             self._lines_by_width.clear()
             self._strips = []
             self.refresh(layout=True)
+
+    def search(self, words: str) -> None:
+        """Show the lines alone that have all the words."""
+        self.show_sections(self._sections, words)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self.lines(width))
@@ -65,33 +71,31 @@ class HelpText(StripWidget):
         return self._lines_by_width[width]
 
     def _lay_out(self, width: int) -> list[Line]:
-        keys = max((len(" ".join(each.keys)) for these in self._sections.values() for each in these), default=0)
-        across = len(self._sections) if self.screen.has_class("-wide") else 1
-        room = (width - len(GUTTER) * (across - 1)) // max(1, across)
-        tables = [self._section(title, each, keys, room) for title, each in self._sections.items()]
-        if across > 1:
-            blank: Line = [(" " * room, "ground")]
-            lines = [
-                [part for number, cell in enumerate(row) for part in ([(GUTTER, "ground")] * bool(number) + cell)]
-                for row in zip_longest(*tables, fillvalue=blank)
-            ]
-            lines.append([])
-        else:
-            lines = [line for table in tables for line in (*table, [])]
-        sentences = (*wrap(self._how_to_rebind(), width), "", legible("↑ ↓ scroll   esc close"))
+        found = {title: [each for each in these if each.has(self._words)] for title, these in self._sections.items()}
+        every = [each for these in found.values() for each in these]
+        if not every:
+            return [[(legible(f"no key is for “{self._words}”"), "name")]]
+        keys, names = (
+            max(map(len, texts)) for texts in zip(*((each.key_text, each.names) for each in every), strict=True)
+        )
+        lines = [
+            line
+            for title, these in found.items()
+            if these
+            for line in (*self._section(title, these, keys, names, width), [])
+        ]
+        sentences = wrap(self._how_to_rebind(), width) if not self._words else []
         return [*lines, *([(sentence, "name")] for sentence in sentences)]
 
     @staticmethod
-    def _section(title: str, commands: Sequence[Command], keys: int, width: int) -> list[Line]:
-        """Keys, what they do, and the ids by which users rebind them; `keys`: cells of the first column."""
-        rows = [(" ".join(each.keys), legible(each.tooltip), each.binding.id or "") for each in commands]
-        names = max(len(name) for _, _, name in rows)
+    def _section(title: str, entries: Sequence[Entry], keys: int, names: int, width: int) -> list[Line]:
+        """Keys, what they do, and the ids by which users rebind them; `keys`, `names`: cells of these columns."""
         room = max(LEAST_TEXT, width - keys - names - 2 * len(SPACE))
         heading = " " * keys + SPACE
         lines: list[Line] = [[(heading, "ground"), (legible(title).ljust(width - len(heading)), "title")]]
-        for key, about, name in rows:
-            for number, part in enumerate(wrap(about, room) or [""]):
-                first, last = (key, name) if number == 0 else ("", "")
+        for each in entries:
+            for number, part in enumerate(wrap(legible(each.text), room) or [""]):
+                first, last = (each.key_text, each.names) if number == 0 else ("", "")
                 lines.append([(first.rjust(keys) + SPACE, "key"), (part.ljust(room), "text"),
                               (SPACE + last.rjust(names), "name")])  # fmt: skip
         return lines
@@ -104,18 +108,30 @@ class HelpText(StripWidget):
         )
 
 
-class Help(Screen[None]):
-    """Every key that works now, with what it does.
+class SearchWords(Input):
+    """A text to search for. The key that opened the help closes it, and is no letter."""
 
-    The help hides the screen below, and the app keeps it for the next time: showing it takes less time than repainting
-    what is around it, or making its widgets and finding their styles.
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        return key != "question_mark" and super().check_consume_key(key, character)
+
+
+class Help(ModalScreen[None]):
+    """Every key that works now, with what it does. What it explains stays in sight, and goes on.
+
+    The app keeps it for the next time: showing it takes less time than making its widgets and finding their styles.
     """
 
     CSS_PATH = "help.tcss"
-    AUTO_FOCUS = "VerticalScroll"
+    AUTO_FOCUS = "Input"
+    HORIZONTAL_BREAKPOINTS = [(0, "-below"), (BESIDE_FROM, "-beside")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "app.pop_screen", "close", id="help.close", tooltip="Close the help"),
-    ]
+        Binding("escape,question_mark,enter", "app.pop_screen", "close", id="help.close", tooltip="Close the help",
+                priority=True),
+        Binding("up", "scroll('up')", "up", id="help.up", show=False, tooltip="Scroll up"),
+        Binding("down", "scroll('down')", "down", id="help.down", show=False, tooltip="Scroll down"),
+        Binding("pageup", "scroll('page_up')", "page up", id="help.page-up", show=False, tooltip="A page up"),
+        Binding("pagedown", "scroll('page_down')", "page down", id="help.page-down", show=False, tooltip="A page down"),
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,24 +139,38 @@ class Help(Screen[None]):
         self._theme = ""
 
     def compose(self) -> ComposeResult:
-        self.set_class(self.app.size.width >= WIDE, "-wide")
-        with VerticalScroll():
-            yield self._text
+        with Vertical():
+            yield SearchWords(placeholder=legible("type to search   ↑ ↓ scroll   esc close"))
+            with VerticalScroll(can_focus=False):
+                yield self._text
 
     def show_commands(self, title: str, commands: Sequence[Command]) -> None:
         """Show the commands of the pane of this title, then those that work everywhere."""
         sections = {
-            title: [command for command in commands if not command.everywhere],
-            "everywhere": [command for command in commands if command.everywhere],
+            title: entries([command for command in commands if not command.everywhere]),
+            "everywhere": entries([command for command in commands if command.everywhere]),
         }
         self._text.show_sections({title: each for title, each in sections.items() if each})
         if self.is_mounted:
-            self.query_one(VerticalScroll).scroll_home(animate=False)
+            with self.prevent(Input.Changed):
+                self.query_one(Input).value = ""
+            self._scroll.scroll_home(animate=False)
+
+    @property
+    def _scroll(self) -> VerticalScroll:
+        return self.query_one(VerticalScroll)
+
+    @on(Input.Changed)
+    def _search(self, event: Input.Changed) -> None:
+        event.stop()
+        self._text.search(event.value)
+        self._scroll.scroll_home(animate=False)
+
+    def action_scroll(self, where: str) -> None:
+        """Scroll the text `up` or `down`, `page_up` or `page_down`."""
+        getattr(self._scroll, f"scroll_{where}")(animate=False)
 
     def on_screen_resume(self) -> None:
         if self._theme not in ("", self.app.theme):
             self.call_after_refresh(self._text.restyle)
         self._theme = self.app.theme
-
-    def on_resize(self, event: Resize) -> None:
-        self.set_class(event.size.width >= WIDE, "-wide")

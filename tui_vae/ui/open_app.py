@@ -14,10 +14,12 @@ FAILED = 1
 """Exit code of an app that an error has ended; a signal gives 128 + its number."""
 
 
-def run(runs_dir: Path, run: str | None = None, colour: str = "auto", warm: bool = True) -> int:
+def run(
+    runs_dir: Path, run: str | None = None, colour: str = "auto", warm: bool = True, theme: str | None = None
+) -> int:
     """Open the app on a run, or on the start screen, and return the exit code. `colour`: the value of `--color`.
 
-    `warm`: whether a trainer may wait warm.
+    `warm`: whether a trainer may wait warm. `theme`: the value of `--theme`; None: as the user left it.
 
     Raises:
         UserError: this terminal cannot show the app, or there is no such run.
@@ -38,7 +40,7 @@ def run(runs_dir: Path, run: str | None = None, colour: str = "auto", warm: bool
         from tui_vae.ui.workarounds.scrollbars import use_whole_cells
 
         use_whole_cells()
-    app = TuiVae(runs_dir, directory, reading, warm)
+    app = TuiVae(runs_dir, directory, reading, warm, theme)
     farewell = app.run()
     if farewell is None:  # the app did not leave: a signal, or an error, has ended it
         return app.return_code or FAILED

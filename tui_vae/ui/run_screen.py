@@ -19,6 +19,7 @@ from textual.widgets import Static
 
 from tui_vae.ui import steering
 from tui_vae.ui.commands import KeysInContext
+from tui_vae.ui.header_figure import HeaderFigure
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import HistoryChanged, PreferencesChanged, RunRefused
 from tui_vae.ui.notify_outcome import notify_outcome
@@ -154,6 +155,7 @@ class RunScreen(Screen[None], KeysInContext):
         with Horizontal(id="tabs"):
             for entry in PANES:
                 yield PaneTab(entry)
+            yield HeaderFigure(self.session)
         yield Vertical(id="panes")
         yield KeyBar()
 
@@ -244,6 +246,7 @@ class RunScreen(Screen[None], KeysInContext):
         self._outdated = not self.is_current
         if not self._outdated:
             self.query_one(StatusLine).refresh_history()
+            self.query_one(HeaderFigure).refresh_history()
             self._refresh_pane()
         state = self.session.state
         if (state, self.session.alive) != self._state_of_bindings:

@@ -22,6 +22,9 @@ class Preferences(msgspec.Struct):
 
     pane: str = "train"
     theme: str = ""
+    """The name of the theme that the user has chosen; empty: the one that suits the terminal's background."""
+    background: str = ""
+    """`light` or `dark`, as the last terminal said that was asked: a guess until this one has answered."""
     toning: str = ""
     """The name of the images' toning; empty: the one that suits the terminal."""
     image_size: str = ""
@@ -33,6 +36,8 @@ class Preferences(msgspec.Struct):
     x_axis: str = "epochs"
     runs_sort: str = ""
     runs_reversed: bool = False
+    seen: float = 0.0
+    """When the app was last opened, in seconds since the epoch."""
     marks: dict[str, list[int]] = msgspec.field(default_factory=dict)
     """The indices of marked test images, by the path of the run."""
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
+from textual.events import Resize
 from textual.screen import Screen
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui_vae.config import RunConfig, make_config, options
@@ -25,17 +27,37 @@ from tui_vae.runs.data_found import offered
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.summary import RunSummary, summarize_all
 from tui_vae.ui import numbers, run_progress
-from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.images.pairs import ImagePairs
+from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
+from tui_vae.ui.start.detail_view import TALL, DetailView
+from tui_vae.ui.start.head import Head
+from tui_vae.ui.start.news import news_of
 from tui_vae.ui.terminal import legible
+
+if TYPE_CHECKING:
+    from tui_vae.ui.start.detail import Presets
 
 TRAIN, DESCRIBE, DATA, RUN = "train:", "describe", "data:", "run:"
 """Beginnings of the ids of options."""
 
 REST_SECONDS = 0.15
 """Seconds that the cursor rests on a run before its images are sent."""
+
+LEAST_LIST, LIST_SHARE = 45, 0.38
+"""Cells of the list, at least, and the share of the screen's width that it has if the rest is whole images."""
+
+LEAST_DETAIL = 31
+"""Cells of two small images with one between them, and of a margin; on narrower screens the list stands alone."""
+
+BESIDE_FROM = LEAST_LIST + LEAST_DETAIL + 3
+"""Cells of the screen's width from which the pictures stand beside the list; the margins are three of them."""
+
+IMAGE = 15
+"""Cells of a small image and of the one behind it."""
+
+EPOCHS_WIDTH, TAKES_WIDTH = 11, 10
+"""Cells of a preset's epochs, and of how long they take: with names of 16 they fit into the narrowest list."""
 
 STATE_COLOURS = {
     "training": "success",
@@ -47,14 +69,20 @@ STATE_COLOURS = {
 }
 """The theme's colour of a state; states that are not named here have the colour `note`."""
 
-FIGURES = {"epochs": 9, "test loss": 10, "mse": 9, "bits/px": 9}
+FIGURES = {"epochs": 9, "test loss": 10, "mse": 9, "bits/px": 8}
 """Columns of a run's figures, and their widths in cells."""
 
 DROPPED_FOR_NAMES = ("test loss", "mse", "epochs")
 """Columns that are left out where names are long, the first one first."""
 
-STATE_WIDTH, AGE_WIDTH = 11, 12
-"""Cells of the columns for a state with its glyph ("✗ unreadable" is cut) and for an age ("12 months")."""
+STATE_WIDTH, AGE_WIDTH = 11, 9
+"""Cells of the columns for a state with its glyph ("✗ unreadable" is cut) and for an age ("59 min")."""
+
+
+def detail_width(width: int) -> int:
+    """Cells for the pictures on a screen of this width, without the margin: whole columns of images."""
+    room = width - max(LEAST_LIST, round(width * LIST_SHARE)) - 3
+    return max(LEAST_DETAIL, room // IMAGE * IMAGE + 1)
 
 
 @dataclass(frozen=True)
@@ -79,7 +107,7 @@ class Row:
             shown.remove(column)
         room = max(1, min(self.name_width, self._room(options, shown)))
         text, style = self.name
-        name = text if len(text) <= room else text[: room - 1] + legible("…")
+        name = shortened(text, room)
         if self.reason:
             columns = (f"{name:<{room}}  ", style), self.state, (f"  {legible(self.reason)}", self.age[1])
             yield Text.assemble(*columns, no_wrap=True, overflow="ellipsis")
@@ -112,7 +140,7 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
     state = f"{glyph} {summary.state}", colours[STATE_COLOURS.get(summary.state, "note")]
     if run_progress.state_role(summary.state, summary.health) == "warning":
         state = run_progress.outcome(summary.health), colours["warning"]
-    age = f"{numbers.age(summary.age)} ago", colours["note"]
+    age = numbers.age(summary.age), colours["note"]
     return Row(
         (summary.name, colours["emphasis"]), name_width, state, figures, colours["foreground"], age, summary.reason
     )
@@ -121,18 +149,18 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
 def heading(name_width: int, colours: Mapping[str, str]) -> Row:
     """The row with the columns' titles."""
     label = colours["label"]
-    return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, label, ("", label))
+    return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, label, ("age", label))
 
 
-def preset_line(preset: str, name_width: int, colours: dict[str, str]) -> Text:
-    """A preset in one line: its network, objective, optimizer and epochs."""
-    config = make_config({"preset": preset})
-    network = "-".join(map(str, (*config.hidden, config.latent_dim))) if config.model == "mlp" else config.model
-    epochs = f"{config.epochs} epochs"
+def preset_line(preset: str, name_width: int, colours: Mapping[str, str], seconds: float | None = None) -> Text:
+    """A preset in one line: its epochs, and how long they take here, where that is known."""
+    epochs = f"{make_config({'preset': preset}).epochs} epochs"
+    takes = "" if seconds is None else legible(f"≈ {numbers.duration(seconds, 0)}")
     return Text.assemble(
         ("train ", colours["foreground"]),
-        (f"{preset:<{name_width}}  ", colours["emphasis"]),
-        (legible(f"{network} · {config.objective} · {config.optimizer} · {epochs}"), colours["note"]),
+        (f"{preset:<{name_width}}", colours["emphasis"]),
+        (f"{epochs:>{EPOCHS_WIDTH}}", colours["note"]),
+        (f"{takes:>{TAKES_WIDTH}}", colours["note"]),
         no_wrap=True,
         overflow="crop",
     )
@@ -147,29 +175,37 @@ class RunList(OptionList):
 
 
 class StartScreen(Screen[None]):
-    """Lists the presets, for newcomers, and below them the runs, the newest first."""
+    """Lists the presets, for newcomers, and below them the runs, the newest first; beside the list what there is to
+    tell about the entry under the cursor, above it what is new since last time."""
 
     CSS_PATH = "start_screen.tcss"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall"), (56, "-huge")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (BESIDE_FROM, "-beside")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-fair"), (TALL, "-tall")]  # noqa: RUF012
     TITLE = "Start"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "app.new_run", "new run", id="start.new", tooltip="Describe and start a new run"),
     ]
 
-    def __init__(self, runs_dir: Path) -> None:
+    def __init__(self, runs_dir: Path, last_seen: float = 0.0) -> None:
+        """`last_seen`: when the user last saw this screen, in seconds since the epoch; 0: never, as far as is known."""
         super().__init__()
         self.runs_dir = runs_dir
+        self._last_seen = last_seen
         self._runs: dict[str, RunDirectory] = {}
+        self._summaries: dict[str, RunSummary] = {}
+        self._presets: Presets | None = None
+        """None until it is known what the runs tell of the presets."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="start"):
-            yield Static("tui-vae", id="start-name")
-            yield Static("train a variational autoencoder on FashionMNIST or images of your own", id="start-what")
-            yield RunList(*self._presets(), id="start-list", compact=True)
-            yield ImagePairs(id="start-images")
+            yield Head(id="start-head")
+            with Horizontal(id="start-body"):
+                yield RunList(*self._options(), id="start-list", compact=True)
+                yield DetailView(id="start-detail")
         yield KeyBar()
 
     def on_mount(self) -> None:
+        self._share_width(self.app.size.width)
         options = self.query_one(RunList)
         options.highlighted = 0
         options.focus()
@@ -179,7 +215,14 @@ class StartScreen(Screen[None]):
     def on_unmount(self) -> None:
         self.app.post_message(RunMayStart(here=False))
 
-    def _presets(self) -> list[Option]:
+    def on_resize(self, event: Resize) -> None:
+        self._share_width(event.size.width)
+
+    def _share_width(self, width: int) -> None:
+        """Give the pictures whole columns of images, and the list the rest."""
+        self.query_one(DetailView).styles.width = detail_width(width)
+
+    def _options(self) -> list[Option]:
         colours = self.app.theme_variables
         presets = options()["preset"].choices
         width = max(map(len, presets))
@@ -193,9 +236,32 @@ class StartScreen(Screen[None]):
     async def _list_runs(self) -> None:
         runs = await asyncio.to_thread(list_runs, self.runs_dir)
         summaries = await asyncio.to_thread(summarize_all, runs)
+        self._summaries = {summary.name: summary for summary in summaries}
         self._offer(await asyncio.to_thread(offered, runs))
         if summaries:
             self._show_runs(runs, summaries)
+        self._tell_news(summaries)
+        from tui_vae.ui.start.detail import Presets
+
+        known = [run for run in runs if run.name in self._summaries]
+        self._presets = await asyncio.to_thread(Presets.read, self.runs_dir, known)
+        self._tell_times()
+        self._show_detail()
+
+    def _tell_news(self, summaries: Sequence[RunSummary]) -> None:
+        if self._last_seen:
+            seconds = max(0.0, time.time() - self._last_seen)
+            self.query_one(Head).show(news_of(summaries, seconds), seconds)
+
+    def _tell_times(self) -> None:
+        """Add to each preset how long it takes here."""
+        assert self._presets is not None
+        presets, listed = options()["preset"].choices, self.query_one(RunList)
+        width = max(map(len, presets))
+        for preset in presets:
+            if (found := self._presets.seconds(preset)) is not None:
+                line = preset_line(preset, width, self.app.theme_variables, found[0])
+                listed.replace_option_prompt(f"{TRAIN}{preset}", line)
 
     def _offer(self, data: Sequence[str]) -> None:
         """Offer data that are on this machine: one of them opens the form of a new run."""
@@ -220,20 +286,29 @@ class StartScreen(Screen[None]):
         listed.add_options([Option("", disabled=True), Option(heading(width, colours), disabled=True), *lines])
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        self._show_images(self._runs.get((event.option_id or "").removeprefix(RUN)))
+        self._show_detail()
 
-    @work(exclusive=True, group="images")
-    async def _show_images(self, run: RunDirectory | None) -> None:
-        """Show the newest previews that the highlighted run has saved."""
-        strip = self.query_one(ImagePairs)
-        if run is None:
-            strip.show_pairs([])
+    @work(exclusive=True, group="detail")
+    async def _show_detail(self) -> None:
+        """Tell about the entry under the cursor, once it rests there."""
+        listed, view = self.query_one(RunList), self.query_one(DetailView)
+        at = listed.highlighted
+        chosen = (listed.get_option_at_index(at).id or "") if at is not None else ""
+        if not view.display or not self._summaries.keys() <= self._runs.keys():
             return
-        await asyncio.sleep(REST_SECONDS)
-        from tui_vae.ui.film import read_film
+        await asyncio.sleep(REST_SECONDS if view.detail.title else 0)
+        from tui_vae.ui.start import detail
 
-        film = await asyncio.to_thread(read_film, run.previews, (), newest_only=True)
-        strip.show_pairs(film.both)
+        name = chosen.removeprefix(RUN)
+        if chosen.startswith(TRAIN) and self._presets is not None:
+            preset, known = chosen.removeprefix(TRAIN), tuple(self._summaries.values())
+            view.show(await asyncio.to_thread(self._presets.detail, preset, known))
+        elif chosen.startswith(RUN) and name in self._summaries:
+            view.show(await asyncio.to_thread(detail.of_run, self._runs[name], self._summaries[name]))
+        elif chosen.startswith(DATA):
+            view.show(detail.of_data(chosen.removeprefix(DATA)))
+        elif chosen == DESCRIBE:
+            view.show(detail.OF_FORM)
 
     def _describe(self, data: str) -> None:
         """Open the form of a new run on these data."""

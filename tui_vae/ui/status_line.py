@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from tui_vae.runs.device_load import NOTHING, Load, Sampler
 from tui_vae.runs.history import History
-from tui_vae.ui import numbers, run_progress
+from tui_vae.ui import header_figure, numbers, run_progress
 from tui_vae.ui.glyphs import Glyphs, glyphs
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.strip_widget import StripWidget
@@ -120,6 +120,7 @@ class StatusLine(StripWidget):
     PREFIX = "status"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *("status--label", "status--note", "status--number", "status--name", "status--done", "status--rest"),
+        "status--figure",
         *(f"status--{state}" for state in (*STATES, "warning")),
     }
 
@@ -166,5 +167,8 @@ class StatusLine(StripWidget):
     def draw(self) -> list[Strip]:
         history = self.session.history
         found = parts(history, self.session.name, self.session.state, time.time(), glyphs(), self._load)
-        words = line(found, self.size.width, run_progress.share_done(history), glyphs())
-        return [self.strip(part for part in words if part[0]).adjust_cell_length(self.size.width, self.rich_style)]
+        figure = header_figure.upper_half(history, self.size.width)
+        room = self.size.width - len(figure)
+        words = line(found, room, run_progress.share_done(history), glyphs())
+        left = self.strip(part for part in words if part[0]).adjust_cell_length(room, self.rich_style)
+        return [Strip.join([left, self.strip([(figure, "figure")])]) if figure else left]

@@ -134,25 +134,44 @@ LIGHT = Theme(
 )
 
 THEMES = (DARK, LIGHT)
+NAMED = {"dark": DARK.name, "light": LIGHT.name}
+"""The names of the themes by what `--theme` calls them."""
+
+USUAL = "dark"
+"""The background of a terminal that tells nothing of its own: most of them are dark."""
+
+
+def suiting(background: str) -> str:
+    """The name of the theme for a `light` or a `dark` background."""
+    return NAMED[background]
+
 
 _GREYS_16 = (0x00, 0x55, 0xAA, 0xFF)
 """The greys of a terminal with 16 colours, as Rich takes them to look."""
 
-_ACCENTS_16 = {
+_BRIGHT_16 = {
     **{"#ffaf5f": "#ffff55", "#5fafd7": "#55ffff", "#87d787": "#55ff55", "#ffd75f": "#ffff55", "#ff5f5f": "#ff5555"},
-    **{"#af5f00": "#aa5500", "#005f87": "#0000aa", "#008700": "#00aa00", "#875f00": "#aa5500", "#d70000": "#aa0000"},
-    **{"#af87ff": "#ff55ff", "#5f00af": "#aa00aa"},
+    **{"#875f00": "#aa5500", "#af87ff": "#ff55ff"},
     **{"#87afff": "#5555ff", "#afffff": "#55ffff", "#af5f87": "#ff55ff"},
-    **{"#0087d7": "#0000aa", "#000087": "#aa00aa", "#5f0000": "#aa0000"},
 }
-"""The accents in 16 colours; Rich by itself turns most of them grey."""
+"""The accents of the dark theme in 16 colours; Rich by itself turns most of them grey."""
+
+_DEEP_16 = {
+    **{"#af5f00": "#aa00aa", "#005f87": "#0000aa", "#008700": "#00aa00", "#875f00": "#aa0000", "#d70000": "#aa0000"},
+    **{"#5f00af": "#aa00aa", "#d7af87": "#ff55ff"},
+    **{"#0087d7": "#5555ff", "#000087": "#0000aa", "#5f0000": "#aa0000"},
+}
+"""Those of the light theme. The colour that terminals call yellow, which is what is nearest to brown and amber, cannot
+be read on white: magenta stands for amber, and red also for warnings."""
 
 
 def for_terminal(theme: Theme, color_system: str | None) -> Theme:
     """The theme in colours that a terminal with few of them shows as they are meant."""
     if color_system == "256":
         return _with_colours(theme, _grey_256, {})
-    return _with_colours(theme, _grey_16, _ACCENTS_16) if color_system == "standard" else theme
+    if color_system != "standard":
+        return theme
+    return _with_colours(theme, _grey_16 if theme.dark else _light_grey_16, _BRIGHT_16 if theme.dark else _DEEP_16)
 
 
 def _with_colours(theme: Theme, grey_level: Callable[[int], int], accents: Mapping[str, str]) -> Theme:
@@ -174,6 +193,11 @@ def _grey_256(level: int) -> int:
 def _grey_16(level: int) -> int:
     """Only backgrounds of the dark theme become black: frames and labels must be seen."""
     return _GREYS_16[0 if level < 0x30 else 1 if level < 0x80 else 2 if level < 0xDA else 3]
+
+
+def _light_grey_16(level: int) -> int:
+    """Texts of the light theme become black, labels dark grey, frames grey, and backgrounds white."""
+    return _GREYS_16[0 if level < 0x50 else 1 if level < 0x98 else 2 if level < 0xDA else 3]
 
 
 DEFAULT_VARIABLES = {

@@ -44,7 +44,7 @@ BINDINGS: list[BindingType] = [
             tooltip="Beside the originals: reconstructions, or how they differ from them"),
     Binding("f", "freeze", "freeze", id="browse.freeze", tooltip="Freeze the images, or follow the newest weights"),
     Binding("p", "app.turn_toning", "colours", id="browse.palette",
-            tooltip="The tones of grey images: bone_r (in true colour), grey, inverted"),
+            tooltip="The tones of grey images: bone (in true colour), grey, inverted"),
     Binding("z", "size", "size", id="browse.size", tooltip="Images at full or half size"),
 ]  # fmt: skip
 

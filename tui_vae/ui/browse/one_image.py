@@ -10,7 +10,8 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tui_vae.ui.images.canvas import Canvas, Tile
-from tui_vae.ui.images.picture import Picture
+from tui_vae.ui.images.pairs import APART
+from tui_vae.ui.images.picture import SCALES, Picture, fitted_scale, levels_of
 from tui_vae.ui.images.renderer import SMALL, Depth, cells
 from tui_vae.ui.test_set import Pair
 
@@ -23,7 +24,7 @@ GAP = 2
 BELOW, BESIDE = Size(60, 3), Size(17, 9)
 """The columns and lines that the words need below the images and beside them."""
 
-STRIP = 2 * cells(SMALL).height + 1
+STRIP = 2 * cells(SMALL).height + 1 + APART
 """Lines of the strip: small images, their reconstructions below them, and a line of indices above."""
 
 
@@ -88,6 +89,8 @@ class OneImage(Canvas):
         self.place = ""
         """Its place in the list, `57 of 1,000`."""
         self.strip: list[Pair] = []
+        self.full = SCALES[-1]
+        """Percent of the way from black to white that the difference shows at full strength: what fits the image."""
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -106,6 +109,7 @@ class OneImage(Canvas):
     def show(self, pair: Pair, place: str, strip: list[Pair]) -> None:
         """Show a pair. `strip` is the pair and its neighbours in the order of the list."""
         self.pair, self.place, self.strip = pair, place, strip
+        self.full = SCALES[-1] if pair.original is None else fitted_scale([(pair.original, pair.reconstruction)])
         self.redraw()
 
     @property
@@ -121,7 +125,8 @@ class OneImage(Canvas):
         top = self._top(size)
         yield Tile(0, top, image.width, self.renderer.image(pair.original, layout.scale))
         yield Tile(image.width + 1, top, image.width, self.renderer.image(pair.reconstruction, layout.scale))
-        difference = self.renderer.difference(pair.original, pair.reconstruction, layout.difference_scale)
+        full = levels_of(self.full)
+        difference = self.renderer.difference(pair.original, pair.reconstruction, layout.difference_scale, full)
         x, y = layout.difference_at
         yield Tile(x, y + top, cells(layout.difference_scale).width, difference)
         x, y = layout.words_at
@@ -152,7 +157,7 @@ class OneImage(Canvas):
             name = f"#{pair.index} ◂" if selected else f"#{pair.index}"
             yield self.text(x, top, image.width, (name, "accent" if selected else "label"))
             yield Tile(x, top + 1, image.width, self.renderer.image(pair.original, SMALL))
-            yield Tile(x, top + 1 + image.height, image.width, self.renderer.image(pair.reconstruction, SMALL))
+            yield Tile(x, top + 1 + image.height + APART, image.width, self.renderer.image(pair.reconstruction, SMALL))
 
     def on_click(self, event: Click) -> None:
         left, top = self._strip_corner(self.size)
@@ -164,7 +169,8 @@ class OneImage(Canvas):
     @property
     def _difference_words(self) -> tuple[str, str]:
         """What in the difference map means too dark and what too bright: characters or the names of colours."""
-        words = {Depth.CHARACTERS: ("- =", "+ #"), Depth.COLOURS_16: ("cyan", "yellow")}
+        few = ("blue", "red") if self.renderer.light else ("cyan", "yellow")
+        words = {Depth.CHARACTERS: ("- =", "+ #"), Depth.COLOURS_16: few}
         return words.get(self.renderer.depth, ("blue", "amber"))
 
     def _beside(self, pair: Pair) -> list[Line]:
@@ -178,7 +184,7 @@ class OneImage(Canvas):
             [],
             [(f"{dark} ", "blue"), ("too dark", "label")],
             [(f"{bright} ", "accent"), ("too bright", "label")],
-            [("full at ±¼ of white", "label")],
+            [(f"full at ±{self.full} %", "label")],
         ]
 
     def _below(self, pair: Pair, width: int) -> list[Line]:
@@ -189,5 +195,5 @@ class OneImage(Canvas):
             [(pair.label, "text"), (f" #{pair.index}   ", "label"), (f"mse {pair.mse:.4f}   ", "text"),
              (self.place, "note")],
             [("difference: ", "label"), (f"{dark} ", "blue"), ("too dark, ", "label"), (f"{bright} ", "accent"),
-             ("too bright, in full at ±¼ of white", "label")],
+             (f"too bright, in full at ±{self.full} % of white", "label")],
         ]  # fmt: skip

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from tui_vae.ui.images.canvas import Canvas, Tile
-from tui_vae.ui.images.picture import Picture
+from tui_vae.ui.images.picture import SCALES, Picture, fitted_scale, levels_of
 from tui_vae.ui.images.renderer import FULL, SMALL, Lines, cells
 from tui_vae.ui.test_set import Pair
 
@@ -23,9 +23,6 @@ WORDS = 18
 
 AIR = Size(4, 2)
 """Columns and rows that the distance between pairs grows by, at most, where there is room."""
-
-FILLED = 0.6
-"""The share of the height that pairs at full size must fill to be shown without a wish for that size."""
 
 Line = list[tuple[str, str]]
 """Texts, each with the name of its ink."""
@@ -88,17 +85,18 @@ def grid_of(size: Size, scale: int, words: int = 0) -> Grid:
     return Grid(scale, columns, rows, corner, Size(width + GAP + across, height + between + down), words)
 
 
-def grid_for(size: Size, wish: str = "") -> Grid:
-    """The grid in the size that the user wishes, `full` or `half`; without a wish, full size where several pairs fill
-    most of the height.
+def grid_for(size: Size, wish: str = "", count: int | None = None) -> Grid:
+    """The grid in the size that the user wishes, `full` or `half`; without a wish, the one that shows the most pairs.
 
-    Where no pair fits at full size, it is half size.
+    Of several that show as many, it is the one with the largest images: `count` is how many pairs there are; None: more
+    than fit. Where no pair fits at full size, it is half size.
     """
-    full = max(grid_of(size, FULL), grid_of(size, FULL, WORDS), key=lambda grid: grid.capacity)
-    fits = full.pair_width <= size.width and full.pair_height <= size.height
-    filled = full.rows * full.pair_height / max(1, size.height)
-    big = wish == "full" or (wish != "half" and full.capacity >= 2 and filled > FILLED)
-    return full if fits and big else grid_of(size, SMALL)
+    scales = {"half": [SMALL], "full": [FULL]}.get(wish, list(range(SMALL, max(SMALL, size.width // 28) + 1)))
+    grids = [grid_of(size, scale, words) for scale in scales for words in ((0, WORDS) if scale >= FULL else (0,))]
+    fitting = [grid for grid in grids if grid.pair_width <= size.width and grid.pair_height <= size.height]
+    if not fitting:
+        return grid_of(size, SMALL)
+    return max(fitting, key=lambda grid: (min(grid.capacity, count or grid.capacity), grid.scale, not grid.words))
 
 
 class PairGrid(Canvas):
@@ -123,8 +121,12 @@ class PairGrid(Canvas):
         """The indices of the images that the user marked."""
         self.wish = ""
         """The size of the images that the user wishes: `full`, `half`, or empty."""
+        self.count: int | None = None
+        """How many pairs there are to show; None where that is not known."""
         self.differences = False
         """Whether differences stand in the place of reconstructions."""
+        self.full = SCALES[-1]
+        """Percent of the way from black to white that differences show at full strength: what fits the page."""
 
     @property
     def grid(self) -> Grid:
@@ -132,12 +134,12 @@ class PairGrid(Canvas):
         # A hidden widget has no size, but the pane must know how many pairs to request before it shows them. The
         # container always has a size.
         room = self.parent.size if isinstance(self.parent, Widget) else self.size
-        return grid_for(room, self.wish)
+        return grid_for(room, self.wish, self.count)
 
     def turn_size(self) -> bool:
         """Wish for the other size; return whether there is room for it."""
         before = self.grid
-        self.wish = "half" if before.scale == FULL else "full"
+        self.wish = "half" if before.scale >= FULL else "full"
         return self.grid != before
 
     def on_resize(self) -> None:
@@ -152,9 +154,18 @@ class PairGrid(Canvas):
     def capacity(self) -> int:
         return self.grid.capacity
 
+    def capacity_for(self, count: int) -> int:
+        """Pairs on a page of so many in all, in the size that shows the most of them."""
+        self.count = count or None
+        return self.capacity
+
     def show(self, pairs: list[Pair], selected: int | None) -> None:
-        """Show a page. `selected`: the place on it of the selected pair; None where the page has none."""
+        """Show a page. `selected`: the place on it of the selected pair; None where these are all the pairs there are,
+        and none is selected."""
         self.pairs, self.selected = pairs, selected
+        if selected is None:
+            self.count = len(pairs) or None
+        self.full = fitted_scale([(pair.original, pair.reconstruction) for pair in pairs if pair.original is not None])
         self.redraw()
 
     def select(self, number: int) -> None:
@@ -182,7 +193,7 @@ class PairGrid(Canvas):
     def _right_image(self, pair: Pair, scale: int) -> Lines:
         """The reconstruction, or the difference in its place."""
         if self.differences and pair.original is not None:
-            return self.renderer.difference(pair.original, pair.reconstruction, scale)
+            return self.renderer.difference(pair.original, pair.reconstruction, scale, levels_of(self.full))
         return self.renderer.image(pair.reconstruction, scale)
 
     def edges(self, size: Size) -> list[int]:
@@ -220,7 +231,8 @@ class PairGrid(Canvas):
         yield Tile(left, y, width, tuple(texts))
         small = cells(SMALL)
         if pair.original is not None and not self.differences:
-            difference = self.renderer.difference(pair.original, pair.reconstruction, SMALL)
+            full = levels_of(self.full)
+            difference = self.renderer.difference(pair.original, pair.reconstruction, SMALL, full)
             yield Tile(left, y + cells(grid.scale).height - small.height, small.width, difference)
 
     def _mark(self, pair: Pair) -> str:

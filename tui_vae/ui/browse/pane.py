@@ -153,7 +153,7 @@ class BrowsePane(ModelPane, can_focus=True):
     def _wanted(self) -> list[int]:
         """The test images that belong on the screen now."""
         pager = self.selection.pager
-        pager.capacity = self.grid.capacity
+        pager.capacity = self.grid.capacity_for(len(pager.order))
         if self.view is View.IMAGE:
             return pager.stretch(max(1, self.one.neighbours))
         return pager.shown

@@ -6,8 +6,12 @@ from tui_vae.ui.browse.keys import View
 from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import Order, Selection
 from tui_vae.ui.film import Film
-from tui_vae.ui.images.renderer import FULL
+from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.images.renderer import FULL, SMALL
 from tui_vae.ui.model_status import Item, StatusFacts
+
+SIZES = {SMALL: "half", FULL: "full"}
+"""What the user calls the scales of images; larger ones are `large`."""
 
 
 def film_facts(film: Film) -> StatusFacts:
@@ -35,8 +39,12 @@ def image_items(view: View, selection: Selection, grid: PairGrid, newest_step: i
         *items,
         Item("page", f"{pager.page + 1:,}/{pager.pages:,}"),
         Item("images", f"{len(pager.order):,}"),
-        Item("size", "full" if grid.grid.scale == FULL else "half", "z"),
-        Item("beside", "difference" if grid.differences else "reconstruction", "d"),
+        Item("size", SIZES.get(grid.grid.scale, "large"), "z"),
+        Item(
+            "beside",
+            glyphs().plain(f"difference, full at ±{grid.full} %") if grid.differences else "reconstruction",
+            "d",
+        ),
     )
 
 

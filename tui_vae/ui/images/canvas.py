@@ -60,7 +60,7 @@ class CanvasColumn(Widget):
         return self._canvas.render_line(y).crop(self.left, self.right)
 
 
-INKS = ("label", "note", "text", "accent", "blue")
+INKS = ("quiet", "label", "note", "text", "emphasis", "accent", "blue", "good", "warn", "bad")
 """The names of the colours that text on a canvas may have."""
 
 
@@ -85,10 +85,15 @@ class Canvas(Widget):
     Canvas {
         layout: horizontal;
         & > CanvasColumn { height: 100%; }
+        & > .canvas--quiet { color: $band; }
         & > .canvas--label { color: $label; }
         & > .canvas--note { color: $note; }
         & > .canvas--text { color: $foreground; }
+        & > .canvas--emphasis { color: $emphasis; text-style: bold; }
         & > .canvas--accent { color: $accent; }
+        & > .canvas--good { color: $success; }
+        & > .canvas--warn { color: $warning; }
+        & > .canvas--bad { color: $error; }
         & > .canvas--blue { color: $secondary; }
     }
     """

@@ -81,17 +81,32 @@ INVERTED, INVERTED_256, INVERTED_16 = GREYS[::-1], GREYS_256[::-1], GREYS_16[::-
 BONE_R = _gradient((0.0, (255, 255, 255)), (0.253968, (166, 198, 198)), (0.634921, (81, 81, 113)), (1.0, (0, 0, 0)))
 """Matplotlib's `bone_r`: dark on white. It is for true colour alone: 256 colours make navy and teal blotches of it."""
 
+BONE = BONE_R[::-1]
+"""Matplotlib's `bone`: light on black."""
+
+
+def _steps(*colours: Colour) -> Palette:
+    return tuple(colours[level * len(colours) // 256] for level in range(256))
+
+
 DIFFERENCE = _gradient((0.0, (95, 215, 255)), (0.5, (18, 18, 18)), (1.0, (255, 175, 95)))
-"""For a signed difference: blue where the reconstruction is too dark, amber where it is too bright."""
+"""For a signed difference: blue where the reconstruction is too dark, amber where it is too bright, and the ground of
+the dark theme where both agree."""
 
 _BLUES_256 = ((95, 215, 255), (95, 175, 215), (0, 135, 175), (0, 95, 135))
 _AMBERS_256 = ((135, 95, 0), (175, 95, 0), (215, 135, 0), (255, 175, 95))
-_STEPS_256 = (*_BLUES_256, (18, 18, 18), *_AMBERS_256)
-DIFFERENCE_256: Palette = tuple(_STEPS_256[level * 9 // 256] for level in range(256))
+DIFFERENCE_256 = _steps(*_BLUES_256, (18, 18, 18), *_AMBERS_256)
 """`DIFFERENCE` in colours of the 256-colour cube, so that no step of it becomes another hue."""
 
-_STEPS_16 = ((85, 255, 255), (0, 170, 170), (0, 0, 0), (170, 85, 0), (255, 255, 85))
-DIFFERENCE_16: Palette = tuple(_STEPS_16[level * 5 // 256] for level in range(256))
+DIFFERENCE_16 = _steps((85, 255, 255), (0, 170, 170), (0, 0, 0), (170, 85, 0), (255, 255, 85))
+
+LIGHT_DIFFERENCE = _gradient((0.0, (0, 95, 175)), (0.5, (238, 238, 238)), (1.0, (175, 95, 0)))
+"""`DIFFERENCE` on the ground of the light theme."""
+
+_LIGHT_BLUES_256 = ((0, 95, 175), (0, 135, 215), (95, 175, 255), (175, 215, 255))
+_LIGHT_AMBERS_256 = ((255, 215, 175), (255, 175, 95), (215, 135, 0), (175, 95, 0))
+LIGHT_DIFFERENCE_256 = _steps(*_LIGHT_BLUES_256, GREYS_256[238], *_LIGHT_AMBERS_256)
+LIGHT_DIFFERENCE_16 = _steps((0, 0, 170), (85, 85, 255), (255, 255, 255), (255, 85, 85), (170, 0, 0))
 
 
 def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> Drawing:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from textual.geometry import Size
 
 from tui_vae.ui.images.canvas import Canvas, Tile
 from tui_vae.ui.images.picture import Picture
-from tui_vae.ui.images.renderer import FULL, SMALL, cells
+from tui_vae.ui.images.renderer import SMALL, ImageRenderer, cells
 
 Pairs = list[tuple[Picture, Picture]]
 """Each original and its reconstruction."""
 
 
+APART = 1
+"""Empty lines between an original and its reconstruction: two dark images that touch look like one."""
+
+
+GAPS = (0, 1, 2)
+"""Empty lines between two rows of pairs: as many as cost no row."""
+
+
 @dataclass(frozen=True)
 class Grid:
-    """How pairs are laid out: their scale, the number of columns and of rows, the empty lines between two rows."""
+    """How pairs are laid out: their scale, the number of columns and of rows, and the empty lines between an original
+    and its reconstruction, and between two rows of pairs."""
 
     scale: int
     columns: int
     rows: int
+    apart: int
     gap: int
 
     @property
@@ -29,22 +39,45 @@ class Grid:
         """Pairs that fit."""
         return self.columns * self.rows
 
-
-def grid(size: Size, count: int, large: bool = False) -> Grid:
-    """The grid for `count` pairs: in full size if all of them fit or `large` ones are wanted, else in half size. It
-    has room for one pair in any case."""
-    full = _grid(size, FULL)
-    return full if full.rows and (large or full.capacity >= count) else _grid(size, SMALL)
+    @property
+    def pair_height(self) -> int:
+        """Lines from the top of an original to the bottom of its reconstruction."""
+        return 2 * cells(self.scale).height + self.apart
 
 
-def _grid(size: Size, scale: int) -> Grid:
+def grid(size: Size, count: int) -> Grid:
+    """The grid that shows the most of `count` pairs; of several, the one with the largest images.
+
+    It has room for one pair in any case; where it has not, for its reconstruction.
+    """
+    largest = max(SMALL, size.width // cells(SMALL).width)
+    for apart in (APART, 0):
+        fitting = [found for scale in range(SMALL, largest + 1) if (found := _grid(size, scale, apart)).capacity]
+        if fitting:
+            return max(fitting, key=lambda each: (min(each.capacity, count), each.scale))
+    return Grid(SMALL, max(1, (size.width + 1) // (cells(SMALL).width + 1)), 1, 0, 0)
+
+
+def _grid(size: Size, scale: int, apart: int) -> Grid:
     image = cells(scale)
-    columns = max(1, (size.width + 1) // (image.width + 1))
-    for gap in (1, 0):
-        rows = (size.height + gap) // (2 * image.height + gap)
-        if rows != 1:
-            break
-    return Grid(scale, columns, rows if scale == FULL else max(1, rows), gap)
+    columns, high = (size.width + 1) // (image.width + 1), 2 * image.height + apart
+    rows, gap = max(((size.height + gap) // (high + gap), gap) for gap in GAPS)
+    return Grid(scale, columns, rows, apart, gap)
+
+
+def pair_tiles(renderer: ImageRenderer, pairs: Pairs, layout: Grid, corner: tuple[int, int] = (0, 0),
+               height: int | None = None) -> Iterator[Tile]:  # fmt: skip
+    """The images of as many pairs as fit, from the corner (column, line) on. In less `height` than a pair needs, the
+    reconstructions alone."""
+    image = cells(layout.scale)
+    for at, (original, reconstruction) in enumerate(pairs[: layout.capacity]):
+        row, column = divmod(at, layout.columns)
+        x = corner[0] + column * (image.width + 1)
+        y = corner[1] + row * (layout.pair_height + layout.gap)
+        if height is None or height >= layout.pair_height:
+            yield Tile(x, y, image.width, renderer.image(original, layout.scale))
+            y += image.height + layout.apart
+        yield Tile(x, y, image.width, renderer.image(reconstruction, layout.scale))
 
 
 class ImagePairs(Canvas):
@@ -59,7 +92,7 @@ class ImagePairs(Canvas):
     @property
     def layout_of_pairs(self) -> Grid:
         """The grid for the present size and number of pairs."""
-        return grid(self.size, len(self._pairs), large=self.has_class("-zoomed"))
+        return grid(self.size, len(self._pairs))
 
     def show_pairs(self, pairs: Pairs) -> None:
         """Show these images. The same ones cost nothing."""
@@ -72,12 +105,5 @@ class ImagePairs(Canvas):
         return self._pairs[0][1] if self._pairs else None
 
     def tiles(self, size: Size) -> Iterable[Tile]:
-        layout = self.layout_of_pairs
-        image = cells(layout.scale)
-        for at, (original, reconstruction) in enumerate(self._pairs[self._first : self._first + layout.capacity]):
-            row, column = divmod(at, layout.columns)
-            x, y = column * (image.width + 1), row * (2 * image.height + layout.gap)
-            if size.height >= 2 * image.height:
-                yield Tile(x, y, image.width, self.renderer.image(original, layout.scale))
-                y += image.height
-            yield Tile(x, y, image.width, self.renderer.image(reconstruction, layout.scale))
+        shown = self._pairs[self._first :]
+        yield from pair_tiles(self.renderer, shown, self.layout_of_pairs, height=size.height)

@@ -16,7 +16,17 @@ NO_DIFFERENCE = 128
 """The level that a picture of differences has where both images agree."""
 
 FULL_DIFFERENCE = 64
-"""Levels of difference, of 255, that are shown at full strength: a quarter of the way from black to white is much."""
+"""Levels of difference, of 255, that are shown at full strength where no page says otherwise."""
+
+SCALES = (3, 5, 8, 10, 15, 20, 25, 30, 40, 50, 75, 100)
+"""Percents of the way from black to white that a map of differences may show at full strength: few, so that the scale
+of a page stays the same while its images are learnt."""
+
+BEYOND = 0.02
+"""The share of a page's pixels that may lie beyond its scale: a few wrong pixels would hide all the others."""
+
+MOST_LOOKED_AT = 20_000
+"""Pixels that a page's scale is found from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,25 @@ def difference(original: Picture, reconstruction: Picture, full: int = FULL_DIFF
         apart = [max(three, key=abs) for three in zip(apart[::3], apart[1::3], apart[2::3], strict=True)]
     levels = bytes(min(255, max(0, NO_DIFFERENCE + each * NO_DIFFERENCE // full)) for each in apart)
     return Picture(levels, original.width)
+
+
+def fitted_scale(pairs: Sequence[tuple[Picture, Picture]]) -> int:
+    """The one of `SCALES` that fits these originals and reconstructions: nearly all differences lie within it."""
+    step = max(1, sum(len(original.pixels) for original, _ in pairs) // MOST_LOOKED_AT)
+    apart = sorted(
+        abs(second - first)
+        for original, made in pairs
+        for first, second in zip(original.pixels[::step], made.pixels[::step], strict=True)
+    )
+    if not apart:
+        return SCALES[-1]
+    largest = apart[min(len(apart) - 1, int(len(apart) * (1 - BEYOND)))]
+    return next(percent for percent in SCALES if levels_of(percent) >= largest or percent == SCALES[-1])
+
+
+def levels_of(percent: int) -> int:
+    """So many percents of the way from black to white, in levels."""
+    return round(percent * 255 / 100)
 
 
 def squared(picture: Picture, side: int, margin: int = 0) -> Picture:

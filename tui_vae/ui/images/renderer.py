@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.color import Color
 from rich.segment import Segment
@@ -15,8 +15,8 @@ from textual.app import App
 from textual.geometry import Size
 
 from tui_vae.ui.images import halfblocks
-from tui_vae.ui.images.halfblocks import Colour, Drawing
-from tui_vae.ui.images.picture import NO_DIFFERENCE, SIDE, Picture, difference, halve, squared
+from tui_vae.ui.images.halfblocks import Colour, Drawing, Palette
+from tui_vae.ui.images.picture import FULL_DIFFERENCE, NO_DIFFERENCE, SIDE, Picture, difference, halve, squared
 from tui_vae.ui.images.shades import Shade, shade_256, true_shade
 from tui_vae.ui.terminal import has_unicode
 
@@ -50,11 +50,17 @@ _DEPTHS = {"truecolor": Depth.TRUE_COLOUR, "256": Depth.COLOURS_256}
 
 
 class Toning(Enum):
-    """Which colours the levels of a grey image get. FashionMNIST is light on black."""
+    """Which colours the levels of a grey image get.
 
-    BONE = "bone_r"
+    One rule: level 0, the ground of FashionMNIST and its like, is the lightest tone on a light theme and the darkest
+    on a dark one, whatever the terminal's colours. Two people with one theme see one picture.
+    """
+
+    BONE = "bone"
+    """Matplotlib's `bone` on a dark theme, `bone_r` on a light one; in true colour alone."""
     GREY = "grey"
     INVERTED = "inverted"
+    """Against the rule: the tones of the other theme."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class ImageRenderer:
 
     depth: Depth
     preferred: Toning | None = None
+    light: bool = False
+    """Whether the theme is a light one."""
 
     @classmethod
     def for_terminal(cls, app: App[Any]) -> ImageRenderer:
@@ -86,6 +94,13 @@ class ImageRenderer:
         return self.preferred if self.preferred in self.tonings else self.tonings[0]
 
     @property
+    def tones(self) -> Tones:
+        """What the levels of a grey image become."""
+        if self.toning is Toning.INVERTED:
+            return Tones(self.depth is Depth.TRUE_COLOUR, not self.light)
+        return Tones(self.toning is Toning.BONE, self.light)
+
+    @property
     def has_colours(self) -> bool:
         """Whether images in colour are drawn in their own colours."""
         return self.depth in _SHADES
@@ -94,6 +109,10 @@ class ImageRenderer:
         """This renderer in the toning of that name, or in the terminal's default if there is no such toning."""
         return replace(self, preferred=next((each for each in Toning if each.value == name), None))
 
+    def on_ground(self, light: bool) -> ImageRenderer:
+        """This renderer for a light or a dark theme."""
+        return replace(self, light=light)
+
     def with_next_toning(self) -> ImageRenderer:
         """This renderer in the next toning that the terminal can show."""
         tonings = self.tonings
@@ -101,31 +120,39 @@ class ImageRenderer:
 
     def image(self, picture: Picture, scale: int) -> Lines:
         """An image in `cells(scale)`, whatever its size."""
-        return _draw(self.depth, self.toning, _no_larger(picture, scale), scale)
+        return _draw(self.depth, self.tones, _no_larger(picture, scale), scale)
 
-    def difference(self, original: Picture, reconstruction: Picture, scale: int) -> Lines:
-        """A map of where the reconstruction is too dark and where it is too bright."""
-        picture = difference(_no_larger(original, scale), _no_larger(reconstruction, scale))
-        return _draw_difference(self.depth, picture, scale)
+    def difference(self, original: Picture, reconstruction: Picture, scale: int, full: int = FULL_DIFFERENCE) -> Lines:
+        """A map of where the reconstruction is too dark and where it is too bright, in full at `full` levels."""
+        picture = difference(_no_larger(original, scale), _no_larger(reconstruction, scale), full)
+        return _draw_difference(self.depth, self.light, picture, scale)
+
+
+class Tones(NamedTuple):
+    """Which palette draws grey levels: one in the tones of `bone` or in greys, its level 0 light or dark."""
+
+    bone: bool
+    light: bool
+
+    def palette(self, depth: Depth) -> Palette:
+        """The palette in the colours of a terminal."""
+        if self.bone and depth is Depth.TRUE_COLOUR:
+            return halfblocks.BONE_R if self.light else halfblocks.BONE
+        return _GREYS[depth][1 if self.light else 0]
 
 
 _DIFFERENCE_PALETTES = {
-    Depth.TRUE_COLOUR: halfblocks.DIFFERENCE,
-    Depth.COLOURS_256: halfblocks.DIFFERENCE_256,
-    Depth.COLOURS_16: halfblocks.DIFFERENCE_16,
+    Depth.TRUE_COLOUR: (halfblocks.DIFFERENCE, halfblocks.LIGHT_DIFFERENCE),
+    Depth.COLOURS_256: (halfblocks.DIFFERENCE_256, halfblocks.LIGHT_DIFFERENCE_256),
+    Depth.COLOURS_16: (halfblocks.DIFFERENCE_16, halfblocks.LIGHT_DIFFERENCE_16),
 }
+"""For a dark theme and for a light one, as in `_GREYS`."""
 
-
-_PALETTES = {
-    (Depth.TRUE_COLOUR, Toning.BONE): halfblocks.BONE_R,
-    (Depth.TRUE_COLOUR, Toning.GREY): halfblocks.GREYS,
-    (Depth.TRUE_COLOUR, Toning.INVERTED): halfblocks.INVERTED,
-    (Depth.COLOURS_256, Toning.GREY): halfblocks.GREYS_256,
-    (Depth.COLOURS_256, Toning.INVERTED): halfblocks.INVERTED_256,
-    (Depth.COLOURS_16, Toning.GREY): halfblocks.GREYS_16,
-    (Depth.COLOURS_16, Toning.INVERTED): halfblocks.INVERTED_16,
-    (Depth.CHARACTERS, Toning.GREY): halfblocks.GREYS,
-    (Depth.CHARACTERS, Toning.INVERTED): halfblocks.INVERTED,
+_GREYS = {
+    Depth.TRUE_COLOUR: (halfblocks.GREYS, halfblocks.INVERTED),
+    Depth.COLOURS_256: (halfblocks.GREYS_256, halfblocks.INVERTED_256),
+    Depth.COLOURS_16: (halfblocks.GREYS_16, halfblocks.INVERTED_16),
+    Depth.CHARACTERS: (halfblocks.GREYS, halfblocks.INVERTED),
 }
 
 
@@ -133,33 +160,33 @@ _SHADES: dict[Depth, Shade] = {Depth.TRUE_COLOUR: true_shade, Depth.COLOURS_256:
 
 
 @lru_cache(maxsize=1024)
-def _draw(depth: Depth, toning: Toning, picture: Picture, scale: int) -> Lines:
+def _draw(depth: Depth, tones: Tones, picture: Picture, scale: int) -> Lines:
     if not picture.is_grey:
-        return _draw_colours(depth, toning, picture, scale)
-    palette = _PALETTES[depth, toning]
+        return _draw_colours(depth, tones, picture, scale)
     if depth is Depth.CHARACTERS:
-        ramp = halfblocks.ASCII_RAMP[::-1] if toning is Toning.INVERTED else halfblocks.ASCII_RAMP
+        ramp = halfblocks.ASCII_RAMP[::-1] if tones.light else halfblocks.ASCII_RAMP
         return _lines(halfblocks.ascii_art(_scaled(picture, scale), ramp))
+    palette = tones.palette(depth)
     if scale == SMALL:
         return _lines(halfblocks.small_blocks(squared(picture, SIDE), palette))
     slack = SLACK_256 if depth is Depth.COLOURS_256 and scale == FULL else 0
     return _lines(halfblocks.half_blocks(_scaled(picture, scale), palette, slack))
 
 
-def _draw_colours(depth: Depth, toning: Toning, picture: Picture, scale: int) -> Lines:
+def _draw_colours(depth: Depth, tones: Tones, picture: Picture, scale: int) -> Lines:
     shade = _SHADES.get(depth)
     if shade is None:
-        return _draw(depth, toning, picture.luminance(), scale)
+        return _draw(depth, tones, picture.luminance(), scale)
     if scale == SMALL:
         return _lines(halfblocks.small_colour_blocks(squared(picture, SIDE), shade))
     return _lines(halfblocks.colour_blocks(_scaled(picture, scale), shade))
 
 
 @lru_cache(maxsize=256)
-def _draw_difference(depth: Depth, picture: Picture, scale: int) -> Lines:
+def _draw_difference(depth: Depth, light: bool, picture: Picture, scale: int) -> Lines:
     if depth is Depth.CHARACTERS:
         return _lines(halfblocks.ascii_art(_scaled(picture, scale, NO_DIFFERENCE), halfblocks.ASCII_DIFFERENCE))
-    return _lines(halfblocks.half_blocks(_scaled(picture, scale, NO_DIFFERENCE), _DIFFERENCE_PALETTES[depth]))
+    return _lines(halfblocks.half_blocks(_scaled(picture, scale, NO_DIFFERENCE), _DIFFERENCE_PALETTES[depth][light]))
 
 
 def _no_larger(picture: Picture, scale: int) -> Picture:

@@ -11,12 +11,6 @@ from tui_vae.ui.images.canvas import Canvas, Tile
 from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import FULL, SMALL, cells
 
-LEAST_COLUMNS, LEAST_ODD_COLUMNS = 2, 5
-"""And columns that they must stand in; in an odd number of them there is an image in the middle, and two beside it."""
-
-ENOUGH = 6
-"""Images that must fit to be shown at full size without a wish for that size."""
-
 Line = Sequence[tuple[str, str]]
 """Texts, each with the name of its ink."""
 
@@ -62,19 +56,15 @@ def board_of(size: Size, scale: int, head: int = 0, foot: int = 0, odd: bool = F
     return Board(scale, columns, rows, max(0, (size.width - used) // 2), head, foot)
 
 
-def board_for(
-    size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False, enough: int = ENOUGH
-) -> Board:
-    """The board in the size that the user wishes, `full` or `half`; without a wish, full size where `enough` fit.
+def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False) -> Board:
+    """The board in the size that the user wishes, `full` or `half`; without a wish, the one that shows the most images.
 
     Where no image fits at full size, it is half size.
     """
-    full = board_of(size, FULL, head, foot, odd)
+    full, half = board_of(size, FULL, head, foot, odd), board_of(size, SMALL, head, foot, odd)
     fits = full.row_height <= size.height and cells(FULL).width <= size.width
-    big = wish == "full" or (
-        wish != "half" and full.capacity >= enough and full.columns >= (LEAST_ODD_COLUMNS if odd else LEAST_COLUMNS)
-    )
-    return full if fits and big else board_of(size, SMALL, head, foot, odd)
+    big = wish == "full" or (wish != "half" and full.capacity >= half.capacity)
+    return full if fits and big else half
 
 
 @dataclass(frozen=True)
@@ -88,11 +78,9 @@ class Captioned:
 class ImageBoard(Canvas):
     """A page of images, with words above each row or below each image."""
 
-    def __init__(
-        self, *, head: int = 0, foot: int = 0, odd: bool = False, enough: int = ENOUGH, id: str | None = None
-    ) -> None:
+    def __init__(self, *, head: int = 0, foot: int = 0, odd: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._head_lines, self._foot_lines, self._odd_columns, self._enough = head, foot, odd, enough
+        self._head_lines, self._foot_lines, self._odd_columns = head, foot, odd
         self.wish = ""
         """The size of the images that the user wishes: `full`, `half`, or empty."""
         self.pictures: list[Captioned] = []
@@ -103,7 +91,7 @@ class ImageBoard(Canvas):
 
     def board(self, room: Size) -> Board:
         """Where images stand in so much room. The pane asks before the board is shown and has a size."""
-        return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns, self._enough)
+        return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns)
 
     def show(self, pictures: list[Captioned], heads: list[Line] | None = None) -> None:
         """Show these images. `heads`: the text above each row, where there are such."""

@@ -74,7 +74,7 @@ BINDINGS: list[BindingType] = [
     Binding("z", "size", "size", id="latent.size", tooltip="Images at full or half size"),
     Binding("f", "freeze", "freeze", id="latent.freeze", tooltip="Freeze the view, or follow the newest weights"),
     Binding("p", "app.turn_toning", "colours", id="latent.palette",
-            tooltip="The tones of grey images: bone_r (in true colour), grey, inverted"),
+            tooltip="The tones of grey images: bone (in true colour), grey, inverted"),
 ]  # fmt: skip
 
 ACTIONS: dict[str, set[View]] = {

@@ -41,9 +41,6 @@ IMAGE_SECONDS = 1.0
 Reply = protocol.Images | protocol.Samples | protocol.Neighbours
 """Replies with images, which name the weights that made them."""
 
-GRID_ENOUGH = 40
-"""Images of the grid that must fit to be shown at full size: their changes from one to the next are what it shows."""
-
 LOADING, ENCODING = "the model is being loaded …", "the test images are being encoded …"
 
 
@@ -71,7 +68,7 @@ class LatentPane(LatentActions, can_focus=True):
             with Horizontal(id="latent-plane"):
                 yield Scatter()
                 yield CursorImage()
-            yield ImageBoard(enough=GRID_ENOUGH, id="latent-grid")
+            yield ImageBoard(id="latent-grid")
             yield ImageBoard(head=1, odd=True, id="latent-traverse")
             yield ImageBoard(foot=1, id="latent-interpolate")
             yield ImageBoard(foot=1, id="latent-samples")

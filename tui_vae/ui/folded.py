@@ -1,0 +1,81 @@
+"""Commands that mirror each other, such as up and down, as one line of the help or of the palette."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+from tui_vae.ui.commands import Command
+
+MIRRORED = (
+    ("left", "right"), ("up", "down"), ("shift+left", "shift+right"), ("shift+up", "shift+down"),
+    ("ctrl+left", "ctrl+right"), ("pageup", "pagedown"), ("home", "end"), ("shift+tab", "tab"),
+    ("less_than_sign", "greater_than_sign"), ("pageup,k", "pagedown,j"), ("comma,ctrl+left", "full_stop,ctrl+right"),
+)  # fmt: skip
+"""Keys that lead to opposite directions."""
+
+_PLACES = {key: (number, place) for number, pair in enumerate(MIRRORED) for place, key in enumerate(pair)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: a command, or two that mirror each other."""
+
+    keys: tuple[str, ...]
+    text: str
+    ids: tuple[str, ...]
+
+    @property
+    def names(self) -> str:
+        """The ids by which users rebind the keys: `runs.page-up/down` for `runs.page-up` and `runs.page-down`."""
+        return _joined(self.ids, ".-", "/")
+
+    @property
+    def key_text(self) -> str:
+        """The keys side by side: `shift+← →` for `shift+←` and `shift+→`."""
+        return _joined(self.keys, "+", " ")
+
+    def has(self, words: str) -> bool:
+        """Whether all these words stand in its keys, its text or its ids."""
+        told = " ".join((*self.keys, self.text, *self.ids)).lower()
+        return all(word in told for word in words.lower().split())
+
+
+def _joined(words: Sequence[str], ends: str, between: str) -> str:
+    """The words, without repeating what two neighbours share up to the last of these characters."""
+    told = list(words[:1])
+    for before, word in pairwise(words):
+        shared = max((word.rfind(end) + 1 for end in ends), default=0)
+        same = shared and before[:shared] == word[:shared] and not any(end in before[shared:] for end in ends)
+        told.append(word[shared:] if same else word)
+    return between.join(told)
+
+
+def entries(commands: Sequence[Command]) -> list[Entry]:
+    """The lines of these commands, in their order; the second of a pair stands with the first."""
+    found: dict[object, list[Command]] = {}
+    for command in commands:
+        key = command.binding.key
+        pair = (command.node, _PLACES[key][0]) if key in _PLACES else command.binding.id
+        found.setdefault(pair, []).append(command)
+    return [_entry(each) for each in found.values()]
+
+
+def _entry(commands: list[Command]) -> Entry:
+    commands = sorted(commands, key=lambda command: _PLACES.get(command.binding.key, (0, 0))[1])
+    keys = dict.fromkeys(key for command in commands for key in command.keys)
+    text = commands[0].tooltip
+    for command in commands[1:]:
+        text = both(text, command.tooltip)
+    return Entry(tuple(keys), text, tuple(command.binding.id or "" for command in commands))
+
+
+def both(one: str, other: str) -> str:
+    """Two sentences as one: `The run above` and `The run below` are `The run above / below`."""
+    first, second = one.split(), other.split()
+    words: list[str] = []
+    for what, a, b, c, d in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        words += first[a:b] if what == "equal" else [*first[a:b], *["/"] * (a < b and c < d), *second[c:d]]
+    return " ".join(words)

@@ -1,0 +1,1 @@
+"""What the start screen shows beside and above its list."""
