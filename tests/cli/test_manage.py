@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Trained
+from tests.support.fake_run import make_run
+from tests.support.processes import Trained, command, finish
 from tui_vae.cli import main
 from tui_vae.runs.directory import RunDirectory
 
@@ -75,3 +76,16 @@ def test_the_log_tells_what_happened_in_order(run: RunDirectory, capsys: pytest.
     epochs = [line for line in lines if line.startswith("epoch ")]
     assert [line.split()[1] for line in epochs] == ["1/3", "2/3", "3/3"]
     assert any(line.startswith("checkpoint at step") for line in lines) and lines[-1] == "finished"
+
+
+def test_tags_and_groups_from_the_shell(own_runs: Path) -> None:
+    for name, seed in (("a-1", 1), ("a-2", 2), ("b", 3)):
+        make_run(own_runs, name, epochs=1, seed=seed, latent_dim=3 if name == "b" else 32)
+    assert finish(command("tag", "b", "good", "paper", "@widths"))[1] == "b: good paper @widths\n"
+    assert finish(command("tag", "b"))[1] == "good paper @widths\n"
+    listed = {each["name"]: each for each in json.loads(finish(command("ls", "--json"))[1])}
+    assert (listed["b"]["tags"], listed["b"]["group"]) == (["good", "paper"], "widths")
+    assert (listed["a-1"]["tags"], listed["a-1"]["group"]) == ([], "a"), "seeds of one recipe"
+    assert finish(command("tag", "b", ""))[1] == "b: no tags\n"
+    refused = finish(command("tag", "b", "@x", "@y"))
+    assert refused[0] == 2 and "one group" in refused[2]

@@ -12,13 +12,17 @@ class FakeLauncher:
         self.started: list[tuple[RunDirectory, int]] = []
         """The runs, each with its number of additional epochs."""
         self.processes: list[FakeProcess] = []
+        self.after: list[RunDirectory] = []
+        """The runs that those which were started wait for."""
         self.warm: list[object] = []
         """The processes that were to get the runs; none for those that begin cold."""
 
     def start(
-        self, directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: object = None
-    ) -> None:
+        self, directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: object = None,
+        after: RunDirectory | None = None,
+    ) -> None:  # fmt: skip
         self.started.append((directory, more_epochs))
         self.warm += [warm] if warm is not None else []
+        self.after += [after] if after is not None else []
         self.processes.append(FakeProcess(directory, "train"))
         self.processes[-1].log(StateEvent(state="training"))

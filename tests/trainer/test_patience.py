@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.processes import events
-from tests.support.training import new_run, train_here
+from tests.support.training import LOOKS, Script, new_run, train_here
 from tui_vae.runs import events as ev
+from tui_vae.runs import protocol
+from tui_vae.runs.checkpoint_file import read_facts
 from tui_vae.runs.history import read_history
 from tui_vae.runs.summary import summarize
+from tui_vae.runs.verify import verify_run
 
 HARD = {"batch-size": 50, "lr": 1e-9, "muon-lr": 1e-9, "schedule": "constant", "kl-warmup": 0}
 """A run that learns nothing, so that its first epochs are as good as any."""
@@ -36,3 +39,22 @@ def test_a_run_that_learns_does_all_its_epochs(own_runs: Path) -> None:
     assert len(events(directory, ev.EpochEvent)) == 4
     state = read_history(directory.events).state
     assert state is not None and state.reason == ""
+
+
+def test_best_and_patience_go_by_the_figure_that_was_asked_for(own_runs: Path) -> None:
+    """Before the last evaluation β rises: the loss is high there, and the reconstructions are the best."""
+    rising = {"epochs": 6, "objective": "mse", "schedule": "constant", "beta": 0.0}
+    found = {}
+    for figure in ("loss", "mse"):
+        directory = new_run(own_runs, **{**rising, "best-by": figure})
+        inbox = Script(at={3 * LOOKS - 2: [protocol.Set(beta=1e4)]})
+        assert train_here(directory, inbox) == 0
+        history = read_history(directory.events)
+        assert history.best is not None
+        values = [getattr(event.test, figure) for event in events(directory, ev.EpochEvent)]
+        assert history.best.epoch == 1 + min(range(len(values)), key=values.__getitem__)
+        facts = read_facts(directory.best)
+        assert facts["evaluated"] == history.best.epoch and facts["best_loss"] == min(values)
+        assert all(check.ok for check in verify_run(directory))
+        found[figure] = history.best.epoch
+    assert found["loss"] != found["mse"]

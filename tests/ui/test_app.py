@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 
 from tests.support.fake_run import FakeProcess
 from tests.support.piloting import in_event_loop, notifications, opened, screen, seen, until
+from tui_vae.config.user_file import config_file
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import StateEvent
@@ -53,7 +54,7 @@ async def test_name_command_and_picture_of_a_run_can_be_taken_away(
 
 @in_event_loop
 async def test_keys_of_the_users_own(run: RunDirectory, live: FakeProcess) -> None:
-    settings.config_file().write_text(
+    config_file().write_text(
         '[keys]\nrun.pause = "ctrl+t"\n"pane.browse" = "f5"\n"run.stpo" = "z"\nrun.save = "n"\nrun.export = 3\n'
     )
     app = TuiVae(run.path.parent, run)
@@ -114,7 +115,7 @@ async def test_every_key_has_an_id_a_tooltip_and_a_line_in_the_help(run: RunDire
                 listed = entries(found)
                 assert all(entry.names in written for entry in listed)
                 assert {name for entry in listed for name in entry.ids} == set(ids)
-                assert str(settings.config_file()) in written.replace("\n", "")
+                assert str(config_file()) in written.replace("\n", "")
                 await pilot.press("escape")
                 names = [command.title for command in app.get_system_commands(app.screen_stack[-1])]
                 assert {command.tooltip for command in found if command.action != "command_palette"} <= set(names)

@@ -37,7 +37,7 @@ async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -
     with FakeProcess(run, "serve") as process:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
-            await pilot.press("w")
+            await pilot.press("W")
             table = pane.query_one(ClassTable)
             await until(pilot, lambda: len(table.rows) == len(CLASSES))
             means = [row.mean for row in table.rows]
@@ -50,7 +50,7 @@ async def test_the_worst_classes_lead_to_their_worst_images(run: RunDirectory) -
             assert ("measured", "now") in [(item.label, item.value) for item in pane.query_one(ModelStatus).facts.items]
             asked = process.asked.count(protocol.TestErrors())
             process.step += 500
-            await pilot.press("u")
+            await pilot.press("U")
             await until(pilot, lambda: pane.selection.errors is not None and pane.selection.errors.step == process.step)
             assert process.asked.count(protocol.TestErrors()) == asked + 1
 
@@ -84,7 +84,7 @@ async def test_a_long_table_of_classes_follows_the_selected_one(run: RunDirector
             pane = await browse(app, pilot)
             table = pane.query_one(ClassTable)
             rows = [ClassError(at, f"kind {at}", 1, 1 / (1 + at), 1.0) for at in range(300)]
-            await pilot.press("w")
+            await pilot.press("W")
             await until(pilot, lambda: bool(table.rows))
             table.show(rows)
             table.step(250)

@@ -209,7 +209,7 @@ async def test_one_image_large(run: RunDirectory) -> None:
             assert view.pair.reconstruction.pixels == blurred(images()[1], process.step)
             await pilot.press("right")
             await until(pilot, lambda: view.pair is not None and view.pair.index == 2)
-            await pilot.press("g", *"57", "enter")
+            await pilot.press(":", *"57", "enter")
             await until(pilot, lambda: view.pair is not None and view.pair.index == 57)
             await pilot.press("escape")
             assert not view.display
@@ -226,7 +226,7 @@ async def test_the_images_around_a_large_one(run: RunDirectory) -> None:
     with FakeProcess(run, "serve") as process:
         async with app.run_test(size=(160, 48)) as pilot:
             pane = await browse(app, pilot)
-            await pilot.press("g", *"57", "enter", "enter")
+            await pilot.press(":", *"57", "enter", "enter")
             view = pane.query_one(OneImage)
             await until(pilot, lambda: [pair.index for pair in view.strip] == list(range(50, 60)))
             assert view.strip[0].reconstruction.pixels == blurred(images()[50], process.step)
@@ -290,7 +290,7 @@ async def test_newer_weights_do_not_interrupt_a_measurement(run: RunDirectory) -
     with SlowToMeasure(run) as process:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await browse(app, pilot)
-            await pilot.press("w")
+            await pilot.press("W")
             await until(pilot, lambda: protocol.TestErrors() in process.asked)
             advance(process)
             await until(pilot, lambda: app.session is not None and app.session.history.step == process.step)

@@ -131,10 +131,10 @@ async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> No
             await pilot.press("v")
             await until(pilot, lambda: bool(board.pictures))
             fitted = board.pictures
-            await pilot.press("g")
+            await pilot.press("S")
             await until(pilot, lambda: board.pictures != fitted)
             prior = board.pictures
-            await pilot.press("d")
+            await pilot.press("f8")
             await until(pilot, lambda: board.pictures not in (fitted, prior))
             newest = process.asked[-1]
             assert isinstance(newest, protocol.Sample) and newest.source == "prior" and newest.seed
@@ -158,7 +158,7 @@ async def test_marks_and_classes(run: RunDirectory) -> None:
             assert pane.plane is not None and pane.choices.ends["a"] == pane.plane.nearest(*pane.scatter.cursor)
             assert pane.scatter.label == 1 and pane.query_one(CursorImage).names == CLASSES
             assert any("a" in segment.text for line in pane.scatter._tiles[0, 0].lines for segment in line)
-            await pilot.press("m")
+            await pilot.press("*")
             assert "".join(segment.text for line in pane.scatter._lines for segment in line) != text
 
 

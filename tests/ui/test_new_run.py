@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input, Label, Static
 
+from tests.support.fake_run import FakeProcess
 from tests.support.launches import FakeLauncher
 from tests.support.piloting import in_event_loop, notifications, opened, until
 from tui_vae.config import RunConfig, make_config, options, text_of
@@ -265,3 +266,21 @@ async def test_what_the_data_or_the_trainer_refuse_comes_back_as_a_form_and_leav
         assert app.screen.query_one("#field-name", Field).text == "mine"
         await pilot.press("escape")
         assert isinstance(app.screen, StartScreen)
+
+
+@in_event_loop
+async def test_a_run_is_queued_behind_the_one_that_trains(
+    run: RunDirectory, live: FakeProcess, launcher: FakeLauncher
+) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("n")
+        form = app.screen
+        assert isinstance(form, NewRun)
+        await until(pilot, lambda: form.makes_sense_now("start_next"))
+        await pilot.press(*"next", "ctrl+t")
+        await until(pilot, lambda: bool(launcher.started))
+        await until(pilot, lambda: "next is queued: it begins when fashion-1 has ended." in notifications(app))
+        assert [each.name for each in launcher.after] == ["fashion-1"]
+        assert app.session is not None and app.session.name == "fashion-1", "the run that trains stays on the screen"

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -39,6 +40,7 @@ from tui_vae.ui.runs.columns import (
     sparkline,
 )
 from tui_vae.ui.runs.comparison import Comparison
+from tui_vae.ui.runs.groups import Row
 from tui_vae.ui.runs.overlay_chart import OverlayChart
 from tui_vae.ui.runs.pane import RunsPane
 from tui_vae.ui.runs.table import RunsTable
@@ -50,7 +52,7 @@ def record(name: str, loss: float | None = None, **facts: object) -> Record:
     return replace(Record(RunDirectory(Path("/runs") / name), None, 0.0, best=best), **facts)  # type: ignore[arg-type]
 
 
-def names(records: list[Record]) -> list[str]:
+def names(records: Sequence[Row]) -> list[str]:
     return [each.name for each in records]
 
 
@@ -224,7 +226,7 @@ async def test_marks_overlay_curves_and_compare_configs(runs: list[RunDirectory]
         await pilot.press("m", "up")
         await until(pilot, lambda: "differ" not in text(pane, OverlayChart))
         before = chart
-        await pilot.press("c")
+        await pilot.press("y")
         assert "test reconstruction" in text(pane, OverlayChart) != before
         await pilot.press("greater_than_sign", "exclamation_mark")
         assert pane.sorted_by is not NAMED["started"] and pane.reversed
@@ -257,9 +259,9 @@ async def test_in_a_small_terminal_curves_and_configs_take_turns(runs: list[RunD
         await pilot.press("m", "down", "m")
         await pilot.pause()
         assert (before, pane.lower) == ("none", "curves") and chart.size.height > 8
-        await pilot.press("o")
+        await pilot.press("v")
         assert configs.display and not chart.display
-        await pilot.press("o")
+        await pilot.press("v")
         assert pane.lower == "none"
 
 
@@ -293,11 +295,14 @@ async def test_delete_asks_and_refuses_a_living_run(runs: list[RunDirectory]) ->
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         await pilot.press("escape")
         assert runs[1].path.exists()
-        await pilot.press("delete", "enter")
+        await pilot.press("delete", "enter")  # the key that fingers press by themselves keeps it
+        await pilot.pause(0.1)
+        assert runs[1].path.exists() and app.screen.query(RunsPane)
+        await pilot.press("delete", "y")
         await until(pilot, lambda: not runs[1].path.exists() and names(pane.rows) == ["new", "old"])
         lock.release()
         await pilot.press("home", "D")
-        await pilot.press("enter")  # the run on screen: another one takes its place
+        await pilot.press("y")  # the run on screen: another one takes its place
         await until(pilot, lambda: not runs[0].path.exists())
         await until(pilot, lambda: app.session is not None and app.session.name == "old")
 
@@ -307,10 +312,10 @@ async def test_a_run_is_renamed_and_noted(runs: list[RunDirectory]) -> None:
     app = TuiVae(runs[0].path.parent, runs[0])
     async with app.run_test(size=(160, 40)) as pilot:
         pane = await shown(app, pilot)
-        await pilot.press("end", "m", "t", *"the best", "enter")
+        await pilot.press("end", "m", "N", *"the best", "enter")
         await until(pilot, lambda: bool(pane.selected and pane.selected.note == "the best"))
         assert read_note(runs[2]) == "the best"
-        await pilot.press("N", "backspace", "enter", *"middle", "enter")  # refused, both: the dialog stays
+        await pilot.press("f2", "backspace", "enter", *"middle", "enter")  # refused, both: the dialog stays
         await pilot.press(*"-2", "enter")
         renamed = RunDirectory(runs[2].path.with_name("middle-2"))
         await until(pilot, lambda: renamed.path.exists() and "middle-2" in names(pane.rows))
@@ -332,7 +337,7 @@ async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatc
         pane = await shown(app, pilot)
         await pilot.press("down", "m", "R", *"5", "enter")
         await until(pilot, lambda: started == [("middle", 5)])
-        await pilot.press("a")
+        await pilot.press("A")
         await until(pilot, lambda: isinstance(app.screen, NewRun))
         await pilot.pause()
         form = app.screen

@@ -60,7 +60,7 @@ VIEWS = {
     "Train": (
         View(("v",), "Train", "bits a pixel", gone="accuracy", back=("v",)),
         View(("z",), "Train", "reconstruction", gone="accuracy", back=("z",)),
-        View(("g",), "Gallery", "original above", gone="accuracy", back=("g", "g")),
+        View(("P",), "Gallery", "original above", gone="accuracy", back=("P", "P")),
         View(("left",), "Train", "escape leaves the cursor", back=("escape",)),
         View(("w",), "Train", "back to the curves", back=("escape",)),
         View(("?",), "Help", "Show the chosen panel alone", back=("escape",), dialog=True),
@@ -68,8 +68,8 @@ VIEWS = {
     "Browse": (
         View(("enter",), "Browse", "too bright", back=("escape",)),
         View(("t",), "Browse", "frame ", back=("escape",)),
-        View(("w",), "Browse", "mean squared error", back=("escape",)),
-        View(("g",), "Go to", "Go to a test image", back=("escape",), dialog=True),
+        View(("W",), "Browse", "mean squared error", back=("escape",)),
+        View((":",), "Go to", "Go to a test image", back=("escape",), dialog=True),
         View(("?",), "Help", "Play how the preview images were learnt", back=("escape",), dialog=True),
     ),
     "Latent": (
@@ -77,7 +77,7 @@ VIEWS = {
         View(("v",), "Latent", "nats"),
         View(("v",), "Latent", "1.00"),
         View(("v",), "Latent", "from the fitted Gaussian"),
-        View(("g",), "Latent", "from the prior N(0, I)"),
+        View(("S",), "Latent", "from the prior N(0, I)"),
         View(("v",), "Latent", "deviation of the mean"),
         View(("?",), "Help", "Dimensions by their number", back=("escape",), dialog=True),
     ),

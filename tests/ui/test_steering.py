@@ -14,6 +14,7 @@ from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import steering
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.dialogs import Choose, Confirm
+from tui_vae.ui.pending_change import SEND_AFTER
 from tui_vae.ui.session import RunSession
 
 
@@ -26,10 +27,10 @@ async def test_steering_a_living_run(run: RunDirectory, live: FakeProcess) -> No
         await until(pilot, lambda: app.session is not None and app.session.state == "paused")
         await pilot.press("space")
         await until(pilot, lambda: app.session is not None and app.session.state == "training")
-        await pilot.press("+", "+", "]", "s")
+        await pilot.press("+", "+", "]", "s")  # what waits is sent before anything else is done
         await until(pilot, lambda: protocol.Checkpoint() in live.asked)
         assert live.lr == pytest.approx(2e-3 * 1.25**2) and live.beta == pytest.approx(1.25)
-        assert live.asked.count(protocol.Set(lr_factor=1.25)) == 2
+        assert live.asked.count(protocol.Set(lr_factor=1.25**2)) == 1
         assert live.asked.count(protocol.Set(beta_factor=1.25)) == 1
         await until(pilot, lambda: "Learning rate 0.00313" in notifications(app))
         live.beta = 0
@@ -64,10 +65,10 @@ async def test_a_kill_says_what_it_loses_and_hits_nothing_but_a_trainer(
         await pilot.press("x", "down", "enter")
         assert isinstance(app.screen, Confirm)
         assert "The 95 steps since the checkpoint at step 705 are lost" in app.screen._explanation
-        await pilot.press("enter")  # the lock is this test's own
+        await pilot.press("enter", "x", "down", "enter", "y")  # enter kills nothing; the lock is this test's own
         await until(pilot, lambda: any("not one that can be killed" in message for message in notifications(app)))
         monkeypatch.setattr(steering, "signal_trainer", kill)
-        await pilot.press("x", "down", "enter", "enter")
+        await pilot.press("x", "down", "enter", "y")
         await until(pilot, lambda: app.session is not None and app.session.state == "crashed")
         await pilot.pause(0.3)
         assert killed == [(run, signal.SIGKILL)] and not any(
@@ -76,14 +77,41 @@ async def test_a_kill_says_what_it_loses_and_hits_nothing_but_a_trainer(
 
 
 @in_event_loop
+async def test_a_misplaced_key_is_taken_back_before_it_is_sent_and_undone_after(
+    run: RunDirectory, live: FakeProcess
+) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("[", "[", "+")
+        await until(
+            pilot, lambda: any("β ÷1.56 and learning rate ×1.25; u takes" in each for each in notifications(app))
+        )
+        assert sum("In a second" in each for each in notifications(app)) <= 2, "of one kind, only the newest stays"
+        await pilot.press("u")
+        await until(pilot, lambda: any("nothing was sent: β ÷1.56" in each for each in notifications(app)))
+        await pilot.pause(SEND_AFTER + 0.2)
+        assert not [each for each in live.asked if isinstance(each, protocol.Set)]
+        await pilot.press("]")
+        await until(pilot, lambda: live.beta == pytest.approx(1.25))  # without any other key
+        await pilot.press("u")
+        await until(pilot, lambda: live.beta == pytest.approx(1.0))
+        await pilot.press("u")
+        await until(pilot, lambda: "There is no change of lr or β to take back." in notifications(app))
+        await pilot.press("-", "q")
+        await until(pilot, lambda: app.return_value is not None)
+    assert live.lr == pytest.approx(2e-3 / 1.25), "leaving sends what waits"
+
+
+@in_event_loop
 async def test_keys_that_make_no_sense_say_why(run: RunDirectory) -> None:
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(120, 32)) as pilot:
 
         async def press(key: str) -> None:
-            before = len(notifications(app))
+            before = [*app._notifications]
             await pilot.press(key)
-            await until(pilot, lambda: len(notifications(app)) > before)
+            await until(pilot, lambda: any(each not in before for each in app._notifications))
 
         await opened(app, pilot)
         for key in ("space", "s", "+", "[", "x"):

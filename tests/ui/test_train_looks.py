@@ -97,7 +97,7 @@ async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: Run
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "● " in screen(app))
         assert "g images" in screen(app)
-        await pilot.press("g")
+        await pilot.press("P")
         await until(pilot, lambda: "1–5 of 10, ↑ ↓ others" in screen(app))
         strip = app.screen.query_one(PreviewStrip)
         await pilot.press("down")
@@ -105,10 +105,10 @@ async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: Run
         assert next(iter(strip.tiles(strip.size))).lines == strip.renderer.image(Picture.of(images()[5]), 1)
         await pilot.press("down")
         assert strip._first == 5
-        await pilot.press("g")
+        await pilot.press("P")
         await until(pilot, lambda: "train loss" in screen(app) and "reconstruction below" not in screen(app))
         assert app.screen.query_one(TrainPane).zoomed is app.screen.query_one(EpochTable)
-        await pilot.press("g")
+        await pilot.press("P")
         await until(pilot, lambda: "accuracy" in screen(app))
         await pilot.press("question_mark")
         await until(pilot, lambda: "The preview images alone" in screen(app))
@@ -131,7 +131,7 @@ async def test_the_table_tells_the_number_of_a_ten_thousandth_epoch_whole(run: R
 async def test_smoothing_scale_and_axis_are_remembered(run: RunDirectory) -> None:
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "over " in screen(app))
-        await pilot.press("m", "l", "t")
+        await pilot.press("~", "l", "h")
         await until(pilot, lambda: "log over " in screen(app) and read_preferences().x_axis == "steps")
     async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "log over " in screen(app))

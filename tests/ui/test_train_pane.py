@@ -145,7 +145,7 @@ async def test_the_cursor_reads_all_charts_at_once_and_stays_on_the_axis(run: Ru
         await pilot.press("left")
         shown = await seen(app, pilot, "epoch 10.00 · step 400 · 0:40 · escape leaves the cursor")
         assert "raw 20.10  ─ 20.10  ● 27.20" in shown
-        await pilot.press("t", "left")
+        await pilot.press("h", "left")
         await seen(app, pilot, "step 3")
         await pilot.press(*["shift+left"] * 7)
         assert app.query_one(TrainPane).cursor == 0
@@ -198,7 +198,7 @@ async def test_other_charts_show_the_conditions_and_the_newest_values(run: RunDi
         shown = await seen(app, pilot, "−ELBO, bits a pixel")
         for words in ("● test 6.740", "learning rate", "0.002", "╭ β ", "images/s over 10 steps", "26.4k"):
             assert words in shown
-        await pilot.press("m")
+        await pilot.press("~")
         assert "the mean of 40 steps" in await seen(app, pilot, "images/s over 40 steps")
         await pilot.press("v")
         await seen(app, pilot, "reconstruction ↑")
@@ -225,9 +225,9 @@ async def test_charts_hold_still_once_zoomed_until_they_follow_again(run: RunDir
             assert held is not None and 0 <= held.first < held.last <= 160 and held.last - held.first < 50
             await one_more_step()
             assert "held, f follows" in await seen(app, pilot, "reconstruction held") and pane.window == held
-            await pilot.press("o", "o", "o")
+            await pilot.press("I", "I", "I")
             assert pane.window is None
-            await pilot.press("i", "f", "t")
+            await pilot.press("i", "f", "h")
             assert pane.window is None
     lock.release()
 

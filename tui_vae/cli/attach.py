@@ -6,6 +6,7 @@ import argparse
 
 from tui_vae.runs.directory import list_runs
 from tui_vae.runs.runs_directory import runs_directory
+from tui_vae.runs.summary import summarize_all
 from tui_vae.runs.trust import find_to_load
 
 
@@ -18,8 +19,11 @@ def open_app(options: argparse.Namespace) -> int:
     from tui_vae.ui.open_app import run
 
     runs_dir = runs_directory(options.runs_dir)
-    living = [directory.name for directory in list_runs(runs_dir) if directory.is_training()]
-    return run(runs_dir, living[0] if len(living) == 1 else None, options.color, options.warm, options.theme)
+    living = [directory for directory in list_runs(runs_dir) if directory.is_training()]
+    if len(living) > 1:  # those that wait for their turn count only where none trains
+        living = [each for each, summary in zip(living, summarize_all(living), strict=False) if not summary.after]
+    found = living[0].name if len(living) == 1 else None
+    return run(runs_dir, found, options.color, options.warm, options.theme)
 
 
 def attach(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from tui_vae.cli.waiting import erase, waiting
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.trust import check_code
 
@@ -21,11 +22,14 @@ def load_trained(directory: RunDirectory, which: str | None) -> tuple[LoadedRun,
         UserError: the checkpoint or the data cannot be loaded.
     """
     check_code(directory, which)
-    from tui_vae.trainer.trained_run import load_trained_run
+    with waiting("importing PyTorch") as say:
+        from tui_vae.trainer.trained_run import load_trained_run
 
-    return load_trained_run(directory, which, note)
+        say(f"reading the images and the weights of {directory.name}")
+        return load_trained_run(directory, which, note)
 
 
 def note(text: str) -> None:
     """Print a note for the user, on stderr."""
+    erase()
     print(text, file=sys.stderr)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tui_vae.cli.tables import number, print_table
+from tui_vae.errors import UserError
 from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory, list_runs
 from tui_vae.runs.processes import lost_trainers
@@ -30,9 +31,12 @@ def ls(options: argparse.Namespace) -> int:
         RunError: the runs directory cannot be read.
     """
     runs_dir = runs_directory(options.runs_dir)
-    runs = summarize_all(list_runs(runs_dir))
+    directories = list_runs(runs_dir)
+    runs = summarize_all(directories)
     if options.json:
-        print(json.dumps([_as_json(run, runs_dir) for run in runs], indent=2))
+        groups = _seed_groups(directories)
+        found = [_as_json(run, RunDirectory(runs_dir / run.name), groups.get(run.name, "")) for run in runs]
+        print(json.dumps(found, indent=2))
     elif runs:
         print_table([HEADS, *map(_row, runs)], left=WORDS)
         for run in runs:
@@ -46,14 +50,27 @@ def ls(options: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(run: RunSummary, runs_dir: Path) -> dict[str, Any]:
+def _as_json(run: RunSummary, directory: RunDirectory, group: str) -> dict[str, Any]:
     from tui_vae.runs.steering import read_steering
+    from tui_vae.runs.tags import read_tags
 
     changes: list[Any] = []
     if run.readable:
         with suppress(OSError):  # it has been deleted meanwhile
-            changes = read_steering(RunDirectory(runs_dir / run.name))
-    return {**asdict(run), "steered": [change.as_json() for change in changes]}
+            changes = read_steering(directory)
+    kept = read_tags(directory)
+    labels = {"tags": list(kept.tags), "group": kept.group or group}
+    return {**asdict(run), "steered": [change.as_json() for change in changes], **labels}
+
+
+def _seed_groups(directories: Sequence[RunDirectory]) -> dict[str, str]:
+    from tui_vae.runs.tags import group_of_seeds
+
+    configs = {}
+    for directory in directories:
+        with suppress(UserError):  # it cannot be read
+            configs[directory.name] = directory.read_config()
+    return group_of_seeds(configs)
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:

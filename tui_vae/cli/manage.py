@@ -14,6 +14,7 @@ from tui_vae.runs.directory import RunDirectory, find_run
 from tui_vae.runs.history import History
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import summarize
+from tui_vae.runs.tags import parse_tags, read_tags, write_tags
 
 FOLLOW_SECONDS = 0.2
 """Seconds between two looks at a log that is followed."""
@@ -78,6 +79,26 @@ def note(options: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"the note of {directory.name} cannot be written: {error.strerror}", "make room") from None
     print(f"{directory.name}: note {'kept' if options.text.strip() else 'removed'}")
+    return 0
+
+
+def tag(options: argparse.Namespace) -> int:
+    """Print a run's tags and group, or keep others with it.
+
+    Raises:
+        UserError: there is no such run, it is another user's, a word is no tag, or its disk is full.
+    """
+    directory = find_run(runs_directory(options.runs_dir), options.name)
+    if not options.words:
+        print(read_tags(directory).text() or f"{directory.name} has no tags; give it some with: "
+              f"{advice.of_run('tag', directory.path, 'WORD', '@GROUP')}")  # fmt: skip
+        return 0
+    kept = parse_tags(" ".join(options.words))
+    try:
+        write_tags(directory, kept)
+    except OSError as error:
+        raise UserError(f"the tags of {directory.name} cannot be written: {error.strerror}", "make room") from None
+    print(f"{directory.name}: {kept.text() or 'no tags'}")
     return 0
 
 

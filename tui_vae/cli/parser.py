@@ -18,7 +18,7 @@ DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, s
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
 
 CONFIG = "TOML file with any of the options below, and with runs-dir"
-NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep")
+NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep", "on_end")
 """Options of a run that say what it leaves behind."""
 
 Add = Callable[..., "Parser"]
@@ -151,6 +151,7 @@ def _add_training(add: Add) -> None:
         help="for jobs of batch systems: go on with the run of this --name where it is there; SIGTERM and SIGUSR1 stop "
         "it after a checkpoint with exit code 75, so that the job can come again",
     )  # fmt: skip
+    train.add_argument("--after", metavar="RUN", help="begin when this run, and what waits behind it, trains no more")
     _add_options(train, tuple(config.options()))
 
     sweep = add("sweep", "sweep.command", "train every combination of several values, side by side")
@@ -200,6 +201,9 @@ def _add_keeping(add: Add) -> None:
     note = add("note", "manage", "print a run's note, or keep another one")
     note.add_argument("name", metavar="RUN")
     note.add_argument("text", metavar="TEXT", nargs="?", help="a line of text; an empty one removes the note")
+    tag = add("tag", "manage", "print a run's tags and group, or keep others: tag RUN good paper @widths")
+    tag.add_argument("name", metavar="RUN")
+    tag.add_argument("words", metavar="WORD|@GROUP", nargs="*", help="'' for none")
     clone = add("clone", "manage", "copy a run with everything in it, to train it on in another way")
     clone.add_argument("name", metavar="RUN")
     clone.add_argument("to", metavar="NAME")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from tui_vae.cli.load_trained import load_trained
+from tui_vae.cli.waiting import waiting
 from tui_vae.errors import UsageError
 from tui_vae.runs import protocol
 from tui_vae.runs.client import LOADING_LIMIT, RequestError, request
@@ -118,13 +119,15 @@ class ImageSource:
             UserError: the checkpoint cannot be loaded.
         """
         if self._living:
-            return request(self._directory, message, expected, LOADING_LIMIT)
+            with waiting(f"asking the process of {self._directory.name}"):
+                return request(self._directory, message, expected, LOADING_LIMIT)
         if self._inference is None:
             run, progress = load_trained(self._directory, self._which)
             from tui_vae.trainer.inference import Inference
 
             self._inference = Inference(run, lambda: (progress.evaluated, progress.step), lambda: "serving")
-        reply = self._inference.answer(message)
+        with waiting("asking the model"):
+            reply = self._inference.answer(message)
         if isinstance(reply, expected):
             return reply
         raise RequestError(reply.message if isinstance(reply, protocol.Failure) else f"unexpected {reply!r}")

@@ -22,12 +22,13 @@ from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
 from tui_vae.runs.create import create_run
-from tui_vae.runs.directory import RunDirectory, deleted_error
+from tui_vae.runs.directory import RunDirectory, deleted_error, find_run
 from tui_vae.runs.failures import refusal
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, signal_trainer, start_training
 from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
 from tui_vae.runs.opened import OpenRunDirectory
+from tui_vae.runs.queue import end_of_queue
 from tui_vae.runs.runs_directory import runs_directory
 
 POLL = 0.1
@@ -54,6 +55,7 @@ def train(options: argparse.Namespace) -> int:
             return 0
     if before is None:
         check_first(wanted)
+    after = end_of_queue(find_run(runs_dir, options.after)) if options.after else None
     with catch_stop_signals(options.resume_if_exists) as signals, cursor_comes_back(sys.stdout):
         found = before or create_run(runs_dir, wanted)[0]
         directory = OpenRunDirectory(found.path)  # so that this very run is followed, also once it is renamed
@@ -62,7 +64,7 @@ def train(options: argparse.Namespace) -> int:
         tail = ev.LogTail(directory.files.events)
         tail.read_all()  # what an earlier start has reported
         if before is None:
-            start_training(directory)
+            start_training(directory, after=after)
         else:
             continue_training(directory)
         if not options.detach:
@@ -101,12 +103,16 @@ def _wait_until_loaded(directory: RunDirectory, signals: Sequence[int]) -> None:
     tail, history = ev.LogTail(directory.files.events), History()
     deadline = time.monotonic() + DETACH_LIMIT
     alive = True
-    while alive and not signals and history.run is None and time.monotonic() < deadline:
+    while alive and not signals and history.run is None and not _is_queued(history) and time.monotonic() < deadline:
         time.sleep(POLL)
         alive = directory.is_training()
         history.extend(tail.read_all())
     if history.state and history.state.state == "failed":
         raise refusal(directory, history)
+
+
+def _is_queued(history: History) -> bool:
+    return history.state is not None and history.state.state == "queued"
 
 
 def reporter(directory: RunDirectory, as_json: bool) -> Reporter:
@@ -165,7 +171,8 @@ def follow(
     if state not in ("finished", "stopped"):
         raise UserError(f"the trainer of run {directory.name!r} died", f"see {directory.log}, then {again}")
     if state == "stopped":
-        print(f"stopped after a checkpoint; {again}", file=sys.stderr)
+        what = "stopped after a checkpoint" if history.run else "taken out of the queue"
+        print(f"{what}; {again}", file=sys.stderr)
         if comes_again and signals and signals[0] != signal.SIGINT:
             return COMES_AGAIN
         return INTERRUPTED if signals else 0

@@ -122,6 +122,8 @@ class LineReporter:
                 self.say(message_line(event))
             case ev.ControlEvent():
                 self.say(control_line(event))
+            case ev.StateEvent(state="queued"):
+                self.say(f"queued: {event.reason}; begin it now: {advice.of_run('resume', self._directory.path)}")
 
     def on_end(self, history: History) -> None:
         for line in legacy_table(history):

@@ -26,8 +26,8 @@ from tui_vae.config.run_config import (
     recorded_config,
     text_of,
     toml_value,
-    train_options,
 )
+from tui_vae.config.train_options import train_options
 
 __all__ = [
     "MAX_BETA",

@@ -150,9 +150,13 @@ def allow(config: RunConfig) -> None:
     if code is None:
         return
     allow_digest(code.digest)
-    if code.digest not in (digest for digest, *_ in _recorded()):
-        named = {"model": code.model, "file": code.file, "folder": code.folder}
-        line = json.dumps({"t": time.time(), "digest": code.digest, **named})
+    record(code.digest, {"model": code.model, "file": code.file, "folder": code.folder})
+
+
+def record(digest: str, named: dict[str, str]) -> None:
+    """Record for good that a digest is allowed, if that can be written. `named`: what it is of, `file` among it."""
+    if digest not in (known for known, *_ in _recorded()):
+        line = json.dumps({"t": time.time(), "digest": digest, **named})
         with suppress(OSError, RuntimeError):
             path = record_file()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +168,11 @@ def allow(config: RunConfig) -> None:
 def allow_digest(digest: str) -> None:
     """Allow the code of this digest in this process."""
     _allowed.add(digest)
+
+
+def is_allowed(digest: str) -> bool:
+    """Whether this process may run what has this digest."""
+    return digest in _allowed or any(known == digest for known, *_ in _recorded())
 
 
 def record_file() -> Path:

@@ -177,8 +177,12 @@ class RunConfig:
 
     epochs: Annotated[int, Option("passes over the training set", "training", minimum=1, maximum=MAX_EPOCHS)] = 10
     patience: Annotated[
-        int, Option("epochs without a lower test loss that end training; 0: all are done", "training", minimum=0)
+        int, Option("epochs without a better test figure that end training; 0: all are done", "training", minimum=0)
     ] = 0
+    best_by: Annotated[
+        str,
+        Option("test figure that the best weights and patience go by", "training", choices=("loss", "bits", "mse")),
+    ] = "loss"
     batch_size: Annotated[int, Option("images a training step", "training", minimum=1, maximum=1_000_000)] = 512
     lr: Annotated[
         float, Option("learning rate, the highest of its schedule", "training", minimum=0, maximum=MAX_LR, above=True)
@@ -242,6 +246,9 @@ class RunConfig:
             alternative=Alternative(KEEP_EVERY, "every:K with K from 1"),
         ),
     ] = 0
+    on_end: Annotated[
+        str | None, Option("shell command that is run once when training has ended", "machine", unset="none")
+    ] = None
 
     @property
     def reports_legacy(self) -> bool:
@@ -383,17 +390,3 @@ def _check_together(config: RunConfig) -> None:
         raise UsageError("norm batch needs a batch-size of at least 2", "raise it, or choose norm layer")
     if config.batch_size == 1 and config.tc_weight > 0:
         raise UsageError("tc-weight needs a batch-size of at least 2, which it estimates q(z) from", "raise it")
-
-
-def train_options(config: RunConfig) -> list[str]:
-    """The fewest options of `tui-vae train` that ask for the same, each a word or two."""
-    base = preset_config(config.preset)
-    words = []
-    if config.preset != "default":
-        words += ["--preset", config.preset]
-    for name in options():
-        value = getattr(config, name)
-        if name != "preset" and value != getattr(base, name):
-            text = text_of(name, value)
-            words += [f"--{option_name(name)}={text}"] if text.startswith("-") else [f"--{option_name(name)}", text]
-    return words

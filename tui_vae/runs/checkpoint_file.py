@@ -79,7 +79,8 @@ class Progress:
     segments: epochs of each stretch of training; every stretch has a schedule of its own.
     lr_scale: factor on the schedule, from live changes. beta: its present value. muon_scale: factor on Muon's learning
         rate over Adam's, from live changes.
-    best_loss, since_best: the lowest test loss, and how many epochs were done since it.
+    best_loss, since_best: the lowest value of the test figure that best goes by (the loss, unless `best-by` says
+        otherwise), and how many epochs were done since it.
     epoch_seconds, epoch_means: of the part of the epoch under way that is done.
     train_images: how many there were. data: the fingerprint of the images; empty in older checkpoints.
     log_size: bytes of the event log when this was written.

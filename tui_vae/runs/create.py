@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tui_vae.config import RunConfig, is_named
 from tui_vae.config.data_options import DEFAULT_SET, is_own
+from tui_vae.config.end_command import allow_end_command
 from tui_vae.config.own_code import allow, with_model_folder
 from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory, RunError
@@ -57,6 +58,7 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
                 clear_failed(target)
             if put_in_place(target, partial(_fill, named)):
                 allow(named)
+                allow_end_command(named)
                 return target, named
             if config.name and target.path.exists():
                 raise RunError(

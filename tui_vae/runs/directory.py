@@ -175,6 +175,10 @@ class RunDirectory:
         return self.path / "note.txt"
 
     @property
+    def tags(self) -> Path:
+        return self.path / "tags.toml"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 

@@ -32,7 +32,9 @@ Number = float | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
 
-RunState = Literal["loading", "training", "paused", "stopped", "finished", "failed"]
+RunState = Literal["queued", "loading", "training", "paused", "stopped", "finished", "failed"]
+LIVING = ("queued", "loading", "training", "paused")
+"""The states in which a process lives. A log that ends in one, and whose lock nobody holds, is of one that crashed."""
 
 
 class DatasetFacts(msgspec.Struct, frozen=True):
@@ -111,10 +113,14 @@ class RunEvent(Event, frozen=True, kw_only=True, tag="run"):
 
 
 class StateEvent(Event, frozen=True, kw_only=True, tag="state"):
-    """The run's state from now on. `reason`: why, if there is more to say than the state; else empty."""
+    """The run's state from now on. `reason`: why, if there is more to say than the state; else empty.
+
+    `after`: the name of the run that one which is `queued` waits for.
+    """
 
     state: RunState
     reason: str = ""
+    after: str = ""
 
 
 class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a long log holds a million of these

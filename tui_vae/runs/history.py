@@ -133,7 +133,7 @@ class History:
 
     @property
     def best(self) -> ev.EpochEvent | None:
-        """The epoch with the lowest test loss."""
+        """The epoch with the best test figure, which is the loss unless the run says otherwise."""
         best = self._epochs.best
         return None if best is None else unpack(best)
 

@@ -32,7 +32,7 @@ from tui_vae.runs.processes import COMMAND
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.safe_files import open_own, reason
 from tui_vae.runs.summary import summarize
-from tui_vae.runs.trust import check_code
+from tui_vae.runs.trust import check_code, check_command
 from tui_vae.runs.warm_trainer import WarmTrainer, has_room
 
 START_LIMIT, START_PAUSE = 20.0, 0.01
@@ -66,16 +66,20 @@ class Forestalled(StartError):
 
 
 def start_training(
-    directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: WarmTrainer | None = None
+    directory: RunDirectory,
+    more_epochs: int = 0,
+    leave_core: bool = False,
+    warm: WarmTrainer | None = None,
+    after: RunDirectory | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
     `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it. `warm`: a
-    process that waits for a run, and gets this one.
+    process that waits for a run, and gets this one. `after`: a run that is to end first.
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there. ReadOnlyRun: it is another user's.
-        NotTrusted: the run names code of a model that may not run.
+        NotTrusted: the run names code of a model, or a command for its end, that may not run.
         StartError: the process ended at once; the message is its own.
         Forestalled: another process was quicker.
     """
@@ -88,6 +92,10 @@ def start_training(
     directory.check_readable()
     check_resumable(directory)
     options = ["--epochs", str(more_epochs)] if more_epochs else []
+    if command := check_command(directory):
+        options += ["--trust", command[1]]
+    if after is not None:
+        options += ["--after", os.path.abspath(after.path)]
     return _start(directory, [*options, "--leave-core"] if leave_core else options, warm=warm)
 
 

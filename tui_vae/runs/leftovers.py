@@ -60,7 +60,7 @@ def _runs_in(path: Path) -> list[Path]:
 def _holds_a_run(path: Path) -> bool:
     """Whether nothing else lies in a directory than the files of a run, or what is left of them."""
     run = RunDirectory(path)
-    known = {run.config, run.events, run.last, run.best, run.previews, run.kept, run.log, run.lock, run.note}
+    known = {run.config, run.events, run.last, run.best, run.previews, run.kept, run.log, run.lock, run.note, run.tags}
     return not path.is_symlink() and path.is_dir() and all(
         inner in known or (inner.name.startswith(".") and inner.suffix == ".part") for inner in path.iterdir()
     )  # fmt: skip

@@ -16,6 +16,7 @@ from tui_vae.runs.health import health
 from tui_vae.runs.manage import read_note
 from tui_vae.runs.steering import Change, Steering
 from tui_vae.runs.summary import state_of
+from tui_vae.runs.tags import read_tags
 from tui_vae.runs.valid_epochs import Epochs
 
 MOST_SAID = 100
@@ -66,6 +67,9 @@ class Record:
     test_images: int | None = None
     health: tuple[str, ...] = ()
     steered: tuple[Change, ...] = ()
+    after: str = ""
+    tags: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def name(self) -> str:
@@ -78,7 +82,7 @@ class Record:
     @property
     def alive(self) -> bool:
         """Whether a process trains the run, or has paused it."""
-        return self.state in ("loading", "training", "paused")
+        return self.state in ev.LIVING
 
 
 class Ledger:
@@ -170,4 +174,7 @@ class Ledger:
             config=self._config,
             note=read_note(self.directory),
             test_images=run.dataset.test if run else None,
+            tags=(kept := read_tags(self.directory)).tags,
+            group=kept.group,
+            after=self._state.after if self._state and state == "queued" else "",
         )

@@ -32,7 +32,7 @@ FARTHEST = 4 << 20
 class RunSummary:
     """What `tui-vae ls` and the start screen show of a run.
 
-    `health`: as of `health.health`.
+    `health`: as of `health.health`. `after`: the run that a queued one waits for; else empty.
     `age`: seconds since the log last changed; `started`: when the run first began, in seconds since the epoch.
     `readable`: False for a run with a file that cannot be read, or is no file; its state is `unreadable`, `reason` says
     which file and why, and nothing else is known of it.
@@ -54,6 +54,7 @@ class RunSummary:
     readable: bool = True
     reason: str = ""
     health: tuple[str, ...] = ()
+    after: str = ""
 
 
 def summarize_all(directories: Iterable[RunDirectory]) -> list[RunSummary]:
@@ -128,6 +129,7 @@ def _summarize(directory: RunDirectory) -> RunSummary:
         elbo_bpd=test.elbo_bpd if test else None,
         dataset=run.dataset.name if run else "",
         started=started(directory),
+        after=state.after if state and now == "queued" else "",
     )
 
 
@@ -137,7 +139,7 @@ def state_of(directory: RunDirectory, newest: ev.StateEvent | None) -> str:
     training = holder is not None and holder.mode == "train"
     if newest is None:
         return "loading" if training else "crashed"
-    if newest.state in ("loading", "training", "paused"):
+    if newest.state in ev.LIVING:
         if not training:
             return "crashed"
         return "paused" if holder is not None and holder.trouble else newest.state

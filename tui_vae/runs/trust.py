@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui_vae.config import RunConfig, recorded_config
+from tui_vae.config.end_command import allow_end_command, check_end_command
 from tui_vae.config.own_code import OwnCode, allow, check_allowed
 from tui_vae.errors import UserError
 from tui_vae.runs.checkpoint_file import read_facts
@@ -23,11 +24,24 @@ def check_code(directory: RunDirectory, which: str | None = None) -> OwnCode | N
     return check_allowed(config) if config else None
 
 
+def check_command(directory: RunDirectory) -> tuple[str, str] | None:
+    """The command that this run names for the end of its training, which may run, and its digest; None without one.
+
+    Raises:
+        NotTrusted: it may not run.
+    """
+    config = _config(directory, None)
+    digest = check_end_command(config) if config else None
+    return (config.on_end, digest) if config and config.on_end and digest else None
+
+
 def allow_code(directory: RunDirectory, which: str | None = None) -> None:
-    """Allow the code that a run names, in its checkpoint called `which` or the newest: the user says so."""
+    """Allow the code and the command that a run names, in its checkpoint called `which` or the newest: the user
+    says so."""
     config = _config(directory, which)
     if config:
         allow(config)
+        allow_end_command(config)
 
 
 def find_to_load(runs_dir: Path, name: str | None, trust: bool, which: str | None = None) -> RunDirectory:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tui_vae.config import options
 from tui_vae.errors import UserError
 from tui_vae.plain_text import plain
+from tui_vae.runs.best_figure import best_by, best_figure
 from tui_vae.runs.checkpoint_file import CheckpointError, Progress, verify_checkpoint
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.go_back import way_on
@@ -177,10 +178,12 @@ def _disagreement(progress: Progress, log: LogFacts, epochs: int) -> str:
 
 
 def _wrong_best(progress: Progress, log: LogFacts) -> str:
-    logged = log.epochs[progress.evaluated - 1].test.loss if 0 < progress.evaluated <= len(log.epochs) else None
+    name, logged = best_by(progress.config), None
+    if 0 < progress.evaluated <= len(log.epochs):
+        logged = best_figure(log.epochs[progress.evaluated - 1].test, name)
     if same_loss(progress.best_loss, logged):
         return ""
-    return f"its test loss is {progress.best_loss:.6g}, the log's of epoch {progress.evaluated} is {logged:.6g}"
+    return f"its test {name} is {progress.best_loss:.6g}, the log's of epoch {progress.evaluated} is {logged:.6g}"
 
 
 def _where(loaded: _Loaded) -> str:
@@ -266,7 +269,7 @@ def _entries(directory: RunDirectory) -> Iterator[tuple[str, os.stat_result]]:
 
 def _known(directory: RunDirectory) -> set[str]:
     run = directory
-    names = {path.name for path in (run.config, run.events, run.last, run.best, run.log, run.lock, run.note)}
+    names = {path.name for path in (run.config, run.events, run.last, run.best, run.log, run.lock, run.note, run.tags)}
     names |= {"./", "previews/", "kept/", f"previews/{ORIGINALS}"}
     names |= {f"previews/{path.name}" for _, path in preview_files(run.previews)}
     for epoch in kept_epochs(run.kept):

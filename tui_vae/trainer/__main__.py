@@ -53,11 +53,18 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
     parser.add_argument("--read-only", action="store_true", help="serve, and write nothing into the directory")
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
+    parser.add_argument("--after", metavar="DIRECTORY", type=Path, help="wait until nothing trains this run")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
-    parser.add_argument("--trust", metavar="DIGEST", help="the code of a model of the user's own that may run")
+    parser.add_argument(
+        "--trust",
+        metavar="DIGEST",
+        action="append",
+        default=[],
+        help="what may run: the code of a model of the user's own, a command for the run's end",
+    )
     options = parser.parse_args(arguments)
-    if options.trust:
-        allow_digest(options.trust)
+    for digest in options.trust:
+        allow_digest(digest)
     forgive_output()
     inbox = Inbox()
     # Before the lock shows this process to others, who may then send signals.
@@ -90,7 +97,7 @@ def main() -> int:
             watch.start()
         except RuntimeError as error:  # no thread
             return process.give_up(error, trains=not options.serve)
-        return process.run(serve_first=options.serve, more_epochs=options.epochs)
+        return process.run(serve_first=options.serve, more_epochs=options.epochs, after=options.after)
     finally:
         watch.close()
         server.close()

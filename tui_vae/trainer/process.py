@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_vae.errors import NO_MORE_PROCESSES, UserError, is_out_of_memory, is_out_of_threads
@@ -17,8 +18,10 @@ from tui_vae.runs.lock import RunLock
 from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.safe_files import cannot
 from tui_vae.runs.write_errors import HINTS, unwritable
+from tui_vae.trainer.end_commands import run_end_commands
 from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
+from tui_vae.trainer.turn import wait_for_turn
 from tui_vae.trainer.watch import RunLost
 
 if TYPE_CHECKING:
@@ -47,8 +50,11 @@ class RunProcess:
         self._loaded = directory.files.last.exists()
         """Whether there is something of the run to come back to."""
 
-    def run(self, serve_first: bool, more_epochs: int) -> int:
-        """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code."""
+    def run(self, serve_first: bool, more_epochs: int, after: Path | None = None) -> int:
+        """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code.
+
+        `after`: the directory of a run that is to end first.
+        """
         if serve_first:
             try:
                 wanted = self._serve()
@@ -69,7 +75,9 @@ class RunProcess:
         except OSError as error:
             return self._refuse_all(cannot("write the event log", error))
         try:
-            return 0 if self._train(log, more_epochs) in ("finished", "stopped") else 1
+            if after is not None and not wait_for_turn(self._directory, log, self._inbox, after):
+                return 0
+            state = self._train(log, more_epochs)
         except RunLost as error:
             print(error, file=sys.stderr)  # and not in the log, which may be another process's by now
             return error.exit_code
@@ -78,6 +86,8 @@ class RunProcess:
         except Exception as error:
             traceback.print_exc()
             return self._fail(log, self._explain(error))
+        run_end_commands(self._directory, state)
+        return 0 if state in ("finished", "stopped") else 1
 
     def give_up(self, error: Exception, trains: bool) -> int:
         """Say why the process cannot even begin, in the log where it `trains`; return the exit code."""
@@ -137,6 +147,7 @@ class RunProcess:
         log.write(ev.StateEvent(state="failed", reason=error.message))
         for ticket in self._inbox.pending():
             ticket.refuse(error)
+        run_end_commands(self._directory, "failed", error.message)
         return error.exit_code
 
     def _with_path(self, error: UserError) -> UserError:

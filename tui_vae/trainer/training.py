@@ -16,6 +16,7 @@ from tui_vae.core.seeds import epoch_order
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
+from tui_vae.runs.best_figure import best_figure
 from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.previews import is_due
@@ -161,22 +162,21 @@ class Training:
             self._try_checkpoint()
 
     def _end_where_nothing_is_gained(self) -> None:
-        """Plan no more epochs where the run's patience with its test loss is at its end."""
+        """Plan no more epochs where the run's patience is at its end."""
         progress, patience = self._progress, self._run.config.patience
         if 0 < patience <= progress.since_best and not progress.finished:
-            best = progress.evaluated - progress.since_best
-            self._why_finished = f"no lower test loss since epoch {best}, and its patience is {patience} epochs"
+            since = f"test {self._run.config.best_by} since epoch {progress.evaluated - progress.since_best}"
+            self._why_finished = f"no lower {since}, and its patience is {patience} epochs"
             progress.plan_no_more(has_schedule=self._run.config.schedule != "constant")
             self._log.write(run_event(self._directory, self._run, progress, self._learner.kernels))
 
     def _remember_best(self, test: Evaluation) -> None:
-        best = self._progress.best_loss
-        self._progress.since_best += 1
-        if math.isfinite(test.loss) and (best is None or test.loss < best):
-            self._progress.best_loss, self._progress.since_best = test.loss, 0
+        progress, figure = self._progress, best_figure(test, self._run.config.best_by)
+        progress.since_best += 1
+        if figure is not None and math.isfinite(figure) and (progress.best_loss is None or figure < progress.best_loss):
+            progress.best_loss, progress.since_best = figure, 0
             weights = {name: value.clone() for name, value in self._learner.weights().items()}
-            segments = [*self._progress.segments]
-            self._best = replace(self._progress, segments=segments, diagnosis=None, log_size=0), weights
+            self._best = replace(progress, segments=[*progress.segments], diagnosis=None, log_size=0), weights
 
     def _preview(self) -> None:
         epoch = self._progress.evaluated

@@ -26,7 +26,7 @@ from textual.theme import Theme
 from tui_vae.config import RunConfig
 from tui_vae.config.data_options import is_own
 from tui_vae.errors import UserError
-from tui_vae.runs import advice
+from tui_vae.runs import advice, launch
 from tui_vae.runs.create import clear_failed, create_run
 from tui_vae.runs.data_check import check_data
 from tui_vae.runs.directory import RunDirectory
@@ -38,7 +38,9 @@ from tui_vae.ui.images.canvas import Canvas, ImageApp
 from tui_vae.ui.keep_warm import WarmKeeper
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.messages import OpenRun, RunMayStart, RunRefused, StartRun
+from tui_vae.ui.notices import TerminalNotices
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.toasts import outdated, take_away
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
 from tui_vae.ui.workarounds.no_width import wrap_to_one_column
@@ -47,6 +49,8 @@ from tui_vae.ui.workarounds.style_sheets import read_style_sheet
 from tui_vae.ui.workarounds.terminal_driver import style_saving
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from tui_vae.ui.help import Help
 
 
@@ -77,6 +81,14 @@ class TuiVae(ImageApp[str]):
         Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
         Binding("ctrl+p", "command_palette", "palette", id="app.palette", tooltip="Find any command by its name"),
         Binding("q", "leave", "leave", id="app.leave", tooltip="Leave; training goes on"),
+        Binding(
+            "ctrl+z",
+            "suspend_process",
+            "suspend",
+            id="app.suspend",
+            show=False,
+            tooltip="Put the app into the background of the shell; fg brings it back",
+        ),
     ]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
 
@@ -98,6 +110,8 @@ class TuiVae(ImageApp[str]):
         self.runs_dir = runs_dir
         self.session = RunSession(run, reading) if run else None
         """The run on screen."""
+        self._left: RunSession | None = None
+        """The run that was on screen before the start screen."""
         self._warm_keeper = WarmKeeper(self, warm)
         self._has_unicode = terminal.has_unicode(os.environ)
         self._ascii_only = AsciiOnly()
@@ -120,6 +134,7 @@ class TuiVae(ImageApp[str]):
         self.set_reactive(TuiVae.renderer, renderer)
         self._keys_on_their_way = KeysOnTheirWay(self)
         self._keys, self._complaint = settings.read_keys()
+        self.notices = TerminalNotices(self._write_to_terminal, os.environ)
         self.set_keymap(self._keys)
 
     def get_driver_class(self) -> type[Driver]:
@@ -145,6 +160,9 @@ class TuiVae(ImageApp[str]):
         if severity != "information":  # what went wrong, and what to do about it
             message = with_keys(message)
         message, title = terminal.legible(message), terminal.legible(title)
+        for each in outdated(self._notifications, message, title):
+            self._unnotify(each, refresh=False)
+            take_away(self.screen, each)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -157,9 +175,12 @@ class TuiVae(ImageApp[str]):
         self.set_class(not self._has_unicode, "-ascii")
         self.set_class(self.console.color_system == "standard", "-sixteen")
         self.theme_changed_signal.subscribe(self, self._theme_changed)
+        self.app_suspend_signal.subscribe(self, lambda _: self.notices.suspend())
+        self.app_resume_signal.subscribe(self, lambda _: self.notices.resume())
         self.push_screen(self._run_screen(self.session) if self.session else self._start_screen())
-        if self._complaint:
-            self._complain(self._complaint)
+        for complaint in dict.fromkeys((self._complaint, self.notices.complaint)):
+            if complaint:
+                self._complain(complaint)
         if self._keys:
             self.run_worker(self._check_keys())
 
@@ -189,16 +210,22 @@ class TuiVae(ImageApp[str]):
     def _start_screen(self) -> Screen[None]:
         from tui_vae.ui.start_screen import StartScreen
 
+        self.notices.title("tui-vae")
         return StartScreen(self.runs_dir, self._last_seen)
 
-    def _run_screen(self, session: RunSession, start: bool = False) -> Screen[None]:
+    async def action_start_screen(self) -> None:
+        """Go back to the start screen; whatever trains goes on."""
+        self._left, self.session = self.session or self._left, None
+        await self.switch_screen(self._start_screen())
+
+    def _run_screen(self, session: RunSession, start: bool = False, pane: str = "") -> Screen[None]:
         from tui_vae.ui.run_screen import RunScreen
 
-        return RunScreen(session, self.preferences, start=start)
+        return RunScreen(session, self.preferences, self.notices, start, pane)
 
-    async def _show_run(self, run: RunDirectory, start: bool = False) -> None:
+    async def _show_run(self, run: RunDirectory, start: bool = False, pane: str = "") -> None:
         self.session = RunSession(run, warm=await self._warm_keeper.take() if start else None)
-        await self.switch_screen(self._run_screen(self.session, start))
+        await self.switch_screen(self._run_screen(self.session, start, pane))
 
     def on_run_may_start(self, message: RunMayStart) -> None:
         self._warm_keeper.count(message.here)
@@ -209,7 +236,7 @@ class TuiVae(ImageApp[str]):
             said = f"{message.run.name} cannot be read: {why}"
             self.notify(said, severity="error", markup=False)
         else:
-            await self._show_run(message.run)
+            await self._show_run(message.run, pane=message.pane)
 
     async def on_start_run(self, message: StartRun) -> None:
         self._asked_for = message.config
@@ -222,6 +249,9 @@ class TuiVae(ImageApp[str]):
             return
         try:
             directory, _ = await asyncio.to_thread(create_run, self.runs_dir, message.config)
+            if message.after is not None:
+                await self._queue(directory, message.after)
+                return
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
         else:
@@ -242,14 +272,25 @@ class TuiVae(ImageApp[str]):
         self.notify(why, severity="error", markup=False)
         self.push_screen(NewRun(self.runs_dir, self._asked_for, again=True), self._described)
 
+    async def _queue(self, run: RunDirectory, after: RunDirectory) -> None:
+        """Have a run trained next.
+
+        Raises:
+            UserError: its process cannot be started.
+        """
+        await asyncio.to_thread(launch.start_training, run, leave_core=True, after=after)
+        self.notify(f"{run.name} is queued: it begins when {after.name} has ended.", markup=False)
+        if self.session is None:
+            await self._show_run(run)
+
     def action_new_run(self) -> None:
         from tui_vae.ui.new_run.screen import NewRun
 
         self.push_screen(NewRun(self.runs_dir), self._described)
 
-    def _described(self, config: RunConfig | None) -> None:
-        if config is not None:
-            self.post_message(StartRun(config))
+    def _described(self, wanted: StartRun | None) -> None:
+        if wanted is not None:
+            self.post_message(wanted)
 
     def action_turn_toning(self) -> None:
         self.renderer = self.renderer.with_next_toning()
@@ -333,18 +374,32 @@ class TuiVae(ImageApp[str]):
             screen.show_commands(self.screen.title or self.TITLE, commands(self, self.screen.active_bindings.values()))
             self.push_screen(screen)
 
-    def action_leave(self) -> None:
+    def _write_to_terminal(self, sequence: str) -> None:
+        """Send what is no part of the picture."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+    def exit(self, result: str | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        self.notices.close()
+        super().exit(result, return_code, message)
+
+    async def action_leave(self) -> None:
+        from tui_vae.ui.run_controls import RunControls
+
+        for screen in self.screen_stack:
+            if isinstance(screen, RunControls):
+                await screen.changes_sent()
         self.exit(self._farewell())
 
     async def action_quit(self) -> None:
-        self.action_leave()
+        await self.action_leave()
 
     def action_help_quit(self) -> None:
         self.notify("q leaves; training goes on.", timeout=3)
 
     def _farewell(self) -> str:
-        session = self.session
-        if session is None or not session.alive:
+        session = self.session or self._left
+        if session is None or not session.directory.is_training():
             return ""
         what = "is paused" if session.state == "paused" else "goes on"
         return f"training of {session.name} {what}; come back with: {self._way_back(session)}"

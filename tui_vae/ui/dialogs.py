@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
+from tui_vae.ui.list_keys import LIST_KEYS
+
 Answer = TypeVar("Answer")
 
 CANCEL = Binding("escape", "cancel", "cancel", id="dialog.cancel", tooltip="Close without doing anything")
@@ -45,19 +47,25 @@ class Dialog(ModalScreen[Answer | None]):
 
 
 class Confirm(Dialog[bool]):
-    """Yes or no; `verb` names what yes does."""
+    """Yes or no; `verb` names what yes does. `careful`: enter, which fingers press by themselves, does nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,y", "yes", "yes", id="dialog.yes", tooltip="Do it"),
+        Binding("y", "yes", "yes", id="dialog.yes", tooltip="Do it"),
+        Binding("enter", "enter", "the usual answer", id="dialog.enter",
+                tooltip="Do it; where that cannot be undone, close without doing anything"),
         Binding("n", "cancel", "no", id="dialog.no", tooltip="Close without doing anything"),
-    ]
+    ]  # fmt: skip
 
-    def __init__(self, question: str, explanation: str, verb: str) -> None:
-        super().__init__(question, f"enter {verb}   esc cancel")
+    def __init__(self, question: str, explanation: str, verb: str, careful: bool = False) -> None:
+        super().__init__(question, f"y {verb}   enter or esc cancel" if careful else f"enter {verb}   esc cancel")
         self._explanation = explanation
+        self._careful = careful
 
     def body(self) -> ComposeResult:
         yield Label(self._explanation, markup=False)
+
+    def action_enter(self) -> None:
+        self.dismiss(None if self._careful else True)
 
     def action_yes(self) -> None:
         self.dismiss(True)
@@ -113,6 +121,12 @@ class AskText(Dialog[str]):
             self.dismiss(text)
 
 
+class Choices(OptionList):
+    """The list of a `Choose`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*LIST_KEYS]
+
+
 class Choose(Dialog[str]):
     """One of several things, each with a word of explanation."""
 
@@ -127,7 +141,7 @@ class Choose(Dialog[str]):
             Option(Text.assemble((f"{name:<{width}}  ", colours["emphasis"]), (about, colours["note"])), id=name)
             for name, about in self._choices
         ]
-        yield OptionList(*options, compact=True, markup=False)
+        yield Choices(*options, compact=True, markup=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_id)

@@ -38,6 +38,7 @@ class Glyphs:
 
 UNICODE = Glyphs(
     states={
+        "queued": "…",
         "loading": "…",
         "training": "▶",
         "paused": "║",
@@ -67,6 +68,7 @@ UNICODE = Glyphs(
 
 ASCII = Glyphs(
     states={
+        "queued": ".",
         "loading": ".",
         "training": ">",
         "paused": "=",

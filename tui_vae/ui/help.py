@@ -15,9 +15,9 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
 
+from tui_vae.config.user_file import config_file
 from tui_vae.ui.commands import Command
 from tui_vae.ui.folded import Entry, entries
-from tui_vae.ui.settings import config_file
 from tui_vae.ui.strip_widget import StripWidget
 from tui_vae.ui.terminal import legible
 

@@ -20,16 +20,21 @@ class HistoryChanged(Message, bubble=False):
 
 @dataclass
 class OpenRun(Message):
-    """Asks the app to show this run."""
+    """Asks the app to show this run. `pane`: the id of the pane; empty: the one seen last."""
 
     run: RunDirectory
+    pane: str = ""
 
 
 @dataclass
 class StartRun(Message):
-    """Asks the app to create a run with this config, train it, and show it."""
+    """Asks the app to create a run with this config, train it, and show it; or, with `after`, to train it next.
+
+    `after`: the run that is to end first.
+    """
 
     config: RunConfig
+    after: RunDirectory | None = None
 
 
 @dataclass

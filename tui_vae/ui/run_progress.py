@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from tui_vae.runs.best_figure import best_by, best_figure
 from tui_vae.runs.events import EpochEvent, ErrorEvent
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers
@@ -104,7 +105,8 @@ def reached(history: History) -> str:
     best = history.best
     if best is None:
         return f"epoch {newest.epoch}"
-    return f"best test loss {numbers.metric(best.test.loss, 0)} at epoch {best.epoch}{_figures(best)}"
+    name = best_by(history.run.config if history.run else {})
+    return f"best test {name} {numbers.metric(best_figure(best.test, name), 0)} at epoch {best.epoch}{_figures(best)}"
 
 
 def _figures(epoch: EpochEvent) -> str:
@@ -117,6 +119,8 @@ def sentence(history: History, state: str) -> str:
     error = next((message for message in reversed(history.messages) if isinstance(message, ErrorEvent)), None)
     again = "continues from the last checkpoint" if history.checkpoint else "starts it again"
     match state:
+        case "queued":
+            return f"queued: {reason} · r begins it now · x takes it out of the queue"
         case "loading":
             return f"{reason or 'starting the trainer'}…"
         case "paused":

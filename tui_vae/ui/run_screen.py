@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,13 +16,12 @@ from textual.theme import Theme
 from textual.types import CSSPathType
 from textual.widgets import Static
 
-from tui_vae.ui import steering
-from tui_vae.ui.commands import KeysInContext
 from tui_vae.ui.header_figure import HeaderFigure
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import HistoryChanged, PreferencesChanged, RunRefused
-from tui_vae.ui.notify_outcome import notify_outcome
+from tui_vae.ui.notices import RunNotices, TerminalNotices
 from tui_vae.ui.pane import Pane
+from tui_vae.ui.run_controls import RunControls
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
@@ -103,12 +101,10 @@ class PaneTab(Static):
         self.post_message(self.Chosen(self.entry.id))
 
 
-class RunScreen(Screen[None], KeysInContext):
+class RunScreen(RunControls):
     """Shows one run and steers it."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = "run_screen.tcss"
-    LR = Binding.Group("lr")
-    BETA = Binding.Group("β")
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -116,38 +112,29 @@ class RunScreen(Screen[None], KeysInContext):
                     show=False)
             for entry in PANES
         ),
-        Binding("space", "pause", "pause", id="run.pause", tooltip="Pause training, or go on"),
-        Binding("s", "save", "save", id="run.save", tooltip="Save a checkpoint now"),
-        Binding("+,=", "scale_lr(1)", "lr up", id="run.lr-up", group=LR,
-                tooltip=f"Raise the learning rate (lr) by a factor of {steering.FACTOR}"),
-        Binding("-", "scale_lr(-1)", "lr down", id="run.lr-down", group=LR,
-                tooltip=f"Lower the learning rate (lr) by a factor of {steering.FACTOR}"),
-        Binding("[", "scale_beta(-1)", "β down", id="run.beta-down", group=BETA,
-                tooltip=f"Lower β (beta), the weight of the KL term, by a factor of {steering.FACTOR}"),
-        Binding("]", "scale_beta(1)", "β up", id="run.beta-up", group=BETA,
-                tooltip=f"Raise β (beta), the weight of the KL term, by a factor of {steering.FACTOR}"),
-        Binding("x", "stop", "stop", id="run.stop", tooltip="Stop the run, after a checkpoint or at once (asks)"),
-        Binding("r", "go_on", "resume", id="run.resume", tooltip="Continue a paused, stopped, crashed or finished run"),
-        Binding("e", "export", "export", id="run.export", tooltip="Write figures, images or the decoder to a file"),
-        Binding("T", "trust", "trust", id="run.trust", tooltip="Allow the code that the run brings as its model (asks)",
-                show=False),
-        Binding("n", "app.new_run", "new run", id="run.new", tooltip="Describe and start a new run"),
+        Binding("0", "app.start_screen", "start", id="pane.start", show=False,
+                tooltip="Back to the start screen; training goes on"),
     ]  # fmt: skip
 
-    def __init__(self, session: RunSession, preferences: Preferences, start: bool = False) -> None:
-        """`start`: start training as soon as the screen is there."""
-        super().__init__()
-        self.session = session
+    def __init__(
+        self,
+        session: RunSession,
+        preferences: Preferences,
+        terminal: TerminalNotices,
+        start: bool = False,
+        pane: str = "",
+    ) -> None:
+        """`start`: start training as soon as the screen is there. `pane`: the first one; empty: the one seen last."""
+        super().__init__(session)
+        self._notices = RunNotices(session, terminal)
         self.preferences = preferences
         self._start = start
-        self.steering = steering.Steering(session)
-        self._one_at_a_time = asyncio.Lock()
         self._crash_notified = False
         self._state_of_bindings = "", False
         self._theme = ""
         self._outdated = False
         """Whether the history has changed since it was last drawn."""
-        self._requested = ""
+        self._requested = pane
         """The id of the pane that was requested last; it may still be in the making."""
 
     def compose(self) -> ComposeResult:
@@ -188,14 +175,6 @@ class RunScreen(Screen[None], KeysInContext):
 
     def _changed(self) -> None:
         self.post_message(HistoryChanged())
-
-    def makes_sense_now(self, action: str) -> bool:
-        """Steering needs a living trainer; continuing needs a run that has none, or is paused."""
-        if action in ("pause", "save", "scale_lr", "scale_beta", "stop"):
-            return self.session.alive and not self.session.living.not_own
-        if action == "trust":
-            return bool(self.session.untrusted)
-        return action != "go_on" or not self.steering.why_not_continue()
 
     @property
     def pane(self) -> Pane | None:
@@ -257,6 +236,7 @@ class RunScreen(Screen[None], KeysInContext):
             self._start = False
             why = f"{refusal.message}; {refusal.hint}" if refusal.hint else refusal.message
             self.post_message(RunRefused(self.session.directory, why))
+        self._notices.update(ended_here=self.steering.ended)
         crashed = state == "crashed"
         if crashed and not self._crash_notified and not self.steering.killed:
             way_out = "r continues from the last checkpoint."
@@ -273,98 +253,3 @@ class RunScreen(Screen[None], KeysInContext):
     def _refresh_pane(self) -> None:
         if self.pane is not None:
             self.pane.refresh_history()
-
-    def _steer(self, action: Coroutine[object, object, str]) -> None:
-        """Run actions one after the other, so that each sees what the one before it has changed."""
-
-        async def in_turn() -> None:
-            async with self._one_at_a_time:
-                await notify_outcome(self, action)
-                await self.session.look_for_process()
-            self.on_history_changed()
-
-        self.run_worker(in_turn(), group="steer")
-
-    def action_pause(self) -> None:
-        self._steer(self.steering.pause_or_resume())
-
-    def action_save(self) -> None:
-        self._steer(self.steering.save())
-
-    def action_scale_lr(self, direction: int) -> None:
-        self._steer(self.steering.scale_lr(steering.FACTOR**direction))
-
-    def action_scale_beta(self, direction: int) -> None:
-        self._steer(self.steering.scale_beta(steering.FACTOR**direction))
-
-    def action_stop(self) -> None:
-        if not self.session.alive or self.session.living.not_own:
-            self._steer(self.steering.stop())  # it refuses, and says why
-            return
-        from tui_vae.ui.dialogs import Choose
-
-        choices = [
-            ("stop", "after a checkpoint; r goes on later"),
-            ("kill", "at once, without a checkpoint (asks again)"),
-            ("keep", "training goes on"),
-        ]
-        self.app.push_screen(Choose(f"Stop {self.session.name}?", choices), self._stop)
-
-    def _stop(self, how: str | None) -> None:
-        if how == "stop":
-            self._steer(self.steering.stop())
-        elif how == "kill":
-            from tui_vae.ui.dialogs import Confirm
-
-            lost = self.steering.what_a_kill_loses()
-            question = Confirm(f"Kill the trainer of {self.session.name}?", lost, "kill it")
-            self.app.push_screen(question, lambda yes: self._steer(self.steering.kill()) if yes else None)
-
-    def action_trust(self) -> None:
-        if not self.session.untrusted:
-            self.notify("Nothing waits for being allowed: no code of this run was in the way.", markup=False)
-            return
-        from tui_vae.ui.dialogs import Confirm
-
-        said = self.session.untrusted
-        explanation = f"{said[0].upper()}{said[1:]}.\n\nIt can do whatever you can do. Read that file first."
-        question = Confirm(f"Run the code of {self.session.name}?", explanation, "allow it")
-        self.app.push_screen(question, self._trust)
-
-    async def _trust(self, yes: bool | None) -> None:
-        if not yes:
-            return
-        await self.session.trust()
-        self.notify("Its code is allowed.", markup=False)
-        from tui_vae.ui.model_pane import ModelPane
-
-        for pane in self.query(ModelPane):
-            pane.try_again()
-
-    def action_export(self) -> None:
-        from tui_vae.ui.export import ask_and_export
-
-        ask_and_export(self, self.session.directory)
-
-    def action_go_on(self) -> None:
-        from tui_vae.ui.dialogs import AskMoreEpochs
-
-        refusal = self.steering.why_not_continue()
-        if refusal:
-            self.notify(refusal, severity="warning", markup=False)
-        elif self.session.state == "paused":
-            self._steer(self.steering.pause_or_resume())
-        elif self.session.state == "finished":
-            planned = self.session.history.run.epochs if self.session.history.run else 0
-            question = AskMoreEpochs(self.session.name, planned)
-            self.app.push_screen(question, lambda more: self._go_on(more) if more else None)
-        else:
-            self._go_on()
-
-    def _go_on(self, more_epochs: int = 0) -> None:
-        from tui_vae.ui.damaged_last import ask_where_last_is_damaged
-
-        def go_on(epoch: int | None) -> None:
-            self._steer(self.steering.go_on(more_epochs, epoch))
-
-        self.run_worker(ask_where_last_is_damaged(self, self.session.directory, go_on))

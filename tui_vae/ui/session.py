@@ -12,7 +12,7 @@ from tui_vae.config.own_code import NotTrusted
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.client import ANSWER_LIMIT, Caller, NoProcess, request
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.events import AnyEvent, LogTail, StateEvent
+from tui_vae.runs.events import LIVING, AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.holder import Holder
 from tui_vae.runs.log_loader import LogLoader, load_if_long
@@ -106,7 +106,7 @@ class RunSession:
         if self._starting:
             return "loading"
         known = self.caught_up or self.partial
-        if newest in ("loading", "training", "paused") and known and self._gone:
+        if newest in LIVING and known and self._gone:
             return "crashed"
         if newest == "training" and self.trouble:
             return "paused"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tui_vae.config.state_directory import state_directory
+from tui_vae.config.user_file import config_file, read_table
 from tui_vae.runs.files import write_atomic
 
 MOST_RUNS = 200
@@ -38,6 +37,8 @@ class Preferences(msgspec.Struct):
     runs_reversed: bool = False
     seen: float = 0.0
     """When the app was last opened, in seconds since the epoch."""
+    runs_unfolded: list[str] = msgspec.field(default_factory=list)
+    """Names of the groups whose runs are shown."""
     marks: dict[str, list[int]] = msgspec.field(default_factory=dict)
     """The indices of marked test images, by the path of the run."""
 
@@ -48,16 +49,6 @@ class Preferences(msgspec.Struct):
             self.marks[str(run)] = indices
         while len(self.marks) > MOST_RUNS:
             del self.marks[next(iter(self.marks))]
-
-
-def config_file() -> Path:
-    """The file of the user's settings: `TUI_VAE_CONFIG`, else one in the user's configuration directory."""
-    given = os.environ.get("TUI_VAE_CONFIG")
-    if given:
-        return Path(given).expanduser()
-    from platformdirs import user_config_path
-
-    return user_config_path("tui-vae") / "config.toml"
 
 
 def preferences_file() -> Path:
@@ -83,20 +74,12 @@ def write_preferences(data: bytes) -> None:
 
 def read_keys() -> tuple[dict[str, str], str]:
     """The keys in the user's file by ids of commands, and a sentence about what is wrong with it, empty if nothing."""
-    try:
-        file = config_file()
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get("keys", {})
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, RuntimeError) as error:
-        return {}, f"The settings cannot be read: {error}; the usual keys hold."
-    except ValueError as error:
-        return {}, f"{file} is not a TOML file: {error}; the usual keys hold."
-    if not isinstance(table, dict):
-        return {}, f"{file}: keys must be a table, such as [keys]; the usual keys hold."
+    table, complaint = read_table("keys", "the usual keys hold")
+    if complaint:
+        return {}, complaint
     given = _flat(table)
     wrong = [name for name, keys in given.items() if not isinstance(keys, str) or not keys.strip(", ")]
-    complaint = f'{file}: the keys of {wrong[0]} must be a text, such as "ctrl+x" or "a,b".' if wrong else ""
+    complaint = f'{config_file()}: the keys of {wrong[0]} must be a text, such as "ctrl+x" or "a,b".' if wrong else ""
     return {name: keys for name, keys in given.items() if name not in wrong}, complaint
 
 

@@ -21,7 +21,7 @@ from textual.screen import Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tui_vae.config import RunConfig, make_config, options
+from tui_vae.config import make_config, options
 from tui_vae.errors import UserError
 from tui_vae.runs.data_found import offered
 from tui_vae.runs.directory import RunDirectory, list_runs
@@ -29,6 +29,7 @@ from tui_vae.runs.summary import RunSummary, summarize_all
 from tui_vae.ui import numbers, run_progress
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.key_bar import KeyBar
+from tui_vae.ui.list_keys import LIST_KEYS
 from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
 from tui_vae.ui.start.detail_view import TALL, DetailView
 from tui_vae.ui.start.head import Head
@@ -171,6 +172,7 @@ class RunList(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "open", id="start.open", tooltip="Start or open what is selected"),
+        *LIST_KEYS,
     ]  # fmt: skip
 
 
@@ -314,9 +316,9 @@ class StartScreen(Screen[None]):
         """Open the form of a new run on these data."""
         from tui_vae.ui.new_run.screen import NewRun
 
-        def start(config: RunConfig | None) -> None:
-            if config is not None:
-                self.post_message(StartRun(config))
+        def start(wanted: StartRun | None) -> None:
+            if wanted is not None:
+                self.post_message(wanted)
 
         try:
             like = make_config({"dataset": data})

@@ -29,7 +29,7 @@ REDRAW_SECONDS = 0.4
 SHORTEST_BAR, LONGEST_BAR = 8, 60
 """Cells of the epoch bar, which takes the room that is left."""
 
-STATES = ("loading", "training", "paused", "stopped", "finished", "failed", "crashed")
+STATES = ("queued", "loading", "training", "paused", "stopped", "finished", "failed", "crashed")
 
 
 @dataclass(frozen=True)

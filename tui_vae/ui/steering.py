@@ -7,12 +7,10 @@ import signal
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
+from tui_vae.runs.events import LIVING
 from tui_vae.runs.launch import signal_trainer
 from tui_vae.ui.damaged_last import went_back
 from tui_vae.ui.session import RunSession
-
-FACTOR = 1.25
-"""One press of a key multiplies or divides the learning rate or β by this: three presses double or halve it."""
 
 
 class Refused(UserError):
@@ -26,6 +24,12 @@ class Steering:
         self.session = session
         self.killed = False
         """Whether the trainer was killed from here, which is then not reported as a crash."""
+        self._stopped = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trainer was stopped or killed from here."""
+        return self.killed or self._stopped
 
     async def pause_or_resume(self) -> str:
         """
@@ -54,7 +58,11 @@ class Steering:
             UserError: nothing is training, or the trainer cannot be reached.
         """
         self._must_live("stop")
+        self._stopped = True
+        was_queued = self.session.state == "queued"
         done = await self.session.request(protocol.Stop(), protocol.Done)
+        if was_queued:
+            return "Taken out of the queue; r begins it."
         return f"Stopped at step {done.step:,}, with a checkpoint; r continues."
 
     def what_a_kill_loses(self) -> str:
@@ -105,7 +113,7 @@ class Steering:
         """Why the run cannot be continued now; empty where it can."""
         if self.session.living.not_own:
             return self._not_own()
-        if not self.session.alive or self.session.state == "paused":
+        if not self.session.alive or self.session.state in ("paused", "queued"):
             return ""
         return f"{self.session.name} is {self.session.state} already."
 
@@ -114,7 +122,7 @@ class Steering:
         Raises:
             UserError: the trainer cannot be started.
         """
-        self.killed = False
+        self.killed = self._stopped = False
         await self.session.train()
         return f"Training of {self.session.name} starts; it goes on when you leave."
 
@@ -124,7 +132,7 @@ class Steering:
         Raises:
             UserError: that cannot be done, or the trainer cannot be started.
         """
-        self.killed = False
+        self.killed = self._stopped = False
         former = ""
         if from_epoch:
             former = await asyncio.to_thread(went_back, self.session.directory, from_epoch, more_epochs)
@@ -141,8 +149,15 @@ class Steering:
             return
         state = self.session.state
         how = "r trains more epochs" if state == "finished" else "r continues it"
-        state = "not training any more" if state in ("loading", "training", "paused") else state
+        state = "not training any more" if state in LIVING else state
         raise Refused(f"There is nothing to {what}: {self.session.name} is {state}; {how}.")
+
+    def check_change(self) -> None:
+        """
+        Raises:
+            UserError: nothing is training whose learning rate or β could be changed.
+        """
+        self._must_have_begun()
 
     def _must_have_begun(self) -> None:
         self._must_live("change")

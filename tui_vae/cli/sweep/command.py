@@ -18,6 +18,7 @@ from tui_vae.cli.sweep.results import print_results, results_json
 from tui_vae.cli.sweep.run import SweepRun
 from tui_vae.cli.sweep.runner import Runner
 from tui_vae.cli.train import catch_stop_signals, check_first
+from tui_vae.cli.waiting import waiting
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs import advice
 from tui_vae.runs.comparison import candidate
@@ -41,11 +42,13 @@ def sweep(options: argparse.Namespace) -> int:
     runs_dir = runs_directory(options.runs_dir)
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UsageError(f"{runs_dir} is no directory", "name another --runs-dir")
-    check_existing(
-        runs_dir, combinations, {*(name for name, each in base.items() if each not in (None, "auto")), *given}
-    )
-    for each in {data_of(each): each for each in combinations}.values():
-        check_first(each)
+    with waiting(f"looking at the runs, the data and the devices for {len(combinations)} runs") as say:
+        check_existing(
+            runs_dir, combinations, {*(name for name, each in base.items() if each not in (None, "auto")), *given}
+        )
+        for each in {data_of(each): each for each in combinations}.values():
+            say(f"reading the data {each.dataset}")
+            check_first(each)
     name, varied = sweep_name(base, given), varied_options(given)
     if options.detach:
         if options.json:
@@ -53,13 +56,15 @@ def sweep(options: argparse.Namespace) -> int:
                              "give the same command with --json, and without --detach, when it has ended")  # fmt: skip
         detach(runs_dir, name, options.words, len(combinations))
         return 0
-    runs = [SweepRun(number, each, RunDirectory(runs_dir / str(each.name)))
+    runs = [SweepRun(number, each, RunDirectory(runs_dir / str(each.name)), name)
             for number, each in enumerate(combinations, start=1)]  # fmt: skip
     lock = SweepLock(runs_dir, name)
     lock.take()
     try:
         with catch_stop_signals() as asked, cursor_comes_back(sys.stdout), cursor_comes_back(sys.stderr):
-            has_ended = _train(runs, places_for(combinations, options.jobs), name, varied, options.json, asked)
+            with waiting("choosing how many runs train at once"):
+                places = places_for(combinations, options.jobs)
+            has_ended = _train(runs, places, name, varied, options.json, asked)
     finally:
         lock.close()
     again = advice.again(attached(options.words))

@@ -41,6 +41,8 @@ class SweepRun:
     number: int
     wanted: RunConfig
     directory: RunDirectory
+    group: str = ""
+    """The name of the sweep, which becomes that of the runs' group."""
     device: str = "auto"
     """The device that it last used, where it continues; else the one that it asks for."""
     state: str = "waiting"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from tui_vae.cli.sweep.places import Places
@@ -17,6 +18,7 @@ from tui_vae.runs.directory import HOLDER_PAUSE
 from tui_vae.runs.launch import continue_training, start_training
 from tui_vae.runs.safe_files import cannot
 from tui_vae.runs.summary import state_of
+from tui_vae.runs.tags import Tags, write_tags
 
 POLL = 0.05
 """Seconds between two looks at all living runs: a place that becomes free stays so for half of it on average."""
@@ -62,6 +64,8 @@ class Start(threading.Thread):
                 run.wanted, device=place.device or run.wanted.device, threads=run.wanted.threads or place.threads
             )
             create_run(directory.path.parent, wanted)
+            with suppress(OSError):  # a full disk: the run says so itself
+                write_tags(directory, Tags(group=run.group))
             start_training(directory)
             return "training"
         state = state_of(directory, run.history.state if run.history else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,8 +30,11 @@ from tui_vae.config import (
 from tui_vae.config.presets import SUITS
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.queue import to_wait_for
+from tui_vae.ui.commands import KeysInContext
 from tui_vae.ui.key_bar import KeyBar
-from tui_vae.ui.messages import RunMayStart
+from tui_vae.ui.messages import RunMayStart, StartRun
 from tui_vae.ui.new_run.fields import Field, Fields
 from tui_vae.ui.new_run.forecast import Throughput, facts, read_throughputs, summary
 from tui_vae.ui.new_run.this_machine import complaint
@@ -40,8 +44,8 @@ WIDE = 110
 """Cells of width from which the forecast stands beside the fields, not below them."""
 
 
-class NewRun(ModalScreen[RunConfig | None]):
-    """Answers with the config of the run, or None."""
+class NewRun(ModalScreen[StartRun | None], KeysInContext):
+    """Answers with the run that is to be started, or None."""
 
     CSS_PATH = "new_run.tcss"
     TITLE = "New run"
@@ -49,6 +53,8 @@ class NewRun(ModalScreen[RunConfig | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,ctrl+s", "start", "start", id="form.start", priority=True,
                 tooltip="Start the run"),
+        Binding("ctrl+t", "start_next", "train next", id="form.next-run", priority=True,
+                tooltip="Train it next: when the run that trains now, and those in the queue, have ended"),
         Binding("down", "app.focus_next", "next field", id="form.next", show=False, tooltip="Next field"),
         Binding("up", "app.focus_previous", "field before", id="form.previous", show=False,
                 tooltip="The field before"),
@@ -66,6 +72,8 @@ class NewRun(ModalScreen[RunConfig | None]):
         super().__init__()
         self._runs_dir = runs_dir
         self._throughputs: list[Throughput] = []
+        self._before: RunDirectory | None = None
+        """The run behind which this one would wait."""
         self._title = f"new run, like {like.name}" if like and like.name and not again else "new run"
         self._initial = like or RunConfig()
         if not again:
@@ -96,7 +104,7 @@ class NewRun(ModalScreen[RunConfig | None]):
         self.query_one("#command").border_title = "the same from a shell"
         self.query_one("#field-name Input").focus(scroll_visible=False)
         self._show()
-        self.run_worker(self._read_throughputs())
+        self.run_worker(self._look_around())
         self.call_after_refresh(self.post_message, RunMayStart(here=True))
 
     def on_unmount(self) -> None:
@@ -108,10 +116,13 @@ class NewRun(ModalScreen[RunConfig | None]):
         self._show()
         self.call_after_refresh(self._keep_in_sight)
 
-    async def _read_throughputs(self) -> None:
-        """Read how fast earlier runs were, behind the first paint."""
+    async def _look_around(self) -> None:
+        """Read how fast earlier runs were, and whether one trains now, behind the first paint."""
         self._throughputs = await asyncio.to_thread(read_throughputs, self._runs_dir)
         self._show()
+        with suppress(UserError):
+            self._before = await asyncio.to_thread(to_wait_for, self._runs_dir)
+            self.refresh_bindings()
 
     def _complaint(self, name: str, value: Any) -> str:
         return complaint(name, value, self._runs_dir)
@@ -219,13 +230,25 @@ class NewRun(ModalScreen[RunConfig | None]):
             self._explain()
             self._show()
 
+    def makes_sense_now(self, action: str) -> bool:
+        return action != "start_next" or self._before is not None
+
+    def action_start_next(self) -> None:
+        if self._before is None:
+            self.app.notify("No run trains now: enter starts it at once.", severity="warning")
+        else:
+            self._answer(self._before)
+
     def action_start(self) -> None:
+        self._answer(None)
+
+    def _answer(self, after: RunDirectory | None) -> None:
         for field in self.query(Field):
             if field.check():
                 field.query_one("Input, Choice").focus()
                 return
         try:
-            self.dismiss(self._config())
+            self.dismiss(StartRun(self._config(), after))
         except UserError as error:
             self.app.notify(str(error), severity="warning", markup=False)
 

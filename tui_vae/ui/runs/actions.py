@@ -7,11 +7,12 @@ from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 
-from tui_vae.config import RunConfig, check_option
+from tui_vae.config import check_option
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.run_records import Record
+from tui_vae.runs.tags import Tags, parse_tags, write_tags
 from tui_vae.ui.damaged_last import ask_where_last_is_damaged, went_back
 from tui_vae.ui.dialogs import AskMoreEpochs, AskText, Confirm
 from tui_vae.ui.export import ask_and_export
@@ -19,6 +20,7 @@ from tui_vae.ui.messages import OpenRun, StartRun
 from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.runs.all_runs import library
+from tui_vae.ui.runs.groups import Group, Row
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
@@ -36,6 +38,15 @@ def name_complaint(run: RunDirectory, name: str) -> str:
     return ""
 
 
+def tags_complaint(text: str) -> str:
+    """Why these cannot be a run's tags; empty where they can."""
+    try:
+        parse_tags(text)
+    except UserError as error:
+        return f"{error}."
+    return ""
+
+
 class RunActions(Pane):
     """The part of the Runs pane that changes runs; `RunsPane` adds the part that shows them."""
 
@@ -43,15 +54,27 @@ class RunActions(Pane):
         super().__init__(session, preferences)
         self.library = library(session.directory.path.parent)
         self.marks = self.library.marks
-        self.rows: list[Record] = []
+        self.rows: list[Row] = []
         self.cursor: Path | None = session.directory.path
         self._wake = asyncio.Event()
         """Set to have the runs looked at again at once."""
 
     @property
+    def selected_row(self) -> Row | None:
+        """The row under the cursor; None where there is none."""
+        return next((row for row in self.rows if row.path == self.cursor), None)
+
+    @property
     def selected(self) -> Record | None:
-        """The run under the cursor; None where no run is shown."""
-        return next((record for record in self.rows if record.path == self.cursor), None)
+        """The run under the cursor; None where there is none, or a group."""
+        row = self.selected_row
+        return row if isinstance(row, Record) else None
+
+    def _chosen(self) -> Record | None:
+        """The run under the cursor. Where that is a group, the user is told so."""
+        if isinstance(self.selected_row, Group):
+            self.notify("That is a group of runs: enter unfolds it.", severity="warning", timeout=4)
+        return self.selected
 
     def is_open(self, record: Record) -> bool:
         """Whether it is the run on screen."""
@@ -67,7 +90,7 @@ class RunActions(Pane):
         self.run_worker(act(), group="actions")
 
     def action_resume(self) -> None:
-        record = self.selected
+        record = self._chosen()
         if record is None:
             return
         if self.is_open(record):
@@ -98,7 +121,7 @@ class RunActions(Pane):
     def action_again(self) -> None:
         from tui_vae.ui.new_run.screen import NewRun
 
-        record = self.selected
+        record = self._chosen()
         if record is None:
             return
         if record.config is None:
@@ -106,12 +129,12 @@ class RunActions(Pane):
             return
         self.app.push_screen(NewRun(self.library.runs_dir, record.config), self._described)
 
-    def _described(self, config: RunConfig | None) -> None:
-        if config is not None:
-            self.post_message(StartRun(config))
+    def _described(self, wanted: StartRun | None) -> None:
+        if wanted is not None:
+            self.post_message(wanted)
 
     def action_note(self) -> None:
-        record = self.selected
+        record = self._chosen()
         if record is not None and self._is_own(record):
             ask = AskText(f"Note on {record.name}", "A line of text, kept with the run; empty removes it.", record.note)
             self.app.push_screen(ask, partial(self._note, record))
@@ -124,8 +147,26 @@ class RunActions(Pane):
         if text is not None and text != record.note:
             self._act(keep(text))
 
+    def action_tags(self) -> None:
+        record = self._chosen()
+        if record is None or not self._is_own(record):
+            return
+        explanation = "Words, such as good paper; @widths puts it into a group, which folds into one row."
+        before = Tags(record.tags, record.group).text()
+        ask = AskText(f"Tags of {record.name}", explanation, before, tags_complaint)
+        self.app.push_screen(ask, partial(self._tag, record, before))
+
+    def _tag(self, record: Record, before: str, text: str | None) -> None:
+        async def keep(text: str) -> str:
+            kept = parse_tags(text)
+            await asyncio.to_thread(write_tags, record.directory, kept)
+            return f"{record.name}: {kept.text() or 'no tags'}."
+
+        if text is not None and text != before:
+            self._act(keep(text))
+
     def action_rename(self) -> None:
-        record = self.selected
+        record = self._chosen()
         if record is not None and self._may(record, "rename"):
             complaint = partial(name_complaint, record.directory)
             ask = AskText(f"Rename {record.name}", "Letters, digits, '.', '_' and '-'.", record.name, complaint)
@@ -144,7 +185,7 @@ class RunActions(Pane):
             self._act(rename(name))
 
     def action_delete(self) -> None:
-        record = self.selected
+        record = self._chosen()
         if record is None or not self._may(record, "delete"):
             return
         if self.is_open(record) and len(self.library.records) == 1:
@@ -152,7 +193,8 @@ class RunActions(Pane):
             return
         epochs = f"{record.epochs} epochs" if record.epochs != 1 else "1 epoch"
         what = f"Its {epochs}, weights and previews are gone for good."
-        self.app.push_screen(Confirm(f"Delete {record.name}?", what, "delete"), partial(self._delete, record))
+        ask = Confirm(f"Delete {record.name}?", what, "delete it", careful=True)
+        self.app.push_screen(ask, partial(self._delete, record))
 
     def _delete(self, record: Record, yes: bool | None) -> None:
         async def delete() -> str:
@@ -187,6 +229,6 @@ class RunActions(Pane):
         return True
 
     def action_export(self) -> None:
-        record = self.selected
+        record = self._chosen()
         if record is not None:
             ask_and_export(self, record.directory)

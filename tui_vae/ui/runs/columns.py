@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 from tui_vae.config import MAX_NAME, option_name, options, text_of
 from tui_vae.runs.comparison import why_incomparable
@@ -107,22 +108,33 @@ def moment(t: float | None) -> str:
     return numbers.UNKNOWN if t is None else time.strftime("%d %b %H:%M", time.localtime(t))
 
 
-def columns_for(width: int, longest_name: int) -> list[tuple[Column, int]]:
+DECIMALS = {"loss": 1, "mse": 4, "bits": 3, "kl": 2, "active": 0}
+"""The columns of figures, each with the decimals that a mean and its spread have."""
+
+SPREADS = {"loss": 6, "mse": 7, "bits": 6, "kl": 6, "active": 2}
+"""Cells by which a column of figures is wider where rows have a mean and a spread, such as ±0.012."""
+
+COLUMNS_WITH_SPREAD = tuple(replace(each, width=each.width + SPREADS.get(each.name, 0)) for each in COLUMNS)
+
+
+def columns_for(width: int, longest_name: int, spreads: bool = False) -> list[tuple[Column, int]]:
     """The most important columns that fit, in their order, with their widths. Names and trends take the room left.
 
-    Names are shortened before a figure is left out, but after other columns are.
+    Names are shortened before a figure is left out, but after other columns are. `spreads`: whether rows have some.
     """
     kept: list[Column] = []
-    for column in sorted(COLUMNS, key=lambda column: column.rank):
+    columns = COLUMNS_WITH_SPREAD if spreads else COLUMNS
+    for column in sorted(columns, key=lambda column: column.rank):
         for_name = 0 if column.rank <= MOST_FIGURE else max(0, min(longest_name, FAIR_NAME) - LEAST_NAME)
         if _width([*kept, column]) + for_name > width:
             break
         kept.append(column)
-    shown = [column for column in COLUMNS if column in kept]
+    shown = [column for column in columns if column in kept]
     room = max(0, width - _width(shown))
     extra = {}
+    names = {column.name for column in shown}
     for name, most in (("name", min(longest_name, MOST_NAME)), ("trend", MOST_TREND), ("note", room)):
-        if NAMED[name] in shown:
+        if name in names:
             extra[name] = max(0, min(room, most - NAMED[name].width))
             room -= extra[name]
     return [(column, column.width + extra.get(column.name, 0)) for column in shown]
@@ -132,13 +144,30 @@ def _width(columns: Sequence[Column]) -> int:
     return sum(column.lead + column.width + GAP * column.left for column in columns)
 
 
+class Named(Protocol):
+    """What a row is of: a run, or a group of runs."""
+
+    @property
+    def name(self) -> str: ...
+
+
+RowType = TypeVar("RowType", bound=Named)
+
+
+def sort_rows(
+    rows: Iterable[RowType], column: Column, reverse: bool, key: Callable[[RowType, Column], SortKey]
+) -> list[RowType]:
+    """The rows in the order of a column; rows without a value in it stand at the end in both directions."""
+    by_name = sorted(rows, key=lambda row: row.name)
+    values = [(key(row, column), row) for row in by_name]
+    known: list[tuple[Any, RowType]] = [(value, row) for value, row in values if value is not None]
+    known.sort(key=lambda each: each[0], reverse=column.down != reverse)
+    return [row for _, row in known] + [row for value, row in values if value is None]
+
+
 def sort(records: Iterable[Record], column: Column, reverse: bool) -> list[Record]:
-    """The runs in the order of a column; runs without a value in it stand at the end in both directions."""
-    by_name = sorted(records, key=lambda record: record.name)
-    values = {record.path: column.key(record) if column.key else None for record in by_name}
-    known = [record for record in by_name if values[record.path] is not None]
-    known.sort(key=lambda record: values[record.path] or 0, reverse=column.down != reverse)
-    return known + [record for record in by_name if values[record.path] is None]
+    """The runs in the order of a column."""
+    return sort_rows(records, column, reverse, lambda record, column: column.key(record) if column.key else None)
 
 
 def best_of(records: Sequence[Record], column: Column) -> SortKey:
@@ -155,7 +184,7 @@ def best_of(records: Sequence[Record], column: Column) -> SortKey:
 
 def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:
     """The column to sort by after a key has been pressed, among those on screen."""
-    choices = [column for column in shown if column.key is not None]
+    choices = [NAMED[column.name] for column in shown if column.key is not None]
     if current not in choices:
         return choices[0 if by > 0 else -1]
     return choices[(choices.index(current) + by) % len(choices)]
@@ -163,7 +192,18 @@ def next_column(current: Column, by: int, shown: Sequence[Column]) -> Column:
 
 def matches(record: Record, text: str) -> bool:
     """Whether a run has all typed words in its name, state, dataset, device or note; `latent-dim=8`: in its config."""
-    plain = " ".join((record.name, record.state, *record.health, record.dataset, record.device, record.note)).lower()
+    plain = " ".join(
+        (
+            record.name,
+            record.state,
+            *record.health,
+            record.dataset,
+            record.device,
+            record.note,
+            *record.tags,
+            f"@{record.group}",
+        )
+    ).lower()
     for word in text.lower().split():
         name, given, value = word.partition("=")
         if given and record.config is not None:

@@ -11,8 +11,8 @@ from rich.text import Text
 from textual.widget import Widget
 
 from tui_vae.runs.comparison import Difference, differences, whole
-from tui_vae.runs.run_records import Record
 from tui_vae.ui.glyphs import glyphs, shortened
+from tui_vae.ui.runs.groups import Row
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_marker, series_role
 
 LEAST_VALUE, USUAL_VALUE, LARGEST_VALUE = 8, 18, 20
@@ -43,7 +43,7 @@ class Comparison(Widget):
         self._message = ""
         self._first = 0
 
-    def show(self, records: Sequence[Record], slots: Sequence[int]) -> None:
+    def show(self, records: Sequence[Row], slots: Sequence[int]) -> None:
         """Compare these runs; the whole config of a single one is shown beside its preset."""
         configs = [record.config for record in records]
         heads = tuple(Head(record.name, slot) for record, slot in zip(records, slots, strict=True))

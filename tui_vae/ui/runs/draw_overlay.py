@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from tui_vae.runs.run_records import Record
-from tui_vae.ui.charts import raster, scales
+from tui_vae.ui.charts import bands, raster, scales
+from tui_vae.ui.charts.curves import Column
 from tui_vae.ui.charts.draw import GUTTER, Canvas, Span, gutter_labels, tick_count
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import Glyphs
+from tui_vae.ui.runs.groups import Group, Row
 from tui_vae.ui.runs.marks import series_marker, series_role
 
 MARKER_SPACING = 12
@@ -44,11 +45,15 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Series:
-    """One run's curve: its name, its slot among the marks, and (epoch, value) points, with NaN where there is none."""
+    """One run's curve: its name, its slot among the marks, and (epoch, value) points, with NaN where there is none.
+
+    spreads: of a group, whose curve is a mean, the standard deviation at each of its points.
+    """
 
     name: str
     slot: int
     points: tuple[Point, ...]
+    spreads: tuple[float, ...] = ()
 
     @property
     def newest(self) -> float | None:
@@ -66,8 +71,11 @@ class Overlay:
     log_refused: bool = False
 
 
-def series(record: Record, measure: Measure, slot: int) -> Series:
-    """The curve of a figure of a run. `slot`: the run's slot among the marks, for its marker and colour."""
+def series(record: Row, measure: Measure, slot: int) -> Series:
+    """The curve of a figure of a run, or of a group. `slot`: its slot among the marks, for its marker and colour."""
+    if isinstance(record, Group):
+        curve = record.curve(measure.name)
+        return Series(record.name, slot, tuple((x, y) for x, y, _ in curve), tuple(spread for *_, spread in curve))
     values = ((each.epoch, getattr(each, measure.name)) for each in record.curve)
     return Series(record.name, slot, tuple((float(x), math.nan if y is None else y) for x, y in values))
 
@@ -75,7 +83,12 @@ def series(record: Record, measure: Measure, slot: int) -> Series:
 def cut_to_shortest(all_series: Sequence[Series]) -> list[Series]:
     """The curves up to the last epoch that all of them have."""
     end = min((each.points[-1][0] for each in all_series if each.points), default=0.0)
-    return [replace(each, points=tuple(point for point in each.points if point[0] <= end)) for each in all_series]
+    return [_cut(each, end) for each in all_series]
+
+
+def _cut(each: Series, end: float) -> Series:
+    count = sum(x <= end for x, _ in each.points)
+    return replace(each, points=each.points[:count], spreads=each.spreads[:count])
 
 
 def draw_overlay(
@@ -91,10 +104,13 @@ def draw_overlay(
     end = max(1.0, longest) if shortest else scales.axis_end(longest)
     dots = {each.slot: _dots(each.slot, glyphs) for each in all_series}
     runs = {each.slot: _runs(each.points, end, plot * dots[each.slot].across) for each in all_series}
-    scale, refused = _scale([run for found in runs.values() for run in found], height, log)
+    shown = [run for found in runs.values() for run in found]
+    scale, refused = _scale([*shown, *(edge for each in all_series for edge in _edges(each))], height, log)
     down = (raster.BRAILLE if glyphs.braille else raster.one_dot(BLANK)).down
     canvas = Canvas(plot, height, down)
     canvas.grid(scale.ticks, scale, glyphs)
+    for each in all_series if glyphs.braille else ():
+        canvas.paint(_band(each, end, plot, height, scale), "band")
     for each in reversed(all_series):
         sort = dots[each.slot]
         placed = ([(x, scale.place(y)) for x, y in run] for run in runs[each.slot])
@@ -108,6 +124,25 @@ def draw_overlay(
     count = max(2, min(MOST_TICKS, plot // TICK_SPACING))
     axis = Axis(0.0, end, name="epochs", ticks=scales.ticks(0.0, end, count, whole=True))
     return Overlay(rows, scale, axis, refused)
+
+
+def _edges(each: Series) -> list[list[Point]]:
+    """The lower and the upper edge of a series' band; none where it has no spread."""
+    if not each.spreads:
+        return []
+    pairs = list(zip(each.points, each.spreads, strict=True))
+    return [[(x, y - spread) for (x, y), spread in pairs], [(x, y + spread) for (x, y), spread in pairs]]
+
+
+def _band(each: Series, end: float, plot: int, height: int, scale: Scale) -> tuple[str, ...]:
+    """The band of a group: its mean, more and less the standard deviation."""
+    across = plot * raster.BRAILLE.across
+    sides = [[[Column(min(across - 1, int(x / end * across)), y, y, y) for x, y in edge]] for edge in _edges(each)] or [
+        [],
+        [],
+    ]
+    strokes = bands.between(sides[0], sides[1], scale.place, height * raster.BRAILLE.down)
+    return bands.fill(strokes, plot, height, raster.BRAILLE)
 
 
 def _dots(slot: int, glyphs: Glyphs) -> raster.Dots:

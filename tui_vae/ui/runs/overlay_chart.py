@@ -46,7 +46,7 @@ class OverlayChart(StripWidget):
 
     PREFIX = "runs"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"runs--{name}" for name in ("label", "grid", "frame", "title", "note", "warning")),
+        *(f"runs--{name}" for name in ("label", "grid", "band", "frame", "title", "note", "warning")),
         *(f"runs--series-{number}" for number in range(SERIES_COLOURS)),
     }
 

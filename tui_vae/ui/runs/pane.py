@@ -20,9 +20,11 @@ from tui_vae.ui.charts import raster
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
-from tui_vae.ui.runs.columns import NAMED, Column, matches, next_column, sort
+from tui_vae.ui.runs.columns import NAMED, Column, next_column
 from tui_vae.ui.runs.comparison import Comparison
 from tui_vae.ui.runs.draw_overlay import MEASURES, series
+from tui_vae.ui.runs.groups import Group, Row, rows_of
+from tui_vae.ui.runs.keys import BINDINGS
 from tui_vae.ui.runs.overlay_chart import OverlayChart, OverlayState
 from tui_vae.ui.runs.table import Rows, RunsTable, arrow_of
 from tui_vae.ui.session import RunSession
@@ -46,6 +48,9 @@ TALL = 26
 TABLE_SHARE, LEAST_ROWS = 0.45, 7
 """The share of the height that the table has at most above curves or configs; and its rows at least, with the frame."""
 
+MOST_UNFOLDED = 100
+"""Groups that are remembered as unfolded."""
+
 CONFIGS_SHARE = 0.45
 """The share of the width that configs have at most beside curves."""
 
@@ -55,42 +60,7 @@ Lower = Literal["none", "curves", "configs"]
 class RunsPane(RunActions, can_focus=True):
     """The pane's own keys act on the selected run; those of the screen act on the run on screen."""
 
-    SORT = Binding.Group("sort")
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "open", id="runs.open", tooltip="Show the selected run"),
-        Binding("m", "mark", "mark", id="runs.mark", tooltip="Mark the selected run, to compare it with others"),
-        Binding("M", "clear_marks", "no marks", id="runs.clear-marks", show=False, tooltip="Take all marks away"),
-        Binding("o", "lower", "compare", id="runs.compare", tooltip="Curves and configs below the table, or not"),
-        Binding("c", "measure(1)", "figure", id="runs.figure", tooltip="The next figure in the chart of curves"),
-        Binding("C", "measure(-1)", "figure back", id="runs.figure-back", show=False,
-                tooltip="The figure before in the chart of curves"),
-        Binding("z", "shortest", "epochs", id="runs.shortest", show=False,
-                tooltip="Curves as far as the longest run goes, or as the shortest"),
-        Binding("l", "log_scale", "log", id="runs.log", show=False, tooltip="Logarithmic or linear curves"),
-        Binding("/", "filter", "filter", id="runs.filter",
-                tooltip="Only runs with these words, or with an option such as latent-dim=8"),
-        Binding("escape", "back", "all runs", id="runs.back", tooltip="Leave the filter"),
-        Binding("<", "sort_by(-1)", "sort", id="runs.sort-left", group=SORT, tooltip="Sort by the column before"),
-        Binding(">", "sort_by(1)", "sort", id="runs.sort-right", group=SORT, tooltip="Sort by the next column"),
-        Binding("!", "reverse", "reverse", id="runs.reverse", show=False, tooltip="Reverse the order"),
-        Binding("R", "resume", "continue", id="runs.resume", tooltip="Continue the selected run"),
-        Binding("a", "again", "again", id="runs.again", tooltip="A new run like the selected one, with changes"),
-        Binding("t", "note", "note", id="runs.note", tooltip="Keep a line of text with the selected run"),
-        Binding("N", "rename", "rename", id="runs.rename", tooltip="Give the selected run another name"),
-        Binding("D,delete", "delete", "delete", id="runs.delete", tooltip="Delete the selected run (asks)"),
-        Binding("E", "export", "export it", id="runs.export", tooltip="Write something of the selected run to a file"),
-        Binding("up", "move(-1)", "up", id="runs.up", show=False, tooltip="The run above"),
-        Binding("down", "move(1)", "down", id="runs.down", show=False, tooltip="The run below"),
-        Binding("pageup", "page(-1)", "page up", id="runs.page-up", show=False, tooltip="A page up"),
-        Binding("pagedown", "page(1)", "page down", id="runs.page-down", show=False, tooltip="A page down"),
-        Binding("home", "move(-1000000)", "first", id="runs.first", show=False, tooltip="The first run"),
-        Binding("end", "move(1000000)", "last", id="runs.last", show=False, tooltip="The last run"),
-        Binding("shift+up", "scroll_configs(-1)", "configs up", id="runs.configs-up", show=False,
-                tooltip="Move up in the configs that are compared"),
-        Binding("shift+down", "scroll_configs(1)", "configs down", id="runs.configs-down", show=False,
-                tooltip="Move down in the configs that are compared"),
-    ]  # fmt: skip
-
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
     STYLE_SHEET = "runs.tcss"
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
@@ -175,19 +145,22 @@ class RunsPane(RunActions, can_focus=True):
         return "curves" if self.size.height >= TALL or len(self.marks.marked) > 1 else "none"
 
     @property
-    def compared(self) -> list[Record]:
-        """The marked runs; the selected one where none is marked."""
-        known = {record.path: record for record in self.library.records}
+    def compared(self) -> list[Row]:
+        """The marked runs and groups; the selected one where none is marked."""
+        known = {row.path: row for row in (*self.library.records, *self.rows)}
         marked = [known[path] for path in self.marks.marked if path in known]
-        return marked or [record for record in (self.selected,) if record is not None]
+        return marked or [row for row in (self.selected_row,) if row is not None]
 
     def _show(self) -> None:
         if not self.is_mounted or not self.size.height:
             return
-        chosen = [record for record in self.library.records if matches(record, self.words)]
         before = next((at for at, record in enumerate(self.rows) if record.path == self.cursor), 0)
-        self.rows = sort(chosen, self.sorted_by, self.reversed)
-        if self.selected is None and self.rows:  # filtered out, or deleted
+        unfolded = self.preferences.runs_unfolded
+        self.rows = rows_of(self.library.records, self.words, self.sorted_by, self.reversed, unfolded)
+        if self.selected_row is None:  # folded, perhaps
+            group = next((row for row in self.rows if isinstance(row, Group) and self._is_in(row)), None)
+            self.cursor = group.path if group else self.cursor
+        if self.selected_row is None and self.rows:  # filtered out, or deleted
             self.cursor = self.rows[min(before, len(self.rows) - 1)].path
         self._lay_out()
         self._show_table()
@@ -225,14 +198,19 @@ class RunsPane(RunActions, can_focus=True):
         table.show(Rows(self.rows, self.cursor, self.session.directory.path, self.sorted_by.name, down, longest, empty))
 
     def _show_about(self) -> None:
-        record = self.selected
+        record, row = self.selected, self.selected_row
         note = record.note if record else ""
+        if isinstance(row, Group):
+            counted = len(row.counted)
+            note = f"{len(row.members)} runs; mean ± standard deviation of the {counted} that have finished"
+        if record and record.after:
+            note = f"begins when {record.after} has ended" + (f" · {note}" if note else "")
         command = ""
         if record and record.config:
             command = advice.command("train", self.library.runs_dir, options=train_options(record.config))
         low = self.size.height < TALL
         for name, text, shown in (
-            ("note", note or ("t writes a note" if record else ""), bool(note) or not low),
+            ("note", note or ("N writes a note" if record else ""), bool(note) or not low),
             ("command", command, not (low and note)),
         ):
             line = self.query_one(f"#runs-{name}", Static)
@@ -288,17 +266,34 @@ class RunsPane(RunActions, can_focus=True):
     def action_scroll_configs(self, by: int) -> None:
         self.query_one(Comparison).scroll_rows(by)
 
+    def _is_in(self, group: Group) -> bool:
+        return any(member.path == self.cursor for member in group.members)
+
+    def _turn_fold(self, group: Group) -> None:
+        """Unfold a group into its runs, or fold it."""
+        unfolded = self.preferences.runs_unfolded
+        self.preferences.runs_unfolded = (
+            [*unfolded, group.name][-MOST_UNFOLDED:]
+            if group.folded
+            else [each for each in unfolded if each != group.name]
+        )
+        self.post_message(PreferencesChanged())
+        self._show()
+
     async def action_open(self) -> None:
+        if isinstance(row := self.selected_row, Group):
+            self._turn_fold(row)
+            return
         record = self.selected
         if record is None:
             return
         if self.is_open(record):
             await self.run_action("screen.show_pane('train')")
         else:
-            self.post_message(OpenRun(record.directory))
+            self.post_message(OpenRun(record.directory, "train"))
 
     def action_mark(self) -> None:
-        record = self.selected
+        record = self.selected_row
         if record is None:
             return
         if not self.marks.toggle(record.path):
@@ -314,6 +309,16 @@ class RunsPane(RunActions, can_focus=True):
         self.lower_chosen = turns[(turns.index(self.lower) + 1) % len(turns)]
         self._show()
         self.call_after_refresh(self._show)
+
+    def action_beside(self) -> None:
+        """Show the images of two marked runs, or of two epochs of one, side by side."""
+        from tui_vae.ui.runs.beside import Beside
+
+        runs = [row for row in self.compared if isinstance(row, Record)]
+        if runs:
+            self.app.push_screen(Beside(runs[:2]))
+        elif self._chosen() is None:
+            self.notify("Select a run, or mark two.", severity="warning", timeout=4)
 
     def action_measure(self, by: int) -> None:
         self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]

@@ -17,6 +17,7 @@ from tui_vae.runs.summary import UNREADABLE
 from tui_vae.ui import run_progress
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
+from tui_vae.ui.runs.groups import Group, Row
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_marker, series_role
 from tui_vae.ui.status_line import STATES
 from tui_vae.ui.strip_widget import StripWidget
@@ -29,7 +30,7 @@ GUTTER = 4
 class Rows:
     """What the table shows at one moment; `cursor` and `open` are the selected run and the one on screen."""
 
-    records: Sequence[Record] = ()
+    records: Sequence[Row] = ()
     cursor: Path | None = None
     open: Path | None = None
     sorted_by: str = ""
@@ -82,6 +83,8 @@ class RunsTable(StripWidget):
         self._followed: tuple[object, ...] = ()
         self._best: dict[str, SortKey] = {}
         """The best figure of all rows, by the name of its column."""
+        self._inside: set[Path] = set()
+        """The runs whose rows stand below that of their group."""
         self._follow = True
         """Whether drawing scrolls to the selected row."""
 
@@ -93,7 +96,8 @@ class RunsTable(StripWidget):
     @property
     def columns(self) -> list[tuple[Column, int]]:
         """The columns that fit, each with its width in cells."""
-        return columns_for(self.size.width - GUTTER - 1, self._rows.longest_name)
+        spreads = any(isinstance(row, Group) for row in self._rows.records)
+        return columns_for(self.size.width - GUTTER - 1, self._rows.longest_name, spreads)
 
     def show(self, rows: Rows) -> None:
         """Show these rows. The table scrolls to the selected run if that, its place or the order has changed."""
@@ -126,7 +130,7 @@ class RunsTable(StripWidget):
             for column, width in self.columns:
                 at += column.lead + width + GAP * column.left
                 if place.x < at:
-                    self.post_message(self.HeadClicked(column))
+                    self.post_message(self.HeadClicked(NAMED[column.name]))
                     return
         elif (row := self._first + place.y - 1) < len(self._rows.records):
             self.post_message(self.Pointed(self._rows.records[row].path, event.chain == 2))
@@ -138,7 +142,9 @@ class RunsTable(StripWidget):
             self._followed = rows.cursor, at, rows.sorted_by
             self._first = max(min(self._first, at, len(rows.records) - room), at - room + 1, 0)
         columns = self.columns
-        self._best = {name: best_of(rows.records, NAMED[name]) for name in COMPARABLE}
+        self._inside = {each.path for row in rows.records if isinstance(row, Group) for each in row.members}
+        runs = [row for row in rows.records if isinstance(row, Record)]
+        self._best = {name: best_of(runs, NAMED[name]) for name in COMPARABLE}
         lines = [self._head(columns)]
         lines += [self._row(record, columns) for record in rows.records[self._first : self._first + room]]
         if not rows.records:
@@ -156,7 +162,7 @@ class RunsTable(StripWidget):
             parts.append((self._cell(text, column, width), role))
         return self._row_of(parts)
 
-    def _row(self, record: Record, columns: Sequence[tuple[Column, int]]) -> Strip:
+    def _row(self, record: Row, columns: Sequence[tuple[Column, int]]) -> Strip:
         symbols = glyphs()
         chosen = record.path == self._rows.cursor
         slot = self._marks.slot(record.path)
@@ -164,10 +170,14 @@ class RunsTable(StripWidget):
         parts = [(("›" if symbols.braille else ">") if chosen else " ", "cursor"), (f" {mark} ", series_role(slot))]
         is_open = record.path == self._rows.open
         for column, width in columns:
+            if isinstance(record, Group):
+                parts.append((self._cell(*self._of_group(record, column, width)), self._role_of_group(record, column)))
+                continue
             text, role = symbols.plain(column.text(record)), column.role
             if column.name == "name":
                 role = "open" if is_open else "name"
-                text = shortened(text, width - 2 * is_open)
+                inside = "  " if record.path in self._inside else ""
+                text = inside + shortened(text, width - 2 * is_open - len(inside))
                 text += (" ◂" if symbols.braille else " <") if is_open else ""
             elif column.name == "state":
                 role = run_progress.state_role(record.state, record.health) or "note"
@@ -179,6 +189,18 @@ class RunsTable(StripWidget):
                 role = "best"
             parts.append((self._cell(text, column, width), role))
         return self._row_of(parts, "chosen" if chosen else "")
+
+    def _of_group(self, group: Group, column: Column, width: int) -> tuple[str, Column, int]:
+        if column.name == "trend":
+            return sparkline(group.losses, width, glyphs()), column, width
+        text = glyphs().plain(group.text(column))
+        return shortened(text, width) if column.name == "name" else text, column, width
+
+    @staticmethod
+    def _role_of_group(group: Group, column: Column) -> str:
+        if column.name == "state":
+            return run_progress.state_role(group.state, ()) or "note"
+        return column.role
 
     @staticmethod
     def _cell(text: str, column: Column, width: int) -> str:

@@ -205,7 +205,7 @@ class TrainPane(Pane):
     def _show_headline(self) -> None:
         role, text = self._headline()
         headline = self.query_one(Headline)
-        for each in ("loading", "paused", "finished", "stopped", "failed", "crashed", "warning", "settings"):
+        for each in ("queued", "loading", "paused", "finished", "stopped", "failed", "crashed", "warning", "settings"):
             headline.set_class(role == each, f"-{each}")
         content = Content(glyphs().plain(text))
         if headline.content != content:
@@ -285,6 +285,7 @@ class TrainPane(Pane):
             first, last = self._axis.window
             step = max(0.0, first, min(step, last, self._newest))
         self.cursor, self._answer_until = step, 0.0
+        self.query_one(EpochTable).point(step)
         self._show_charts()
         self._show_headline()
 
@@ -363,6 +364,16 @@ class TrainPane(Pane):
         if panel is not None:
             self.screen.set_focus(panel)
         self.call_after_refresh(self.refresh_history)
+
+    @on(LogPane.Left)
+    def _log_left(self, message: LogPane.Left) -> None:
+        message.stop()
+        self._show_log(False)
+
+    @on(EpochTable.Pointed)
+    def _epoch_pointed(self, message: EpochTable.Pointed) -> None:
+        message.stop()
+        self._point(message.step)
 
     @on(ChartWidget.Pointed)
     def _pointed(self, message: ChartWidget.Pointed) -> None:

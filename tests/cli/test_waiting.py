@@ -1,0 +1,38 @@
+"""A command that takes a while says what it waits for, on a terminal alone, and takes it back."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.support.processes import SMALL, Trained, command, finish
+from tests.support.terminal import Terminal
+
+TUI_VAE = (sys.executable, "-P", "-m", "tui_vae")
+
+
+class Remembered(Terminal):
+    """Keeps all that was ever sent."""
+
+    data = b""
+
+    def heard(self, data: bytes) -> None:
+        self.data += data
+        super().heard(data)
+
+
+def test_show_says_what_it_waits_for(trained: Trained) -> None:
+    words = ("show", trained.directory.name, "--images", "1", "--runs-dir", trained.runs_dir)
+    with Remembered([*TUI_VAE, *words]) as terminal:
+        assert terminal.wait(60) == 0
+        shown = terminal.until("mse 0.")
+    for said in (b"importing PyTorch ...", b"reading the images and the weights of done ...", b"asking the model ..."):
+        assert said in terminal.data
+    assert " ..." not in shown, "nothing of it stays"
+    code, _, err = finish(command(*words))
+    assert code == 0 and "..." not in err, "and a file gets none of it"
+
+
+def test_a_sweep_says_what_it_waits_for() -> None:
+    with Remembered([*TUI_VAE, "sweep", "--epochs", "1", *SMALL[:-2], "--batch-size", "96,128"]) as terminal:
+        assert terminal.wait(120) == 0
+    assert b"looking at the runs, the data and the devices for 2 runs ..." in terminal.data
