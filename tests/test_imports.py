@@ -18,6 +18,7 @@ CONFIG_FILES = (
     "convolutions",
     "data_options",
     "data_places",
+    "end_command",
     "files",
     "imported_files",
     "options",
@@ -25,6 +26,8 @@ CONFIG_FILES = (
     "presets",
     "run_config",
     "state_directory",
+    "train_options",
+    "user_file",
 )
 CONFIG = {f"tui_vae.config.{name}" for name in CONFIG_FILES}
 SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", "tui_vae.main_memory", "tui_vae.plain_text", *CONFIG}

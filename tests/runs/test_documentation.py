@@ -66,7 +66,7 @@ def test_every_message_is_documented_with_all_its_keys(heading: str, messages: t
 
 def test_every_file_is_documented() -> None:
     run = RunDirectory(Path("run"))
-    files = {run.config, run.events, run.last, run.best, run.log, run.lock, run.note}
+    files = {run.config, run.events, run.last, run.best, run.log, run.lock, run.note, run.tags}
     names = {path.name for path in files} | {f"{run.previews.name}/", f"{run.kept.name}/"}
     assert names == set(re.findall(r"^\| `([^`]+)` \|", sections("##")["Files"], flags=re.MULTILINE))
     assert {previews.ORIGINALS, "epoch-NNNNNN.png", *previews.TEXT_KEYS} <= named(sections("##")["previews/"])

@@ -67,7 +67,7 @@ async def test_images_without_labels_are_browsed_and_classes_said_to_be_missing(
             keys = screen(app).splitlines()[-1]
             assert "order" in keys and "class" not in keys
             assert shown(pane)[:3] == [0, 1, 2] and "class" not in str(pane.query_one(ModelStatus).render())
-            for key in ("c", "w"):
+            for key in ("c", "W"):
                 await pilot.press(key)
                 await until(pilot, lambda: any("have no labels" in note.message for note in app._notifications))
                 app.clear_notifications()

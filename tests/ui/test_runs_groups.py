@@ -107,7 +107,12 @@ def test_tags_are_words_and_a_damaged_file_has_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "group"),
-    [(("wide-seed-1", "wide-seed-2"), "wide"), (("a1", "b2"), "a1"), (("net.1", "net.12"), "net")],
+    [
+        (("wide-seed-1", "wide-seed-2"), "wide"),
+        (("a1", "b2"), "a1"),
+        (("a-1", "a-2"), "a"),
+        (("net.1", "net.12"), "net"),
+    ],
 )
 def test_a_group_is_called_after_what_its_names_share(names: tuple[str, ...], group: str) -> None:
     assert group_name(names) == group

@@ -96,7 +96,7 @@ async def test_images_and_table_are_a_key_away_in_the_smallest_terminal(run: Run
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ChartWidget)) and "● " in screen(app))
-        assert "g images" in screen(app)
+        assert "P images" in screen(app)
         await pilot.press("P")
         await until(pilot, lambda: "1–5 of 10, ↑ ↓ others" in screen(app))
         strip = app.screen.query_one(PreviewStrip)

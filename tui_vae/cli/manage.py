@@ -89,11 +89,11 @@ def tag(options: argparse.Namespace) -> int:
         UserError: there is no such run, it is another user's, a word is no tag, or its disk is full.
     """
     directory = find_run(runs_directory(options.runs_dir), options.name)
-    if not options.words:
+    if not options.tags:
         print(read_tags(directory).text() or f"{directory.name} has no tags; give it some with: "
               f"{advice.of_run('tag', directory.path, 'WORD', '@GROUP')}")  # fmt: skip
         return 0
-    kept = parse_tags(" ".join(options.words))
+    kept = parse_tags(" ".join(options.tags))
     try:
         write_tags(directory, kept)
     except OSError as error:

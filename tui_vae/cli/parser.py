@@ -203,7 +203,7 @@ def _add_keeping(add: Add) -> None:
     note.add_argument("text", metavar="TEXT", nargs="?", help="a line of text; an empty one removes the note")
     tag = add("tag", "manage", "print a run's tags and group, or keep others: tag RUN good paper @widths")
     tag.add_argument("name", metavar="RUN")
-    tag.add_argument("words", metavar="WORD|@GROUP", nargs="*", help="'' for none")
+    tag.add_argument("tags", metavar="WORD|@GROUP", nargs="*", help="'' for none")
     clone = add("clone", "manage", "copy a run with everything in it, to train it on in another way")
     clone.add_argument("name", metavar="RUN")
     clone.add_argument("to", metavar="NAME")

@@ -112,4 +112,4 @@ def group_name(names: Sequence[str]) -> str:
     """The beginning that these names share, without a word such as `seed` at its end; else the first name."""
     shared = os.path.commonprefix(list(names)).rstrip("-_.0123456789")  # noqa: RUF071  # names, not paths
     shared = re.sub(r"[-_.]?(seed|s|run)$", "", shared)
-    return shared if len(shared) > 1 else names[0]
+    return shared or names[0]

@@ -38,7 +38,7 @@ class Glyphs:
 
 UNICODE = Glyphs(
     states={
-        "queued": "…",
+        "queued": "≡",
         "loading": "…",
         "training": "▶",
         "paused": "║",
@@ -68,7 +68,7 @@ UNICODE = Glyphs(
 
 ASCII = Glyphs(
     states={
-        "queued": ".",
+        "queued": "~",
         "loading": ".",
         "training": ">",
         "paused": "=",

@@ -13,7 +13,7 @@ ASCII_WORDS = str.maketrans(
     {"α": "alpha", "β": "b", "γ": "gamma", "λ": "lambda", "μ": "mu", "σ": "sigma", "Σ": "sum ", "²": "^2",
      "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "½": "1/2 ", "¼": "1/4", "±": "+-", "×": "x", "≤": "<=", "≥": ">=",
      "≈": "~", "°": "", "·": "|", "•": "*", "…": "...", "−": "-", "–": "-", "—": "-", "‹": "<", "›": ">", "◂": "<",
-     "▸": ">", "←": "<-", "→": "->", "↑": "up", "↓": "down", "⏎": "enter",
+     "▸": ">", "▾": "v", "≡": "~", "←": "<-", "→": "->", "↑": "up", "↓": "down", "⏎": "enter",
      "✓": "ok", "✗": "BAD"}
 )  # fmt: skip
 """What replaces a character in a terminal without Unicode."""

@@ -145,9 +145,10 @@ class Beside(Screen[None]):
 
     def _show(self) -> None:
         sides = self._canvas.sides
-        marks = ["›" if at == self._chosen else " " for at in range(len(sides))]
-        lines = [f"{mark} {place}: {side.text}"
-                 for mark, place, side in zip(marks, ("middle", "below"), sides, strict=True)]  # fmt: skip
+        lines = [
+            f"{'›' if at == self._chosen else ' '} {('middle', 'below')[at]}: {side.text}"
+            for at, side in enumerate(sides)
+        ]
         text = "\n".join(["  above: the original", *lines]) if sides else NOTHING
         self.query_one("#beside-head", Static).update(glyphs().plain(text))
         self._canvas.redraw()
