@@ -85,7 +85,7 @@ async def test_from_a_sample_to_the_training_images_nearest_to_it(run: RunDirect
             await pilot.press(*["tab"] * 4)
             board = pane.query_one("#latent-samples", ImageBoard)
             await until(pilot, lambda: bool(board.pictures))
-            await pilot.press("g", "c", "c")
+            await pilot.press("S", "c", "c")
             await until(pilot, lambda: isinstance(process.asked[-1], protocol.Sample) and process.asked[-1].label == 1)
             newest = process.asked[-1]
             assert isinstance(newest, protocol.Sample) and newest.source == "fitted"
