@@ -242,7 +242,7 @@ async def test_what_the_data_or_the_trainer_refuse_comes_back_as_a_form_and_leav
     def refuse(config: RunConfig) -> None:
         raise UserError("the data are no data", "give others")
 
-    monkeypatch.setattr("tui_vae.ui.app.check_data", refuse)
+    monkeypatch.setattr("tui_vae.ui.opening.check_data", refuse)
     (tmp_path / "x").mkdir()
     app = TuiVae(tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -253,7 +253,7 @@ async def test_what_the_data_or_the_trainer_refuse_comes_back_as_a_form_and_leav
         assert isinstance(form, NewRun)
         assert {name: form.query_one(f"#field-{name}", Field).text for name in ("name", "latent-dim", "dataset")} == {
             "name": "mine", "latent-dim": "5", "dataset": str(tmp_path / "x")}  # fmt: skip
-        monkeypatch.setattr("tui_vae.ui.app.check_data", lambda config: None)
+        monkeypatch.setattr("tui_vae.ui.opening.check_data", lambda config: None)
         await pilot.press("enter")
         await until(pilot, lambda: bool(launcher.processes))
         process = launcher.processes.pop()

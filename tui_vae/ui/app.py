@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -23,22 +22,15 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tui_vae.config import RunConfig
-from tui_vae.config.data_options import is_own
-from tui_vae.errors import UserError
-from tui_vae.runs import advice, launch
-from tui_vae.runs.create import clear_failed, create_run
-from tui_vae.runs.data_check import check_data
+from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import background, settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import Command, commands
-from tui_vae.ui.images.canvas import Canvas, ImageApp
-from tui_vae.ui.keep_warm import WarmKeeper
+from tui_vae.ui.images.canvas import Canvas
 from tui_vae.ui.key_advice import with_keys
-from tui_vae.ui.messages import OpenRun, RunMayStart, RunRefused, StartRun
-from tui_vae.ui.notices import TerminalNotices
+from tui_vae.ui.opening import RunOpener
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.toasts import outdated, take_away
 from tui_vae.ui.workarounds import garbage_collection
@@ -68,7 +60,7 @@ def _palette_lines() -> type[Provider]:
     return PaletteLines
 
 
-class TuiVae(ImageApp[str]):
+class TuiVae(RunOpener):
     """`run` returns the sentence to print once the app has left the screen."""
 
     TITLE = "tui-vae"
@@ -106,20 +98,10 @@ class TuiVae(ImageApp[str]):
         suits the terminal's background; None: as the user left it.
         """
         wrap_to_one_column()
-        super().__init__()
-        self.runs_dir = runs_dir
-        self.session = RunSession(run, reading) if run else None
-        """The run on screen."""
-        self._left: RunSession | None = None
-        """The run that was on screen before the start screen."""
-        self._warm_keeper = WarmKeeper(self, warm)
+        super().__init__(runs_dir, RunSession(run, reading) if run else None, warm, settings.read_preferences())
         self._has_unicode = terminal.has_unicode(os.environ)
         self._ascii_only = AsciiOnly()
         self._no_colour = NoColour(lambda: self.current_theme.background or "#000000")
-        self._asked_for = RunConfig()
-        """What the newest run that was started from here was asked for."""
-        self.preferences = settings.read_preferences()
-        self._last_seen = self.preferences.seen
         for each in theme.THEMES:
             self.register_theme(theme.for_terminal(each, self.console.color_system))
         left = self.preferences.theme if self.preferences.theme in self.available_themes else ""
@@ -134,7 +116,6 @@ class TuiVae(ImageApp[str]):
         self.set_reactive(TuiVae.renderer, renderer)
         self._keys_on_their_way = KeysOnTheirWay(self)
         self._keys, self._complaint = settings.read_keys()
-        self.notices = TerminalNotices(self._write_to_terminal, os.environ)
         self.set_keymap(self._keys)
 
     def get_driver_class(self) -> type[Driver]:
@@ -206,91 +187,6 @@ class TuiVae(ImageApp[str]):
     @work(exclusive=True, group="preferences")
     async def _write_preferences(self) -> None:
         await asyncio.to_thread(settings.write_preferences, msgspec.json.encode(self.preferences))
-
-    def _start_screen(self) -> Screen[None]:
-        from tui_vae.ui.start_screen import StartScreen
-
-        self.notices.title("tui-vae")
-        return StartScreen(self.runs_dir, self._last_seen)
-
-    async def action_start_screen(self) -> None:
-        """Go back to the start screen; whatever trains goes on."""
-        self._left, self.session = self.session or self._left, None
-        await self.switch_screen(self._start_screen())
-
-    def _run_screen(self, session: RunSession, start: bool = False, pane: str = "") -> Screen[None]:
-        from tui_vae.ui.run_screen import RunScreen
-
-        return RunScreen(session, self.preferences, self.notices, start, pane)
-
-    async def _show_run(self, run: RunDirectory, start: bool = False, pane: str = "") -> None:
-        self.session = RunSession(run, warm=await self._warm_keeper.take() if start else None)
-        await self.switch_screen(self._run_screen(self.session, start, pane))
-
-    def on_run_may_start(self, message: RunMayStart) -> None:
-        self._warm_keeper.count(message.here)
-
-    async def on_open_run(self, message: OpenRun) -> None:
-        why = await asyncio.to_thread(message.run.why_unreadable)
-        if why:
-            said = f"{message.run.name} cannot be read: {why}"
-            self.notify(said, severity="error", markup=False)
-        else:
-            await self._show_run(message.run, pane=message.pane)
-
-    async def on_start_run(self, message: StartRun) -> None:
-        self._asked_for = message.config
-        try:
-            if is_own(message.config.dataset, message.config.data_dir):
-                self.notify("Reading the data …", timeout=2)
-                await asyncio.to_thread(check_data, message.config)
-        except UserError as error:
-            self._ask_again(str(error))
-            return
-        try:
-            directory, _ = await asyncio.to_thread(create_run, self.runs_dir, message.config)
-            if message.after is not None:
-                await self._queue(directory, message.after)
-                return
-        except UserError as error:
-            self.notify(str(error), severity="error", markup=False)
-        else:
-            await self._show_run(directory, start=True)
-
-    async def on_run_refused(self, message: RunRefused) -> None:
-        """Leave nothing of a run that the trainer has refused, and go back to what was asked for."""
-        with suppress(UserError, OSError):
-            await asyncio.to_thread(clear_failed, message.run)
-        self.session = None
-        await self.switch_screen(self._start_screen())
-        self._ask_again(message.why)
-
-    def _ask_again(self, why: str) -> None:
-        """Show the form once more as it was filled in, and say why that will not do."""
-        from tui_vae.ui.new_run.screen import NewRun
-
-        self.notify(why, severity="error", markup=False)
-        self.push_screen(NewRun(self.runs_dir, self._asked_for, again=True), self._described)
-
-    async def _queue(self, run: RunDirectory, after: RunDirectory) -> None:
-        """Have a run trained next.
-
-        Raises:
-            UserError: its process cannot be started.
-        """
-        await asyncio.to_thread(launch.start_training, run, leave_core=True, after=after)
-        self.notify(f"{run.name} is queued: it begins when {after.name} has ended.", markup=False)
-        if self.session is None:
-            await self._show_run(run)
-
-    def action_new_run(self) -> None:
-        from tui_vae.ui.new_run.screen import NewRun
-
-        self.push_screen(NewRun(self.runs_dir), self._described)
-
-    def _described(self, wanted: StartRun | None) -> None:
-        if wanted is not None:
-            self.post_message(wanted)
 
     def action_turn_toning(self) -> None:
         self.renderer = self.renderer.with_next_toning()
@@ -373,11 +269,6 @@ class TuiVae(ImageApp[str]):
         if screen not in self.screen_stack:
             screen.show_commands(self.screen.title or self.TITLE, commands(self, self.screen.active_bindings.values()))
             self.push_screen(screen)
-
-    def _write_to_terminal(self, sequence: str) -> None:
-        """Send what is no part of the picture."""
-        if self._driver is not None:
-            self._driver.write(sequence)
 
     def exit(self, result: str | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         self.notices.close()
