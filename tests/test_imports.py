@@ -26,6 +26,7 @@ CONFIG_FILES = (
     "presets",
     "run_config",
     "state_directory",
+    "trackers",
     "train_options",
     "user_file",
 )
@@ -37,9 +38,11 @@ MAY_IMPORT = {
     "runs": {"runs"},
     "core": {"core"},
     "trainer": {"trainer", "core", "runs"},
+    "trackers": {"trackers", "runs"},
     "ui": {"ui", "runs"},
 }
 NEVER = {"runs": {"torch", "torchvision", "textual", "numpy"}, "core": {"textual"}, "trainer": {"textual", "rich"},
+         "trackers": {*HEAVY, "textual"},
          "ui": {*HEAVY, "safetensors"}}  # fmt: skip
 
 

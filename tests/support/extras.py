@@ -6,3 +6,7 @@ import pytest
 
 needs_onnx = pytest.mark.skipif(not (find_spec("onnx") and find_spec("onnxscript")), reason="needs the extra onnx")
 needs_probe = pytest.mark.skipif(not find_spec("sklearn"), reason="needs the extra probe")
+needs_tensorboard = pytest.mark.skipif(
+    not (find_spec("tensorboardX") and find_spec("tensorboard")), reason="needs the extra tensorboard, and TensorBoard"
+)
+needs_wandb = pytest.mark.skipif(not find_spec("wandb"), reason="needs the extra wandb")

@@ -18,7 +18,7 @@ DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, s
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
 
 CONFIG = "TOML file with any of the options below, and with runs-dir"
-NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep", "on_end")
+NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep", "on_end", "log")
 """Options of a run that say what it leaves behind."""
 
 Add = Callable[..., "Parser"]

@@ -17,6 +17,7 @@ from tui_vae.cli.parser import given_options
 from tui_vae.cli.requeued import COMES_AGAIN, is_done, run_of_before
 from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.config.data_options import is_own
+from tui_vae.config.trackers import check_installed
 from tui_vae.errors import UserError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
@@ -79,11 +80,12 @@ def train(options: argparse.Namespace) -> int:
 
 
 def check_first(wanted: config.RunConfig) -> None:
-    """See whether the data can be used, before anything of the run is made.
+    """See whether the data and trackers can be used, before anything of the run is made.
 
     Raises:
-        UserError: they cannot; or the name is taken, which costs less to find out.
+        UserError: they cannot, or what a tracker needs is not installed.
     """
+    check_installed(wanted.log)
     if not is_own(wanted.dataset, wanted.data_dir):
         return
     from tui_vae.cli.data import progress_on_stderr

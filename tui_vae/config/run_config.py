@@ -25,6 +25,7 @@ from tui_vae.config.options import (
     wrong_value,
 )
 from tui_vae.config.presets import PRESETS
+from tui_vae.config.trackers import tracker_names
 from tui_vae.errors import UsageError
 
 MOST_SHOWN = 40
@@ -246,8 +247,9 @@ class RunConfig:
             alternative=Alternative(KEEP_EVERY, "every:K with K from 1"),
         ),
     ] = 0
-    on_end: Annotated[
-        str | None, Option("shell command that is run once when training has ended", "machine", unset="none")
+    on_end: Annotated[str | None, Option("shell command run once after training", "machine", unset="none")] = None
+    log: Annotated[
+        str | None, Option("trackers, such as tensorboard,wandb", "machine", unset="none", check=tracker_names)
     ] = None
 
     @property

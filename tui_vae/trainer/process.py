@@ -21,6 +21,7 @@ from tui_vae.runs.write_errors import HINTS, unwritable
 from tui_vae.trainer.end_commands import run_end_commands
 from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.spare_cores import SpareCores
+from tui_vae.trainer.trackers import start_trackers
 from tui_vae.trainer.turn import wait_for_turn
 from tui_vae.trainer.watch import RunLost
 
@@ -46,7 +47,7 @@ class RunProcess:
         self._inbox = inbox
         self._leave_core = leave_core
         self._read_only = read_only
-        self._head_start = warm_start
+        self._warm_start = warm_start
         self._loaded = directory.files.last.exists()
         """Whether there is something of the run to come back to."""
 
@@ -120,8 +121,9 @@ class RunProcess:
         def loading(what: str) -> None:
             log.write(ev.StateEvent(state="loading", reason=what))
 
+        offset = log.size()
         loading("importing PyTorch")
-        spare = self._head_start.finish() if self._head_start else SpareCores()
+        spare = self._warm_start.finish() if self._warm_start else SpareCores()
         from tui_vae.core.devices import Cores
         from tui_vae.trainer.run_setup import set_up_training
         from tui_vae.trainer.training import Training
@@ -129,6 +131,8 @@ class RunProcess:
         cores = Cores(leave_one=self._leave_core, spare=spare.count())
         setup = set_up_training(self._directory, log, more_epochs, loading, cores)
         self._loaded = True
+        if setup.run.config.log:
+            start_trackers(self._directory, setup.run.config.log, offset)
         return Training(self._directory, log, self._inbox, setup, self._lock.announce_trouble).run()
 
     def _serve(self) -> protocol.Resume | None:
