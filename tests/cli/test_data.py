@@ -55,6 +55,7 @@ def test_data_that_cannot_be_used_are_told_in_a_sentence(tui_vae: Run, tmp_path:
     assert_one_sentence(tui_vae("data", tmp_path / "nowhere"), 1, "there is no file or folder")
     assert_one_sentence(tui_vae("data", "mnist"), 1, "tui-vae data --download mnist")
     assert_one_sentence(tui_vae("data", "minst"), 2, "one of fashion-mnist, mnist")
+    assert_one_sentence(tui_vae("data", tmp_path, "--data-dir", tmp_path), 1, "data-dir says where a known set is")
     (tmp_path / "page.gz").write_bytes(b"<html>")
     assert_one_sentence(tui_vae("data", tmp_path / "page.gz", "--json"), 1, "is a web page")
 
@@ -86,6 +87,7 @@ def test_a_run_on_other_data_than_its_own_says_so(tui_vae: Run, tmp_path: Path, 
     for words in (["eval"], ["show"], ["export", "--what", "reconstructions", "--out", str(tmp_path / "x.npz")]):
         output = tui_vae(words[0], run.name, *words[1:])
         assert_one_sentence(output, 1, "the data of run 'my-data-1' have changed since it was trained")
+        assert f"see what is found: tui-vae data '{data}'" in output[2], "which a shell takes as one word"
     code, _, err = finish(command("resume", run.name, "--epochs", 1))
     assert code == 1 and "have changed since it was trained" in err
     newest = read_history(run.events).state

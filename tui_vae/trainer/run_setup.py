@@ -20,7 +20,7 @@ from tui_vae import __version__
 from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.assemble import GIVEN
-from tui_vae.core.data.check import SAME_AGAIN, check_same
+from tui_vae.core.data.check import check_same, same_again
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
 from tui_vae.core.data.mapped import ReadAhead, nothing_ahead, read_ahead_of
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
@@ -279,7 +279,7 @@ def check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) ->
     found = len(dataset.train_images)
     if progress.train_images not in (0, found):
         was = f"run {directory.name!r} was trained on {progress.train_images} images; there are {found} now"
-        raise RunError(was, SAME_AGAIN)
+        raise RunError(was, same_again(dataset))
     check_same(dataset, directory.name, progress.data)
 
 

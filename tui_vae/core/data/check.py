@@ -7,6 +7,7 @@ on. It prints what is wrong, as `{"message", "hint"}`, and ends with 1, or print
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 SHOWN = 8
 """Digits of a fingerprint that a message shows."""
 
-SAME_AGAIN = "give it the same data again; see what is found: tui-vae data"
+
+def same_again(found: Dataset) -> str:
+    """What to do where a run's data are others than these."""
+    which = f" {shlex.quote(str(found.source.path))}" if found.source.kind == "path" else ""
+    return f"give it the same data again; see what is found: tui-vae data{which}"
 
 
 def check_data(config: RunConfig, progress: Progress | None = None, run: str = "", fingerprint: str = "") -> None:
@@ -50,7 +55,8 @@ def check_same(found: Dataset, run: str, fingerprint: str) -> None:
     if fingerprint and fingerprint != found.fingerprint:
         which = f"fingerprint {fingerprint[:SHOWN]} then, {found.fingerprint[:SHOWN]} now"
         raise DatasetError(
-            f"the data of run {run!r} have changed since it was trained: {found.source.path} ({which})", SAME_AGAIN
+            f"the data of run {run!r} have changed since it was trained: {found.source.path} ({which})",
+            same_again(found),
         )
 
 

@@ -117,6 +117,9 @@ def _first(array: Array, limit: int | None) -> Array:
 def _load(dataset: str, data_dir: Path | None, wanted: Wanted, progress: Progress, may_download: bool) -> Dataset:
     """A data set, with all its images."""
     if not is_named(dataset):
+        if data_dir:
+            raise DatasetError(f"data-dir says where a known set is, and dataset {dataset} is a file or folder",
+                               "leave --data-dir out")  # fmt: skip
         place = Path(dataset)
         if source := published_in(place):
             return _load_published(DEFAULT_SET, replace(source, kind="path"), wanted, progress)
