@@ -83,7 +83,7 @@ def make_run(
     directory, config = create_run(runs_dir, config)
     start = (t or time.time()) - epochs * 3
     log = ev.EventLog(directory.events)
-    facts = ev.DatasetFacts("fashion-mnist", "here", 60000, 10000, CLASSES)
+    facts = ev.DatasetFacts("fashion-mnist", "here", 60000, 10000, CLASSES, (1, SIDE, SIDE))
     log.write(ev.RunEvent(
         t=start, name=name, config=config.to_dict(), device="cpu", dataset=facts, parameters=1_090_000, versions={},
         device_name="EPYC", threads=2, precision="bfloat16", epochs=planned, steps_per_epoch=235,

@@ -1,9 +1,19 @@
 """The overlaid curves of runs: colours that stay with a run, gaps, and a legend that fits."""
 
+import math
+import re
 from pathlib import Path
 
+import pytest
+
+from tests.support.fake_run import make_run
+from tui_vae.runs.rate_distortion import rate_distortion
+from tui_vae.runs.run_records import Ledger
+from tui_vae.ui.charts.draw import GUTTER
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.runs.draw_overlay import MEASURES, Series, cut_to_shortest, draw_overlay
+from tui_vae.ui.runs.draw_plane import draw_plane, path_of
+from tui_vae.ui.runs.groups import Group
 from tui_vae.ui.runs.marks import MOST, Marks
 from tui_vae.ui.runs.overlay_chart import legend
 
@@ -49,3 +59,42 @@ def test_the_legend_shortens_before_it_vanishes() -> None:
     assert "a-long-name 2.000" in whole and "another-one 3.000" in whole
     short = "".join(text for text, _ in legend(series, MEASURES[0], 18))
     assert 0 < len(short) <= 18 and legend(series, MEASURES[0], 8) == []
+
+
+def test_a_run_is_a_path_in_the_plane_of_rate_and_distortion(tmp_path: Path) -> None:
+    """Its epochs are where the log's figures say, and each line joins points of one ELBO."""
+    records = []
+    for number, name in enumerate(("one", "two", "three")):
+        run = make_run(tmp_path, name, epochs=4 + number)
+        ledger = Ledger(run, run.events.stat())
+        ledger.read(run.events.stat())
+        records.append(ledger.record(0.0))
+    paths = [path_of(record, slot) for slot, record in enumerate(records)]
+    for each, record in zip(paths, records, strict=True):
+        assert len(each.points) == len(record.curve) and each.pixels == 784
+        for (rate, distortion), figures in zip(each.points, record.curve, strict=True):
+            assert rate == figures.kl
+            assert (rate + distortion) / 784 / math.log(2) == pytest.approx(figures.elbo_bpd)
+    sweep = path_of(Group("sweep", tuple(records), folded=True), 3)
+    assert sweep.points == tuple(sorted(each.points[-1] for each in paths))
+    for signs in (UNICODE, ASCII):
+        picture = draw_plane(paths, 90, 24, signs)
+        rows = ["".join(span.text for span in row) for row in picture.rows]
+        assert [len(row) for row in rows] == [90] * 24 and (signs is UNICODE or "".join(rows).isascii())
+        roles = {span.role for row in picture.rows for span in row}
+        assert {"series-0", "series-1", "series-2", "grid", "label"} <= roles
+        bits = [float(found) for row in rows for found in re.findall(r"([\d.]+) bits", row)]
+        assert bits == sorted(bits, reverse=True) and len(bits) > 1  # a line further down is a better ELBO
+        across, up = picture.axis, picture.scale
+        for y, row in enumerate(rows):
+            for match in re.finditer(r"([\d.]+) bits", row):
+                rate = across.low + (match.end() - 1 - GUTTER + 0.5) / (90 - GUTTER - 1) * (across.high - across.low)
+                expected = up.place(float(match[1]) * 784 * math.log(2) - rate)
+                assert 1 - (y + 0.5) / 24 == pytest.approx(expected, abs=0.05)
+    assert draw_plane([], 70, 12, UNICODE).rows and draw_plane(paths[:1], 40, 6, ASCII).rows
+
+
+def test_what_is_not_known_or_not_finite_has_no_place_in_the_plane() -> None:
+    assert rate_distortion(6.7, 60.0, 784) == pytest.approx((60.0, 6.7 * 784 * math.log(2) - 60))
+    for bits, kl, pixels in ((None, 60.0, 784), (6.7, None, 784), (6.7, 60.0, None), (math.nan, 60.0, 784)):
+        assert rate_distortion(bits, kl, pixels) is None

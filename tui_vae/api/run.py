@@ -114,7 +114,7 @@ class Run:
         Raises:
             UserError: no epoch is done yet, or the library asked for is not there.
         """
-        rows = metrics_rows(read_history(self._directory.events).epochs)
+        rows = metrics_rows(read_history(self._directory.events))
         if not rows:
             raise RunError(f"run {self.name!r} has not finished an epoch yet")
         return table(rows, kind)

@@ -69,6 +69,7 @@ def _object(at: int, run: Candidate, different: Sequence[str], wins: dict[str, s
         "settings": settings, "parameters": run.parameters, "seconds_per_epoch": run.seconds_per_epoch,
         "best_epoch": run.best.epoch if run.best else None,
         "test": msgspec.to_builtins(run.best.test) if run.best else None,
+        "distortion": run.distortion,  # of that epoch; the rate is its KL
         "wins": [name for name, places in wins.items() if at in places],
     }  # fmt: skip
 

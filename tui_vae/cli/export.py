@@ -100,10 +100,9 @@ def metrics_csv(directory: RunDirectory, which: str | None = None) -> bytes:
     Raises:
         RunError: no epoch is done yet.
     """
-    epochs = read_history(directory.events).epochs
-    if not epochs:
+    rows = metrics_rows(read_history(directory.events))
+    if not rows:
         raise RunError(f"run {directory.name!r} has not finished an epoch yet")
-    rows = metrics_rows(epochs)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -11,6 +11,7 @@ from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History, read_history
+from tui_vae.runs.rate_distortion import rate_distortion
 from tui_vae.runs.steering import Change, Steering
 from tui_vae.runs.summary import state_of
 
@@ -64,6 +65,13 @@ class Candidate:
     test_images: int | None = None
     steered: tuple[Change, ...] = ()
     health: tuple[str, ...] = ()
+    pixels: int | None = None
+
+    @property
+    def distortion(self) -> float | None:
+        """Of the best epoch on the test set, nats an image; None where it is not known."""
+        found = rate_distortion(self.best.test.elbo_bpd, self.best.test.kl, self.pixels) if self.best else None
+        return found[1] if found else None
 
 
 def candidate(directory: RunDirectory, history: History | None = None) -> Candidate:
@@ -90,6 +98,7 @@ def candidate(directory: RunDirectory, history: History | None = None) -> Candid
         parameters=history.run.parameters if history.run else None,
         seconds_per_epoch=seconds[len(seconds) // 2] if seconds else None,
         test_images=history.run.dataset.test if history.run else None,
+        pixels=history.run.dataset.pixels if history.run else None,
     )
 
 

@@ -6,6 +6,7 @@ not finite is written as null and read as None. `docs/run-directory.md` lists ev
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -52,6 +53,11 @@ class DatasetFacts(msgspec.Struct, frozen=True):
     shape: tuple[Count, ...] = ()
     split: str = ""
     fingerprint: str = ""
+
+    @property
+    def pixels(self) -> int | None:
+        """D: numbers of an image in all its channels; None in older logs."""
+        return math.prod(self.shape) or None if self.shape else None
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):

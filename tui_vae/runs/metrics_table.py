@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from tui_vae.runs import events as ev
+from tui_vae.runs.history import History
+from tui_vae.runs.rate_distortion import rate_distortion
 
 
-def metrics_rows(epochs: Sequence[ev.EpochEvent]) -> list[dict[str, Any]]:
+def metrics_rows(history: History) -> list[dict[str, Any]]:
     """A row an epoch: `epoch, step, seconds, images_per_s, lr, beta`, then each figure as `train_…` and `test_…`.
 
-    lr: of the epoch's last step. None: what an older log does not have, or what was no number.
+    distortion: nats an image, as of `rate_distortion`; the rate is the KL. lr: of the epoch's last step. None: what an
+    older log does not have, or what was no number.
     """
-    rows = []
-    for event in epochs:
+    rows, pixels = [], history.run.dataset.pixels if history.run else None
+    for event in history.epochs:
         row: dict[str, Any] = {name: getattr(event, name) for name in ("epoch", "step", "seconds", "images_per_s")}
         row |= {name: None if (value := getattr(event, name)) is UNSET else value for name in ("lr", "beta")}
         for side in ("train", "test"):
             figures = msgspec.to_builtins(getattr(event, side))
             row |= {f"{side}_{name}": value for name, value in figures.items() if name != "kl_per_dim"}
+            found = rate_distortion(figures["elbo_bpd"], figures["kl"], pixels)
+            row[f"{side}_distortion"] = None if found is None else found[1]
         rows.append(row)
     return rows

@@ -48,7 +48,8 @@ class Record:
 
     `started`, `changed`: first event and last change of the log, in seconds since the epoch; `seconds`: time spent in
     training; `best`: the epoch of the lowest test loss; `test_images`: the size of its test set, None where it is not
-    known; `health`: as of `health.health`; `steered`: what a person changed while it trained.
+    known; `pixels`: of an image in all its channels, None in older logs; `health`: as of `health.health`; `steered`:
+    what a person changed while it trained.
     """
 
     directory: RunDirectory
@@ -65,6 +66,7 @@ class Record:
     config: RunConfig | None = None
     note: str = ""
     test_images: int | None = None
+    pixels: int | None = None
     health: tuple[str, ...] = ()
     steered: tuple[Change, ...] = ()
     after: str = ""
@@ -177,4 +179,5 @@ class Ledger:
             tags=(kept := read_tags(self.directory)).tags,
             group=kept.group,
             after=self._state.after if self._state and state == "queued" else "",
+            pixels=run.dataset.pixels if run else None,
         )

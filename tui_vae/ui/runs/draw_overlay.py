@@ -26,13 +26,17 @@ TICK_SPACING, MOST_TICKS = 12, 10
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure that can be overlaid: its name among a run's figures, and its title."""
+    """A figure that can be overlaid: its name among a run's figures, and its title. `over`: the x axis."""
 
     name: str
     title: str
     unit: str = ""
     digits: int = 4
+    over: str = "epoch"
 
+
+PLANE = Measure("plane", "distortion over rate (KL)", "nats", over="rate")
+"""Not a figure over the epochs, but the plane of two of them: draw_plane.py."""
 
 MEASURES = (
     Measure("loss", "test loss"),
@@ -40,6 +44,7 @@ MEASURES = (
     Measure("kl", "test KL", "nats"),
     Measure("mse", "test mse"),
     Measure("elbo_bpd", "test bits a pixel"),
+    PLANE,
 )
 
 

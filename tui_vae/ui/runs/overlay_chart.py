@@ -12,15 +12,13 @@ from textual.strip import Strip
 from tui_vae.ui import numbers
 from tui_vae.ui.charts.draw import GUTTER, NOT_LOG, bottom_edge, clipped_label, place_labels
 from tui_vae.ui.glyphs import glyphs, shortened
-from tui_vae.ui.runs.draw_overlay import Measure, Overlay, Series, cut_to_shortest, draw_overlay
+from tui_vae.ui.runs.draw_overlay import PLANE, Measure, Overlay, Series, cut_to_shortest, draw_overlay
+from tui_vae.ui.runs.draw_plane import Path, draw_plane
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_marker, series_role
 from tui_vae.ui.strip_widget import StripWidget
 
 SMALLEST = Size(GUTTER + 12, 4)
 """Cells of the smallest chart that is drawn, its frame included."""
-
-EPOCH_ROOM = len("epoch 0 ") + 1
-"""Columns that the first label of the x axis needs where the word `epoch` stands before it."""
 
 LEAST_NAME = 4
 """Cells of a run's name in the legend, at least."""
@@ -74,6 +72,9 @@ class OverlayChart(StripWidget):
             empty = [(" " * width if y != height // 2 else text, "label") for y in range(height)]
             body = [self.strip([side, line, side]) for line in empty]
             return [self._top(state, width, ""), *body, self._bottom(width, None)]
+        if state.measure is PLANE:
+            overlay = draw_plane([each for each in state.series if isinstance(each, Path)], width, height, glyphs())
+            return self._framed(state, width, overlay, "")
         if state.shortest:
             state = replace(state, series=cut_to_shortest(state.series))
         overlay = draw_overlay(state.series, width, height, glyphs(), state.log, state.shortest)
@@ -82,11 +83,15 @@ class OverlayChart(StripWidget):
             note = f"{glyphs().above}{clipped_label(overlay.scale.clipped)}"
         if state.shortest and not note:
             note = "as far as the shortest"
+        return self._framed(state, width, overlay, note)
+
+    def _framed(self, state: OverlayState, width: int, overlay: Overlay, note: str) -> list[Strip]:
+        side = (glyphs().vertical, "frame")
         body = [self.strip([side, *row, side]) for row in overlay.rows]
         if state.note and len(state.note) < width // 2:  # at the top right, where falling curves leave room
             warning = self.strip([(f" {glyphs().plain(state.note)} ", "warning"), side])
             body[0] = Strip.join([body[0].crop(0, width + 2 - warning.cell_length), warning])
-        return [self._top(state, width, note), *body, self._bottom(width, overlay)]
+        return [self._top(state, width, note), *body, self._bottom(width, overlay, state.measure.over)]
 
     def _top(self, state: OverlayState, width: int, note: str) -> Strip:
         """`╭─ title note ──── ● run −1204  ■ other −1100 ─╮`."""
@@ -107,11 +112,12 @@ class OverlayChart(StripWidget):
         parts = [(start, "frame"), *left, (symbols.horizontal * rest, "frame"), *right, (end, "frame")]
         return self.strip(parts).adjust_cell_length(width + 2, self.style("frame"))
 
-    def _bottom(self, width: int, overlay: Overlay | None) -> Strip:
-        """The frame's lower edge, with the epochs in it."""
+    def _bottom(self, width: int, overlay: Overlay | None, over: str = "epoch") -> Strip:
+        """The frame's lower edge, with the ticks of the x axis in it."""
         placed = place_labels(overlay.axis, max(1, width - GUTTER - 1)) if overlay else []
-        if len(placed) > 1 and placed[0][0] == 0 and placed[1][0] > EPOCH_ROOM:
-            placed[0] = 0, f"epoch {placed[0][1]}"
+        first = f"{over} {placed[0][1]}" if placed else ""
+        if len(placed) > 1 and placed[0][0] == 0 and placed[1][0] > len(first) + 2:
+            placed[0] = 0, first
         return self.strip(bottom_edge(placed, width, glyphs())).adjust_cell_length(width + 2, self.style("frame"))
 
 

@@ -22,7 +22,8 @@ from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
 from tui_vae.ui.runs.columns import NAMED, Column, next_column
 from tui_vae.ui.runs.comparison import Comparison
-from tui_vae.ui.runs.draw_overlay import MEASURES, series
+from tui_vae.ui.runs.draw_overlay import MEASURES, PLANE, Series, series
+from tui_vae.ui.runs.draw_plane import path_of
 from tui_vae.ui.runs.groups import Group, Row, rows_of
 from tui_vae.ui.runs.keys import BINDINGS
 from tui_vae.ui.runs.overlay_chart import OverlayChart, OverlayState
@@ -229,7 +230,11 @@ class RunsPane(RunActions, can_focus=True):
         beside = min(comparison.wanted_width, int(self.size.width * CONFIGS_SHARE))
         comparison.styles.width = beside if self.wide else "1fr"
         chart = self.query_one(OverlayChart)
-        drawn = [(record, series(record, self.measure, slot)) for record, slot in zip(records, slots, strict=True)]
+        plane = self.measure is PLANE
+        drawn: list[tuple[Record | Group, Series]] = [
+            (record, path_of(record, slot) if plane else series(record, self.measure, slot))
+            for record, slot in zip(records, slots, strict=True)
+        ]
         drawn = [(record, curve) for record, curve in drawn if curve.newest is not None]
         found = [curve for _, curve in drawn]
         unread = not records or any(not record.state for record in records)

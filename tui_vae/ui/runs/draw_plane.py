@@ -1,0 +1,126 @@
+"""The rate-distortion plane: a path a run, from its first epoch to its newest, lines of one ELBO, a sweep as a curve.
+
+Below and left is better. A run moves along a line of one ELBO where it only trades rate for distortion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui_vae.runs.rate_distortion import rate_distortion
+from tui_vae.runs.run_records import Record
+from tui_vae.ui.charts import raster, scales
+from tui_vae.ui.charts.draw import GUTTER, Canvas, Span, gutter_labels, row_at, tick_count
+from tui_vae.ui.charts.raster import BLANK
+from tui_vae.ui.charts.scales import Scale
+from tui_vae.ui.charts.x_axis import Axis
+from tui_vae.ui.glyphs import Glyphs
+from tui_vae.ui.runs.draw_overlay import MOST_TICKS, TICK_SPACING, Overlay, Series
+from tui_vae.ui.runs.groups import Group
+from tui_vae.ui.runs.marks import series_marker, series_role
+
+MOST_POINTS = 400
+"""Epochs of a path that are drawn, at most: more than a plot has columns of dots."""
+
+STEEP_START = 0.2
+"""The share of a path, from its start, that may lie outside the plane: the first epochs fall steeply."""
+
+CONTOURS = 6
+"""Lines of one ELBO, about."""
+
+LEAST_SWEEP = 3
+"""Runs from which on what they reach is linked, as a curve over their rates."""
+
+
+@dataclass(frozen=True)
+class Path(Series):
+    """A run's path: (rate, distortion) of each epoch in nats. `pixels`: D of its images; `steep`: whether its first
+    epochs may lie outside the plane."""
+
+    pixels: int = 0
+    steep: bool = True
+
+
+def path_of(row: Record | Group, slot: int) -> Path:
+    """The path of a run, or the curve of what the runs of a group have reached, by rate. `slot`: its slot among the
+    marks, for its marker and colour."""
+    if isinstance(row, Group):
+        paths = [path_of(each, slot) for each in row.members]
+        ends = sorted(each.points[-1] for each in paths if each.points)
+        return Path(row.name, slot, tuple(ends), pixels=max((each.pixels for each in paths), default=0), steep=False)
+    record = row
+    every = max(1, -(-len(record.curve) // MOST_POINTS))
+    newest = record.curve[-1:] if (len(record.curve) - 1) % every else ()
+    found = (rate_distortion(each.elbo_bpd, each.kl, record.pixels) for each in (*record.curve[::every], *newest))
+    return Path(record.name, slot, tuple(point for point in found if point is not None), pixels=record.pixels or 0)
+
+
+def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs) -> Overlay:
+    """The paths, the first on top, with a gutter for the y axis' labels at the left; each ends with its marker."""
+    plot = max(1, width - GUTTER - 1)
+    known = [each for each in paths if each.points]
+    late = [point for each in known for point in each.points[int(each.steep * len(each.points) * STEEP_START) :]]
+    ends = [each.points[-1] for each in known]
+    columns = max(2, min(MOST_TICKS, plot // TICK_SPACING))
+    across = scales.linear([x for x, _ in late], columns, [x for x, _ in ends])
+    up = scales.linear([y for _, y in late], tick_count(height), [y for _, y in ends])
+    dots = raster.BRAILLE if glyphs.braille else raster.one_dot(BLANK)
+    canvas = Canvas(plot, height, dots.down)
+    words = _contours(canvas, across, up, known[0].pixels, dots.down, glyphs) if known else {}
+    if len(known) >= LEAST_SWEEP:
+        _link(canvas, sorted(ends), across, up, raster.BRAILLE if glyphs.braille else raster.one_dot("."))
+    for each in reversed(known):
+        sort = raster.BRAILLE if glyphs.braille else raster.one_dot(series_marker(each.slot, glyphs))
+        canvas.paint(_line(each.points, across, up, canvas, sort), series_role(each.slot))
+    for (column, row), character in words.items():  # above the paths, which would leave parts of numbers
+        canvas.put(column, row, character, "label")
+    for each in reversed(known):
+        x, y = each.points[-1]
+        place = min(plot - 1, max(0, int(across.place(x) * plot)))
+        canvas.marker(place, y, up, series_marker(each.slot, glyphs), series_role(each.slot))
+    gutter = gutter_labels(up, height, dots.down, glyphs)
+    rows = [[Span(gutter[at], "label"), *canvas.row(at), Span(BLANK, "ground")] for at in range(height)]
+    return Overlay(rows, up, Axis(across.low, across.high, ticks=across.ticks))
+
+
+def _line(
+    points: Sequence[raster.Point], across: Scale, up: Scale, canvas: Canvas, dots: raster.Dots
+) -> tuple[str, ...]:
+    """A line through points, as far as it lies on the canvas."""
+    width, height = canvas.width * dots.across, canvas.height * dots.down
+    turned = [(up.place(y), across.place(x)) for x, y in points]
+    inside = [[(x, y) for y, x in part] for part in raster.clip(turned)]  # first by rate, then by distortion
+    placed = [[(round(x * (width - 1)), y) for x, y in part] for each in inside for part in raster.clip(each)]
+    return raster.rasterize(tuple(raster.dot_path(part, height) for part in placed), canvas.width, canvas.height, dots)
+
+
+def _link(canvas: Canvas, ends: Sequence[raster.Point], across: Scale, up: Scale, dots: raster.Dots) -> None:
+    """The curve through what the runs have reached, by rate."""
+    canvas.paint(_line(ends, across, up, canvas, dots), "label")
+
+
+def _contours(
+    canvas: Canvas, across: Scale, up: Scale, pixels: int, down: int, glyphs: Glyphs
+) -> dict[tuple[int, int], str]:
+    """Draw faint lines along which rate + distortion is the same. Return the characters, by their cells, of each one's
+    bits a pixel, at its right end."""
+    words = {}
+    nats = pixels * math.log(2)
+    low, high = (across.low + up.low) / nats, (across.high + up.high) / nats
+    for tick in scales.ticks(low, high, CONTOURS):
+        cells = []
+        for x in range(canvas.width):
+            rate = across.value((x + 0.5) / canvas.width)
+            place = up.place(tick.value * nats - rate)
+            if 0 <= place <= 1:
+                cells.append((x, row_at(place, canvas.height, down)))
+        for x, y in cells[::2]:
+            canvas.put(x, y, glyphs.dot if glyphs.braille else ".", "grid")
+        label = f" {tick.label} bits"
+        if cells and cells[-1][0] - len(label) >= 0:
+            x, y = cells[-1]
+            for number, character in enumerate(label, x - len(label) + 1):
+                words[number, y] = character
+    return words
