@@ -171,10 +171,24 @@ def _(place: Path) -> Made:
 
 @row("CSV of fer2013's form")
 def _(place: Path) -> Made:
-    lines = [f'{number},"{" ".join(map(str, image.ravel()))}",Training' for number, image in
-             zip(labels(TRAIN), IMAGES, strict=True)]  # fmt: skip
+    lines = [
+        f'{number},"{" ".join(map(str, image.ravel()))}",{usage}'
+        for usage, images, numbers in (("Training", IMAGES, labels(TRAIN)), ("PrivateTest", OTHERS, labels(TEST)))
+        for number, image in zip(numbers, images, strict=True)
+    ]
+    lines = [line for at in range(2) for line in lines[at::2]]  # as the parts may stand in any order
     (place / "fer.csv").write_text("\n".join(["emotion,pixels,Usage", *lines, ""]))
-    return place / "fer.csv", lambda found: same(found, IMAGES)
+
+    def check(found: Dataset) -> None:
+        for images, numbers, given, of_given in (
+            (found.train_images, found.labels("train"), IMAGES, labels(TRAIN)),
+            (found.test_images, found.labels("test"), OTHERS, labels(TEST)),
+        ):
+            turned = [at for start in range(2) for at in range(start, len(given), 2)]
+            np.testing.assert_array_equal(images, given[turned])
+            np.testing.assert_array_equal(numbers, of_given[turned])
+
+    return place / "fer.csv", check
 
 
 @row("CSV with a short line", refused="train.csv: line 4 has 700 fields, not 785")

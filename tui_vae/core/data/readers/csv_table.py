@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.data.readers.found import MOST_LABEL, Found, Integers, Part, part_of, sides, words_of
+from tui_vae.core.data.readers.found import MOST_LABEL, Found, Integers, Part, SomeRows, part_of, sides, words_of
 from tui_vae.core.data.reading import unpacked
 from tui_vae.core.data.shaping import dark_notes
 
@@ -47,7 +47,8 @@ NUMBER = re.compile(rb"\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*")
 class Layout:
     """How the lines of a file are made. fields: how many there are; columns: first and end of the pixels; label: the
     column of labels; packed: the column that holds all pixels, with spaces between them; has_head: whether the first
-    line names columns; separator: the character between fields; is_unsure: whether the label may be the last column."""
+    line names columns; separator: the character between fields; is_unsure: whether the label may be the last column;
+    usage: the column that says which part a line is of."""
 
     fields: int
     columns: tuple[int, int]
@@ -56,6 +57,7 @@ class Layout:
     has_head: bool
     separator: bytes
     is_unsure: bool = False
+    usage: int | None = None
 
     @property
     def first_line(self) -> int:
@@ -134,9 +136,27 @@ def read_table(path: Path) -> Found:
     are_bytes = whole and high > 1
     found.notes += dark_notes(high) if are_bytes else []
     stream = Lines(path, layout, (count, *shape), "uint8" if are_bytes else "float32")
-    found.parts["train"] = Part(stream, None if numbers is None else numbers.astype(np.int64))
+    of_lines = None if numbers is None else numbers.astype(np.int64)
+    for part, rows in _parts(path, layout).items():
+        found.parts[part] = Part(SomeRows(stream, rows), None if of_lines is None else of_lines[rows])
+    if not found.parts:
+        found.parts["train"] = Part(stream, of_lines)
     found.transposed = "emnist" in path.name.lower()
     return found
+
+
+def _parts(path: Path, layout: Layout) -> dict[str, Integers]:
+    """Part → the lines of it, as fer2013's column `Usage` says (Training, PublicTest, PrivateTest); empty if it does
+    not say a part of every line."""
+    column = layout.usage
+    if column is None:
+        return {}
+    cells = [line.split(layout.separator)[column] for _, lines in _lines(path, layout) for line in lines]
+    spoken = {cell: part_of(words_of(cell.decode(errors="replace"))) for cell in set(cells)}
+    if not all(spoken.values()):
+        return {}
+    parts = np.array([spoken[cell] for cell in cells])
+    return {part: np.flatnonzero(parts == part).astype(np.int64) for part in sorted({*spoken.values()})}
 
 
 def _joined(before: tuple[float, float, bool], pixels: NDArray[np.float64]) -> tuple[float, float, bool]:
@@ -152,6 +172,8 @@ def read_tables(paths: list[Path]) -> Found:
     Raises:
         DatasetError: as `read_table`, or two files speak of the same part.
     """
+    if len(paths) == 1:
+        return read_table(paths[0])
     named = {path: part_of(words_of(path.stem)) for path in paths}
     if len(paths) > 1 and "train" in named.values():  # a sample of what is to be handed in, for instance
         paths = [path for path in paths if named[path]]
@@ -165,7 +187,7 @@ def read_tables(paths: list[Path]) -> Found:
         try:
             of_file = read_table(path)
         except DatasetError as error:
-            if part == "train" or len(paths) == 1:
+            if part == "train":
                 raise
             left_out.append(f"{error.message}: the {part} images are left out")
             continue
@@ -206,7 +228,8 @@ def _layout(path: Path) -> Layout:
         label = next((at for at, name in enumerate(names) if name in LABELS), None)
         if sides(count):
             order = 0 if label is None else 1
-            return Layout(fields, (order, order + count), label, at, True, separator)
+            usage = names.index("usage") if "usage" in names else None
+            return Layout(fields, (order, order + count), label, at, True, separator, usage=usage)
     if sample and not _is_numbers(sample, separator):
         raise DatasetError(f"{path} is a table, but not of numbers: {sample[:40].decode(errors='replace')!r}",
                            "expected a label and pixels a line, as in Kaggle's MNIST")  # fmt: skip
@@ -252,19 +275,25 @@ def _blocks(path: Path, layout: Layout) -> Iterator[tuple[int, NDArray[np.float6
     Raises:
         DatasetError: a line has another number of fields, or something that is no number.
     """
+    done = 0
+    for number, kept in _lines(path, layout):
+        if kept:
+            yield done, _numbers(kept, layout, path, layout.first_line + number)
+        done += len(kept)
+        if done > MOST_LINES:
+            raise DatasetError(f"{path} has more than {MOST_LINES:,} lines", "name a smaller table")
+
+
+def _lines(path: Path, layout: Layout) -> Iterator[tuple[int, list[bytes]]]:
+    """Some lines of data at a time, without blank ones, and how many lines came before them."""
     with unpacked(path) as file:
         if layout.has_head:
             _line(file, path)
-        done = number = 0
+        number = 0
         at_once = max(1, NUMBERS // layout.numbers)
         while lines := list(islice(iter(lambda: file.readline(LONGEST_LINE + 1), b""), at_once)):
-            kept = [line.strip() for line in lines if line.strip()]
-            if kept:
-                yield done, _numbers(kept, layout, path, layout.first_line + number)
-            done += len(kept)
+            yield number, [line.strip() for line in lines if line.strip()]
             number += len(lines)
-            if done > MOST_LINES:
-                raise DatasetError(f"{path} has more than {MOST_LINES:,} lines", "name a smaller table")
 
 
 def _numbers(lines: list[bytes], layout: Layout, path: Path, first: int) -> NDArray[np.float64]:

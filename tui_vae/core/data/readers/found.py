@@ -37,6 +37,27 @@ class Stream(Protocol):
 
 
 @dataclass
+class SomeRows:
+    """The images of some rows of a stream, ascending, as a stream of their own."""
+
+    stream: Stream
+    rows: Integers
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), *self.stream.shape[1:])
+
+    @property
+    def kind(self) -> str:
+        return self.stream.kind
+
+    def batches(self, rows: Integers) -> Iterator[tuple[Integers, NDArray[Any]]]:
+        """As `Stream`."""
+        for chosen, images in self.stream.batches(self.rows[rows]):
+            yield np.searchsorted(self.rows, chosen), images
+
+
+@dataclass
 class Part:
     """The images of one part, and a label for each.
 
@@ -44,7 +65,7 @@ class Part:
     of the names that the source gives; None where it has none.
     """
 
-    images: NDArray[Any] | Stream
+    images: NDArray[Any] | Stream | SomeRows
     labels: Integers | None = None
 
     def __len__(self) -> int:
