@@ -22,7 +22,7 @@ SCALES = (3, 5, 8, 10, 15, 20, 25, 30, 40, 50, 75, 100)
 """Percents of the way from black to white that a map of differences may show at full strength: few, so that the scale
 of a page stays the same while its images are learnt."""
 
-BEYOND = 0.02
+BEYOND = 0.05
 """The share of a page's pixels that may lie beyond its scale: a few wrong pixels would hide all the others."""
 
 MOST_LOOKED_AT = 20_000

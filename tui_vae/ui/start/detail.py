@@ -149,7 +149,7 @@ class Presets:
         if example is None or example.name not in by_name:
             return Detail(preset, (takes, "note"), lines)
         seen = of_run(example, by_name[example.name])
-        above = f"what {example.name} has learnt: original above, reconstruction below" if seen.pairs else ""
+        above = f"what {example.name} has learnt · original above, reconstruction below" if seen.pairs else ""
         if preset not in self._of:  # its figures would be taken for the preset's
             return Detail(preset, (takes, "note"), lines, pairs=seen.pairs, about_pairs=above)
         about = f"bits/px, {example.name}" if seen.figure is not None else ""

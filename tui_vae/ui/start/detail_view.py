@@ -71,7 +71,7 @@ class DetailView(Canvas):
             return
         if room > LEAST_IMAGES + 1:  # room for their title, and for an empty line above it
             y += room > LEAST_IMAGES + 2
-            yield self.text(0, y, size.width, (shortened(self.detail.about_pairs, size.width), "label"))
+            yield self.text(0, y, size.width, (fitting(self.detail.about_pairs, size.width), "label"))
             y += 1
         elif room > LEAST_IMAGES:
             y += 1
