@@ -74,6 +74,7 @@ VIEWS = {
     ),
     "Latent": (
         View((), "Latent", "main directions 1 and 2"),
+        View(("v",), "Latent", "at the prior's quantiles"),
         View(("v",), "Latent", "nats"),
         View(("v",), "Latent", "1.00"),
         View(("v",), "Latent", "from the fitted Gaussian"),

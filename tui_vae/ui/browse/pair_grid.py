@@ -24,6 +24,10 @@ WORDS = 18
 AIR = Size(4, 2)
 """Columns and rows that the distance between pairs grows by, at most, where there is room."""
 
+MOST_PAIRS, SCREEN = 32, Size(200, 60)
+"""Pairs on a page, at most, on a screen of this size or a smaller one: what 60 KB hold in 256 colours. On a larger one
+they are more in proportion."""
+
 Line = list[tuple[str, str]]
 """Texts, each with the name of its ink."""
 
@@ -77,7 +81,8 @@ def grid_of(size: Size, scale: int, words: int = 0) -> Grid:
     height = image.height + (not words)
     between = 1 if words else 0
     columns = max(1, (size.width + GAP) // (width + GAP))
-    rows = max(1, (size.height + between) // (height + between))
+    most = round(MOST_PAIRS * max(1.0, size.area / SCREEN.area))
+    rows = max(1, min((size.height + between) // (height + between), most // columns))
     wide = max(0, size.width - columns * (width + GAP) + GAP)
     high = max(0, size.height - rows * (height + between) + between)
     across, down = min(AIR.width, wide // columns), min(AIR.height, high // rows)

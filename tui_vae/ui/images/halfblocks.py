@@ -30,6 +30,9 @@ ASCII_DIFFERENCE = "=- +#"
 QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 """By which quadrants are filled: bit 0 is upper left, 1 upper right, 2 lower left, 3 lower right."""
 
+ALL = len(QUADRANTS) - 1
+"""All quadrants."""
+
 
 class Run(NamedTuple):
     """Neighbouring cells of one row that share their two colours. Plain text has None for both colours."""
@@ -115,9 +118,16 @@ def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> D
     `slack`: a pixel may be shown as one that is this many levels darker or brighter, where that saves a change of
     colour.
     """
-    darker, brighter = (palette[:1] * slack + palette)[:256], palette[slack:] + palette[-1:] * slack
-    choices = list(zip(palette, darker, brighter, strict=True))
+    choices = _choices(palette, slack)
     return _halves([[choices[level] for level in picture.row(y)] for y in range(picture.height)], choices[0])
+
+
+def _choices(palette: Palette, slack: int) -> list[Choices]:
+    """The colours in which each level may be shown, `slack` levels darker or brighter; black and white are exact, as an
+    image's ground would get stripes."""
+    darker, brighter = (palette[:1] * slack + palette)[:256], palette[slack:] + palette[-1:] * slack
+    exact = (palette[0],) * 3, (palette[-1],) * 3
+    return [exact[0], *list(zip(palette, darker, brighter, strict=True))[1:-1], exact[1]]
 
 
 def colour_blocks(picture: Picture, shade: Callable[[Colour], Colour]) -> Drawing:
@@ -175,10 +185,17 @@ def _cheapest(above: Choices, below: Choices, current: tuple[Colour | None, Colo
     return top or above[0], bottom or below[0]
 
 
-def small_blocks(picture: Picture, palette: Palette = GREYS) -> Drawing:
-    """A drawing of half the size of `half_blocks`: a cell shows 2 × 4 pixels as four quadrants in two colours."""
+def small_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> Drawing:
+    """A drawing of half the size of `half_blocks`: a cell shows 2 × 4 pixels as four quadrants in two colours.
+
+    `slack`: as in `half_blocks`, of the two colours of a cell.
+    """
+    choices = _choices(palette, slack)
     [levels] = _quarters(picture)
-    return [_merge_quadrants([_quadrant_cell(cell, palette) for cell in zip(*row, strict=True)]) for row in levels]
+    flat = 2 * slack
+    return [
+        _merge_quadrants([_quadrant_cell(cell, choices, flat) for cell in zip(*row, strict=True)]) for row in levels
+    ]
 
 
 def small_colour_blocks(picture: Picture, shade: Callable[[Colour], Colour]) -> Drawing:
@@ -209,13 +226,46 @@ def _quarters(picture: Picture) -> list[list[Quarters]]:
     return found
 
 
-def _merge_quadrants(cells: Row) -> Row:
+class _Cell(NamedTuple):
+    """Which quadrants are bright, and in which colours those and the others may be shown, the best first."""
+
+    bright: int
+    ink: tuple[Colour, ...]
+    paper: tuple[Colour, ...]
+    """As `ink` where all quadrants are bright."""
+
+
+def _merge_quadrants(cells: Sequence[_Cell]) -> Row:
+    """Cells as runs. As in `_merge_halves`, a colour that two neighbouring runs need stays foreground or background,
+    so that only the other is sent."""
     row: Row = []
-    for run in cells:
-        if row and row[-1][1:] == run[1:]:
-            run = Run(row.pop().text + run.text, run.foreground, run.background)
-        row.append(run)
+    fore: Colour | None = None
+    back: Colour | None = None
+    for at, (bright, inks, papers) in enumerate(cells):
+        ink = next((each for each in inks if each in (fore, back)), inks[0])
+        paper = next((each for each in papers if each in (fore, back)), papers[0])
+        if ink == paper:
+            bright = 0
+        if bright == 0:
+            if paper != back and (paper == fore or _needs(cells[at + 1 :], back, fore)):
+                fore, bright = paper, ALL
+            else:
+                back = paper
+        elif ink == back or (paper == fore and ink != fore):  # the other way round
+            fore, back, bright = paper, ink, ALL - bright
+        else:
+            fore, back = ink, paper
+        sign = QUADRANTS[bright]
+        if row and (row[-1].background, row[-1].foreground) == (back, fore or back):
+            row[-1] = Run(row[-1].text + sign, fore or back, back)
+        else:
+            row.append(Run(sign, fore or back, back))
     return row
+
+
+def _needs(rest: Sequence[_Cell], one: Colour | None, other: Colour | None) -> bool:
+    """Whether the next cell needs one colour, and not the other."""
+    return bool(rest) and one in (*rest[0].ink, *rest[0].paper) and other not in (*rest[0].ink, *rest[0].paper)
 
 
 def _cut(levels: Sequence[int]) -> int:
@@ -225,36 +275,32 @@ def _cut(levels: Sequence[int]) -> int:
     return ordered[cut + 1]
 
 
-def _quadrant_cell(levels: tuple[int, ...], palette: Palette) -> Run:
+def _quadrant_cell(levels: tuple[int, ...], choices: Sequence[Choices], flat: int) -> _Cell:
     """One cell. The four levels are divided at their widest gap: the mean of the bright ones is the foreground, the
-    mean of the others the background."""
-    cut = _cut(levels)
+    mean of the others the background. Levels that lie no further apart than `flat` are one colour."""
+    cut = _cut(levels) if max(levels) - min(levels) > flat else 0
     dark, bright = [level for level in levels if level < cut], [level for level in levels if level >= cut]
-    paper, ink = palette[round(sum(dark) / len(dark))] if dark else None, palette[round(sum(bright) / len(bright))]
-    return _two_colours(levels, cut, ink, paper)
+    ink = choices[round(sum(bright) / len(bright))]
+    return _Cell(_bright(levels, cut), ink, choices[round(sum(dark) / len(dark))] if dark else ink)
 
 
-def _colour_quadrant_cell(colours: tuple[Colour, ...], shade: Callable[[Colour], Colour]) -> Run:
+def _colour_quadrant_cell(colours: tuple[Colour, ...], shade: Callable[[Colour], Colour]) -> _Cell:
     """As `_quadrant_cell`, divided at the widest gap of brightness (ITU-R 601)."""
     levels = [(299 * red + 587 * green + 114 * blue) // 1000 for red, green, blue in colours]
     cut = _cut(levels)
 
-    def mean(chosen: list[Colour]) -> Colour | None:
-        if not chosen:
-            return None
+    def mean(chosen: list[Colour]) -> tuple[Colour, ...]:
         red, green, blue = (round(sum(channel) / len(chosen)) for channel in zip(*chosen, strict=True))
-        return shade((red, green, blue))
+        return (shade((red, green, blue)),)
 
     pairs = list(zip(levels, colours, strict=True))
     ink = mean([colour for level, colour in pairs if level >= cut])
-    assert ink is not None
-    return _two_colours(levels, cut, ink, mean([colour for level, colour in pairs if level < cut]))
+    dark = [colour for level, colour in pairs if level < cut]
+    return _Cell(_bright(levels, cut), ink, mean(dark) if dark else ink)
 
 
-def _two_colours(levels: Sequence[int], cut: int, ink: Colour, paper: Colour | None) -> Run:
-    if paper is None or ink == paper:
-        return Run(EMPTY, ink, ink)
-    return Run(QUADRANTS[sum(1 << bit for bit, level in enumerate(levels) if level >= cut)], ink, paper)
+def _bright(levels: Sequence[int], cut: int) -> int:
+    return sum(1 << bit for bit, level in enumerate(levels) if level >= cut)
 
 
 def ascii_art(picture: Picture, ramp: str = ASCII_RAMP) -> Drawing:

@@ -31,6 +31,9 @@ SLACK_256 = 3
 """Levels by which a pixel may be off in 256 colours. Their greys are off by up to 5 already, and this saves a sixth of
 a page's bytes."""
 
+SMALL_SLACK_256 = 8
+"""The same for small images, whose colours are means of several pixels."""
+
 
 def cells(scale: int) -> Size:
     """The size of one image in cells, whatever its size in pixels."""
@@ -168,7 +171,8 @@ def _draw(depth: Depth, tones: Tones, picture: Picture, scale: int) -> Lines:
         return _lines(halfblocks.ascii_art(_scaled(picture, scale), ramp))
     palette = tones.palette(depth)
     if scale == SMALL:
-        return _lines(halfblocks.small_blocks(squared(picture, SIDE), palette))
+        slack = SMALL_SLACK_256 if depth is Depth.COLOURS_256 else 0
+        return _lines(halfblocks.small_blocks(squared(picture, SIDE), palette, slack))
     slack = SLACK_256 if depth is Depth.COLOURS_256 and scale == FULL else 0
     return _lines(halfblocks.half_blocks(_scaled(picture, scale), palette, slack))
 
