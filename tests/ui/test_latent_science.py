@@ -16,10 +16,13 @@ from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EpochEvent, EventLog
 from tui_vae.ui.app import TuiVae
+from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.latent.image_board import ImageBoard
 from tui_vae.ui.latent.keys import View
 from tui_vae.ui.latent.kl_history import KlHistory
+from tui_vae.ui.latent.pane import LatentPane
 from tui_vae.ui.latent.plane import between
+from tui_vae.ui.messages import LookInLatent
 from tui_vae.ui.model_status import ModelStatus
 
 __all__ = ["run"]  # a fixture
@@ -60,8 +63,7 @@ async def test_an_interpolation_goes_straight_or_along_a_sphere(run: RunDirector
     with LatentProcess(run, "serve") as process:
         async with app.run_test(size=(120, 36)) as pilot:
             pane = await latent(app, pilot)
-            pane.look_at(3, "a")
-            pane.look_at(57, "b")
+            pane.look_at(LookInLatent(57, to_it=True, first=3))
             board = pane.query_one("#latent-interpolate", ImageBoard)
             await until(pilot, lambda: bool(board.pictures))
             straight = latents(process)
@@ -128,3 +130,30 @@ async def test_the_kl_is_shown_in_its_parts_beside_the_prior_and_by_epoch(run: R
             heat = dict(rows)
             assert set(heat["2"]) == {"#"} and set(heat["1"]) == {"+"}
             assert len(set(heat["0"])) == 3 and heat["0"] == "".join(sorted(heat["0"], key=" .:-=+*#".index))
+
+
+@in_event_loop
+async def test_from_an_image_in_browse_to_its_traversal_and_to_an_interpolation(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            await pilot.press("2")
+            browse = app.screen.query_one(BrowsePane)
+            await until(pilot, lambda: browse.weights is not None)
+            await pilot.press("right", "right", "right", "L")
+            text = await seen(app, pilot, "the other dimensions of image #3")
+            assert "traverse" in text
+            pane = app.screen.query_one(LatentPane)
+            board = pane.query_one("#latent-traverse", ImageBoard)
+            await until(pilot, lambda: bool(board.pictures))
+            others = [z[:2] + z[3:] for z in latents(process)[: board.board(pane.room).columns]]  # along z 2
+            assert others == [pytest.approx(latent_of(3)[:2] + latent_of(3)[3:])] * len(others)
+            assert pane.plane is not None and pane.scatter.cursor == (pane.plane.xs[3], pane.plane.ys[3])
+            await pilot.press("home")
+            await seen(app, pilot, "the other dimensions at the mean")
+            await pilot.press("2", "a", "right", "right", "b")
+            board = pane.query_one("#latent-interpolate", ImageBoard)
+            await until(pilot, lambda: bool(board.pictures))
+            assert pane.choices.ends == {"a": 3, "b": 5}
+            assert latents(process)[0] == pytest.approx(latent_of(3))
+            assert latents(process)[-1] == pytest.approx(latent_of(5))

@@ -27,6 +27,18 @@ class OpenRun(Message):
 
 
 @dataclass
+class LookInLatent(Message):
+    """Asks the screen to show a test image in Latent: traversals through it, or the way to it.
+
+    `to_it`: interpolate to it, from `first`, or where that is None from where Latent's interpolation begins.
+    """
+
+    index: int
+    to_it: bool = False
+    first: int | None = None
+
+
+@dataclass
 class StartRun(Message):
     """Asks the app to create a run with this config, train it, and show it; or, with `after`, to train it next.
 

@@ -18,7 +18,7 @@ from textual.widgets import Static
 
 from tui_vae.ui.header_figure import HeaderFigure
 from tui_vae.ui.key_bar import KeyBar
-from tui_vae.ui.messages import HistoryChanged, PreferencesChanged, RunRefused
+from tui_vae.ui.messages import HistoryChanged, LookInLatent, PreferencesChanged, RunRefused
 from tui_vae.ui.notices import RunNotices, TerminalNotices
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.run_controls import RunControls
@@ -212,6 +212,14 @@ class RunScreen(RunControls):
             self.post_message(PreferencesChanged())
         self._focus_pane()
         self._refresh_pane()
+
+    @on(LookInLatent)
+    async def _look_in_latent(self, message: LookInLatent) -> None:
+        await self.action_show_pane("latent")
+        from tui_vae.ui.latent.actions import LatentActions
+
+        if isinstance(pane := self.pane, LatentActions):
+            pane.look_at(message)
 
     def _focus_pane(self) -> None:
         self.set_focus(self.pane.focus_target if self.pane else None, scroll_visible=False)

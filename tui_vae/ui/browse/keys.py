@@ -17,6 +17,7 @@ class View(Enum):
 
 
 PAGING = Binding.Group("page")
+ENDS = Binding.Group("interpolate")
 BINDINGS: list[BindingType] = [
     Binding("left", "step(-1)", "previous", id="browse.left", show=False, tooltip="Previous image, or frame"),
     Binding("right", "step(1)", "next", id="browse.right", show=False, tooltip="Next image, or frame"),
@@ -39,6 +40,12 @@ BINDINGS: list[BindingType] = [
             tooltip="Measure every test image's error again, under the newest weights"),
     Binding("m", "mark", "mark", id="browse.mark", tooltip="Mark the image, or not; c also shows the marked ones"),
     Binding(":", "go_to", "go to", id="browse.go-to", tooltip="Go to a test image by its index"),
+    Binding("L", "look", "in Latent", id="browse.look",
+            tooltip="Traverse the latent space through this image, in Latent"),
+    Binding("a", "end('a')", "from here", id="browse.end-a", group=ENDS,
+            tooltip="Begin an interpolation at this image; b on another one shows it, in Latent"),
+    Binding("b", "end('b')", "to here", id="browse.end-b", group=ENDS,
+            tooltip="Interpolate in Latent, from the image a to this one"),
     Binding("t", "film", "time-lapse", id="browse.film", tooltip="Play how the preview images were learnt"),
     Binding("d", "difference", "difference", id="browse.difference",
             tooltip="Beside the originals: reconstructions, or how they differ from them"),
@@ -58,6 +65,8 @@ ACTIONS: dict[str, set[View]] = {
     "classes": {View.PAGE, View.CLASSES},
     "measure": {View.PAGE, View.IMAGE, View.CLASSES},
     "mark": {View.PAGE, View.IMAGE},
+    "look": {View.PAGE, View.IMAGE},
+    "end": {View.PAGE, View.IMAGE},
     "choose_class": {View.PAGE},
     "order": {View.PAGE},
     "go_to": {View.PAGE, View.IMAGE},

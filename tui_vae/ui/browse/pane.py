@@ -15,14 +15,14 @@ from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.film_player import FilmPlayer
+from tui_vae.ui.browse.image_actions import ImageActions
 from tui_vae.ui.browse.keys import ACTIONS, BINDINGS, OF_CLASSES, View
 from tui_vae.ui.browse.one_image import OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
-from tui_vae.ui.browse.selection import ImageErrors, Order, Selection
+from tui_vae.ui.browse.selection import ImageErrors, Order
 from tui_vae.ui.browse.status import class_items, film_facts, image_items
-from tui_vae.ui.dialogs import AskNumber
 from tui_vae.ui.messages import PreferencesChanged
-from tui_vae.ui.model_pane import NO_MODEL, ModelPane
+from tui_vae.ui.model_pane import NO_MODEL
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
@@ -39,7 +39,7 @@ SAVED_SECONDS = 0.3
 """Seconds that a living process has for its first answer before the saved previews are shown: mostly it is faster."""
 
 
-class BrowsePane(ModelPane, can_focus=True):
+class BrowsePane(ImageActions, can_focus=True):
     """A page of pairs; in front of it one image large, the time-lapse of the previews, or the table of classes."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
@@ -48,8 +48,6 @@ class BrowsePane(ModelPane, can_focus=True):
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
         self.view = View.PAGE
-        marked = self.preferences.marks.get(str(session.directory.path), [])
-        self.selection = Selection(Order.WORST if self.preferences.worst_first else Order.INDEX, marked)
         self.player = FilmPlayer(self, session, self._show_frame)
         self._loader: Worker[None] | None = None
         """The newest request for what belongs on the screen."""
@@ -75,10 +73,6 @@ class BrowsePane(ModelPane, can_focus=True):
 
     def makes_sense_now(self, action: str) -> bool:
         return self.session.alive if action == "freeze" else self.has_classes or action not in OF_CLASSES
-
-    @property
-    def grid(self) -> PairGrid:
-        return self.query_one(PairGrid)
 
     @property
     def one(self) -> OneImage:
@@ -337,30 +331,6 @@ class BrowsePane(ModelPane, can_focus=True):
         self.selection.label, self.selection.order = message.label, Order.WORST
         self._change_view(View.PAGE)
         self._show_new_list()
-
-    def action_mark(self) -> None:
-        index = self.selection.pager.current
-        if index is None or self.weights is None:
-            return
-        listed = self.selection.label
-        self.selection.toggle_mark(index)
-        self.preferences.mark(self.session.directory.path, self.selection.marked)
-        self.post_message(PreferencesChanged())
-        if self.selection.label != listed:
-            self._load()
-        self.grid.marked = frozenset(self.selection.marked)
-        self.grid.redraw()
-        self._refresh_status()
-
-    def action_go_to(self) -> None:
-        if self.selection.test_set is not None:
-            current, last = self.selection.pager.current, len(self.selection.test_set) - 1
-            self.app.push_screen(AskNumber("Go to a test image", "Index", current, 0, last), self._go_to)
-
-    def _go_to(self, index: int | None) -> None:
-        if index is not None:
-            self.selection.go_to(index)
-            self._show_selected()
 
     def action_freeze(self) -> None:
         if not self.session.alive:

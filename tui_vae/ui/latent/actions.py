@@ -14,7 +14,7 @@ from tui_vae.ui.latent.kl_bars import KlBars
 from tui_vae.ui.latent.kl_views import KlViews
 from tui_vae.ui.latent.plane import Plane
 from tui_vae.ui.latent.plane_view import CursorImage, Scatter
-from tui_vae.ui.messages import PreferencesChanged
+from tui_vae.ui.messages import LookInLatent, PreferencesChanged
 from tui_vae.ui.model_pane import ModelPane
 from tui_vae.ui.model_status import ModelStatus
 from tui_vae.ui.session import RunSession
@@ -76,14 +76,16 @@ class LatentActions(ModelPane):
     def _show_bars(self, plane: Plane) -> None:
         raise NotImplementedError
 
-    def look_at(self, index: int, end: str = "") -> None:
-        """Show a test image: traversals through its latent; or, as the end `a` or `b`, the interpolation."""
-        if end:
-            self._set_end(end, index)
+    def look_at(self, wish: LookInLatent) -> None:
+        """Show a test image: traversals through its latent, or the interpolation to it."""
+        if wish.to_it:
+            if wish.first is not None:
+                self._set_end("a", wish.first)
+            self._set_end("b", wish.index)
             self._change_view(View.INTERPOLATE)
             return
-        self.choices.image = index
-        self._set_end("a", index)
+        self.choices.image = wish.index
+        self._set_end("a", wish.index)
         self._point_at_image()
         self._change_view(View.TRAVERSE)
 
