@@ -11,6 +11,7 @@ class FakeLauncher:
     def __init__(self) -> None:
         self.started: list[tuple[RunDirectory, int]] = []
         """The runs, each with its number of additional epochs."""
+        self.lr_factors: list[float | None] = []
         self.processes: list[FakeProcess] = []
         self.after: list[RunDirectory] = []
         """The runs that those which were started wait for."""
@@ -19,9 +20,10 @@ class FakeLauncher:
 
     def start(
         self, directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: object = None,
-        after: RunDirectory | None = None,
+        after: RunDirectory | None = None, lr_factor: float | None = None,
     ) -> None:  # fmt: skip
         self.started.append((directory, more_epochs))
+        self.lr_factors.append(lr_factor)
         self.warm += [warm] if warm is not None else []
         self.after += [after] if after is not None else []
         self.processes.append(FakeProcess(directory, "train"))

@@ -53,11 +53,14 @@ class Script(Inbox):
         return Ticket(self._paused.pop(0), self.replies.append) if self._paused else None
 
 
-def train_here(directory: RunDirectory, inbox: Inbox | None = None, more_epochs: int = 0) -> int:
+def train_here(
+    directory: RunDirectory, inbox: Inbox | None = None, more_epochs: int = 0, lr_factor: float | None = None
+) -> int:
     """Train a run in the test's own process; return the exit code."""
     lock = RunLock(directory, "train")
     try:
-        return RunProcess(directory, lock, inbox or Script()).run(serve_first=False, more_epochs=more_epochs)
+        wanted = protocol.Resume(epochs=more_epochs, lr_factor=lr_factor)
+        return RunProcess(directory, lock, inbox or Script()).run(False, wanted)
     finally:
         lock.release()
 

@@ -151,3 +151,13 @@ def test_both_sides_of_an_epoch_are_evaluated_with_the_same_beta(own_runs: Path)
     (event,) = events(directory, ev.EpochEvent)
     beta_test, beta_train = ((side.loss - side.recon) / side.kl for side in (event.test, event.train))
     assert beta_test == pytest.approx(beta_train)
+
+
+def test_a_run_goes_on_with_a_lower_rate_from_its_first_step(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=2, schedule="constant", lr=1e-3)
+    assert train_here(directory) == 0
+    assert train_here(directory, more_epochs=1, lr_factor=0.1) == 0
+    history = read_history(directory.events)
+    assert [epoch.lr for epoch in history.epochs] == pytest.approx([1e-3, 1e-3, 1e-4])
+    (change,) = history.controls
+    assert (change.command, change.step) == ("set lr", 2 * STEPS) and change.value == pytest.approx(1e-4)

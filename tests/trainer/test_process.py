@@ -85,7 +85,8 @@ def serving(directory: RunDirectory) -> Iterator[threading.Thread]:
     lock, inbox = RunLock(directory, "serve"), Inbox()
     server = Server(lambda: directory.socket, lock, inbox)
     server.start()
-    thread = threading.Thread(target=RunProcess(directory, lock, inbox).run, args=(True, 0), daemon=True)
+    serve = RunProcess(directory, lock, inbox).run
+    thread = threading.Thread(target=serve, args=(True, protocol.Resume()), daemon=True)
     thread.start()
     try:
         yield thread

@@ -109,3 +109,10 @@ def test_classes_beyond_ten_are_told_apart_by_colour_or_mark() -> None:
     labels = [999, 3, 999]
     found = gather([0.5, 2.5, 0.5], [0.5, 0.5, 0.5], labels, Extent(0, 4, 0, 1), 4, 1)
     assert list(found.classes) == [1000, 0, 4, 0]
+
+
+def test_a_dimension_may_be_active_by_the_textbook_and_tell_nothing() -> None:
+    reply = msgspec.structs.replace(latent_map(), kl_per_dim=(2.5, 0.006, 0.1, 0.001))
+    plane = plane_of(reply)
+    assert (plane.active_units, plane.informative_units) == (3, 1)
+    assert [plane.active(each) and not plane.informative(each) for each in range(4)] == [False, True, True, False]

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from tests.support import latent_process
 from tests.support.fake_run import CLASSES, FakeProcess, make_run
 from tests.support.latent_process import (
     DIMENSIONS,
@@ -18,7 +19,7 @@ from tests.support.latent_process import (
     latent_of,
     picture_of,
 )
-from tests.support.piloting import in_event_loop, until
+from tests.support.piloting import in_event_loop, screen, until
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
@@ -142,7 +143,7 @@ async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> No
             await pilot.press("v", "o", "home", "left", "left", "left")
             bars = pane.query_one(KlBars)
             assert bars.display and bars.order == [0, 1, 2, 3] and bars.place == 0
-            assert "3 of 4 active" in str(bars.border_subtitle) and "1 inactive" in str(bars.border_subtitle)
+            assert "3 of 4 active" in str(bars.border_subtitle) and "3 with KL > 0.1 nats" in str(bars.border_subtitle)
             await pilot.press("enter")
             assert pane.view is View.TRAVERSE and pane.choices.dimension == 0
 
@@ -320,3 +321,24 @@ async def test_a_key_that_came_before_a_refusal_is_asked_about(run: RunDirectory
             process.may_go_on.set()
             await until(pilot, lambda: shown(pane) == here(pane))
             assert process.refusals == 0 and pane.note == ""
+
+
+@in_event_loop
+async def test_dimensions_that_are_active_and_tell_nothing_are_dimmed(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_process, "KL", (2.5, 0.006, 0.1, 0.001))
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            pane = await latent(app, pilot)
+            await pilot.press(*"vvvvv")
+            bars = pane.query_one(KlBars)
+            await until(pilot, lambda: bool(bars._tiles))
+            assert pane.plane is not None
+            assert len({bars._bar_ink(pane.plane, each, 9) for each in (0, 1, 3)}) == 3
+            assert "3 of 4 active" in str(bars.border_subtitle) and "1 with KL > 0.1 nats" in str(bars.border_subtitle)
+            await pilot.press("right")
+            await until(pilot, lambda: "active, but KL ≤ 0.1 nats" in screen(app))
+            await pilot.resize_terminal(40, 16)
+            await until(pilot, lambda: str(bars.border_subtitle) == "3/4 active · 1 > 0.1 nats")

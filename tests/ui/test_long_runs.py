@@ -156,9 +156,9 @@ def test_an_epoch_too_short_for_a_report_of_its_steps_is_counted() -> None:
     history = History()
     epoch = ev.Metrics(1.0, 1.0, 1.0, 0.1, 0.9, 6.0, 3, (1.0,))
     history.extend([step(7), ev.EpochEvent(epoch=5, step=50, seconds=0.01, images_per_s=1.0, train=epoch, test=epoch)])
-    assert epoch_now(history) == 5
+    assert epoch_now(history, running=True) == 5
     history.apply(step(1000))
-    assert epoch_now(history) == 1000 // 235 + 1
+    assert epoch_now(history, running=True) == 1000 // 235 + 1
 
 
 def test_curves_read_in_pieces_are_those_read_at_once() -> None:

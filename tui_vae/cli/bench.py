@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from tui_vae.cli.bench_until import describe, time_until
+from tui_vae.cli.busy import OtherWork, busy_words, others_on_gpu
 from tui_vae.cli.parser import given_options
 from tui_vae.cli.tables import print_table
 from tui_vae.config import RunConfig, make_config, toml_value
@@ -43,6 +44,7 @@ class CandidateProcess:
             [sys.executable, "-P", "-m", "tui_vae.trainer.bench", name, json.dumps(options)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
+        self.pid = self._process.pid
         self.facts: dict[str, Any] = {}
         self.rates: list[float] = []
         self.memory: dict[str, int] = {}
@@ -92,7 +94,9 @@ def bench(options: argparse.Namespace) -> int:
     """
     config = with_model_folder(make_config(given_options(options)))
     allow(config)  # as `train` does
-    candidates = _run_candidates(config, options.rounds, options.seconds)
+    candidates, cores, gpu = _run_candidates(config, options.rounds, options.seconds)
+    if busy := busy_words(cores, gpu):
+        print(busy, file=sys.stderr)
     results = [_result(candidate, candidates[0]) for candidate in candidates]
     ordinary = max((r for r in results if r["name"].startswith("ordinary")), key=lambda r: r["images_per_s"])
     limit = results[-1] if results[-1]["name"] == LIMIT else None
@@ -103,7 +107,8 @@ def bench(options: argparse.Namespace) -> int:
                     "latent_dim": config.latent_dim, "rounds": options.rounds, "seconds": options.seconds,
                     "versions": _versions()}  # fmt: skip
         ratios = {"ours_over_ordinary": gain, "ours_over_products": share}
-        print(json.dumps({**settings, **ratios, "until": until, "results": results}))
+        others = {"others_cores": cores, "others_gpu_percent": gpu}
+        print(json.dumps({**settings, **ratios, **others, "until": until, "results": results}))
         return 0
     facts = candidates[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
@@ -116,8 +121,11 @@ def bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_candidates(config: RunConfig, rounds: int, seconds: float) -> list[CandidateProcess]:
-    """Let the candidates train in turn, so that other processes on the machine slow all of them alike."""
+def _run_candidates(
+    config: RunConfig, rounds: int, seconds: float
+) -> tuple[list[CandidateProcess], float, float | None]:
+    """Let the candidates train in turn, so that other processes on the machine slow all of them alike. Gives also how
+    many cores those have used meanwhile, and the percentage of the time for which they used the GPU before."""
     wanted = {name: toml_value(name, getattr(config, name)) for name in vars(config)}
     names = [name for name in CANDIDATES if name != LIMIT or config.model == "mlp"]
     candidates: list[CandidateProcess] = []
@@ -125,14 +133,16 @@ def _run_candidates(config: RunConfig, rounds: int, seconds: float) -> list[Cand
         candidates.extend(CandidateProcess(name, wanted) for name in names)
         for candidate in candidates:
             candidate.wait()
+        gpu = others_on_gpu(candidates[0].facts["device"], candidates[0].pid)
+        others = OtherWork([candidate.pid for candidate in candidates])
         for number in range(rounds):
             for candidate in candidates:
                 candidate.round(seconds)
             print(f"round {number + 1} of {rounds} done", file=sys.stderr)
+        return candidates, others.cores(), gpu
     finally:
         for candidate in candidates:
             candidate.close()
-    return candidates
 
 
 def _print_results(results: list[dict[str, Any]], gain: float, share: float | None) -> None:

@@ -16,6 +16,7 @@ from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.load_trained import load_trained, note
 from tui_vae.cli.train_reporters import with_article
 from tui_vae.errors import UsageError, UserError
+from tui_vae.runs.health import INFORMATIVE_KL
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 
@@ -89,8 +90,10 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _print_figures(test: dict[str, Any], latent_dim: int) -> None:
+    used = sum((kl or 0) > INFORMATIVE_KL for kl in test["kl_per_dim"])
+    of_units = f"of {latent_dim} latent dimensions; {used} have a KL above {INFORMATIVE_KL} nats"
     units = {"kl": "nats an image", "mse": "a pixel, [0, 1]", "elbo_bpd": "bits a pixel", "recon": "an image, [-1, 1]",
-             "active_units": f"of {latent_dim} latent dimensions"}  # fmt: skip
+             "active_units": of_units}  # fmt: skip
     for name, value in test.items():
         if name != "kl_per_dim":
             shown = value if isinstance(value, int) else f"{value:.6g}"

@@ -7,9 +7,15 @@ from collections.abc import Iterable
 
 from tui_vae.runs import events as ev
 
+DIVERGED = "the weights diverged"
+"""How the error begins that ends a run whose weights are no finite numbers any more."""
+
+LOWER = 10
+"""The divisor of the learning rate that is suggested after a divergence. A third of it often only diverges later."""
+
 WARNED = {
     "diverging:": "diverged",
-    "the weights diverged": "diverged",
+    DIVERGED: "diverged",
     "dead decoder:": "dead decoder",
     "overfitting:": "overfitting",
 }
@@ -21,6 +27,11 @@ JUDGED_FROM = 200
 FEW_ACTIVE = 1 / 3
 """Idle units: less than this share of the latent dimensions is active. Fewer idle ones are common and harmless
 (Burda et al. 2016, https://arxiv.org/abs/1509.00519)."""
+
+
+INFORMATIVE_KL = 0.1
+"""Nats of KL from which a latent dimension counts as used by the second count of active units. The textbook's count,
+by the variance of the posterior mean, takes in dimensions of a few thousandths of a nat, which the decoder ignores."""
 
 
 def health(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tui_vae.runs.processes import COMMAND
 from tui_vae.runs.protocol import Done, Resume
 from tui_vae.runs.safe_files import open_own, reason
 from tui_vae.runs.summary import summarize
+from tui_vae.runs.trainer_log import Mode, mark_start, words_of_newest
 from tui_vae.runs.trust import check_code, check_command
 from tui_vae.runs.warm_trainer import WarmTrainer, has_room
 
@@ -71,11 +73,13 @@ def start_training(
     leave_core: bool = False,
     warm: WarmTrainer | None = None,
     after: RunDirectory | None = None,
+    lr_factor: float | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
     `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it. `warm`: a
-    process that waits for a run, and gets this one. `after`: a run that is to end first.
+    process that waits for a run, and gets this one. `after`: a run that is to end first. `lr_factor`: what the learning
+    rate is multiplied by before the first step.
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there. ReadOnlyRun: it is another user's.
@@ -96,6 +100,7 @@ def start_training(
         options += ["--trust", command[1]]
     if after is not None:
         options += ["--after", os.path.abspath(after.path)]
+    options += ["--lr-factor", repr(lr_factor)] if lr_factor else []
     return _start(directory, [*options, "--leave-core"] if leave_core else options, warm=warm)
 
 
@@ -131,11 +136,15 @@ def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
 
 
 def continue_training(
-    directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: WarmTrainer | None = None
+    directory: RunDirectory,
+    more_epochs: int = 0,
+    leave_core: bool = False,
+    warm: WarmTrainer | None = None,
+    lr_factor: float | None = None,
 ) -> None:
     """Continue a paused, stopped, finished or crashed run.
 
-    `more_epochs` are added to those planned; a finished run needs some. `leave_core`, `warm`: as for `start_training`.
+    `more_epochs` are added to those planned; a finished run needs some. Others as for `start_training`.
 
     Raises:
         RequestError, RunError, StartError: it cannot be continued; the message says why. ReadOnlyRun: it is another
@@ -148,13 +157,14 @@ def continue_training(
             raise read_only_error(directory, living.not_own)
         try:
             if living.holder is not None:
-                request(directory, Resume(epochs=more_epochs), Done)  # a process that only serves then trains
+                wanted = Resume(epochs=more_epochs, lr_factor=lr_factor)
+                request(directory, wanted, Done)  # a process that only serves then trains
                 return
             newest = summarize(directory)  # which says so where the run has been deleted
             if newest.state == "finished" and not more_epochs and not _has_epochs_left(directory):
                 raise finished_error(directory)
             check_data_of(directory)
-            start_training(directory, more_epochs, leave_core, warm)
+            start_training(directory, more_epochs, leave_core, warm, lr_factor=lr_factor)
             return
         except Forestalled:  # whoever was quicker gets the request
             if time.monotonic() > deadline:
@@ -215,6 +225,7 @@ def _start(
         log = open_own(output, os.O_WRONLY | (os.O_TRUNC if read_only else os.O_APPEND))
     except OSError as error:
         raise StartError(f"run {directory.name!r} cannot be written: {reason(error)}") from None
+    mark_start(log, _mode(options))
     arguments = [str(directory.path), *options]
     try:
         process = (warm.hand_over(arguments, log) if warm else None) or subprocess.Popen(  # noqa: S603  # this Python,
@@ -243,9 +254,13 @@ def _start(
             errors = [event for event in new_events if isinstance(event, ErrorEvent)]
             if errors:
                 raise StartError(errors[-1].message, errors[-1].hint)
-            raise StartError(_last_line(output) or "the trainer ended at once", f"see {output}")
+            raise StartError(_last_line(output, options) or "the trainer ended at once", f"see {output}")
         time.sleep(START_PAUSE)
     raise StartError(f"the trainer of run {directory.name!r} did not start", f"see {output}")
+
+
+def _mode(options: Sequence[str]) -> Mode:
+    return "serve" if "--serve" in options else "train"
 
 
 def _size(file: Path) -> int:
@@ -255,6 +270,6 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _last_line(output: Path) -> str:
-    lines = read_output(output, MOST_LAST_LINE).strip().splitlines()
+def _last_line(output: Path, options: Sequence[str]) -> str:
+    lines = words_of_newest(read_output(output, MOST_LAST_LINE), _mode(options)).splitlines()
     return lines[-1] if lines else ""

@@ -52,10 +52,13 @@ class Pause(Request, frozen=True):
     """Pause after the step under way, with a checkpoint."""
 
 
-class Resume(Request, frozen=True):
-    """Go on training. `epochs` more than planned; a finished run needs them."""
+class Resume(Request, frozen=True, kw_only=True, omit_defaults=True):
+    """Go on training. `epochs` more than planned; a finished run needs them. `lr_factor`: as in `Set`, in force before
+    the first step. What is not asked for is not sent, so that an older process understands the rest.
+    """
 
     epochs: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
+    lr_factor: Factor | None = None
 
 
 class Stop(Request, frozen=True):

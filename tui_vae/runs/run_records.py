@@ -49,7 +49,7 @@ class Record:
     `started`, `changed`: first event and last change of the log, in seconds since the epoch; `seconds`: time spent in
     training; `best`: the epoch of the lowest test loss; `test_images`: the size of its test set, None where it is not
     known; `pixels`: of an image in all its channels, None in older logs; `health`: as of `health.health`; `steered`:
-    what a person changed while it trained.
+    what a person changed while it trained; `why`: of a failed run, what is wrong and what to do.
     """
 
     directory: RunDirectory
@@ -72,6 +72,7 @@ class Record:
     after: str = ""
     tags: tuple[str, ...] = ()
     group: str = ""
+    why: str = ""
 
     @property
     def name(self) -> str:
@@ -102,6 +103,7 @@ class Ledger:
         self._newest: ev.EpochEvent | None = None
         self._said: deque[str] = deque(maxlen=MOST_SAID)
         """Warnings and errors of the newest process."""
+        self._why = ""
         self._steering = Steering()
         self._epochs = Epochs(Figures.of)
         self._curve: tuple[Figures, ...] = ()
@@ -140,6 +142,8 @@ class Ledger:
                     self._newest = event
                 case ev.WarningEvent() | ev.ErrorEvent():
                     self._said.append(event.message)
+                    if isinstance(event, ev.ErrorEvent):
+                        self._why = " · ".join(filter(None, (event.message, event.hint)))
                 case ev.ControlEvent():
                     self._steering.apply(event)
                 case ev.RunEvent():
@@ -164,6 +168,7 @@ class Ledger:
             state=state,
             health=health(self._newest if figures else None, self._said, state),
             steered=tuple(self._steering.changes),
+            why=self._why if state == "failed" else "",
             epochs=figures[-1].epoch if figures else 0,
             planned=run.epochs if run else 0,
             device=run.device if run else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -37,6 +38,14 @@ class Change(NamedTuple):
     def __str__(self) -> str:
         before, after = ("?" if value is None else f"{value:g}" for value in (self.before, self.after))
         return f"{NAMES[self.command]} {before} → {after} @ epoch {self.epoch}"
+
+
+def wordings(changes: Sequence[str]) -> tuple[str, ...]:
+    """Several changes in words: all of them, the last one and how many others there are, or how many there are."""
+    if not changes:
+        return ("",)
+    others = f"{changes[-1]}, +{len(changes) - 1}" if len(changes) > 1 else changes[0]
+    return ", ".join(changes), others, f"{len(changes)} change{'s' * (len(changes) != 1)}"
 
 
 class Steering:

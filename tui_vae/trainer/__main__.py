@@ -18,7 +18,7 @@ from tui_vae.config.own_code import allow_digest
 from tui_vae.errors import UserError
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
-from tui_vae.runs.protocol import Checkpoint, Stop
+from tui_vae.runs.protocol import Checkpoint, Resume, Stop
 from tui_vae.runs.safe_files import reason
 from tui_vae.runs.warm_trainer import WARM
 from tui_vae.trainer.output import forgive_output
@@ -54,6 +54,7 @@ def main() -> int:
     parser.add_argument("--read-only", action="store_true", help="serve, and write nothing into the directory")
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
     parser.add_argument("--after", metavar="DIRECTORY", type=Path, help="wait until nothing trains this run")
+    parser.add_argument("--lr-factor", type=float, help="multiply the learning rate by this before the first step")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
     parser.add_argument(
         "--trust",
@@ -97,7 +98,8 @@ def main() -> int:
             watch.start()
         except RuntimeError as error:  # no thread
             return process.give_up(error, trains=not options.serve)
-        return process.run(serve_first=options.serve, more_epochs=options.epochs, after=options.after)
+        wanted = Resume(epochs=options.epochs, lr_factor=options.lr_factor)
+        return process.run(options.serve, wanted, after=options.after)
     finally:
         watch.close()
         server.close()

@@ -18,6 +18,7 @@ from tui_vae.runs import advice
 from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.health import DIVERGED, LOWER
 from tui_vae.runs.valid_epochs import Epochs
 from tui_vae.trainer.run_setup import LoadedRun
 from tui_vae.trainer.symptoms import Diagnosis
@@ -25,10 +26,6 @@ from tui_vae.trainer.timers import WarningLimit
 
 DECODED_IMAGES = 256
 """Test images whose reconstructions show whether the decoder makes the same picture of all."""
-
-LOWER = 10
-"""The divisor of the learning rate that is suggested after a divergence. A third of it often only diverges later."""
-
 
 ALIKE = "all training images are alike, so that there is nothing to learn: train on others"
 """What to do about a run whose data have no variance. No symptom is looked for then."""
@@ -58,7 +55,7 @@ def are_alike(images: Tensor) -> bool:
 def diverged(directory: RunDirectory, run: LoadedRun, epoch: int, lr: float) -> Diverged:
     """The error for weights that were found to have diverged in `epoch`, where the learning rate was `lr`."""
     return Diverged(
-        f"the weights diverged in epoch {epoch}: they are no longer finite numbers, so training has ended",
+        f"{DIVERGED} in epoch {epoch}: they are no longer finite numbers, so training has ended",
         ALIKE if are_alike(run.train) else _with_lower_rate(directory, run.config, lr),
     )
 

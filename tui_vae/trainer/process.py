@@ -51,22 +51,23 @@ class RunProcess:
         self._loaded = directory.files.last.exists()
         """Whether there is something of the run to come back to."""
 
-    def run(self, serve_first: bool, more_epochs: int, after: Path | None = None) -> int:
-        """Train; with `serve_first`, serve until a client asks to train or none is left. Return the exit code.
+    def run(self, serve_first: bool, wanted: protocol.Resume, after: Path | None = None) -> int:
+        """Train as `wanted`; with `serve_first`, serve until a client asks to train or none is left. Return the exit
+        code.
 
         `after`: the directory of a run that is to end first.
         """
         if serve_first:
             try:
-                wanted = self._serve()
+                asked = self._serve()
             except RunLost as error:
                 print(error, file=sys.stderr)
                 return error.exit_code
             except UserError as error:
                 return self._refuse_all(error)
-            if wanted is None:
+            if asked is None:
                 return 0
-            more_epochs = wanted.epochs
+            wanted = asked
             self._lock.change_mode("train")
         try:
             check_not_newer(self._directory)  # before the log of a finished run would say that it has failed
@@ -78,7 +79,7 @@ class RunProcess:
         try:
             if after is not None and not wait_for_turn(self._directory, log, self._inbox, after):
                 return 0
-            state = self._train(log, more_epochs)
+            state = self._train(log, wanted)
         except RunLost as error:
             print(error, file=sys.stderr)  # and not in the log, which may be another process's by now
             return error.exit_code
@@ -117,7 +118,7 @@ class RunProcess:
             return UserError(wrong.message, wrong.hint + again)
         return UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}")
 
-    def _train(self, log: ev.EventLog, more_epochs: int) -> ev.RunState:
+    def _train(self, log: ev.EventLog, wanted: protocol.Resume) -> ev.RunState:
         def loading(what: str) -> None:
             log.write(ev.StateEvent(state="loading", reason=what))
 
@@ -129,11 +130,12 @@ class RunProcess:
         from tui_vae.trainer.training import Training
 
         cores = Cores(leave_one=self._leave_core, spare=spare.count())
-        setup = set_up_training(self._directory, log, more_epochs, loading, cores)
+        setup = set_up_training(self._directory, log, wanted.epochs, loading, cores)
         self._loaded = True
         if setup.run.config.log:
             start_trackers(self._directory, setup.run.config.log, offset)
-        return Training(self._directory, log, self._inbox, setup, self._lock.announce_trouble).run()
+        first = protocol.Set(lr_factor=wanted.lr_factor) if wanted.lr_factor else None
+        return Training(self._directory, log, self._inbox, setup, self._lock.announce_trouble).run(first)
 
     def _serve(self) -> protocol.Resume | None:
         """Answer from the newest checkpoint. Return the request to go on training, or None when no client is left.

@@ -34,7 +34,7 @@ from tui_vae.trainer.run_setup import TrainingSetup, logged_metrics, run_event
 from tui_vae.trainer.server import Inbox, Ticket
 from tui_vae.trainer.step_events import StepEvents
 from tui_vae.trainer.timers import CheckpointTimer, Stopwatch
-from tui_vae.trainer.waiting import what_then
+from tui_vae.trainer.waiting import refused, what_then
 
 
 class Stopped(Exception):
@@ -82,9 +82,14 @@ class Training:
         self._previews = PreviewWriter(directory, log)
         self._keeper = CheckpointKeeper(directory, log, run.config.keep, run.steps_per_epoch)
 
-    def run(self) -> ev.RunState:
-        """Train to the last planned epoch or until a request stops it. Return the final state, which is logged."""
+    def run(self, first: protocol.Set | None = None) -> ev.RunState:
+        """Train to the last planned epoch or until a request stops it. Return the final state, which is logged.
+
+        `first`: what to change before the first step.
+        """
         self._enter("training")
+        if first is not None:
+            self._answer(Ticket(first, lambda reply: None))
         self._keeper.complete(self._progress)
         try:
             while self._progress.evaluated < self._progress.planned_epochs:
@@ -349,7 +354,8 @@ class Training:
             ticket.refuse(error)
             raise
         except Unwritable as error:
-            ticket.refuse(self._refusal(ticket.request, error))
+            self._wanted, refusal = refused(ticket.request, self._wanted, error)
+            ticket.refuse(refusal)
             self._wait_because_of(error)
         except UserError as error:
             ticket.refuse(error)
@@ -364,17 +370,6 @@ class Training:
             self._checkpoint()
             self._wanted = None
             self._end_trouble()
-
-    def _refusal(self, request: protocol.AnyRequest, error: Unwritable) -> UserError:
-        """What to answer to a request that needs a checkpoint; a stop, a pause and that it goes on are remembered."""
-        match request:
-            case protocol.Stop() | protocol.Pause():
-                self._wanted = request
-            case protocol.Resume(epochs=0):
-                self._wanted = None
-            case _:
-                return UserError(error.message, f"{error.hint}; then try again")
-        return UserError(error.message, f"{error.hint}; {what_then(self._wanted)}")
 
     def _plan(self, more: int) -> None:
         """Plan `more` epochs, and write that into the checkpoint before it is confirmed, so that no crash loses it.

@@ -21,6 +21,10 @@ class KeysInContext:
         """Whether an action, named without its parameters, makes sense now. Its key works either way, and says why."""
         return True
 
+    def description_now(self, action: str) -> str:
+        """What an action does now, for the key bar, where its binding's own description does not say it; else empty."""
+        return ""
+
 
 @dataclass
 class Command:
@@ -40,6 +44,12 @@ class Command:
     def makes_sense_now(self) -> bool:
         """Whether it makes sense now. The key bar leaves other commands out; their keys say why they do nothing."""
         return not isinstance(self.node, KeysInContext) or self.node.makes_sense_now(self.action.partition("(")[0])
+
+    @property
+    def description(self) -> str:
+        """What it does now, in a word or two."""
+        now = self.node.description_now(self.action.partition("(")[0]) if isinstance(self.node, KeysInContext) else ""
+        return now or self.binding.description
 
     @property
     def action(self) -> str:

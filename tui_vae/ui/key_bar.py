@@ -36,7 +36,8 @@ def hints(commands: list[Command]) -> list[Hint]:
     found: dict[object, Hint] = {}
     for command in commands:
         group = command.binding.group
-        hint = found.setdefault(group or command.binding.id, Hint([], legible((group or command.binding).description)))
+        description = group.description if group else command.description
+        hint = found.setdefault(group or command.binding.id, Hint([], legible(description)))
         hint.keys.append((command.keys[0], command.binding.key))
     return list(found.values())
 

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from tui_vae.ui.fitting import SEPARATOR, parts_that_fit
 from tui_vae.ui.terminal import legible
 
 
@@ -87,7 +88,10 @@ class ModelStatus(Widget):
             line = self._left(items)
         if line.cell_len > room:
             line = self._left(items, all_views=False)
-        right.truncate(max(0, width - line.cell_len - 2), overflow="ellipsis")
+        room = max(0, width - line.cell_len - 2)
+        if right.cell_len > room and not self.facts.note:
+            right = self._right(room)
+        right.truncate(room, overflow="ellipsis")
         space = " " * max(1, width - line.cell_len - right.cell_len)
         return Text.assemble(line, space, right, no_wrap=True, overflow="crop")
 
@@ -114,12 +118,17 @@ class ModelStatus(Widget):
                 line.append(" " + legible(item.key), label)
         return line
 
-    def _right(self) -> Text:
+    def _right(self, room: int | None = None) -> Text:
+        """The note, or which weights made what is shown: as much of that as fits whole, where there is little room."""
         facts = self.facts
         if facts.note:
             return Text(legible(facts.note), self._ink("note"))
-        live = ("live ", self._ink("live")) if facts.live else ""
-        return Text.assemble(live, (legible(facts.weights), self._ink("note")))
+        live = "live " if facts.live else ""
+        weights = facts.weights
+        if room is not None:
+            weights = parts_that_fit(weights.split(SEPARATOR), room - len(live))
+        live = live if weights else live.rstrip()
+        return Text.assemble((live, self._ink("live")), (legible(weights), self._ink("note")))
 
     def _ink(self, name: str) -> Style:
         return self.get_component_rich_style(f"model-status--{name}", partial=True)

@@ -36,6 +36,8 @@ class RunOpener(ImageApp[str]):
         self._left: RunSession | None = None
         """The run that was on screen before the start screen."""
         self._warm_keeper = WarmKeeper(self, warm)
+        self.keeps_warm = warm
+        """Whether processes may start before the user has said what to train."""
         self._asked_for = RunConfig()
         """What the newest run that was started from here was asked for."""
         self.preferences = preferences

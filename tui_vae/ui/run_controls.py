@@ -54,6 +54,9 @@ class RunControls(Screen[None], KeysInContext):
         self._changes = PendingChanges()
         self._send_timer: Timer | None = None
 
+    def description_now(self, action: str) -> str:
+        return "go on" if action == "pause" and self.session.state == "paused" else ""
+
     def makes_sense_now(self, action: str) -> bool:
         """Steering needs a living trainer; continuing needs a run that has none, or is paused."""
         if action in ("pause", "save", "scale", "stop"):
@@ -196,12 +199,14 @@ class RunControls(Screen[None], KeysInContext):
             question = AskMoreEpochs(self.session.name, planned)
             self.app.push_screen(question, lambda more: self._go_on(more) if more else None)
         else:
-            self._go_on()
+            from tui_vae.ui.lower_rate import ask_for_lower_rate
 
-    def _go_on(self, more_epochs: int = 0) -> None:
+            ask_for_lower_rate(self, self.session.name, self.session.history, lambda factor: self._go_on(0, factor))
+
+    def _go_on(self, more_epochs: int = 0, lr_factor: float | None = None) -> None:
         from tui_vae.ui.damaged_last import ask_where_last_is_damaged
 
         def go_on(epoch: int | None) -> None:
-            self._steer(self.steering.go_on(more_epochs, epoch))
+            self._steer(self.steering.go_on(more_epochs, epoch, lr_factor))
 
         self.run_worker(ask_where_last_is_damaged(self, self.session.directory, go_on))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from tui_vae.runs.best_figure import best_by, best_figure
 from tui_vae.runs.events import EpochEvent, ErrorEvent
 from tui_vae.runs.history import History
+from tui_vae.runs.lower_rate import rate_to_lower
 from tui_vae.ui import numbers
 from tui_vae.ui.key_advice import with_keys
 
@@ -33,10 +34,11 @@ LONGEST_DEVICE = 16
 """Characters of a device's name that fit beside its load; longer names are left out."""
 
 
-def epoch_now(history: History) -> int:
-    """The epoch in training, or the last one. Short epochs end before any of their steps is reported."""
-    of_steps = int(history.steps["epoch"][-1]) if len(history.steps) else 0
-    return max(of_steps, history.epochs[-1].epoch if history.epochs else 0)
+def epoch_now(history: History, running: bool) -> int:
+    """The epoch under way of a `running` run; else how many have ended, as every list of runs counts them."""
+    ended = history.epochs[-1].epoch if history.epochs else 0
+    of_steps = int(history.steps["epoch"][-1]) if running and len(history.steps) else 0
+    return max(of_steps, ended)  # short epochs end before any of their steps is reported
 
 
 def share_done(history: History) -> float:
@@ -134,11 +136,19 @@ def sentence(history: History, state: str) -> str:
         case "stopped":
             return f"stopped · r continues it · {reached(history)}"
         case "failed":
-            what = error.message if error else reason or "see its trainer.log"
-            return f"failed: {what} · r tries again" + (f" · {with_keys(error.hint)}" if error and error.hint else "")
+            return failure(error.message if error else reason, error.hint if error else "", history)
         case "crashed":
             return f"its process has died · r {again} · {reached(history)}"
     return ""
+
+
+def failure(message: str, hint: str, history: History) -> str:
+    """Why a run failed, and what to do about it."""
+    what = f"failed: {message or 'see its trainer.log'}"
+    if rate_to_lower(history) is not None:
+        where = "goes on from the last whole checkpoint" if history.checkpoint else "trains it anew"
+        return f"{what} · r {where} with a lower learning rate, which it asks for"
+    return " · ".join((what, *([with_keys(hint)] if hint else []), "r tries again"))
 
 
 def fresh_warning(history: History, now: float, seconds: float = WARNING_SECONDS) -> str:

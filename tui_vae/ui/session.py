@@ -16,6 +16,7 @@ from tui_vae.runs.events import LIVING, AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.holder import Holder
 from tui_vae.runs.log_loader import LogLoader, load_if_long
+from tui_vae.runs.trainer_log import words_of_newest
 from tui_vae.runs.trust import allow_code
 from tui_vae.runs.warm_trainer import WarmTrainer
 
@@ -118,6 +119,11 @@ class RunSession:
         if not self.living.read_only:
             return self.history.step
         return self.history.checkpoint.step if self.history.checkpoint else 0
+
+    def epoch_of(self, step: int, epoch: int) -> str:
+        """The epoch of weights: the one under way, `epoch`, while a trainer lives; else how many are done, `3.4`."""
+        size = self.history.run.steps_per_epoch if self.history.run else 0
+        return f"{int(10 * step / size) / 10:g}" if size and not self.alive else str(epoch)
 
     @property
     def trouble(self) -> str:
@@ -253,8 +259,8 @@ class RunSession:
                 started = True
             await asyncio.sleep(PROCESS_PAUSE)
 
-    async def train(self, more_epochs: int = 0) -> None:
-        """Continue training: tell the living process to, or start one.
+    async def train(self, more_epochs: int = 0, lr_factor: float | None = None) -> None:
+        """Continue training: tell the living process to, or start one. `lr_factor`: of its learning rate from then on.
 
         Raises:
             UserError: it cannot be done.
@@ -262,7 +268,9 @@ class RunSession:
         self._starting = True
         try:
             with self._noting_untrusted():
-                await asyncio.to_thread(launch.continue_training, self.directory, more_epochs, True, self._warm)
+                await asyncio.to_thread(
+                    launch.continue_training, self.directory, more_epochs, True, self._warm, lr_factor
+                )
             await self.look_for_process()
         finally:
             self._starting = False
@@ -292,5 +300,5 @@ class RunSession:
             self._warm = None
 
     def log_tail(self, lines: int = 4) -> str:
-        """The last lines of the trainer's output, which say why it crashed."""
-        return "\n".join(self.directory.output(OUTPUT_BYTES).strip().splitlines()[-lines:])
+        """The last lines of what the newest trainer has printed, which say why it crashed."""
+        return "\n".join(words_of_newest(self.directory.output(OUTPUT_BYTES), "train").splitlines()[-lines:])

@@ -60,7 +60,7 @@ def parts(history: History, name: str, state: str, now: float, glyphs: Glyphs, l
     if words:
         found.append(Part(1, ((", ".join(words), "warning"),)))
     if planned:
-        current = f"{run_progress.epoch_now(history):>{digits}}"
+        current = f"{run_progress.epoch_now(history, running):>{digits}}"
         epoch = (("epoch ", "label"), (current, "number"), (f"/{planned}", "label"))
         found.append(Part(2, epoch))
         found.append(Part(3, (("", "bar"), (f" {run_progress.share_done(history):4.0%}", "label"))))

@@ -126,8 +126,8 @@ class Steering:
         await self.session.train()
         return f"Training of {self.session.name} starts; it goes on when you leave."
 
-    async def go_on(self, more_epochs: int = 0, from_epoch: int | None = None) -> str:
-        """`from_epoch`: the kept epoch to go back to before.
+    async def go_on(self, more_epochs: int = 0, from_epoch: int | None = None, lr_factor: float | None = None) -> str:
+        """`from_epoch`: the kept epoch to go back to before. `lr_factor`: of the learning rate from then on.
 
         Raises:
             UserError: that cannot be done, or the trainer cannot be started.
@@ -136,7 +136,7 @@ class Steering:
         former = ""
         if from_epoch:
             former = await asyncio.to_thread(went_back, self.session.directory, from_epoch, more_epochs)
-        await self.session.train(more_epochs)
+        await self.session.train(more_epochs, lr_factor)
         return f"Training of {self.session.name} goes on.{former}"
 
     def _not_own(self) -> str:

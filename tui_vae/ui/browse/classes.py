@@ -9,7 +9,8 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 
-from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.fitting import first_that_fits
+from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.images.canvas import Canvas, Tile
 from tui_vae.ui.test_set import ClassError
 
@@ -24,6 +25,9 @@ BESIDE_BAR = 32
 
 LONGEST_NAME = 24
 """Characters of a class's name, at most."""
+
+LEAST_NAME, LEAST_BAR = 12, 4
+"""Columns that names and bars have at least, where there are bars."""
 
 LONGEST_BAR = 60
 """Columns of the bar of the worst class, at most."""
@@ -77,24 +81,35 @@ class ClassTable(Canvas):
     def tiles(self, size: Size) -> Iterator[Tile]:
         if not self.rows:
             return
-        name = min(max(len(row.name) for row in self.rows), LONGEST_NAME) + 2
+        heads, wide = self._figures(size.width)
+        beside = 9 * len(heads) + 2 + (3 if wide else 0)
+        name = min(max(len(row.name) for row in self.rows), LONGEST_NAME, size.width - beside - 2) + 2
         highest = max(row.mean for row in self.rows) or 1.0
-        room = max(4, min(LONGEST_BAR, size.width - name - BESIDE_BAR))
+        room = max(0, min(LONGEST_BAR, size.width - name - beside)) if wide else 0
         unicode = glyphs().braille
-        columns = f"{'class':<{name}}{'mean squared error':<{room}}{'mean':>9}{'worst':>9}{'images':>9}"
-        yield self.text(0, 0, size.width, (columns, "label"))
+        bar_head = first_that_fits(("mean squared error", "error"), room)
+        figures = "".join(f"{head:>9}" for head in heads)
+        yield self.text(0, 0, size.width, (f"{'class':<{name}}{bar_head:<{room}}{figures}", "label"))
         lines = max(1, size.height - HEAD)
         self._first = min(max(self._first, self.selected - lines + 1), self.selected, max(0, len(self.rows) - lines))
         for number, row in enumerate(self.rows[self._first : self._first + lines]):
             selected = number + self._first == self.selected
             yield self.text(
                 *(0, number + HEAD, size.width),
-                (f"{row.name[: name - 2]:<{name}}", "accent" if selected else "text"),
+                (f"{shortened(row.name, name - 2):<{name}}", "accent" if selected else "text"),
                 (bar(row.mean / highest, room, unicode), "accent" if selected else "blue"),
                 (f"{row.mean:>9.4f}", "text"),
-                (f"{row.worst:>9.4f}{row.images:>9,}", "note"),
+                ("".join((f"{row.worst:>9.4f}", f"{row.images:>9,}")[: len(heads) - 1]), "note"),
                 (" ◂" if selected else "", "accent"),
             )
+
+    @staticmethod
+    def _figures(width: int) -> tuple[tuple[str, ...], bool]:
+        """The heads of the figures that fit whole, and whether there is room for bars beside them."""
+        heads = ("mean", "worst", "images")
+        if width >= LEAST_NAME + LEAST_BAR + BESIDE_BAR:
+            return heads, True
+        return heads[: max(1, min(3, (width - LEAST_NAME - 2) // 9))], False
 
     def on_click(self, event: Click) -> None:
         number = event.y - HEAD + self._first

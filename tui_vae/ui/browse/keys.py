@@ -79,3 +79,6 @@ ACTIONS: dict[str, set[View]] = {
 
 OF_CLASSES = {"choose_class", "classes"}
 """Actions that make no sense without labels, but for the marked images, which the first one lists too."""
+
+DESCRIPTIONS: dict[tuple[str, object], str] = {("open", View.CLASSES): "list"}
+"""What an action does in a view where that is something else than its binding says."""

@@ -9,6 +9,7 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 
+from tui_vae.ui.fitting import beside_figure, first_that_fits
 from tui_vae.ui.images.canvas import Canvas, Tile
 from tui_vae.ui.images.pairs import APART
 from tui_vae.ui.images.picture import SCALES, Picture, fitted_scale, levels_of
@@ -130,7 +131,8 @@ class OneImage(Canvas):
         x, y = layout.difference_at
         yield Tile(x, y + top, cells(layout.difference_scale).width, difference)
         x, y = layout.words_at
-        lines = self._beside(pair) if layout.beside else self._below(pair, image.width)
+        room = size.width - x
+        lines = self._beside(pair, room) if layout.beside else self._below(pair, image.width, room)
         for number, line in enumerate(lines):
             if y + top + number < size.height:
                 yield self.text(x, y + top + number, size.width - x, *line)
@@ -173,27 +175,30 @@ class OneImage(Canvas):
         words = {Depth.CHARACTERS: ("- =", "+ #"), Depth.COLOURS_16: few}
         return words.get(self.renderer.depth, ("blue", "amber"))
 
-    def _beside(self, pair: Pair) -> list[Line]:
+    def _beside(self, pair: Pair, room: int) -> list[Line]:
         dark, bright = self._difference_words
+        index = f" #{pair.index}"
         return [
             [("difference", "label")],
             [],
-            [(pair.label, "text"), (f" #{pair.index}", "label")],
+            [(beside_figure(pair.label, index, room), "text"), (index, "label")],
             [(f"mse {pair.mse:.4f}", "text")],
-            [(self.place, "note")],
+            [(first_that_fits((self.place, self.place.partition(" ")[0]), room), "note")],
             [],
             [(f"{dark} ", "blue"), ("too dark", "label")],
             [(f"{bright} ", "accent"), ("too bright", "label")],
             [(f"full at ±{self.full} %", "label")],
         ]
 
-    def _below(self, pair: Pair, width: int) -> list[Line]:
+    def _below(self, pair: Pair, width: int, room: int) -> list[Line]:
         dark, bright = self._difference_words
+        index, error = f" #{pair.index}", f"   mse {pair.mse:.4f}"
+        place = first_that_fits((f"   {self.place}", ""), room - len(index + error))
+        label = beside_figure(pair.label, index + error + place, room)
         return [
             [(f"{name:<{width + 1}}", "label") for name in ("original", "reconstruction", "difference")],
             [],
-            [(pair.label, "text"), (f" #{pair.index}   ", "label"), (f"mse {pair.mse:.4f}   ", "text"),
-             (self.place, "note")],
+            [(label, "text"), (index, "label"), (error, "text"), (place, "note")],
             [("difference: ", "label"), (f"{dark} ", "blue"), ("too dark, ", "label"), (f"{bright} ", "accent"),
              (f"too bright, in full at ±{self.full} % of white", "label")],
         ]  # fmt: skip

@@ -10,6 +10,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
+from tui_vae.ui.fitting import beside_figure
 from tui_vae.ui.images.canvas import Canvas, Tile
 from tui_vae.ui.images.picture import SCALES, Picture, fitted_scale, levels_of
 from tui_vae.ui.images.renderer import FULL, SMALL, Lines, cells
@@ -216,16 +217,18 @@ class PairGrid(Canvas):
         name, number = ("accent", "accent") if selected else ("text", "label")
         index = "" if pair.index is None else f" #{pair.index}"
         mark = self._mark(pair) + (" ◂" if selected else "")
-        error = "" if pair.mse is None else f"mse {pair.mse:.4f}"
-        if len(pair.label + index + mark + error) >= width:
-            error = error.removeprefix("mse ")
-        space = " " * max(1, width - len(pair.label) - len(index) - len(mark) - len(error))
-        return self.text(x, y, width, (pair.label, name), (index + mark, number), (space, "label"), (error, "note"))
+        error = "" if pair.mse is None else f" mse {pair.mse:.4f}"
+        if len(pair.label + index + mark + error) > width:
+            error = error.replace("mse ", "")
+        label = beside_figure(pair.label, index + mark + error, width)
+        space = " " * max(0, width - len(label + index + mark + error))
+        return self.text(x, y, width, (label, name), (index + mark, number), (space, "label"), (error, "note"))
 
     def _beside(self, pair: Pair, grid: Grid, x: int, y: int, selected: bool) -> Iterator[Tile]:
         """The words in a column beside a pair, above its difference at half size."""
         name, number = ("accent", "accent") if selected else ("text", "label")
-        lines: list[Line] = [[(pair.label, name), (" ◂" if selected else "", name)]]
+        here = " ◂" if selected else ""
+        lines: list[Line] = [[(beside_figure(pair.label, here, grid.words - 1) + here, name)]]
         if pair.index is not None:
             lines.append([(f"#{pair.index}{self._mark(pair)}", number)])
         if pair.mse is not None:

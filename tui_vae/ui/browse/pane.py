@@ -16,7 +16,7 @@ from tui_vae.runs import protocol
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.film_player import FilmPlayer
 from tui_vae.ui.browse.image_actions import ImageActions
-from tui_vae.ui.browse.keys import ACTIONS, BINDINGS, OF_CLASSES, View
+from tui_vae.ui.browse.keys import ACTIONS, BINDINGS, DESCRIPTIONS, OF_CLASSES, View
 from tui_vae.ui.browse.one_image import OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import ImageErrors, Order
@@ -43,11 +43,11 @@ class BrowsePane(ImageActions, can_focus=True):
     """A page of pairs; in front of it one image large, the time-lapse of the previews, or the table of classes."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
-    STYLE_SHEET = "browse.tcss"
+    STYLE_SHEET, DESCRIPTIONS = "browse.tcss", DESCRIPTIONS
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
-        self.view = View.PAGE
+        self.view: View = View.PAGE
         self.player = FilmPlayer(self, session, self._show_frame)
         self._loader: Worker[None] | None = None
         """The newest request for what belongs on the screen."""
@@ -72,7 +72,7 @@ class BrowsePane(ImageActions, can_focus=True):
         return self.view in ACTIONS.get(action, set(View))
 
     def makes_sense_now(self, action: str) -> bool:
-        return self.session.alive if action == "freeze" else self.has_classes or action not in OF_CLASSES
+        return self.may_open_or_freeze(action) and (self.has_classes or action not in OF_CLASSES)
 
     @property
     def one(self) -> OneImage:
@@ -156,8 +156,8 @@ class BrowsePane(ImageActions, can_focus=True):
         """Request from the newest weights what is on the screen; once the run has ended, do so one last time."""
         if not self.watched or self.frozen or self.view is View.FILM or self.weights is None:
             return
-        if self._loader is not None and not self._loader.is_finished:
-            return  # a slow answer would never come if newer weights began the request anew
+        if self._loader is not None and not self._loader.is_finished:  # newer weights would begin the request anew
+            return
         of_classes = self.view is View.CLASSES
         if of_classes and self.session.alive and time.monotonic() - self._measured_at < MEASURE_SECONDS:
             return
@@ -229,6 +229,7 @@ class BrowsePane(ImageActions, can_focus=True):
         self._load()
 
     def on_pair_grid_resized(self) -> None:
+        self._refresh_status()  # the size of the images follows the room
         if self.view is View.PAGE and self.selection.test_set and self.grid.capacity != self.selection.pager.capacity:
             self._load()
 
@@ -291,8 +292,7 @@ class BrowsePane(ImageActions, can_focus=True):
         self._load()
 
     def action_choose_class(self, by: int) -> None:
-        test_set = self.selection.test_set
-        if test_set is None:
+        if (test_set := self.selection.test_set) is None:
             return
         if not test_set.has_classes and not self.selection.marked:
             self.app.notify(NO_CLASSES, timeout=4)

@@ -14,6 +14,7 @@ from tui_vae.ui.charts.curves import Column, Curve
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale, Tick
 from tui_vae.ui.charts.x_axis import Axis
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.numbers import metric, short
 
@@ -274,7 +275,8 @@ def gutter_labels(scale: Scale, height: int, down: int, glyphs: Glyphs) -> list[
     gutter = [BLANK * GUTTER] * height
     for tick in scale.ticks:
         y = row_at(scale.place(tick.value), height, down)
-        gutter[y] = glyphs.plain(tick.label)[: GUTTER - 1].rjust(GUTTER - 1) + BLANK
+        label = first_that_fits((tick.label, metric(tick.value, 0, 2)), GUTTER - 1)
+        gutter[y] = glyphs.plain(label).rjust(GUTTER - 1) + BLANK
     return gutter
 
 

@@ -100,6 +100,10 @@ class ImagePairs(Canvas):
             self._pairs = pairs
             self.redraw()
 
+    def shows_originals(self, size: Size) -> bool:
+        """Whether there is room for the originals above the reconstructions."""
+        return size.height >= self.layout_of_pairs.pair_height
+
     @property
     def example(self) -> Picture | None:
         return self._pairs[0][1] if self._pairs else None

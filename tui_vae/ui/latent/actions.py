@@ -27,7 +27,7 @@ class LatentActions(ModelPane):
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
-        self.view = View.PLANE
+        self.view: View = View.PLANE
         self.plane: Plane | None = None
         """None before the model's first answer."""
         self.choices = Choices()
@@ -251,6 +251,9 @@ class LatentActions(ModelPane):
         self._refresh_images()
 
     def action_size(self) -> None:
+        if self.plane is None:
+            self.app.notify("There are no images yet: the model has not answered.", timeout=4)
+            return
         board = self.board
         before = board.board(self.room)
         wish = "half" if before.scale == FULL else "full"

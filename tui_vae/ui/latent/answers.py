@@ -13,11 +13,13 @@ from tui_vae.runs.client import LOADING_LIMIT, OTHER_VERSION, RequestError
 from tui_vae.runs.float_arrays import decode_floats, encode_floats
 from tui_vae.runs.labels import decode_labels
 from tui_vae.runs.reply_checks import check_images
+from tui_vae.ui.fitting import beside_figure
 from tui_vae.ui.images.picture import Picture, split
+from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.latent.choices import Choices
 from tui_vae.ui.latent.image_board import Captioned, ImageBoard, Line
 from tui_vae.ui.latent.plane import Latent, Plane, Point, along_sphere, between
-from tui_vae.ui.latent.plane_view import CursorImage, coordinates
+from tui_vae.ui.latent.plane_view import CursorImage
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.test_set import TestSet
 
@@ -50,9 +52,9 @@ async def decode_cursor(
     """
     reply = await decode(session, [plane.latent(*cursor)])
     nearest = plane.nearest(*cursor)
-    near = "" if nearest is None else f"near #{nearest} {test_set.name_of(nearest)}"
+    near = ("", "") if nearest is None else (f"near #{nearest}", test_set.name_of(nearest))
     [picture] = _pictures(reply, 1)
-    image.show(picture, f"z at {coordinates(cursor)}", near)
+    image.show(picture, cursor, near)
     return reply
 
 
@@ -74,20 +76,23 @@ async def traverse(
     latents = [z for each in rows for z in plane.traversal(base, each, reaches)]
     reply = await decode(session, latents)
     images = _pictures(reply, len(latents))
-    board.show([Captioned(image) for image in images], [_head(plane, each, chosen) for each in rows])
+    heads = [_head(plane, each, chosen, room.width - grid.left) for each in rows]
+    board.show([Captioned(image) for image in images], heads)
     return reply
 
 
-def _head(plane: Plane, dimension: int, chosen: int) -> Line:
+def _head(plane: Plane, dimension: int, chosen: int, width: int) -> Line:
+    """The line above a dimension's row: its KL, and with it, where there is room, what else is known."""
     here = dimension == chosen
     ink = "accent" if here else "text"
     state = "" if plane.active(dimension) else "   inactive"
     reach = f"   −{REACH:.0f}σ … +{REACH:.0f}σ" if here else ""
-    return (
+    parts = (
         ("▸ " if here else "  ", "accent"), (f"z {dimension}", ink), ("   KL ", "label"),
         (f"{plane.kl[dimension]:.2f}", ink), (" nats   σ ", "label"), (f"{plane.spread(dimension):.2f}", ink),
         (state, "accent"), (reach, "label"),
     )  # fmt: skip
+    return parts if sum(len(text) for text, _ in parts) <= width else (*parts[:4], (" nats", "label"))
 
 
 async def base_of(session: RunSession, plane: Plane, cursor: Point, image: int | None) -> Latent:
@@ -128,7 +133,8 @@ async def interpolate(
     Raises:
         UserError: the model cannot be asked.
     """
-    steps = board.board(room).capacity - 2
+    grid = board.board(room)
+    steps = grid.capacity - 2
     pair = await session.ask(protocol.Reconstruct(indices=ends), protocol.Reconstructions)
     mu = decode_floats(pair.mu)
     latent_dim = len(mu) // 2
@@ -142,11 +148,15 @@ async def interpolate(
     ]
     originals = split(pair.originals, 2, pair.width, pair.channels)
     first, last = (
-        Captioned(image, ((f"{letter} ", "accent"), (test_set.name_of(index), "text"), (f"  #{index}", "label")))
+        Captioned(image, _caption(letter, test_set.name_of(index), f"  #{index}", cells(grid.scale).width))
         for letter, image, index in zip("ab", originals, ends, strict=True)
     )
     board.show([first, *decoded, last])
     return reply
+
+
+def _caption(letter: str, name: str, index: str, width: int) -> Line:
+    return (f"{letter} ", "accent"), (beside_figure(name, f"{letter} {index}", width), "text"), (index, "label")
 
 
 async def sample(session: RunSession, board: ImageBoard, room: Size, choices: Choices) -> protocol.Samples:

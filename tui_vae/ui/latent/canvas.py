@@ -26,11 +26,11 @@ class LatentCanvas(Canvas):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"latent--class-{number}" for number in range(CLASS_COLOURS)),
         *(f"latent--heat-{step}" for step in range(HEAT_STEPS)),
-        *("latent--quiet", "latent--cursor", "latent--mark", "latent--bar", "latent--idle", "latent--inactive"),
+        *(f"latent--{name}" for name in ("quiet", "cursor", "mark", "bar", "faint", "idle", "inactive")),
     }
 
     def mark_ink(self, name: str) -> Style:
-        """The style of a part that only these views have: `quiet`, `cursor`, `mark`, `bar`, `idle` or `inactive`."""
+        """The style of a part that only these views have: `quiet`, `cursor`, `mark`, `bar`, `faint`, `idle` …"""
         return self.get_component_rich_style(f"latent--{name}")
 
     def class_ink(self, label: int) -> Style:

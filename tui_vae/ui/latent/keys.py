@@ -93,3 +93,8 @@ ACTIONS: dict[str, set[View]] = {
     "size": {View.GRID, View.TRAVERSE, View.INTERPOLATE, View.SAMPLES, View.NEAREST},
 }
 """The views in which each action makes sense; an action that is not named makes sense in all."""
+
+DESCRIPTIONS: dict[tuple[str, object], str] = {
+    ("open", View.KL): "traverse", ("open", View.SAMPLES): "nearest training images",
+}  # fmt: skip
+"""What an action does in a view where that is something else than its binding says."""

@@ -11,11 +11,14 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 
+from tui_vae.runs.health import INFORMATIVE_KL
 from tui_vae.ui.charts.scales import ROUNDING, nice_step, ticks
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.latent.canvas import LatentCanvas, lines_of
 from tui_vae.ui.latent.plane import INACTIVE, Plane
+from tui_vae.ui.numbers import metric
 from tui_vae.ui.terminal import legible
 
 GUTTER = 6
@@ -93,11 +96,27 @@ class KlBars(LatentCanvas):
     def show(self, plane: Plane, order: list[int], place: int) -> None:
         """Show a bar for each dimension in this order. `place`: that of the selected one in it."""
         self.plane, self.order, self.place = plane, order, place
-        idle = plane.latent_dim - plane.active_units
-        what = f"{idle} inactive: variance of the mean ≤ {INACTIVE}" if idle else "none inactive"
-        self.border_title = legible(f"KL of each dimension · {sum(plane.kl):.1f} nats in all")
-        self.border_subtitle = legible(f"{plane.active_units} of {plane.latent_dim} active · {what}")
+        self._update_frame()
         self.redraw()
+
+    def on_resize(self) -> None:
+        self._update_frame()
+        super().on_resize()
+
+    def _update_frame(self) -> None:
+        """Say how many dimensions are in use, by both counts, in as many words as fit."""
+        if (plane := self.plane) is None:
+            return
+        units, count, total = plane.active_units, plane.latent_dim, f"{sum(plane.kl):.1f} nats"
+        above = f"{plane.informative_units} with KL > {INFORMATIVE_KL} nats"
+        titles = f"KL of each dimension · {total} in all", f"KL · {total}"
+        counts = (
+            f"{units} of {count} active: variance of the mean > {INACTIVE} · {above}",
+            f"{units} of {count} active · {above}",
+            f"{units}/{count} active · {above.replace('with KL ', '')}",
+        )
+        room = self.size.width - 4
+        self.border_title, self.border_subtitle = (legible(first_that_fits(each, room)) for each in (titles, counts))
 
     def _row(self, size: Size) -> Row:
         return row_of(size.width - GUTTER, len(self.order), self.place)
@@ -118,8 +137,11 @@ class KlBars(LatentCanvas):
         high = top_of(plane.kl)
         eighths = EIGHTHS if glyphs().braille else PLAIN
         bars = [bar(plane.kl[each] / high, height, eighths) for each in dimensions]
-        labels = {height - 1 - min(height - 1, int(tick.value / high * height)): tick.label
-                  for tick in ticks(0.0, high, 4 if height < 14 else 6)}  # fmt: skip
+        labels = {
+            height - 1 - min(height - 1, int(tick.value / high * height)):
+            first_that_fits((tick.label, metric(tick.value, 0, 2)), GUTTER - 1)
+            for tick in ticks(0.0, high, 4 if height < 14 else 6)
+        }  # fmt: skip
         rows = []
         for y in range(height):
             line = [(labels.get(y, "").rjust(GUTTER - 1) + " ", self.ink("label"))]
@@ -136,14 +158,17 @@ class KlBars(LatentCanvas):
     def _bar_ink(self, plane: Plane, dimension: int, place: int) -> Style:
         if place == self.place:
             return self.ink("accent")
-        return self.mark_ink("bar" if plane.active(dimension) else "idle")
+        return self.mark_ink(
+            "idle" if not plane.active(dimension) else "bar" if plane.informative(dimension) else "faint"
+        )
 
     def _crosses(self, plane: Plane, dimensions: list[int], row: Row) -> list[tuple[str, Style]]:
-        """The line below the bars: a cross for each inactive dimension."""
-        cross = "✕" if glyphs().braille else "x"
+        """The line below the bars: a cross for each inactive dimension, a dot for each that is active by its mean's
+        variance alone."""
+        cross, dot = ("✕", "·") if glyphs().braille else ("x", ".")
         line = [(" " * GUTTER, self.ink("label"))]
         for each in dimensions:
-            mark = " " if plane.active(each) else cross
+            mark = cross if not plane.active(each) else " " if plane.informative(each) else dot
             line.append((mark.center(row.thick).ljust(row.step), self.mark_ink("inactive")))
         return line
 
@@ -166,10 +191,14 @@ class KlBars(LatentCanvas):
         """The line above the bars: the figures of the selected dimension."""
         each = self.order[self.place]
         state = ("active", "text") if plane.active(each) else ("inactive", "accent")
-        return self.text(
-            GUTTER, 0, width - GUTTER, (f"z {each}", "accent"), ("   KL ", "label"), (f"{plane.kl[each]:.3f}", "text"),
-            (" nats   deviation of the mean ", "label"), (f"{plane.deviations[each]:.3f}   ", "text"), state,
-        )  # fmt: skip
+        if plane.active(each) and not plane.informative(each):
+            state = f"active, but KL ≤ {INFORMATIVE_KL} nats", "label"
+        kl = (f"z {each}", "accent"), ("   KL ", "label"), (f"{plane.kl[each]:.3f}", "text"), (" nats", "label")
+        deviation = ("   deviation of the mean ", "label"), (f"{plane.deviations[each]:.3f}", "text")
+        wordings = (*kl, *deviation, ("   ", "label"), state), (*kl, ("   ", "label"), state), kl
+        room = width - GUTTER
+        fits = next((parts for parts in wordings if sum(len(text) for text, _ in parts) <= room), kl[:1])
+        return self.text(GUTTER, 0, room, *fits)
 
 
 def _spaced(line: list[tuple[str, Style]], step: int) -> list[tuple[str, Style]]:
@@ -177,8 +206,8 @@ def _spaced(line: list[tuple[str, Style]], step: int) -> list[tuple[str, Style]]
     head, *texts = line
     found, at = [head], 0
     for number, (text, style) in enumerate(texts):
-        start = number * step
-        if text:
+        start = min(number * step, len(texts) * step - len(text))
+        if text and start >= at:
             found.append((" " * (start - at), style))
             found.append((text, style))
             at = start + len(text)

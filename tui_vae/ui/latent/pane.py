@@ -17,7 +17,7 @@ from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.latent import answers
 from tui_vae.ui.latent.actions import LatentActions
 from tui_vae.ui.latent.image_board import ImageBoard
-from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, BOARDS, VIEWS, View
+from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, BOARDS, DESCRIPTIONS, VIEWS, View
 from tui_vae.ui.latent.kl_views import KlViews
 from tui_vae.ui.latent.plane import Plane, plane_of
 from tui_vae.ui.latent.plane_view import CursorImage, Scatter
@@ -48,7 +48,7 @@ class LatentPane(LatentActions, can_focus=True):
     """Several views, one of them in front. All of them follow the newest weights."""
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
-    STYLE_SHEET = "latent.tcss"
+    STYLE_SHEET, DESCRIPTIONS = "latent.tcss", DESCRIPTIONS
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)
@@ -87,8 +87,8 @@ class LatentPane(LatentActions, can_focus=True):
 
     def makes_sense_now(self, action: str) -> bool:
         if self.plane is None:
-            return action in ("open", "turn_view")
-        return self.session.alive if action == "freeze" else self.has_classes or action != "choose_class"
+            return action == "turn_view" or (action == "open" and self.can_open)
+        return self.may_open_or_freeze(action) and (self.has_classes or action != "choose_class")
 
     def refresh_history(self) -> None:
         if self.note == NO_MODEL and self.session.alive and self.plane is None:

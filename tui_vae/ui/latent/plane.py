@@ -10,6 +10,7 @@ from operator import mul
 from statistics import NormalDist
 
 from tui_vae.runs.float_arrays import decode_floats
+from tui_vae.runs.health import INFORMATIVE_KL
 from tui_vae.runs.labels import decode_labels
 from tui_vae.runs.protocol import LatentMap
 from tui_vae.ui.charts.scales import nice_step
@@ -89,6 +90,15 @@ class Plane:
     def active_units(self) -> int:
         """The number of active dimensions (Burda et al. 2016, https://arxiv.org/abs/1509.00519)."""
         return sum(self.active(dimension) for dimension in range(self.latent_dim))
+
+    def informative(self, dimension: int) -> bool:
+        """Whether the dimension's KL is above `INFORMATIVE_KL`: a stricter test than `active`."""
+        return self.kl[dimension] > INFORMATIVE_KL
+
+    @property
+    def informative_units(self) -> int:
+        """The number of informative dimensions."""
+        return sum(self.informative(dimension) for dimension in range(self.latent_dim))
 
     def spread(self, dimension: int) -> float:
         """One standard deviation of a dimension: the posterior mean's, or the prior's where that hardly varies."""

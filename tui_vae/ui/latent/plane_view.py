@@ -11,6 +11,7 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 
+from tui_vae.ui.fitting import beside_figure, first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.picture import Picture
@@ -46,6 +47,14 @@ def coordinates(point: Point) -> str:
     return f"({a}, {b})"
 
 
+def places(point: Point | None) -> tuple[str, ...]:
+    """Where a latent was decoded, the longest wording first."""
+    if point is None:
+        return ("",)
+    a, b = (f"{value:+.1f}".replace("-", MINUS) for value in point)
+    return f"z at {coordinates(point)}", coordinates(point), f"({a}, {b})", f"{a} {b}"
+
+
 class Scatter(LatentCanvas):
     """The test images on the plane, and a cursor.
 
@@ -78,15 +87,26 @@ class Scatter(LatentCanvas):
         """Show a plane, in the extent of the one before it while that fits."""
         self.extent = extent_of(plane, self.extent if self.plane is not None else None)
         self.plane = plane
-        first, second = plane.explained
-        cut = f"main directions 1 and 2 of {plane.latent_dim}"
-        self.border_title = legible("the latent space itself" if plane.is_the_space else cut)
-        self.border_subtitle = legible(
-            f"z 0 across, z 1 up · {len(plane.xs):,} images"
-            if plane.is_the_space
-            else f"explain {first:.1%} + {second:.1%} of the variance"
-        )
+        self._update_frame()
         self.redraw()
+
+    def on_resize(self) -> None:
+        self._update_frame()
+        super().on_resize()
+
+    def _update_frame(self) -> None:
+        """Say which plane it is, in as many words as fit."""
+        if (plane := self.plane) is None:
+            return
+        first, second = plane.explained
+        if plane.is_the_space:
+            titles: tuple[str, ...] = "the latent space itself", "latent space"
+            about: tuple[str, ...] = f"z 0 across, z 1 up · {len(plane.xs):,} images", "z 0 across, z 1 up"
+        else:
+            titles = f"main directions 1 and 2 of {plane.latent_dim}", "main directions"
+            about = f"explain {first:.1%} + {second:.1%} of the variance", f"{first:.1%} + {second:.1%}"
+        room = self.size.width - 4
+        self.border_title, self.border_subtitle = (legible(first_that_fits(each, room)) for each in (titles, about))
 
     def move(self, columns: int, rows: int) -> bool:
         """Move the cursor by cells, at most to the edge; return whether it moved."""
@@ -186,10 +206,10 @@ class CursorImage(LatentCanvas):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.image: Picture | None = None
-        self.where = ""
-        """The cursor's place, in words."""
-        self.near = ""
-        """The nearest test image, in words."""
+        self.where: Point | None = None
+        """The cursor's place."""
+        self.near = "", ""
+        """The nearest test image, and its class."""
         self.label: int | None = None
         """The only class that is shown in colour; None: all are."""
         self.names: tuple[str, ...] = ()
@@ -209,8 +229,8 @@ class CursorImage(LatentCanvas):
         """The scale at which the image fills the width."""
         return max(SMALL, self.size.width // cells(SMALL).width)
 
-    def show(self, image: Picture, where: str, near: str) -> None:
-        """Show an image and the words about it."""
+    def show(self, image: Picture, where: Point, near: tuple[str, str]) -> None:
+        """Show an image, where it was decoded, and the test image nearest to it, by its number and its class."""
         self.image, self.where, self.near = image, where, near
         self.redraw()
 
@@ -229,13 +249,12 @@ class CursorImage(LatentCanvas):
         legend = len(self.names) if single else -(-len(self.names) // 2)
         if len(self.names) > MANY_CLASSES:
             legend = min(legend, max(0, rest - 3))
+        yield self.text(0, y, width, (first_that_fits(places(self.where), width), "text"))
         if rest >= legend + 2:
-            yield self.text(0, y, width, (self.where, "text"))
-            yield self.text(0, y + 1, width, (self.near, "note"))
-            y += 2 + (rest >= legend + 3)
-        else:
-            yield self.text(0, y, width, (self.where, "text"))
-            y += 1
+            near, name = self.near
+            yield self.text(0, y + 1, width, (f"{near} {beside_figure(name, f'{near} ', width)}", "note"))
+            y += 1 + (rest >= legend + 3)
+        y += 1
         yield from self._legend(y, size, single)
 
     def _legend(self, top: int, size: Size, single: bool) -> Iterator[Tile]:

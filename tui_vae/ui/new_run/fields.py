@@ -161,11 +161,13 @@ class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
 
     def keep_in_sight(self, field: Field) -> None:
         """Scroll a field into sight; the first of a group together with the group's name."""
-        before = self.children[self.children.index(field) - 1]
+        half = field.parent
+        assert isinstance(half, Widget)
+        before = half.children[half.children.index(field) - 1]
         region = field.virtual_region
         if before.has_class("group"):
             region = region.union(before.virtual_region)
-        self.scroll_to_region(region, animate=False, force=True)
+        self.scroll_to_region(region.translate(half.virtual_region.offset), animate=False, force=True)
 
     def _update_subtitle(self) -> None:
         above, below = round(self.scroll_y), round(self.max_scroll_y - self.scroll_y)

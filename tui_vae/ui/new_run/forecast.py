@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,8 +40,11 @@ CPU: networks of 0.01, 0.1, 0.4 and 1.1 million parameters took 0.81, 0.97, 2.5 
 LEAST_TRAINED = 1000
 """Training images of a run whose throughput tells another's: of fewer, an epoch is mostly evaluation."""
 
-MOST_RUNS = 8
-"""Newest runs among which one on the same device is looked for."""
+MOST_RUNS = 24
+"""Newest runs among which a similar one on the same device is looked for."""
+
+SIMILAR = 1.5
+"""Two networks are similar where an image takes one of them at most so many times as long as the other."""
 
 
 def count_parameters(hidden: Sequence[int], latent_dim: int, norm: str, pixels: int) -> int:
@@ -137,18 +141,23 @@ def read_throughputs(runs_dir: Path) -> list[Throughput]:
 def seconds_of(config: RunConfig, known: Sequence[Throughput]) -> tuple[float, str] | None:
     """About how many seconds a run will take, and on which device; None where no run of this kind on it is known.
 
-    For the device `auto` the newest run's is taken, which is the most likely one.
+    The newest run of a similar network tells it, else the one whose network is most like this one. For the device
+    `auto` the newest run's is taken, which is the most likely one.
     """
-    count, kind = parameters_of(config, known), shape_of(config.to_dict())[0]
-    for each in known:
-        same = config.device in ("auto", each.device, each.device.partition(":")[0]) and each.shape[:1] == (kind,)
-        images = train_images(config, known)
-        if 0 < each.train < LEAST_TRAINED:
-            continue
-        if same and count is not None and images is not None:
-            share = (count + FIXED_COST) / (each.parameters + FIXED_COST)
-            return images * config.epochs / each.images_per_s * share, each.device
-    return None
+    count, kind, images = parameters_of(config, known), shape_of(config.to_dict())[0], train_images(config, known)
+    if count is None or images is None:
+        return None
+
+    def cost(each: Throughput) -> float:
+        """How much longer an image takes than it did there."""
+        return (count + FIXED_COST) / (each.parameters + FIXED_COST)
+
+    same = [each for each in known if each.shape[:1] == (kind,) and not 0 < each.train < LEAST_TRAINED]
+    device = same[0].device if same and config.device == "auto" else config.device
+    same = [each for each in same if device in (each.device, each.device.partition(":")[0])]
+    similar = next((each for each in same if 1 / SIMILAR <= cost(each) <= SIMILAR), None)
+    found = similar or min(same, key=lambda each: abs(math.log(cost(each))), default=None)
+    return None if found is None else (images * config.epochs / found.images_per_s * cost(found), found.device)
 
 
 def facts(config: RunConfig, known: Sequence[Throughput]) -> list[tuple[str, str]]:
@@ -161,7 +170,7 @@ def facts(config: RunConfig, known: Sequence[Throughput]) -> list[tuple[str, str
         ("weights", _bytes(4 * count) if count is not None else later),
         ("a checkpoint", _bytes(4 * count * CHECKPOINT_NUMBERS) if count is not None else later),
         ("steps", f"{steps * config.epochs:,}, {steps:,} an epoch" if steps is not None else later),
-        ("time", f"about {duration(time[0], 0)} on {time[1]}" if time else "the first such run will tell"),
+        ("time", f"about {duration(time[0], 0)} on {time[1]}" if time else "not known yet"),
     ]
 
 

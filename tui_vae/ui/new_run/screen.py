@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.events import Resize
+from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
@@ -36,12 +37,43 @@ from tui_vae.ui.commands import KeysInContext
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import RunMayStart, StartRun
 from tui_vae.ui.new_run.fields import Field, Fields
-from tui_vae.ui.new_run.forecast import Throughput, facts, read_throughputs, summary
+from tui_vae.ui.new_run.forecast import Throughput, facts, read_throughputs, seconds_of, summary
 from tui_vae.ui.new_run.this_machine import complaint
+from tui_vae.ui.new_run.trial import trial
 from tui_vae.ui.terminal import legible
 
 WIDE = 110
 """Cells of width from which the forecast stands beside the fields, not below them."""
+
+WIDE_FOR_TWO, NARROW_FOR_TWO = 118, 80
+"""Cells of width from which the fields may stand in two columns, with the forecast beside them or below them."""
+
+FRAME_AND_KEYS, PROSPECT = 3, 5
+"""Lines that the fields' frame and the key bar take, and those of the forecast below the fields."""
+
+
+def groups() -> dict[str, list[str]]:
+    """The options' names by their groups, in the order of the form."""
+    found: dict[str, list[str]] = {}
+    for name, option in options().items():
+        found.setdefault(option.group, []).append(name)
+    return found
+
+
+def halves() -> list[dict[str, list[str]]]:
+    """The groups in two columns of about the same height."""
+    found: list[dict[str, list[str]]] = [{}, {}]
+    total = len(options()) + len(groups())
+    for group, names in groups().items():
+        left = sum(len(each) + 1 for each in found[0].values())
+        found[bool(found[1]) or left + (len(names) + 1) / 2 > total / 2][group] = names
+    return found
+
+
+def lines(in_two: bool) -> int:
+    """Lines that all fields take with the names of their groups, in one column or in two."""
+    heights = [sum(len(names) + 1 for names in half.values()) for half in halves()]
+    return max(heights) if in_two else sum(heights)
 
 
 class NewRun(ModalScreen[StartRun | None], KeysInContext):
@@ -66,15 +98,18 @@ class NewRun(ModalScreen[StartRun | None], KeysInContext):
         Binding("escape", "cancel", "cancel", id="form.cancel", tooltip="Close; nothing is started"),
     ]  # fmt: skip
 
-    def __init__(self, runs_dir: Path, like: RunConfig | None = None, again: bool = False) -> None:
+    def __init__(
+        self, runs_dir: Path, like: RunConfig | None = None, again: bool = False, steered: bool = False
+    ) -> None:
         """`runs_dir`: where the run will be. `like`: the config that fills the form, but for its name; its name as well
-        where the form is shown `again`."""
+        where the form is shown `again`. `steered`: `like` is of a run that is not what this config alone makes."""
         super().__init__()
         self._runs_dir = runs_dir
         self._throughputs: list[Throughput] = []
         self._before: RunDirectory | None = None
         """The run behind which this one would wait."""
         self._title = f"new run, like {like.name}" if like and like.name and not again else "new run"
+        self._title += " without its steering" if steered else ""
         self._initial = like or RunConfig()
         if not again:
             self._initial = replace(self._initial, name=None)
@@ -87,12 +122,12 @@ class NewRun(ModalScreen[StartRun | None], KeysInContext):
         with Container(id="form"):
             with Fields(id="fields") as fields:
                 fields.border_title = self._title
-                group = ""
-                for name, option in options().items():
-                    if option.group != group:
-                        group = option.group
-                        yield Label(group, classes="group")
-                    yield Field(name, getattr(self._initial, name), self._complaint)
+                for number, half in enumerate(halves()):
+                    with Vertical(classes="half -second" if number else "half"):
+                        for group, names in half.items():
+                            yield Label(group, classes="group")
+                            for name in names:
+                                yield Field(name, getattr(self._initial, name), self._complaint)
             with Vertical(id="prospect"):
                 yield Static(id="explain", markup=False)
                 yield Static(id="forecast", markup=False)
@@ -102,6 +137,7 @@ class NewRun(ModalScreen[StartRun | None], KeysInContext):
     def on_mount(self) -> None:
         self.query_one("#forecast").border_title = "what it will be"
         self.query_one("#command").border_title = "the same from a shell"
+        self._arrange(self.app.size)  # before the first layout, so that there is only one
         self.query_one("#field-name Input").focus(scroll_visible=False)
         self._show()
         self.run_worker(self._look_around())
@@ -111,18 +147,36 @@ class NewRun(ModalScreen[StartRun | None], KeysInContext):
         self.app.post_message(RunMayStart(here=False))
 
     def on_resize(self, event: Resize) -> None:
-        self.set_class(event.size.width >= WIDE, "-wide")
+        self._arrange(event.size)
         self._explain()
         self._show()
         self.call_after_refresh(self._keep_in_sight)
 
+    def _arrange(self, size: Size) -> None:
+        """Choose the arrangement that has the most fields on the screen."""
+        possible = [
+            (wide, two, size.height - FRAME_AND_KEYS - (0 if wide else PROSPECT) - lines(two))
+            for wide, two, least in ((True, False, WIDE), (True, True, WIDE_FOR_TWO), (False, True, NARROW_FOR_TWO))
+            if size.width >= least
+        ]
+        fallback = size.width >= WIDE, False, -1
+        wide, two, spare = next((each for each in possible if each[2] >= 0), fallback)
+        self.set_class(wide, "-wide")
+        self.set_class(two, "-two")
+        self.set_class(spare >= len(groups()) - 1, "-airy")
+
     async def _look_around(self) -> None:
-        """Read how fast earlier runs were, and whether one trains now, behind the first paint."""
+        """Read how fast earlier runs were, and whether one trains now, behind the first paint. Where no run was like
+        this one, train for a second."""
         self._throughputs = await asyncio.to_thread(read_throughputs, self._runs_dir)
         self._show()
         with suppress(UserError):
             self._before = await asyncio.to_thread(to_wait_for, self._runs_dir)
             self.refresh_bindings()
+        if getattr(self.app, "keeps_warm", False) and seconds_of(self._initial, self._throughputs) is None:
+            found = await trial(self._initial, self._throughputs, self._runs_dir)
+            self._throughputs += [found] if found is not None else []
+            self._show()
 
     def _complaint(self, name: str, value: Any) -> str:
         return complaint(name, value, self._runs_dir)

@@ -11,6 +11,7 @@ from tui_vae.config import check_option
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.history import read_history
 from tui_vae.runs.run_records import Record
 from tui_vae.runs.tags import Tags, parse_tags, write_tags
 from tui_vae.ui.damaged_last import ask_where_last_is_damaged, went_back
@@ -103,19 +104,29 @@ class RunActions(Pane):
             ask = AskMoreEpochs(record.name, record.planned)
             run = record.directory
             self.app.push_screen(ask, lambda more: self._go_on(run, more) if more else None)
+        elif record.state == "failed":
+            self.run_worker(self._ask_and_go_on(record.directory))
         else:
             self._go_on(record.directory)
 
-    def _go_on(self, run: RunDirectory, more_epochs: int = 0) -> None:
+    async def _ask_and_go_on(self, run: RunDirectory) -> None:
+        from tui_vae.ui.lower_rate import ask_for_lower_rate
+
+        history = await asyncio.to_thread(read_history, run.events)
+        ask_for_lower_rate(self, run.name, history, lambda factor: self._go_on(run, 0, factor))
+
+    def _go_on(self, run: RunDirectory, more_epochs: int = 0, lr_factor: float | None = None) -> None:
         def go_on(epoch: int | None) -> None:
-            self._act(self._resume(run, more_epochs, epoch))
+            self._act(self._resume(run, more_epochs, epoch, lr_factor))
 
         self.run_worker(ask_where_last_is_damaged(self, run, go_on))
 
     @staticmethod
-    async def _resume(run: RunDirectory, more_epochs: int = 0, from_epoch: int | None = None) -> str:
+    async def _resume(
+        run: RunDirectory, more_epochs: int = 0, from_epoch: int | None = None, lr_factor: float | None = None
+    ) -> str:
         former = await asyncio.to_thread(went_back, run, from_epoch, more_epochs) if from_epoch else ""
-        await asyncio.to_thread(launch.continue_training, run, more_epochs, True)
+        await asyncio.to_thread(launch.continue_training, run, more_epochs, True, None, lr_factor)
         return f"Training of {run.name} goes on.{former}"
 
     def action_again(self) -> None:
@@ -127,7 +138,8 @@ class RunActions(Pane):
         if record.config is None:
             self.notify(f"The config.toml of {record.name} cannot be read.", severity="warning", markup=False)
             return
-        self.app.push_screen(NewRun(self.library.runs_dir, record.config), self._described)
+        steered = bool(record.steered)
+        self.app.push_screen(NewRun(self.library.runs_dir, record.config, steered=steered), self._described)
 
     def _described(self, wanted: StartRun | None) -> None:
         if wanted is not None:

@@ -11,7 +11,9 @@ from typing import Any, Protocol, TypeVar
 from tui_vae.config import MAX_NAME, option_name, options, text_of
 from tui_vae.runs.comparison import why_incomparable
 from tui_vae.runs.run_records import Record
+from tui_vae.runs.steering import wordings
 from tui_vae.ui import numbers
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import Glyphs
 
 SortKey = float | str | None
@@ -20,6 +22,9 @@ GAP = 2
 
 LEAST_NAME, FAIR_NAME, MOST_NAME = 16, 22, MAX_NAME
 """Cells for names: at least; before less important columns are added; at most."""
+
+EPOCHS_WIDTH, HEALTH_WIDTH, STEERED_WIDTH = 9, 16, 32
+"""Cells of columns whose texts are worded to fit."""
 
 LEAST_TREND, MOST_TREND = 10, 24
 """Cells of the curve of test losses."""
@@ -68,13 +73,25 @@ def _active(record: Record) -> str:
 
 
 def _epochs(record: Record) -> str:
-    return f"{record.epochs}/{record.planned}" if record.planned else numbers.UNKNOWN
+    if not record.planned:
+        return numbers.UNKNOWN
+    short = "/".join(numbers.short(each, 0) for each in (record.epochs, record.planned))
+    return first_that_fits((f"{record.epochs}/{record.planned}", short), EPOCHS_WIDTH)
+
+
+def _steered(record: Record) -> str:
+    return first_that_fits(wordings([*map(str, record.steered)]), STEERED_WIDTH)
+
+
+def _health(record: Record) -> str:
+    others = f"{record.health[0]}, +{len(record.health) - 1}" if record.health else ""
+    return first_that_fits((", ".join(record.health), others), HEALTH_WIDTH)
 
 
 COLUMNS = (
     Column("name", "run", LEAST_NAME, 0, lambda r: r.name, lambda r: r.name.lower(), left=True),
     Column("state", "state", 11, 1, lambda r: r.state, lambda r: r.state, left=True),
-    Column("epochs", "epochs", 9, 2, _epochs, lambda r: float(r.epochs), down=True),
+    Column("epochs", "epochs", EPOCHS_WIDTH, 2, _epochs, lambda r: float(r.epochs), down=True),
     Column("loss", "best loss", 10, 3, _fixed("loss", 1), _best("loss")),
     Column("mse", "mse", 8, 4, _fixed("mse", 4), _best("mse")),
     Column("bits", "bits/px", 8, 6, _fixed("elbo_bpd", 3), _best("elbo_bpd")),
@@ -88,9 +105,9 @@ COLUMNS = (
            role="note"),
     Column("age", "changed", 8, 5, lambda r: numbers.age(time.time() - r.changed), lambda r: r.changed, down=True,
            role="note"),
-    Column("health", "health", 16, 14, lambda r: ", ".join(r.health), lambda r: ", ".join(r.health) or None, left=True,
+    Column("health", "health", HEALTH_WIDTH, 14, _health, lambda r: ", ".join(r.health) or None, left=True,
            lead=GAP, role="warning"),
-    Column("steered", "steered", 24, 16, lambda r: ", ".join(map(str, r.steered)), lambda r: len(r.steered) or None,
+    Column("steered", "steered", STEERED_WIDTH, 16, _steered, lambda r: len(r.steered) or None,
            left=True, lead=GAP, role="note"),
     Column("note", "note", 20, 15, lambda r: r.note, lambda r: r.note.lower() or None, left=True, lead=GAP,
            role="note"),

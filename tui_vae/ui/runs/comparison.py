@@ -11,12 +11,19 @@ from rich.text import Text
 from textual.widget import Widget
 
 from tui_vae.runs.comparison import Difference, differences, whole
+from tui_vae.runs.run_records import Record
+from tui_vae.runs.steering import wordings
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.groups import Row
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_marker, series_role
 
 LEAST_VALUE, USUAL_VALUE, LARGEST_VALUE = 8, 18, 20
 """Cells of a column of values: at least, as it is wished, and at most."""
+
+
+STEERED = "steered"
+"""The row of what a person changed while the runs trained; it is no option."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,9 @@ class Comparison(Widget):
             found = whole(known)
         else:
             found = differences(configs)
+        steered = [record.steered if isinstance(record, Record) else () for record in records]
+        if any(steered):
+            found.insert(0, Difference(STEERED, tuple(", ".join(map(str, changes)) for changes in steered)))
         if known is None:
             message = "config.toml cannot be read" if records and records[0].state else ""
         else:
@@ -107,10 +117,13 @@ class Comparison(Widget):
         for difference in self._differences[self._first : self._first + self._room]:
             text.append("\n" + symbols.plain(difference.name).ljust(names), label)
             first = difference.values[0]
+            wide = width - names if alone and difference.name == STEERED else each_width
             for number, shown in enumerate(difference.values[:fits]):
                 dim = difference.same or (number and (alone or shown == first))
                 bright = other if number or alone else value
-                text.append(_cut(shown or symbols.dash, each_width), label if dim else bright)
+                if shown and difference.name == STEERED:
+                    shown = first_that_fits(map(symbols.plain, wordings(shown.split(", "))), wide - 1)
+                text.append(_cut(shown or symbols.dash, wide), label if dim else bright)
         return text
 
     def _update_subtitle(self) -> None:

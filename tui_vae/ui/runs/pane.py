@@ -16,7 +16,9 @@ from tui_vae.config import train_options
 from tui_vae.runs import advice
 from tui_vae.runs.comparison import why_incomparable
 from tui_vae.runs.run_records import Record
+from tui_vae.runs.steering import wordings
 from tui_vae.ui.charts import raster
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
@@ -84,6 +86,7 @@ class RunsPane(RunActions, can_focus=True):
             yield Static("/", id="runs-slash")
             yield Input(placeholder="words, or an option such as latent-dim=8", compact=True)
         with Vertical(id="runs-about"):
+            yield Static(id="runs-why", markup=False)
             yield Static(id="runs-note", markup=False)
             yield Static(id="runs-command", markup=False)
         with Horizontal(id="runs-lower"):
@@ -209,8 +212,12 @@ class RunsPane(RunActions, can_focus=True):
         command = ""
         if record and record.config:
             command = advice.command("train", self.library.runs_dir, options=train_options(record.config))
-        low = self.size.height < TALL
+            if record.steered:
+                changed = first_that_fits(wordings([*map(str, record.steered)]), self.size.width // 2)
+                command = glyphs().plain(f"steered: {changed}; without that it is {command}")
+        low, why = self.size.height < TALL, record.why if record else ""
         for name, text, shown in (
+            ("why", f"failed: {why} · R goes on with it" if why else "", bool(why)),
             ("note", note or ("N writes a note" if record else ""), bool(note) or not low),
             ("command", command, not (low and note)),
         ):
@@ -218,7 +225,7 @@ class RunsPane(RunActions, can_focus=True):
             line.display = shown
             line.set_class(name == "note" and not note, "-none")
             if line.content != text:
-                line.update(text, layout=False)
+                line.update(text, layout=name == "why")
 
     def _show_lower(self) -> None:
         if self.lower == "none" or not self.is_mounted:

@@ -15,6 +15,7 @@ from textual.strip import Strip
 from tui_vae.runs.run_records import Record
 from tui_vae.runs.summary import UNREADABLE
 from tui_vae.ui import run_progress
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
 from tui_vae.ui.runs.groups import Group, Row
@@ -204,7 +205,7 @@ class RunsTable(StripWidget):
 
     @staticmethod
     def _cell(text: str, column: Column, width: int) -> str:
-        text = text[:width]
+        text = shortened(text, width) if column.left else first_that_fits((text, glyphs().plain("…")), width)
         return " " * column.lead + (text.ljust(width) + " " * GAP if column.left else text.rjust(width))
 
     def _row_of(self, parts: Sequence[tuple[str, str]], background: str = "") -> Strip:

@@ -21,6 +21,7 @@ from tui_vae.ui.charts import raster, x_axis
 from tui_vae.ui.charts.draw import nearest_point
 from tui_vae.ui.charts.widget import ChartState, ChartWidget, Value
 from tui_vae.ui.charts.x_axis import UNITS, UnitName, Window
+from tui_vae.ui.fitting import SEPARATOR, parts_that_fit
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.pane import Pane
@@ -42,6 +43,9 @@ ANSWER_SECONDS = 5.0
 
 MOST_STEPS = 50_000
 """Steps that are read in one go: keys are answered between two goes, while the curves of a long run are made."""
+
+WHOLE = ("failed", "crashed", "paused")
+"""The states whose sentence takes as many lines as it needs: it says why, and what to do."""
 
 TICK_SPACING, TIME_SPACING = 7, 10
 """Cells from one tick of the x axis to the next, at least; and where the ticks are times, as `1:02:03`."""
@@ -207,9 +211,11 @@ class TrainPane(Pane):
         headline = self.query_one(Headline)
         for each in ("queued", "loading", "paused", "finished", "stopped", "failed", "crashed", "warning", "settings"):
             headline.set_class(role == each, f"-{each}")
+        if role not in WHOLE:
+            text = parts_that_fit(text.split(SEPARATOR), headline.size.width) or text
         content = Content(glyphs().plain(text))
         if headline.content != content:
-            headline.update(content, layout=False)
+            headline.update(content, layout=role in WHOLE or headline.size.height > 1)
 
     def _headline(self) -> tuple[str, str]:
         """The role and the text of the most important thing to say."""

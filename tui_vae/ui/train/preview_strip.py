@@ -17,6 +17,7 @@ from textual.geometry import Size
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
 from tui_vae.ui.film import Film, read_film
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.pairs import ImagePairs, Pairs
@@ -30,7 +31,9 @@ REQUEST_SECONDS = 4.0
 ANSWER_LIMIT = 5.0
 """Seconds to wait for the images; then older ones stay, and the next request may be luckier."""
 
-TITLE = "original above, reconstruction below"
+TITLE, MARKED = "original above, reconstruction below", "marked images: "
+RECONSTRUCTIONS = "reconstructions"
+"""The title where there is no room for the originals."""
 
 MOST_MARKED = 64
 """Marked images that are requested, at most."""
@@ -49,7 +52,7 @@ class PreviewStrip(ImagePairs):
         super().__init__(id=id)
         self.session = session
         self._preferences = preferences
-        self.border_title = TITLE
+        self.border_title = self._title = TITLE
         self._epoch = ""
         self._waiting_for = ""
         """The text in the middle once it is known that there are no images."""
@@ -92,9 +95,10 @@ class PreviewStrip(ImagePairs):
         fixed = [pair.index for pair in film.originals if pair.index is not None]
         reply = await self._ask(marked or fixed, start=bool(marked))
         if reply is not None:
-            title = f"{'marked images: ' if marked else ''}{TITLE}"
-            self._show(title, _pairs(reply), f"epoch {reply.epoch}", reply.step)
-        elif film.frames and (self._saved_step(film) >= self._step or (not marked and self.border_title != TITLE)):
+            title = f"{MARKED if marked else ''}{TITLE}"
+            epoch = self.session.epoch_of(reply.step, reply.epoch)
+            self._show(title, _pairs(reply), f"epoch {epoch}", reply.step)
+        elif film.frames and (self._saved_step(film) >= self._step or (not marked and self._title != TITLE)):
             self._show(TITLE, film.both, f"epoch {film.epoch}", self._saved_step(film))
         elif not self._pairs:
             self._waiting_for = "after the first step" if self.session.alive else "no images yet"
@@ -120,22 +124,33 @@ class PreviewStrip(ImagePairs):
 
     def _show(self, title: str, pairs: Pairs, epoch: str, step: int) -> None:
         """The frame names the epoch and not the step: a change of its text repaints everything in it."""
-        if self.border_title != title:
-            self.border_title = title
+        if self._title != title:
+            self._title = title
             self._first = 0
         self._epoch, self._step = epoch, step
         self._waiting_for = ""
         self.show_pairs(pairs)
-        self._update_subtitle()
+        self._update_frame()
 
-    def _update_subtitle(self) -> None:
-        shown, count = self.layout_of_pairs.capacity, len(self._pairs)
-        text = self._epoch
+    def _update_frame(self) -> None:
+        """Say which images they are, how others are reached, and which weights made them, as much of it as fits."""
+        shown, count, room = self.layout_of_pairs.capacity, len(self._pairs), self.size.width - 4
+        titles = (self._title, self._title.removeprefix(MARKED), "originals and reconstructions", RECONSTRUCTIONS)
+        title = first_that_fits(titles if self.shows_originals(self.size) else titles[-1:], room)
+        texts = [self._epoch]
         if count > shown:
-            last = min(self._first + shown, count)
-            text = glyphs().plain(f"{self._first + 1}–{last} of {count}, ↑ ↓ others · {text}")
+            which = f"{self._first + 1}–{min(self._first + shown, count)} of {count}"
+            others = "↑ ↓ others" if self.has_focus else "g shows others"
+            texts = [f"{which}, {others} · {self._epoch}", f"{which} · {self._epoch}", self._epoch]
+        text = first_that_fits(map(glyphs().plain, texts), room)
+        if self.border_title != title:
+            self.border_title = title
         if self.border_subtitle != text:
             self.border_subtitle = text
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self._update_frame()
 
     def action_turn(self, direction: int) -> None:
         """Show the images that there is no room for beside these."""
@@ -144,13 +159,13 @@ class PreviewStrip(ImagePairs):
         if 0 <= at < len(self._pairs):
             self._first = at
             self.redraw()
-            self._update_subtitle()
+            self._update_frame()
 
     def on_resize(self) -> None:
         shown = self.layout_of_pairs.capacity
         self._first = self._first // shown * shown if shown < len(self._pairs) else 0
         super().on_resize()
-        self._update_subtitle()
+        self._update_frame()
 
     def tiles(self, size: Size) -> Iterable[Tile]:
         if self._waiting_for:
