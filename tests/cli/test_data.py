@@ -96,6 +96,13 @@ def test_a_run_on_other_data_than_its_own_says_so(tui_vae: Run, tmp_path: Path, 
     assert finish(command("resume", run.name, "--epochs", 1))[0] == 0
 
 
+def test_test_images_that_are_trained_on_are_told(tmp_path: Path, own_runs: Path) -> None:
+    np.savez(tmp_path / "x.npz", x_train=IMAGES, x_test=np.concatenate([OTHERS, IMAGES[:3]]))
+    code, out, err = finish(command("train", "--dataset", tmp_path / "x.npz", *SMALL))
+    assert code == 0, err
+    assert "warning: 3 test images are among the training images too, pixel for pixel" in out
+
+
 def test_a_split_is_told_and_kept(tmp_path: Path, own_runs: Path) -> None:
     np.save(tmp_path / "x.npy", IMAGES)
     code, out, err = finish(command("train", "--dataset", tmp_path / "x.npy", "--test-share", "0.2", *SMALL))

@@ -22,6 +22,7 @@ from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.assemble import GIVEN
 from tui_vae.core.data.check import check_same, same_again
 from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
+from tui_vae.core.data.duplicates import across_note, count_duplicates
 from tui_vae.core.data.mapped import ReadAhead, nothing_ahead, read_ahead_of
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
@@ -43,6 +44,10 @@ from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.learner import Learner
+
+MOST_COMPARED = 256 << 20
+"""Bytes of training images up to which they are compared with the test images at a run's start; `tui-vae data` compares
+any number. It takes a third of a second."""
 
 RUN_ID_BYTES = 8
 """Random bytes of a run's id: no two runs of a person have the same."""
@@ -261,7 +266,7 @@ def _check_batches(config: RunConfig, model: VAE, images: int) -> None:
 
 
 def _tell_of_data(run: LoadedRun, warn: Callable[[str, str], None]) -> None:
-    """Warn where the data are only a sample, and say what was done to them."""
+    """Warn where the data are only a sample, and say what was done to them and which test images were trained on."""
     source = run.dataset.source
     if source.kind == "sample":
         warn(f"training on the {source.description}, not on the full dataset", source.reason)
@@ -269,6 +274,11 @@ def _tell_of_data(run: LoadedRun, warn: Callable[[str, str], None]) -> None:
         warn(f"the source has no test set: {run.dataset.split}", "--test-share sets another share aside")
     if run.dataset.notes:
         warn(f"about the data: {'; '.join(run.dataset.notes)}", "")
+    train, test = run.dataset.train_images, run.dataset.test_images
+    if not source.published and train.nbytes <= MOST_COMPARED:
+        note = across_note(count_duplicates(train, test), len(train), len(test))
+        if note:
+            warn(note, "they are reconstructed better than new ones would be")
 
 
 def check_data(directory: RunDirectory, dataset: Dataset, progress: Progress) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_vae.core.data.datasets import Dataset, Images, Labels
-from tui_vae.core.data.duplicates import Duplicates, count_duplicates
+from tui_vae.core.data.duplicates import Duplicates, across_note, count_duplicates
 from tui_vae.core.data.shaping import dark_notes
 
 CHUNK = 16 << 20
@@ -101,8 +101,8 @@ def _oddities(
     unknown = [name for name, of_train, of_test in classes if of_train == 0 and of_test]
     if unknown:
         notes.append(f"no training image is of {_some(unknown)}")
-    if duplicates.across and not all_same and not train == test == 1:
-        notes.append(f"{duplicates.across:,} test images are among the training images too, pixel for pixel")
+    if note := across_note(duplicates, train, test):
+        notes.append(note)
     if test == 1:
         notes.append("the test set is a single image")
     return notes

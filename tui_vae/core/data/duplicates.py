@@ -17,6 +17,16 @@ class Duplicates(NamedTuple):
     across: int
 
 
+def across_note(same: Duplicates, train: int, test: int) -> str:
+    """What there is to say of images in both parts, of which there are so many; nothing where all images are the same,
+    or the only one is in both."""
+    all_same = train > 1 and same.train == train - 1 and same.across == test
+    if not same.across or all_same or train == test == 1:
+        return ""
+    what = "test images are" if same.across > 1 else "test image is"
+    return f"{same.across:,} {what} among the training images too, pixel for pixel"
+
+
 def count_duplicates(train: NDArray[Any], test: NDArray[Any]) -> Duplicates:
     """Count equal images by 128 bits of BLAKE2b of each."""
     of_train, of_test = _digests(train), _digests(test)

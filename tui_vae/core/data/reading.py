@@ -170,6 +170,7 @@ KNOWN = (
     (b"\x80\x04", "a pickle, which may run code as it is read", "write its arrays with numpy.savez"),
     (b"\x80\x05", "a pickle, which may run code as it is read", "write its arrays with numpy.savez"),
     (b"ARROW1", "an Arrow file", "write it as parquet"),
+    (b"\xff\xff\xff\xff", "an Arrow stream", "write it as parquet: Dataset.to_parquet"),
     (b"\x7fELF", "a program", ""),
 )
 """First bytes of files that hold no images which can be read → what such a file is, and what to do."""
