@@ -75,7 +75,7 @@ async def test_enter_in_runs_opens_train_and_0_leads_back_to_the_start(run: RunD
 
 
 @in_event_loop
-async def test_toasts_stand_beside_the_tabs_and_those_of_one_kind_are_one(run: RunDirectory, live: FakeProcess) -> None:
+async def test_toasts_stand_below_the_tabs_and_those_of_one_kind_are_one(run: RunDirectory, live: FakeProcess) -> None:
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(120, 32), notifications=True) as pilot:
         await opened(app, pilot)
@@ -87,7 +87,7 @@ async def test_toasts_stand_beside_the_tabs_and_those_of_one_kind_are_one(run: R
             lambda: [each.render().plain for each in app.screen.query(Toast)] == ["Checkpoint saved at step 1,400."],
         )
         (toast,) = app.screen.query(Toast)
-        assert toast.region.y == 1 and toast.region.height == 1, "what is newest stands further down"
+        assert toast.region.y == 2 and toast.region.height == 1, "what is newest stands further down"
         assert "4 Runs" in screen(app)
 
 

@@ -71,7 +71,7 @@ class Group:
             sign = ("▸" if self.folded else "▾") if glyphs().braille else ("+" if self.folded else "-")
             return f"{sign} {self.name} ×{len(self.members)}"
         if column.name == "state":
-            return self._states()
+            return f"{glyphs().states.get(self.state, ' ')} {self._states()}"
         if column.name in DECIMALS:
             return self._mean_and_spread(column)
         if column.name in ("age", "started"):
