@@ -42,7 +42,8 @@ from tui_vae.runs.trust import check_code
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 from tui_vae.trainer.symptoms import Diagnosis
 from tui_vae.ui.settings import read_keys, read_preferences
-from tui_vae.ui.train.run_curves import MEASURES, RunCurves
+from tui_vae.ui.train.figures import MEASURES
+from tui_vae.ui.train.run_curves import RunCurves
 from tui_vae.ui.user_keys import checked, known_commands
 
 # -- The log -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.runs.launch import trainer_environment
 from tui_vae.trainer.checkpoints import load_checkpoint
-from tui_vae.ui.train.run_curves import MEASURES, RunCurves
+from tui_vae.ui.train.figures import MEASURES
+from tui_vae.ui.train.run_curves import RunCurves
 
 JUMPING = """
 import random, runpy, sys, time

@@ -14,7 +14,8 @@ from tests.support.fake_run import figures_after
 from tui_vae.runs import events as ev
 from tui_vae.runs.history import History
 from tui_vae.runs.packed_epochs import pack, unpack
-from tui_vae.ui.train.run_curves import MEASURES, RunCurves
+from tui_vae.ui.train.figures import MEASURES
+from tui_vae.ui.train.run_curves import RunCurves
 
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(0, ev.LARGEST)

@@ -29,7 +29,9 @@ SHARED = {
     "v": {"view", "compare"},  # the next view
     "f": {"follow", "freeze"},  # the newest, or what stands there
     "i": {"closer", "shortest"},  # a shorter stretch of the x axis
-    "y": {"figure", "form"},  # the same in another form
+    "a": {"mark-a", "end-a"},
+    "b": {"mark-b", "end-b"},
+    "y": {"figure", "figures", "form"},  # the same in another form
 }
 """Letters whose one meaning has several names, by the last parts of the commands' ids or their descriptions."""
 

@@ -21,8 +21,9 @@ from tui_vae.ui.charts import bands, raster
 from tui_vae.ui.charts.curves import Column
 from tui_vae.ui.run_progress import epoch_now
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.train.figures import MEASURES
 from tui_vae.ui.train.pane import TrainPane
-from tui_vae.ui.train.run_curves import MEASURES, RunCurves
+from tui_vae.ui.train.run_curves import RunCurves
 
 STEPS = 14_000
 """As many as make a log of which the ends are read first."""

@@ -31,8 +31,9 @@ from tui_vae.ui.status_line import StatusLine
 from tui_vae.ui.train import run_curves
 from tui_vae.ui.train.arrangement import arrangement
 from tui_vae.ui.train.epoch_table import EpochTable
+from tui_vae.ui.train.figures import MEASURES
 from tui_vae.ui.train.pane import TrainPane
-from tui_vae.ui.train.run_curves import MEASURES, RunCurves
+from tui_vae.ui.train.run_curves import RunCurves
 
 UI = Path(tui_vae.ui.__file__).parent
 SHEETS: list[str | PurePath] = [UI / "run_screen.tcss", UI / "train" / "train.tcss"]

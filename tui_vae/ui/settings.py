@@ -33,6 +33,10 @@ class Preferences(msgspec.Struct):
     """Epochs that a smoothed value is the mean of."""
     log_scale: bool = False
     x_axis: str = "epochs"
+    charts: list[str] = msgspec.field(default_factory=list)
+    """Figures of Train's charts, by name; none: the usual ones."""
+    chart_rows: int = 2
+    chart_columns: int = 2
     runs_sort: str = ""
     runs_reversed: bool = False
     seen: float = 0.0

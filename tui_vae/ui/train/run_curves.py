@@ -4,65 +4,22 @@ from __future__ import annotations
 
 import math
 import sys
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal
 
+from tui_vae.runs.epoch_details import EpochDetail
 from tui_vae.runs.events import ControlEvent
 from tui_vae.runs.history import History
 from tui_vae.ui import numbers
 from tui_vae.ui.charts.curves import Curve
 from tui_vae.ui.charts.draw import Control, Sources
+from tui_vae.ui.train.figures import MEASURES, Measure
+
+USUAL_PIXELS = 28 * 28
 
 SPANS = (0.25, 1.0, 0.0)
 """Epochs whose steps a smoothed value is the mean of, in the order in which a key takes them; 0 is the raw curve."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One chart: its figure's name in the events, its title, which events have it, and how it is written."""
-
-    name: str
-    title: str
-    unit: str = ""
-    by_step: bool = True
-    by_epoch: bool = True
-    smoothed: bool = True
-    factor: float = 1.0
-    digits: int = 4
-    width: int = 5
-    written: Literal["metric", "setting", "rate"] = "metric"
-
-    def text(self, value: float | None) -> str:
-        """A value, already multiplied by `factor`, in a fixed number of cells."""
-        match self.written:
-            case "setting":
-                text = numbers.setting(value).rjust(self.width)
-            case "rate":
-                text = numbers.short(value, self.width)
-            case _:
-                text = numbers.metric(value, self.width, self.digits)
-        return f"{text} {self.unit}" if self.unit else text
-
-
-MEASURES = (
-    Measure("recon", "reconstruction"),
-    Measure("kl", "KL", "nats"),
-    Measure("loss", "loss", width=6),
-    Measure("accuracy", "accuracy", "%", by_step=False, factor=100.0, digits=3, width=4),
-)
-"""Figures of the model."""
-
-CONDITIONS = (
-    Measure("elbo_bpd", "−ELBO, bits a pixel", by_step=False),
-    Measure("lr", "learning rate", by_epoch=False, smoothed=False, width=8, written="setting"),
-    Measure("beta", "β", by_epoch=False, smoothed=False, width=8, written="setting"),
-    Measure("images_per_s", "images/s", by_epoch=False, written="rate"),
-)
-"""Figures that compare runs, and the conditions of training."""
-
-VIEWS = (MEASURES, CONDITIONS)
 
 
 class RunCurves:
@@ -74,6 +31,8 @@ class RunCurves:
         self._history: History | None = None
         self._steps_read, self._newest_step = 0, math.nan
         self._epochs_read, self._newest_epoch = 0, math.nan
+        self._made: dict[str, array[float]] = {}
+        """The series of figures that are made from others."""
 
     def __getitem__(self, measure: Measure) -> Sources:
         return self._sources[measure.name]
@@ -94,6 +53,19 @@ class RunCurves:
         self._read_epochs(history)
         return self._steps_read == len(history.steps)
 
+    def read_details(self, details: Sequence[EpochDetail]) -> None:
+        """Make the curves of single dimensions' KL anew, of which there are 2,000 points at most."""
+        for measure in self.measures:
+            at = measure.dimension
+            if at is None or measure.name not in self._sources:
+                continue
+            found = [(float(each.step), each.kl_per_dim[at]) for each in details if at < len(each.kl_per_dim)]
+            sources = Sources(None, Curve(), Curve())
+            for step, value in found:
+                sources.test.add(step, value)
+            sources.test_epochs.extend([step for step, _ in found], [value for _, value in found])
+            self._sources[measure.name] = sources
+
     def smooth(self, span: float) -> None:
         """Let a smoothed value be the mean of so many steps; 0: the curves are as they were reported."""
         for measure in self.measures:
@@ -106,9 +78,10 @@ class RunCurves:
         self._steps_read, self._newest_step = 0, math.nan
         self._epochs_read, self._newest_epoch = 0, math.nan
         steps = history.steps
+        self._made = {each.name: array("d") for each in self.measures if each.by_step and each.transform}
         self._sources = {
             each.name: Sources(
-                Curve(series=(steps["step"], steps[each.name])) if each.by_step else None,
+                Curve(series=(steps["step"], self._made.get(each.name, steps[each.field]))) if each.by_step else None,
                 Curve(),
                 Curve(),
             )
@@ -122,8 +95,14 @@ class RunCurves:
         steps = history.steps["step"][first:last]
         for measure in self.measures:
             curve = self._sources[measure.name].steps
-            if curve is not None:
-                curve.extend(steps, history.steps[measure.name][first:last])
+            if curve is None:
+                continue
+            values = history.steps[measure.field][first:last]
+            if measure.transform is not None:
+                pixels, transform = _pixels(history), measure.transform
+                values = array("d", [transform(value, pixels) for value in values])
+                self._made[measure.name].extend(values)
+            curve.extend(steps, values)
         self._steps_read, self._newest_step = last, history.steps["t"][last - 1]
 
     def _read_epochs(self, history: History) -> None:
@@ -133,22 +112,29 @@ class RunCurves:
         steps = [float(event.step) for event in events]
         train, test = [event.train for event in events], [event.test for event in events]
         for measure in self.measures:
-            if not measure.by_epoch:
+            if not measure.by_epoch or measure.dimension is not None:
                 continue
             sources = self._sources[measure.name]
             for figures, curve, points in (
                 (train, sources.train, sources.train_epochs),
                 (test, sources.test, sources.test_epochs),
             ):
-                values = list(map(attrgetter(measure.name), figures))
+                values = list(map(attrgetter(measure.field), figures))
                 if None in values:
                     values = [math.nan if value is None else value for value in values]
+                if measure.transform is not None:
+                    values = [measure.transform(value, _pixels(history)) for value in values]
                 if measure.factor != 1:
                     values = [value * measure.factor for value in values]
                 curve.extend(steps, values)
                 points.extend(steps, values)
         self._epochs_read += len(events)
         self._newest_epoch = events[-1].t
+
+
+def _pixels(history: History) -> int:
+    """D, the pixels of an image; those of FashionMNIST where an older log does not say."""
+    return math.prod(history.run.dataset.shape) if history.run and history.run.dataset.shape else USUAL_PIXELS
 
 
 def control_marks(history: History) -> list[Control]:

@@ -1,0 +1,89 @@
+"""Charts of the user's own: any figure of the log, in as many rows and columns as they want, and remembered."""
+
+import math
+
+import pytest
+
+from tests.support.piloting import in_event_loop, notifications, opened, screen, seen, until
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.history import read_history
+from tui_vae.ui.app import TuiVae
+from tui_vae.ui.charts.widget import ChartWidget
+from tui_vae.ui.train.choose_charts import ChooseCharts, FigureList
+from tui_vae.ui.train.figures import FIGURES, USUAL, pages
+from tui_vae.ui.train.pane import TrainPane
+from tui_vae.ui.train.run_curves import RunCurves
+
+
+def titles(app: TuiVae) -> list[str]:
+    return [
+        chart._state.title for chart in app.screen.query(ChartWidget) if chart._state and not chart.has_class("-off")
+    ]
+
+
+@in_event_loop
+async def test_figures_and_grid_are_chosen_shown_and_remembered(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(160, 44)) as pilot:
+        await opened(app, pilot)
+        await until(pilot, lambda: len(titles(app)) == 4)
+        await pilot.press("y")
+        assert isinstance(app.screen, ChooseCharts)
+        listed = app.screen.query_one(FigureList)
+        assert listed.shown == set(USUAL)
+        listed.choose()
+        await pilot.press("enter")
+        assert "Choose one figure at least." in notifications(app)
+        listed.choose("mse", "active_units", "lr")
+        await pilot.press("G", "space")  # σ
+        await pilot.press("right", "tab", *"0,2")
+        assert "2 × 3 charts on a page" in screen(app)
+        await pilot.press("enter")
+        await seen(app, pilot, "KL of dimension 2")
+        wanted = ["learning rate", "mse", "active units", "σ of a pixel", "KL of dimension 0", "KL of dimension 2"]
+        await until(pilot, lambda: titles(app) == wanted)
+        widths = {chart.size.width for chart in app.screen.query(ChartWidget)}
+        assert len({chart.region.y for chart in app.screen.query(ChartWidget)}) == 2 and max(widths) < 40
+        newest = read_history(run.events).epochs[-1].test
+        await until(pilot, lambda: f"● {newest.mse:.5f}"[:8] in screen(app))
+        await pilot.press("z", "z", "v", "v")
+        await until(pilot, lambda: titles(app) == wanted)
+    again = TuiVae(run.path.parent, run)
+    async with again.run_test(size=(160, 44)) as pilot:
+        await opened(again, pilot)
+        await until(pilot, lambda: titles(again) == wanted)
+        await pilot.press("y", "ctrl+r")
+        await until(pilot, lambda: titles(again)[:2] == ["reconstruction", "KL"])
+
+
+@in_event_loop
+async def test_a_page_with_fewer_figures_has_fewer_charts(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    app.preferences.charts, app.preferences.chart_columns, app.preferences.chart_rows = ["mse", "lr", "no such"], 1, 1
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await until(pilot, lambda: titles(app) == ["mse"])
+        await pilot.press("v")
+        await until(pilot, lambda: titles(app) == ["learning rate"])
+        pane = app.screen.query_one(TrainPane)
+        assert len(pane.views) == 2
+
+
+def test_sigma_is_the_spread_of_the_decoder_that_fits_best(run: RunDirectory) -> None:
+    history = read_history(run.events)
+    sigma = next(figure for figure in FIGURES if figure.name == "sigma")
+    curves = RunCurves([sigma])
+    curves.read(history)
+    recon = history.epochs[-1].test.recon
+    assert recon is not None
+    assert curves[sigma].test_epochs[-1][1] == pytest.approx(math.sqrt(recon / 784) / 2)
+    steps = curves[sigma].steps
+    assert steps is not None
+    read = steps.at(float(history.step))
+    assert read is not None and read.raw == pytest.approx(math.sqrt(history.steps["recon"][-1] / 784) / 2)
+
+
+def test_pages_hold_as_many_charts_as_the_grid() -> None:
+    assert [len(page) for page in pages((), 2, 2)] == [4, 4]
+    assert [len(page) for page in pages(("mse", "kl:7", "lr"), 1, 2)] == [2, 1]
+    assert pages(("no", "kl:"), 1, 2)[0][0].name == USUAL[0]
