@@ -87,3 +87,16 @@ def test_the_classifier_takes_any_shape(shape: tuple[int, int, int]) -> None:
     seen = as_input(torch.from_numpy(images), shape)
     assert tuple(seen.shape) == (5, *shape)
     assert network.classify(network.features(seen)).shape == (5, 7)
+
+
+def test_the_classifier_is_trained_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a run that trains, two threads took ten times as long."""
+    monkeypatch.setattr(small, "STEPS", 2)
+    before, seen = torch.get_num_threads(), set[int]()
+    torch.set_num_threads(2)
+    try:
+        labels = np.arange(6) % 2
+        small.train(blobs(6, 8, 8), labels, (1, 8, 8), 2, lambda steps: seen.add(torch.get_num_threads()))
+        assert seen == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
