@@ -96,7 +96,7 @@ def test_the_classifier_is_trained_on_one_thread(monkeypatch: pytest.MonkeyPatch
     torch.set_num_threads(2)
     try:
         labels = np.arange(6) % 2
-        small.train(blobs(6, 8, 8), labels, (1, 8, 8), 2, lambda steps: seen.add(torch.get_num_threads()))
+        small.train(blobs(6, 8, 8, 1), labels, (1, 8, 8), 2, lambda steps: seen.add(torch.get_num_threads()))
         assert seen == {1} and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -102,8 +102,8 @@ def train(
     images: NDArray[np.uint8 | np.float32], labels: NDArray[np.int64], shape: Shape, classes: int,
     report: Callable[[int], None] = lambda _: None,
 ) -> SmallClassifier:  # fmt: skip
-    """Train a classifier on the CPU, on one thread: beside anything else that runs, several wait for each other, and ten
-    times as long. The same machine makes the same weights again.
+    """Train a classifier on the CPU, on one thread: beside anything else that runs, several wait for each other and
+    take ten times as long. The same machine makes the same weights again.
 
     Args:
         images: `(N, height, width)` or `(N, height, width, 3)`; labels: `(N,)`, below `classes`.
