@@ -14,8 +14,17 @@ from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts.widget import ChartWidget, Value
 from tui_vae.ui.images.pairs import Grid, grid
 from tui_vae.ui.images.picture import Picture
+from tui_vae.ui.images.renderer import FULL
 from tui_vae.ui.settings import read_preferences
 from tui_vae.ui.train import preview_strip
+from tui_vae.ui.train.arrangement import (
+    COLUMNS_FROM,
+    LEAST_CHART,
+    LEAST_SIDE,
+    LEAST_TABLE,
+    PREVIEWS,
+    side_size,
+)
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.pane import TrainPane
 from tui_vae.ui.train.preview_strip import PreviewStrip
@@ -161,3 +170,13 @@ def test_values_keep_their_places_and_stand_close_to_their_signs() -> None:
     assert texts == [" ● test −1267", "● test −126.7", " ● test 0.123"]
     assert Value("●", "test", " 27.1", "test").text(word=False) == " ● 27.1"
     assert Value("", "raw", "27.1", "label").text(word=False) == "raw 27.1"
+
+
+def test_images_beside_the_charts_use_the_room_and_leave_the_charts_theirs() -> None:
+    for width in range(COLUMNS_FROM.width, 340, 3):
+        for height in range(COLUMNS_FROM.height, 100, 3):
+            side = side_size(Size(width, height))
+            layout = grid(side - Size(2, 2), PREVIEWS)
+            assert height - side.height >= LEAST_TABLE - 2 and layout.capacity >= min(PREVIEWS, 8)
+            assert width - side.width >= 2 * LEAST_CHART or side.width == LEAST_SIDE + 2
+    assert grid(side_size(Size(300, 87)) - Size(2, 2), PREVIEWS).scale == FULL

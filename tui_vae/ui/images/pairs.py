@@ -109,5 +109,14 @@ class ImagePairs(Canvas):
         return self._pairs[0][1] if self._pairs else None
 
     def tiles(self, size: Size) -> Iterable[Tile]:
-        shown = self._pairs[self._first :]
-        yield from pair_tiles(self.renderer, shown, self.layout_of_pairs, height=size.height)
+        layout, shown = self.layout_of_pairs, self._pairs[self._first :]
+        corner = _middle(size, layout, min(len(shown), layout.capacity))
+        yield from pair_tiles(self.renderer, shown, layout, corner, size.height)
+
+
+def _middle(size: Size, layout: Grid, count: int) -> tuple[int, int]:
+    """The corner from which so many pairs stand in the middle."""
+    columns, rows = min(count, layout.columns), -(-count // layout.columns)
+    width = columns * (cells(layout.scale).width + 1) - 1
+    height = rows * (layout.pair_height + layout.gap) - layout.gap
+    return max(0, (size.width - width) // 2), max(0, (size.height - height) // 2)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from textual.geometry import Size
+from textual.widget import Widget
+
+from tui_vae.ui.images.pairs import grid
+from tui_vae.ui.images.renderer import cells
 
 Arrangement = Literal["columns", "stacked", "beside", "compact"]
 ARRANGEMENTS: tuple[Arrangement, ...] = ("columns", "stacked", "beside", "compact")
@@ -20,6 +24,20 @@ PAIR_WIDTH = 15
 
 LEAST_PAIRS, MOST_PAIRS = 2, 8
 """Pairs of images beside the table: at least, and at most."""
+
+
+LEAST_CHART = 66
+"""Cells that each of two charts side by side keeps beside the images."""
+
+FAIR_TABLE, LEAST_TABLE = 14, 9
+"""Lines that the headline, the table of epochs with its frame, and the frame of the images above it keep; and where the
+images had one row otherwise."""
+
+LEAST_SIDE = 59
+"""Cells of the images above the table, at least: four of half size, and as many as the table needs."""
+
+PREVIEWS = 10
+"""Images that a run previews, at most."""
 
 
 def arrangement(width: int, height: int) -> Arrangement:
@@ -39,3 +57,30 @@ def strip_width(width: int) -> int:
     """Cells of the images beside the table, in a pane of this width that is `stacked`: whole pairs and the frame."""
     pairs = max(LEAST_PAIRS, min(MOST_PAIRS, (width - TABLE_WIDTH - 1) // PAIR_WIDTH))
     return PAIR_WIDTH * pairs + 1
+
+
+def side_size(size: Size) -> Size:
+    """Width and height of the images above the table with their frame, in a pane of this size in `columns`.
+
+    They take the size that shows the most of them, and as little of the charts' width as that needs.
+    """
+    room = max(LEAST_SIDE, size.width - 2 * LEAST_CHART - 2)
+    layout = grid(Size(room, size.height - FAIR_TABLE), PREVIEWS)
+    if layout.rows == 1:
+        layout = grid(Size(room, size.height - LEAST_TABLE), PREVIEWS)
+    columns = min(layout.columns, -(-PREVIEWS // layout.rows))
+    rows = min(layout.rows, -(-PREVIEWS // columns))
+    width = columns * (cells(layout.scale).width + 1) - 1
+    return Size(max(LEAST_SIDE, width) + 2, rows * layout.pair_height + (rows - 1) * layout.gap + 2)
+
+
+def place_images(pane: Widget, images: Widget, chosen: Arrangement, size: Size) -> None:
+    """Give the images of a pane of this size their place in its arrangement."""
+    images.styles.width = strip_width(size.width) if chosen == "stacked" else "1fr"
+    if chosen == "columns":
+        side = side_size(size)
+        pane.styles.grid_columns = f"1fr {side.width}"
+        images.styles.height = side.height
+    else:
+        pane.styles.clear_rule("grid_columns")
+        images.styles.clear_rule("height")

@@ -22,7 +22,7 @@ from tui_vae.ui.charts.x_axis import UNITS
 from tui_vae.ui.fitting import SEPARATOR, parts_that_fit
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import PreferencesChanged
-from tui_vae.ui.train.arrangement import ARRANGEMENTS, arrangement, strip_width
+from tui_vae.ui.train.arrangement import ARRANGEMENTS, arrangement, place_images
 from tui_vae.ui.train.chart_grid import ChartGrid
 from tui_vae.ui.train.chart_pane import ChartPane
 from tui_vae.ui.train.epoch_table import EpochTable
@@ -88,7 +88,7 @@ class TrainPane(ChartPane):
         chosen = arrangement(size.width, size.height)
         for each in ARRANGEMENTS:
             self.set_class(each == chosen, f"-{each}")
-        self.query_one(PreviewStrip).styles.width = strip_width(size.width) if chosen == "stacked" else "1fr"
+        place_images(self, self.query_one(PreviewStrip), chosen, size)
 
     def on_show(self) -> None:
         self.call_after_refresh(self.refresh_history)
