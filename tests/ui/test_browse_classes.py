@@ -7,11 +7,14 @@ import msgspec
 import pytest
 
 from tests.support.browsing import browse, opening, shown
-from tests.support.fake_run import CLASSES, FakeProcess, images, make_run
-from tests.support.piloting import in_event_loop, screen, until
+from tests.support.fake_run import CLASSES, FakeProcess, figures_after, images, make_run
+from tests.support.piloting import in_event_loop, screen, seen, until
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import ByClass, EpochEvent, EventLog
+from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
+from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.model_status import ModelStatus
 from tui_vae.ui.test_set import ClassError
 
@@ -95,3 +98,31 @@ async def test_a_long_table_of_classes_follows_the_selected_one(run: RunDirector
             assert "kind 250 " in drawn() and "kind 0 " not in drawn()
             table.step(-300)
             assert "kind 0 " in drawn() and len(list(table.tiles(table.size))) <= table.size.height
+
+
+@in_event_loop
+async def test_beside_its_error_stands_how_error_and_kl_of_a_class_went(tmp_path: Path) -> None:
+    """From the log, which an older version has not written: then only the errors are there."""
+    run = make_run(tmp_path, epochs=3)
+    with FakeProcess(run, "serve"):
+        for width, known in ((80, False), (80, True), (160, True)):
+            if known:
+                log = EventLog(run.events)
+                for epoch in range(1, 4):
+                    of_class = ByClass(tuple(0.01 * (label + 1) / epoch for label in range(10)), (2.0 * epoch,) * 10)
+                    figures = msgspec.structs.replace(figures_after(epoch), kl_per_dim=(1.0,))
+                    log.write(EpochEvent(epoch=epoch, step=epoch * 235, seconds=1.0, images_per_s=1.0, train=figures,
+                                         test=figures, by_class=of_class))  # fmt: skip
+            app = TuiVae(tmp_path, run)
+            async with app.run_test(size=(width, 30)) as pilot:
+                await pilot.press("2")
+                browse = app.screen.query_one(BrowsePane)
+                await until(pilot, lambda browse=browse: browse.weights is not None)  # type: ignore[misc]
+                await pilot.press("W")
+                if not known:
+                    assert " KL " not in await seen(app, pilot, "worst   images")
+                    continue
+                text = await seen(app, pilot, "KL  epochs")
+                line = next(each for each in text.splitlines() if "Ankle boot" in each)
+                assert re.search(r" [█▆▇]\S+ +6\.00 +[▁_]\S*[█^]", line), line
+                assert max(len(each.rstrip()) for each in text.splitlines()) <= width

@@ -23,6 +23,7 @@ from tui_vae.runs.manage import read_note
 from tui_vae.runs.run_records import Figures, Record
 from tui_vae.runs.summary import summarize
 from tui_vae.ui.app import TuiVae
+from tui_vae.ui.charts.sparkline import sparkline
 from tui_vae.ui.commands import commands
 from tui_vae.ui.dialogs import Confirm
 from tui_vae.ui.glyphs import ASCII, UNICODE
@@ -37,7 +38,6 @@ from tui_vae.ui.runs.columns import (
     matches,
     next_column,
     sort,
-    sparkline,
 )
 from tui_vae.ui.runs.comparison import Comparison
 from tui_vae.ui.runs.groups import Row

@@ -13,8 +13,8 @@ import tui_vae.ui
 from tests.support.vision import VISION, contrast, is_exact, lab
 from tui_vae.errors import UserError
 from tui_vae.ui import glyphs, terminal, theme
+from tui_vae.ui.charts.sparkline import sparkline
 from tui_vae.ui.open_app import run
-from tui_vae.ui.runs.columns import sparkline
 from tui_vae.ui.runs.marks import MOST, SERIES_COLOURS, series_marker
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,15 @@ class EpochDetail:
 
 
 class EpochDetails:
-    """Follows a log. `read` is for a thread of its own; `details` are replaced, never changed, when they grow."""
+    """Follows a log. `read` is for threads of their own, one of which reads at a time; `details` are replaced, never
+    changed, when they grow."""
 
     def __init__(self, log: Path) -> None:
         self.details: tuple[EpochDetail, ...] = ()
         self._tail = ev.LogTail(log, only=OF_EPOCHS)
         self._kept: list[EpochDetail] = []
         self._every = 1
+        self._one_at_a_time = threading.Lock()
 
     def read(self) -> bool:
         """Read the next piece of the log, 1 MB at most; return whether there is more.
@@ -49,12 +52,13 @@ class EpochDetails:
         Raises:
             OSError: it cannot be read.
         """
-        found = self._tail.read()
-        for event in found:
-            self._apply(event)
-        if found:
-            self.details = tuple(self._kept)
-        return not self._tail.at_end()
+        with self._one_at_a_time:
+            found = self._tail.read()
+            for event in found:
+                self._apply(event)
+            if found:
+                self.details = tuple(self._kept)
+            return not self._tail.at_end()
 
     def _apply(self, event: ev.AnyEvent) -> None:
         last = last_valid_step(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,6 +14,7 @@ from textual.worker import Worker
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
+from tui_vae.runs.epoch_details import EpochDetails
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.film_player import FilmPlayer
 from tui_vae.ui.browse.image_actions import ImageActions
@@ -51,6 +53,7 @@ class BrowsePane(ImageActions, can_focus=True):
         self.player = FilmPlayer(self, session, self._show_frame)
         self._loader: Worker[None] | None = None
         """The newest request for what belongs on the screen."""
+        self._details = EpochDetails(session.directory.events)
         self._measured_at = 0.0
         """When the errors were measured, by the monotonic clock."""
 
@@ -205,6 +208,14 @@ class BrowsePane(ImageActions, can_focus=True):
             self.weights = self.weights or (errors.epoch, errors.step)
             self.query_one(ClassTable).show(test_set.by_class(errors.errors))
             self._refresh_status()
+            self.run_worker(self._read_epochs(), group="epochs", exclusive=True)
+
+    async def _read_epochs(self) -> None:
+        """Read the figures of each class from the log, as far as it goes now."""
+        with suppress(OSError):  # it cannot be read at the moment: what is known stays on screen
+            while await asyncio.to_thread(self._details.read):
+                pass
+        self.query_one(ClassTable).show_epochs(self._details.details)
 
     def _show_frame(self) -> None:
         self.grid.show(self.player.film.pairs, None)

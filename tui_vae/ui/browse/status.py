@@ -23,7 +23,7 @@ def film_facts(film: Film) -> StatusFacts:
 
 def class_items(selection: Selection, newest_step: int) -> tuple[Item, ...]:
     """The settings of the table of classes."""
-    return (Item("classes", "worst first", "w"), *_age(selection, newest_step))
+    return (Item("classes", "worst first", "W"), *_age(selection, newest_step))
 
 
 def image_items(view: View, selection: Selection, grid: PairGrid, newest_step: int) -> tuple[Item, ...]:
@@ -53,4 +53,4 @@ def _age(selection: Selection, newest_step: int) -> tuple[Item, ...]:
     if selection.errors is None:
         return ()
     behind = newest_step - selection.errors.step
-    return (Item("measured", f"{behind:,} steps ago" if behind > 0 else "now", "u"),)
+    return (Item("measured", f"{behind:,} steps ago" if behind > 0 else "now", "U"),)

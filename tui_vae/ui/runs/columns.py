@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,6 @@ from tui_vae.runs.run_records import Record
 from tui_vae.runs.steering import wordings
 from tui_vae.ui import numbers
 from tui_vae.ui.fitting import first_that_fits
-from tui_vae.ui.glyphs import Glyphs
 
 SortKey = float | str | None
 GAP = 2
@@ -28,8 +26,6 @@ EPOCHS_WIDTH, HEALTH_WIDTH, STEERED_WIDTH = 9, 16, 32
 
 LEAST_TREND, MOST_TREND = 10, 24
 """Cells of the curve of test losses."""
-
-_LEVELS, _PLAIN_LEVELS = "▁▂▃▄▅▆▇█", "_.-~^"
 
 
 @dataclass(frozen=True)
@@ -230,26 +226,3 @@ def matches(record: Record, text: str) -> bool:
         elif word not in plain:
             return False
     return True
-
-
-def sparkline(values: Sequence[float | None], width: int, glyphs: Glyphs) -> str:
-    """A series in at most `width` cells; each cell's height is the mean of its part, on a scale from lowest to highest.
-
-    The scale is a square root: a loss falls so steeply at first that the rest would look flat.
-    """
-    finite = [value for value in values if value is not None]
-    if not finite or width < 1:
-        return ""
-    levels = _LEVELS if glyphs.braille else _PLAIN_LEVELS
-    cells = min(width, len(values))
-    means: list[float | None] = []
-    for cell in range(cells):
-        part = [v for v in values[cell * len(values) // cells : (cell + 1) * len(values) // cells] if v is not None]
-        means.append(sum(part) / len(part) if part else None)
-    known = [mean for mean in means if mean is not None]
-    low, span = min(known), max(known) - min(known)
-    top = len(levels) - 1
-    return "".join(
-        " " if mean is None else levels[round(math.sqrt((mean - low) / span) * top) if span > 0 else 0]
-        for mean in means
-    )

@@ -15,9 +15,10 @@ from textual.strip import Strip
 from tui_vae.runs.run_records import Record
 from tui_vae.runs.summary import UNREADABLE
 from tui_vae.ui import run_progress
+from tui_vae.ui.charts.sparkline import sparkline
 from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs, shortened
-from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for, sparkline
+from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for
 from tui_vae.ui.runs.groups import Group, Row
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_marker, series_role
 from tui_vae.ui.status_line import STATES
