@@ -22,7 +22,7 @@ from tui_vae.cli import main
 from tui_vae.cli.show import ImageSource
 from tui_vae.config import make_config
 from tui_vae.core.data import datasets
-from tui_vae.core.evaluation.onnx_decoder import as_onnx
+from tui_vae.core.evaluation.onnx_export import Decoder, as_onnx
 from tui_vae.core.models.build import build_model
 from tui_vae.runs import protocol
 from tui_vae.runs.exports import EXPORTS
@@ -241,7 +241,7 @@ def _reconstructions(trained: Trained, tmp_path: Path) -> Path:
 def test_every_kind_of_decoder_can_be_exported(options: dict[str, str]) -> None:
     model = build_model(make_config({"latent-dim": 3, "device": "cpu", **options}), (28, 28))
     z = 30 * np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)  # far out: a linear output is clipped
-    made = run_onnx(as_onnx(model, (1, 28, 28), {}), z)
+    made = run_onnx(as_onnx(Decoder(model, (1, 28, 28)), {}), z)
     with torch.no_grad():
         meant = np.clip((model.eval().decode(torch.from_numpy(z)).double().numpy() + 1) / 2, 0, 1)
     assert np.abs(made.reshape(6, 784) - meant).max() < 1e-5 and made.min() >= 0 and made.max() <= 1
@@ -265,7 +265,7 @@ def test_what_cannot_be_exported_is_one_sentence(
     assert code == 2 and "--images" in said
     code, said = complaint(tmp_path / "runs", "young", "timelapse")
     assert code == 1 and "has no previews yet" in said
-    monkeypatch.setattr("tui_vae.cli.export_decoder.find_spec", lambda name: None if name == "onnx" else util)
+    monkeypatch.setattr("tui_vae.cli.export_onnx.find_spec", lambda name: None if name == "onnx" else util)
     code, said = complaint(trained.runs_dir, "done", "decoder")
     assert code == 1 and said.count("\n") == 1 and "without onnx;" in said and "pip install onnx" in said
 

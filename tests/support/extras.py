@@ -4,7 +4,10 @@ from importlib.util import find_spec
 
 import pytest
 
-needs_onnx = pytest.mark.skipif(not (find_spec("onnx") and find_spec("onnxscript")), reason="needs the extra onnx")
+needs_onnx = pytest.mark.skipif(
+    not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))), reason="needs the extra onnx"
+)
+needs_parquet = pytest.mark.skipif(not find_spec("pyarrow"), reason="needs the extra parquet")
 needs_probe = pytest.mark.skipif(not find_spec("sklearn"), reason="needs the extra probe")
 needs_tensorboard = pytest.mark.skipif(
     not (find_spec("tensorboardX") and find_spec("tensorboard")), reason="needs the extra tensorboard, and TensorBoard"

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from tui_vae.errors import UsageError, UserError
-from tui_vae.runs.directory import RunDirectory, RunError
+from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.exports import EXPORTS
 from tui_vae.runs.files import write_atomic
-from tui_vae.runs.history import read_history
-from tui_vae.runs.metrics_table import metrics_rows
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 
 SAMPLES = 64
 """Images on a sheet of samples, by default."""
 
-WITHOUT_WEIGHTS = ("metrics", "timelapse")
+WITHOUT_WEIGHTS = ("metrics", "timelapse", "card")
 """What is exported from the log and the previews, without a checkpoint."""
 
 
@@ -68,43 +64,36 @@ def _check_name(out: Path, what: str) -> None:
     Raises:
         UsageError: the file's name says that it is of another format.
     """
-    ending = next(each.ending for each in EXPORTS if each.what == what)
-    given = out.suffix.removeprefix(".")
-    if given and given.lower() != ending:
-        better = shlex.quote(str(out.with_suffix(f".{ending}")))
-        raise UsageError(f"{out} is no name for {what}, whose format is {ending.upper()}", f"--out {better}")
+    endings, given = _endings(what), out.suffix.removeprefix(".")
+    if given and given.lower() not in endings:
+        formats = " or ".join(ending.upper() for ending in endings)
+        better = shlex.quote(str(out.with_suffix(f".{endings[0]}")))
+        raise UsageError(f"{out} is no name for {what}, whose format is {formats}", f"--out {better}")
+
+
+def _endings(what: str) -> tuple[str, ...]:
+    return next(each.endings for each in EXPORTS if each.what == what)
 
 
 def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], bytes]:
     """The function that makes the file's bytes from a run and the name of a checkpoint."""
-    from tui_vae.cli import export_decoder, export_images, export_timelapse
+    from tui_vae.cli import export_images, export_metrics, export_model, export_onnx, export_timelapse
 
     def samples(directory: RunDirectory, which: str | None) -> bytes:
         count, seed = options.images or SAMPLES, options.seed or 0
         return export_images.samples_png(directory, which, count, options.prior, seed)
 
     makers = {
-        "metrics": metrics_csv,
-        "reconstructions": export_images.reconstructions_npz,
-        "grid": export_images.grid_png,
-        "samples": samples,
-        "timelapse": export_timelapse.timelapse_gif,
-        "decoder": export_decoder.decoder_onnx,
+        ("metrics", "csv"): export_metrics.metrics_csv,
+        ("metrics", "parquet"): export_metrics.metrics_parquet,
+        ("metrics", "jsonl"): export_metrics.metrics_jsonl,
+        ("reconstructions", "npz"): export_images.reconstructions_npz,
+        ("grid", "png"): export_images.grid_png,
+        ("samples", "png"): samples,
+        ("timelapse", "gif"): export_timelapse.timelapse_gif,
+        ("encoder", "onnx"): export_onnx.encoder_onnx,
+        ("decoder", "onnx"): export_onnx.decoder_onnx,
+        ("model", "safetensors"): export_model.model_safetensors,
+        ("card", "md"): export_model.card_md,
     }
-    return makers[options.what]
-
-
-def metrics_csv(directory: RunDirectory, which: str | None = None) -> bytes:
-    """`metrics_rows` as CSV; what is None there is empty.
-
-    Raises:
-        RunError: no epoch is done yet.
-    """
-    rows = metrics_rows(read_history(directory.events))
-    if not rows:
-        raise RunError(f"run {directory.name!r} has not finished an epoch yet")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return makers[options.what, options.out.suffix.removeprefix(".").lower() or _endings(options.what)[0]]

@@ -7,18 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Export:
-    """`what`: its name in the command; `ending`: that of its file; `about`: the format and the contents in words."""
+    """`what`: its name in the command; `about`: the format and the contents in words.
+
+    `endings`: those of its file, each a format; the first one where the file's name has none.
+    """
 
     what: str
-    ending: str
+    endings: tuple[str, ...]
     about: str
 
 
 EXPORTS = (
-    Export("metrics", "csv", "CSV: the figures of every epoch"),
-    Export("reconstructions", "npz", "NPZ: the test set with its latents"),
-    Export("grid", "png", "PNG: originals and what became of them"),
-    Export("samples", "png", "PNG: samples from the latents' Gaussian"),
-    Export("timelapse", "gif", "GIF: how the previews were learnt"),
-    Export("decoder", "onnx", "ONNX: the decoder, latents to images"),
+    Export("metrics", ("csv", "parquet", "jsonl"), "CSV, Parquet, JSON lines: the figures of every epoch"),
+    Export("reconstructions", ("npz",), "NPZ: the test set with its latents"),
+    Export("grid", ("png",), "PNG: originals and what became of them"),
+    Export("samples", ("png",), "PNG: samples from the latents' Gaussian"),
+    Export("timelapse", ("gif",), "GIF: how the previews were learnt"),
+    Export("encoder", ("onnx",), "ONNX: the encoder, images to latents"),
+    Export("decoder", ("onnx",), "ONNX: the decoder, latents to images"),
+    Export("model", ("safetensors",), "safetensors: the weights, for PyTorch"),
+    Export("card", ("md",), "Markdown: a model card for a hub"),
 )

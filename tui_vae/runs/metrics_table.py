@@ -10,8 +10,11 @@ from msgspec import UNSET
 from tui_vae.runs.history import History
 from tui_vae.runs.rate_distortion import rate_distortion
 
+Row = dict[str, Any]
+"""The figures of an epoch by their columns' names."""
 
-def metrics_rows(history: History) -> list[dict[str, Any]]:
+
+def metrics_rows(history: History) -> list[Row]:
     """A row an epoch: `epoch, step, seconds, images_per_s, lr, beta`, then each figure as `train_…` and `test_…`.
 
     distortion: nats an image, as of `rate_distortion`; the rate is the KL. lr: of the epoch's last step. None: what an
@@ -19,7 +22,7 @@ def metrics_rows(history: History) -> list[dict[str, Any]]:
     """
     rows, pixels = [], history.run.dataset.pixels if history.run else None
     for event in history.epochs:
-        row: dict[str, Any] = {name: getattr(event, name) for name in ("epoch", "step", "seconds", "images_per_s")}
+        row: Row = {name: getattr(event, name) for name in ("epoch", "step", "seconds", "images_per_s")}
         row |= {name: None if (value := getattr(event, name)) is UNSET else value for name in ("lr", "beta")}
         for side in ("train", "test"):
             figures = msgspec.to_builtins(getattr(event, side))

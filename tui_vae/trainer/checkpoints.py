@@ -79,6 +79,12 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
         raise CheckpointError(f"{path} is damaged: {error}") from None
 
 
+def plain_file(tensors: dict[str, Tensor], facts: dict[str, str]) -> bytes:
+    """A safetensors file of these tensors alone, with `facts` as its metadata, for any reader of that format."""
+    data: bytes = safetensors.torch.save({name: each.detach().cpu().clone() for name, each in tensors.items()}, facts)
+    return data
+
+
 def _as_bytes(name: str, tensor: Tensor) -> TensorBytes:
     """A contiguous tensor of any shape on the CPU; its bytes are shared, not copied."""
     data = tensor.reshape(-1).view(torch.uint8).numpy()

@@ -50,11 +50,13 @@ def load_trained_run(
 
 
 class TrainedNetwork(NamedTuple):
-    """A run's network with a checkpoint's weights, in evaluation mode, and the shape of its images."""
+    """A run's network with a checkpoint's weights, in evaluation mode; the shape of its images, and their name."""
 
     model: VAE
     device: torch.device
     shape: Shape
+    dataset: str
+    progress: Progress
 
 
 def load_trained_network(directory: RunDirectory, which: str | None = None) -> TrainedNetwork:
@@ -67,9 +69,10 @@ def load_trained_network(directory: RunDirectory, which: str | None = None) -> T
     config = on_available_device(recorded_config(state.config))
     event = read_history(directory.events).run
     shape = full_shape(event.dataset.shape) if event and event.dataset.shape else OLDER_SHAPE
+    name = event.dataset.name if event else config.dataset
     model, device = build_network(config, shape), choose_device(config.device)
     _restore(path, model, tensors)
-    return TrainedNetwork(model.to(device).eval(), device, shape)
+    return TrainedNetwork(model.to(device).eval(), device, shape, name, state)
 
 
 def _checkpoint(directory: RunDirectory, which: str | None, chooses: bool) -> tuple[Path, Progress, dict[str, Tensor]]:

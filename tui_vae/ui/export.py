@@ -52,4 +52,4 @@ def _file_of(run: RunDirectory, choice: Export) -> Path:
     """In the working directory, under a name that says what it holds and that no file has."""
     stem = f"{run.name}-{choice.what}"
     stems = chain((stem,), (f"{stem}-{number}" for number in count(2)))
-    return next(file for each in stems if not (file := Path.cwd() / f"{each}.{choice.ending}").exists())
+    return next(file for each in stems if not (file := Path.cwd() / f"{each}.{choice.endings[0]}").exists())

@@ -1,0 +1,122 @@
+"""A run's weights as other programs take them: a plain safetensors file, and a model card for a hub."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from tui_vae.config import train_options
+from tui_vae.runs import advice
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.history import read_history
+from tui_vae.runs.steering import read_steering
+from tui_vae.runs.trust import check_code
+
+KNOWN = {"fashion-mnist": "datasets: [zalando-datasets/fashion_mnist]"}
+"""How a hub calls data sets, in a card's first lines."""
+
+
+def model_safetensors(directory: RunDirectory, which: str | None = None) -> bytes:
+    """The network's parameters and buffers by their names in `state_dict()`, with the run's options as metadata.
+
+    Raises:
+        UserError: the checkpoint cannot be loaded.
+    """
+    check_code(directory, which)  # before PyTorch takes its seconds
+    from tui_vae.trainer.checkpoints import plain_file
+    from tui_vae.trainer.trained_run import load_trained_network
+
+    network = load_trained_network(directory, which)
+    facts = {
+        "format": "pt", "run": directory.name, "dataset": network.dataset, "epoch": str(network.progress.evaluated),
+        "step": str(network.progress.step), "shape": json.dumps(network.shape),
+        "config": json.dumps(network.progress.config),
+    }  # fmt: skip
+    return plain_file(dict(network.model.state_dict()), facts)
+
+
+CARD = """\
+---
+library_name: pytorch
+pipeline_tag: unconditional-image-generation
+tags: [variational-autoencoder, tui-vae]
+{front}---
+
+# {name}
+
+A variational autoencoder (`{config.model}`) of {dataset}, trained by tui-vae.
+
+| | |
+| --- | --- |
+{facts}
+
+{figures}## Load
+
+```python
+from safetensors.torch import load_file
+weights = load_file("model.safetensors")  # the network's state_dict
+```
+
+or, with the run's directory, `from tui_vae import load_run; load_run("{name}").model()`: `encode(x)` → μ, log σ² and
+`decode(z)` → x̂, for x of shape (N, D) in [-1, 1].
+
+## Train it again
+
+```sh
+{command}
+```
+{steered}
+## Licence
+
+That of the weights is yours to choose: put it into the lines at the top as `license:`.
+"""
+
+FIGURES = (
+    ("elbo_bpd", "negative ELBO, bits a pixel"),
+    ("mse", "mse at z = μ, a pixel on [0, 1]"),
+    ("kl", "KL, nats an image"),
+    ("recon", "Σ squared error of an image on [-1, 1], z sampled"),
+    ("active_units", "active units"),
+)
+"""What the card tells of an epoch, in the words of README's definitions."""
+
+
+def card_md(directory: RunDirectory, which: str | None = None) -> bytes:
+    """A README.md in the layout of a hub's model card: the data, the recipe, the figures, how to load the weights.
+
+    Raises:
+        UserError: config.toml cannot be read.
+    """
+    history, config = read_history(directory.events), directory.read_config()
+    run, last = history.run, history.epochs[-1] if history.epochs else None
+    dataset, facts, figures = config.dataset, [f"| latent dimensions | {config.latent_dim} |"], ""
+    if run is not None:
+        dataset, shape = run.dataset.name, " × ".join(map(str, run.dataset.shape or (1, 28, 28)))
+        facts += [
+            f"| images | {run.dataset.train:,} for training, {run.dataset.test:,} test; {shape} |",
+            f"| parameters | {run.parameters:,} |",
+            f"| trained on | {run.device_name or run.device}, {run.precision} |",
+        ]
+    if last is not None:
+        rows = [
+            f"| {words} | {_figure(getattr(last.train, name))} | {_figure(getattr(last.test, name))} |"
+            for name, words in FIGURES
+        ]
+        head = (
+            f"## Figures after epoch {last.epoch}\n\n| | of training images | of test images |\n| --- | --- | --- |\n"
+        )
+        figures = head + "\n".join(rows) + "\n\n"
+    changes = "; ".join(map(str, read_steering(directory)))
+    known = KNOWN.get(dataset, "")
+    words = ["tui-vae", "train", *train_options(config)]
+    return CARD.format(
+        front=f"{known}\n" if known else "", name=directory.name, config=config, dataset=dataset,
+        facts="\n".join(facts), figures=figures, command=" ".join(map(advice.quoted, words)),
+        steered=f"\nIt was steered meanwhile: {changes}.\n" if changes else "",
+    ).encode()  # fmt: skip
+
+
+def _figure(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "—"
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
