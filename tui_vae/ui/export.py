@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
@@ -12,8 +14,13 @@ from textual.widget import Widget
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.exports import EXPORTS, Export
-from tui_vae.ui.dialogs import Choose
+from tui_vae.ui.dialogs import AskText, Choose
+from tui_vae.ui.figure_file import Figure, complaint, write_figure
 from tui_vae.ui.notify_outcome import notify_outcome
+from tui_vae.ui.terminal import legible, without_accents
+
+LONGEST_STEM = 100
+"""Characters of a file's name without its ending."""
 
 
 def ask_and_export(node: Widget, run: RunDirectory) -> None:
@@ -28,6 +35,26 @@ def ask_and_export(node: Widget, run: RunDirectory) -> None:
 
     choices = [(each.what, each.about) for each in EXPORTS]
     node.app.push_screen(Choose(f"Export from {run.name}", choices), write)
+
+
+def ask_and_write(node: Widget, name: str, figure: Figure) -> None:
+    """Ask for a file's name, whose ending says the format, and write the figure in the background."""
+    folder = Path.cwd()
+
+    async def write(file: Path) -> str:
+        await asyncio.to_thread(write_figure, figure, file)
+        return f"Written: {file}"
+
+    def written(text: str | None) -> None:
+        if text is not None:
+            node.run_worker(notify_outcome(node, write(folder / text)), group="export")
+
+    stem = "-".join([name, *re.findall(r"[A-Za-z0-9]+", without_accents(legible(figure.title)))])[:LONGEST_STEM]
+    stems = chain((stem,), (f"{stem}-{number}" for number in count(2)))
+    free = next(f"{each}.png" for each in stems if not (folder / f"{each}.png").exists())
+    ask = AskText(f"Write the figure: {figure.title}", "PNG, SVG or CSV, as the name ends.", free,
+                  partial(complaint, folder))  # fmt: skip
+    node.app.push_screen(ask, written)
 
 
 async def export(run: RunDirectory, choice: Export, file: Path) -> str:

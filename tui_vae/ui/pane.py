@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from tui_vae.runs.history import History
 from tui_vae.ui.commands import KeysInContext
+from tui_vae.ui.figure_file import Figure
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
@@ -33,6 +34,10 @@ class Pane(Widget, KeysInContext):
     def refresh_history(self) -> None:
         """Show what the history tells now. The screen calls this when it has changed, and when the pane is shown."""
         raise NotImplementedError
+
+    def figure(self) -> Figure | None:
+        """What the pane shows, as a figure that can be written to a file; None where that is nothing to draw."""
+        return None
 
     @property
     def watched(self) -> bool:

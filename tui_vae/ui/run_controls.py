@@ -41,6 +41,8 @@ class RunControls(Screen[None], KeysInContext):
         Binding("x", "stop", "stop", id="run.stop", tooltip="Stop the run, after a checkpoint or at once (asks)"),
         Binding("r", "go_on", "resume", id="run.resume", tooltip="Continue a paused, stopped, crashed or finished run"),
         Binding("e", "export", "export", id="run.export", tooltip="Write figures, images or the decoder to a file"),
+        Binding("ctrl+e", "export_figure", "export figure", id="run.figure", show=False,
+                tooltip="Write the chart, plane, bars or comparison on the screen to a PNG, SVG or CSV file"),
         Binding("T", "trust", "trust", id="run.trust", tooltip="Allow the code that the run brings as its model (asks)",
                 show=False),
         Binding("n", "app.new_run", "new run", id="run.new", tooltip="Describe and start a new run"),

@@ -221,6 +221,15 @@ class RunScreen(RunControls):
         if isinstance(pane := self.pane, LatentActions):
             pane.look_at(message)
 
+    def action_export_figure(self) -> None:
+        from tui_vae.ui.export import ask_and_write
+
+        figure = self.pane.figure() if self.pane is not None else None
+        if figure is None:
+            self.notify("There is no figure here: choose a chart, the plane, the bars or a comparison.", timeout=4)
+        else:
+            ask_and_write(self, self.session.name, figure)
+
     def _focus_pane(self) -> None:
         self.set_focus(self.pane.focus_target if self.pane else None, scroll_visible=False)
 

@@ -13,9 +13,11 @@ from textual.widgets import Static
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
+from tui_vae.ui.figure_file import Figure
 from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.latent import answers
 from tui_vae.ui.latent.actions import LatentActions
+from tui_vae.ui.latent.figure import figure_of
 from tui_vae.ui.latent.image_board import ImageBoard
 from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, BOARDS, DESCRIPTIONS, VIEWS, View
 from tui_vae.ui.latent.kl_views import KlViews
@@ -247,6 +249,10 @@ class LatentPane(LatentActions, can_focus=True):
         if self.plane is None and note in (LOADING, ENCODING):
             self.query_one("#latent-message", Static).update(legible(note))
         super()._say(note)
+
+    def figure(self) -> Figure | None:
+        """The plane with the test images' posterior means by class, or the bars of the KL."""
+        return None if self.plane is None else figure_of(self.plane, self.view, self.test_set)
 
     def facts(self) -> StatusFacts:
         items: tuple[Item, ...] = ()

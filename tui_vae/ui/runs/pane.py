@@ -18,13 +18,14 @@ from tui_vae.runs.comparison import why_incomparable
 from tui_vae.runs.run_records import Record
 from tui_vae.runs.steering import wordings
 from tui_vae.ui.charts import raster
+from tui_vae.ui.figure_file import Figure
 from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
 from tui_vae.ui.runs.columns import NAMED, Column, next_column
 from tui_vae.ui.runs.comparison import Comparison
-from tui_vae.ui.runs.draw_overlay import MEASURES, PLANE, Series, series
+from tui_vae.ui.runs.draw_overlay import MEASURES, PLANE, Series, figure_of, series
 from tui_vae.ui.runs.draw_plane import path_of
 from tui_vae.ui.runs.groups import Group, Row, rows_of
 from tui_vae.ui.runs.keys import BINDINGS
@@ -249,6 +250,9 @@ class RunsPane(RunActions, can_focus=True):
         apart = why_incomparable([record for record, _ in drawn], is_loss=self.measure.name == "loss")
         curves = found if self._ready else ()
         chart.show(OverlayState(curves, self.measure, self.logarithmic, self.shortest, apart, waiting))
+
+    def figure(self) -> Figure | None:
+        return None if self.measure is PLANE else figure_of(self.compared, self.measure)
 
     # What the keys do
 

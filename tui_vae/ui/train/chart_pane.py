@@ -13,6 +13,7 @@ from tui_vae.ui.charts import x_axis
 from tui_vae.ui.charts.draw import nearest_point
 from tui_vae.ui.charts.widget import ChartState, ChartWidget, Value
 from tui_vae.ui.charts.x_axis import UNITS, UnitName, Window
+from tui_vae.ui.figure_file import Figure, Line
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.pane import Pane
@@ -103,6 +104,22 @@ class ChartPane(Pane):
             notes = self._notes(measure)
             chart.show(ChartState(measure.title, sources, controls, self._axis, values, self.logarithmic, self.cursor,
                              notes, waiting))  # fmt: skip
+
+    def figure(self) -> Figure | None:
+        """The chart that is zoomed or chosen, else the first one: all of it, as it was reported."""
+        charts = self.query_one(ChartGrid).charts
+        chosen = next((chart for chart in charts if chart in (self.zoomed, self.screen.focused)), charts[0])
+        measure = self.curves.measures[charts.index(chosen)]
+        sources, steps = self.curves[measure], self.session.history.steps
+        lines = []
+        if measure.by_step and len(steps) and measure.transform is None:
+            lines.append(Line("train, by step", steps["step"], steps[measure.field]))
+        for name, points in (("train", sources.train_epochs), ("test", sources.test_epochs)):
+            if len(points):
+                xs, ys = zip(*points[:], strict=True)
+                lines.append(Line(name if measure.by_epoch else "", xs, ys))
+        unit = f" ({measure.unit})" if measure.unit else ""
+        return Figure(measure.title, "step", f"{measure.title}{unit}", tuple(lines)) if lines else None
 
     def _waiting_for(self, unit: str) -> str:
         return f"after the first {unit}" if self.session.alive else f"no {unit} yet"
