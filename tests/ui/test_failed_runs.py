@@ -80,7 +80,8 @@ async def test_a_rate_that_is_none_is_refused_and_other_failures_ask_nothing(
     app = TuiVae(tmp_path, failed(tmp_path, "full", "the device has no memory left for this run", "free some of it"))
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(app, pilot)
-        assert "the device has no memory left for this run · free some of it · r tries again" in words(screen(app))
+        told = "the device has no memory left for this run · free some of it · r tries again"
+        await until(pilot, lambda: told in words(screen(app)))
         await pilot.press("r")
         await until(pilot, lambda: bool(launcher.started))
         assert launcher.lr_factors == [None]

@@ -63,7 +63,7 @@ def test_no_view_cuts_an_index_or_a_figure(run: RunDirectory, size: tuple[int, i
                 await until(pilot, lambda: "#197" in screen(app))
                 await pilot.press("2")
                 await pilot.pause(0.3)
-                await pilot.press("g", *["backspace"] * 3, *"197", "enter")
+                await pilot.press("colon", *["backspace"] * 3, *"197", "enter")
                 await until(pilot, lambda: "#197" in screen(app))
                 await pilot.press("enter")
                 await until(pilot, lambda: "#197" in screen(app))

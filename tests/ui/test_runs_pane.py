@@ -328,7 +328,7 @@ async def test_a_run_is_renamed_and_noted(runs: list[RunDirectory]) -> None:
 async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, int]] = []
 
-    def start(run: RunDirectory, more: int = 0, leave: bool = False, warm: object = None, lr: object = None) -> None:
+    def start(run: RunDirectory, more: int = 0, leave: bool = False, warm: object = None, **rest: object) -> None:
         started.append((run.name, more))
 
     monkeypatch.setattr(launch, "start_training", start)
