@@ -191,6 +191,14 @@ def test_what_a_person_presses_ctrl_c_at_leaves_no_half_entry(tmp_path: Path) ->
     assert len(load(str(place)).train_images) == 5
 
 
+@pytest.mark.parametrize("name", ["", "train-images-idx3-ubyte"])
+def test_all_files_of_a_set_are_found_among_many_others(tmp_path: Path, name: str) -> None:
+    """As in a folder of downloads: part of a set is no set, and its test images are no training images."""
+    write(tmp_path, {**four(), **{f"file{at}.pdf": b"%PDF-1.4" for at in range(300)}})
+    found = load(str(tmp_path / name))
+    assert (len(found.train_images), len(found.test_images), len(found.classes)) == (30, 20, 5)
+
+
 def test_facts_are_plain_values(tmp_path: Path) -> None:
     write(tmp_path, four())
     told = json.loads(json.dumps(describe(load(str(tmp_path))).as_json()))

@@ -28,10 +28,13 @@ KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
 """Formats, and what tells whether a file that begins so is of one."""
 
 SNIFFED = 64
-"""Files of a folder that are looked into: all of them, or so many of a larger number, evenly spaced."""
+"""Files of a folder with names of pictures that are looked into: all, or so many of a larger number, evenly spaced."""
+
+OTHERS_SNIFFED = 1000
+"""The same of files whose names do not say what they are."""
 
 MOST_FILES = 10_000
-"""Files of a data set, where it is not one of pictures."""
+"""Files of a data set, where it is not one of pictures; and files with names of data that are looked into."""
 
 MOST_FOLDERS = 300
 """Folders that are looked into."""
@@ -150,7 +153,7 @@ def kind_of(head: bytes) -> str:
 def _with_companions(path: Path, kind: str) -> list[Path]:
     """A file, and those beside it that may belong to it."""
     found = [path]
-    for other in _files_in(path.parent)[0]:
+    for other in _files_in(path.parent, MOST_FILES)[0]:
         if other != path:
             try:
                 if kind_of(head_of(other)) == kind or (kind == "idx" and _may_be_idx(other)):
@@ -164,8 +167,10 @@ def _may_be_idx(path: Path) -> bool:
     return "idx" in path.name.lower() or path.name.lower().endswith(("-ubyte", "-ubyte.gz"))
 
 
-def _files_in(folder: Path, most: int = SNIFFED) -> tuple[list[Path], list[Path]]:
-    """The files in a folder, at most so many, evenly spaced, and its folders; hidden ones are not.
+def _files_in(folder: Path, others: int = OTHERS_SNIFFED) -> tuple[list[Path], list[Path]]:
+    """The files in a folder that are looked into, and its folders; hidden ones are not.
+
+    `others`: how many of those whose names do not say what they are.
 
     Raises:
         DatasetError: it cannot be read.
@@ -181,9 +186,22 @@ def _files_in(folder: Path, most: int = SNIFFED) -> tuple[list[Path], list[Path]
                     break
     except OSError as error:
         raise DatasetError(f"{folder} cannot be read: {error.strerror}", WHAT_TO_NAME) from None
-    files.sort()
-    step = -(-len(files) // most) or 1
-    return [folder / name for name in files[::step]], [folder / name for name in sorted(folders)[:MOST_FOLDERS]]
+    named_pictures, named_data, unknown = list[str](), list[str](), list[str]()
+    for name in sorted(files):
+        if name[name.rfind(".") :].lower() in pictures.SUFFIXES:
+            named_pictures.append(name)
+        else:
+            (named_data if _may_be_data(Path(name)) else unknown).append(name)
+    chosen = [*_spaced(named_pictures, SNIFFED), *_spaced(named_data, MOST_FILES), *_spaced(unknown, others)]
+    return [folder / name for name in sorted(chosen)], [folder / name for name in sorted(folders)[:MOST_FOLDERS]]
+
+
+def _spaced(names: list[str], most: int) -> list[str]:
+    return names[:: -(-len(names) // most) or 1]
+
+
+def _may_be_data(file: Path) -> bool:
+    return "".join(file.suffixes[-2:]).lower().endswith(DATA_ENDINGS) or _may_be_idx(file)
 
 
 def _of_folder(folder: Path) -> Recognized:
@@ -221,7 +239,7 @@ def _kind_of_file(file: Path, remarks: list[DatasetError]) -> str:
     try:
         head = head_of(file)
     except DatasetError as error:
-        if "".join(file.suffixes[-2:]).lower().endswith(DATA_ENDINGS) or _may_be_idx(file):
+        if _may_be_data(file):
             remarks.append(error)
         return "idx" if _may_be_idx(file) else ""
     if not (kind := kind_of(head)):
@@ -247,12 +265,10 @@ def _of_level(folder: Path, by_kind: dict[str, list[Path]]) -> Recognized:
     if len(places) > 1 and not each_apart:
         names = ", ".join(str(place.relative_to(folder)) for place in places[:12])
         raise DatasetError(f"{folder} holds {len(places)} folders of data: {names}", "name one of them")
-    files = by_kind[kind]
-    if len(files) >= SNIFFED // 2:  # there may be more than were looked into
-        files = [
-            file
-            for place in sorted({file.parent for file in files})
-            for file in _files_in(place, MOST_FILES)[0]
-            if _kind_of_file(file, []) == kind
-        ]
+    files = [  # of all files, not of those alone that were looked into
+        file
+        for place in sorted({file.parent for file in by_kind[kind]})
+        for file in _files_in(place, MOST_FILES)[0]
+        if _kind_of_file(file, []) == kind
+    ]
     return Recognized(folder, kind, files)
