@@ -180,3 +180,13 @@ def test_images_beside_the_charts_use_the_room_and_leave_the_charts_theirs() -> 
             assert height - side.height >= LEAST_TABLE - 2 and layout.capacity >= min(PREVIEWS, 8)
             assert width - side.width >= 2 * LEAST_CHART or side.width == LEAST_SIDE + 2
     assert grid(side_size(Size(300, 87)) - Size(2, 2), PREVIEWS).scale == FULL
+
+
+@in_event_loop
+async def test_a_large_screen_has_more_charts_until_it_is_a_small_one(run: RunDirectory) -> None:
+    async with (app := TuiVae(run.path.parent, run)).run_test(size=(300, 90)) as pilot:
+        await until(pilot, lambda: len(app.screen.query(ChartWidget)) == 8 and "learning rate" in screen(app))
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: len(app.screen.query(ChartWidget)) == 4 and "accuracy" in screen(app))
+        await pilot.resize_terminal(300, 90)
+        await until(pilot, lambda: len(app.screen.query(ChartWidget)) == 8 and "learning rate" in screen(app))

@@ -35,8 +35,9 @@ class Preferences(msgspec.Struct):
     x_axis: str = "epochs"
     charts: list[str] = msgspec.field(default_factory=list)
     """Figures of Train's charts, by name; none: the usual ones."""
-    chart_rows: int = 2
-    chart_columns: int = 2
+    chart_rows: int = 0
+    """0, as of columns: as many as suit the screen."""
+    chart_columns: int = 0
     runs_sort: str = ""
     runs_reversed: bool = False
     seen: float = 0.0

@@ -45,8 +45,9 @@ TRAIN, DESCRIBE, DATA, RUN = "train:", "describe", "data:", "run:"
 REST_SECONDS = 0.15
 """Seconds that the cursor rests on a run before its images are sent."""
 
-LEAST_LIST, LIST_SHARE = 45, 0.38
-"""Cells of the list, at least, and the share of the screen's width that it has if the rest is whole images."""
+LEAST_LIST, MOST_LIST, LIST_SHARE = 45, 84, 0.38
+"""Cells of the list, at least and at most, and the share of the screen's width that it has if the rest is whole
+images."""
 
 LEAST_DETAIL = 31
 """Cells of two small images with one between them, and of a margin; on narrower screens the list stands alone."""
@@ -82,7 +83,7 @@ STATE_WIDTH, AGE_WIDTH = 11, 9
 
 def detail_width(width: int) -> int:
     """Cells for the pictures on a screen of this width, without the margin: whole columns of images."""
-    room = width - max(LEAST_LIST, round(width * LIST_SHARE)) - 3
+    room = width - min(MOST_LIST, max(LEAST_LIST, round(width * LIST_SHARE))) - 3
     return max(LEAST_DETAIL, room // IMAGE * IMAGE + 1)
 
 
@@ -153,18 +154,29 @@ def heading(name_width: int, colours: Mapping[str, str]) -> Row:
     return Row(("run", label), name_width, ("state", label), {name: name for name in FIGURES}, label, ("age", label))
 
 
-def preset_line(preset: str, name_width: int, colours: Mapping[str, str], seconds: float | None = None) -> Text:
-    """A preset in one line: its epochs, and how long they take here, where that is known."""
-    epochs = f"{make_config({'preset': preset}).epochs} epochs"
-    takes = "" if seconds is None else legible(f"≈ {numbers.duration(seconds, 0)}")
-    return Text.assemble(
-        ("train ", colours["foreground"]),
-        (f"{preset:<{name_width}}", colours["emphasis"]),
-        (f"{epochs:>{EPOCHS_WIDTH}}", colours["note"]),
-        (f"{takes:>{TAKES_WIDTH}}", colours["note"]),
-        no_wrap=True,
-        overflow="crop",
-    )
+@dataclass(frozen=True)
+class PresetRow:
+    """A preset in one line: its epochs, and how long they take here, where that is known and there is room."""
+
+    name: str
+    name_width: int
+    seconds: float | None
+    colours: Mapping[str, str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        note = self.colours["note"]
+        epochs = f"{make_config({'preset': self.name}).epochs} epochs"
+        takes = "" if self.seconds is None else legible(f"≈ {numbers.duration(self.seconds, 0)}")
+        found = Text.assemble(
+            ("train ", self.colours["foreground"]),
+            (f"{self.name:<{self.name_width}}", self.colours["emphasis"]),
+            no_wrap=True,
+            overflow="crop",
+        )
+        for text, width in ((epochs, EPOCHS_WIDTH), (takes, TAKES_WIDTH)):
+            if found.cell_len + width <= options.max_width:
+                found.append(f"{text:>{width}}", note)
+        yield found
 
 
 class RunList(OptionList):
@@ -230,7 +242,7 @@ class StartScreen(Screen[None]):
         width = max(map(len, presets))
         describe = Text.assemble(("describe a run ", colours["foreground"]), (legible("…"), colours["note"]))
         return [
-            *(Option(preset_line(preset, width, colours), id=f"{TRAIN}{preset}") for preset in presets),
+            *(Option(PresetRow(preset, width, None, colours), id=f"{TRAIN}{preset}") for preset in presets),
             Option(describe, id=DESCRIBE),
         ]
 
@@ -262,7 +274,7 @@ class StartScreen(Screen[None]):
         width = max(map(len, presets))
         for preset in presets:
             if (found := self._presets.seconds(preset)) is not None:
-                line = preset_line(preset, width, self.app.theme_variables, found[0])
+                line = PresetRow(preset, width, found[0], self.app.theme_variables)
                 listed.replace_option_prompt(f"{TRAIN}{preset}", line)
 
     def _offer(self, data: Sequence[str]) -> None:

@@ -55,6 +55,8 @@ class Head(StripWidget):
             lines = [[(mark, "mark"), (" " * GAP, "note"), *line] for mark, line in zip(MARK, beside, strict=True)]
         else:
             lines = [[("tui-vae", "mark"), ("  ", "note"), (WHAT, "note")], self._second(width)]
+            if height > len(lines) + 1 and self._seconds is not None:
+                lines.append([(legible(HOW), "label")])
         lines = lines[:height]
         blank: list[Line] = [[]] * (height - len(lines))
         return [self.strip(line).adjust_cell_length(width, self.rich_style) for line in (*lines, *blank)]

@@ -40,6 +40,18 @@ PREVIEWS = 10
 """Images that a run previews, at most."""
 
 
+FEW_CHARTS, MANY_CHARTS = (2, 2), (4, 2)
+"""Rows and columns of charts: usually, and where four of them would be higher than they need to be read."""
+
+MANY_FROM = 72
+"""Lines of a pane from which there are many: each chart still has 18."""
+
+
+def usual_charts(height: int) -> tuple[int, int]:
+    """Rows and columns of charts in a pane of this height, for a user who has not chosen."""
+    return MANY_CHARTS if height >= MANY_FROM else FEW_CHARTS
+
+
 def arrangement(width: int, height: int) -> Arrangement:
     """The arrangement for a pane of this size. An image is 28×14 cells, or 14×7 at half size, and is drawn twice.
 

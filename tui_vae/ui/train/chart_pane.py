@@ -20,6 +20,7 @@ from tui_vae.ui.pane import Pane
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.train import run_curves
+from tui_vae.ui.train.arrangement import usual_charts
 from tui_vae.ui.train.chart_grid import ChartGrid
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.figures import Measure, pages
@@ -61,9 +62,19 @@ class ChartPane(Pane):
     def _show_headline(self) -> None:
         raise NotImplementedError
 
-    def _make_views(self) -> None:
+    def wanted_shape(self, height: int) -> tuple[int, int]:
+        """Rows and columns of charts in a pane of this height: the user's, else those that suit it."""
         wanted = self.preferences
-        self.views = [RunCurves(page) for page in pages(wanted.charts, wanted.chart_rows, wanted.chart_columns)]
+        return (
+            (wanted.chart_rows, wanted.chart_columns)
+            if wanted.chart_rows and wanted.chart_columns
+            else (usual_charts(height))
+        )
+
+    def _make_views(self) -> None:
+        self.shape = self.wanted_shape(self.app.size.height)
+        """Rows and columns of charts."""
+        self.views = [RunCurves(page) for page in pages(self.preferences.charts, *self.shape)]
         self.curves = self.views[0]
 
     @property
@@ -175,7 +186,7 @@ class ChartPane(Pane):
         run, wanted = self.session.history.run, self.preferences
         dimensions = run.config.get("latent-dim") if run else None
         count = dimensions if isinstance(dimensions, int) else 1
-        ask = ChooseCharts(wanted.charts, wanted.chart_rows, wanted.chart_columns, count)
+        ask = ChooseCharts(wanted.charts, *self.shape, count)
         self.app.push_screen(ask, self._charts_chosen)
 
     async def _charts_chosen(self, chosen: Charts | None) -> None:
@@ -184,9 +195,13 @@ class ChartPane(Pane):
         wanted = self.preferences
         wanted.charts, wanted.chart_rows, wanted.chart_columns = [*chosen.names], chosen.rows, chosen.columns
         self.post_message(PreferencesChanged())
+        await self.remake_charts()
+
+    async def remake_charts(self) -> None:
+        """Have the charts that are wanted now."""
         self._zoom(None)
         self._make_views()
-        await self.query_one(ChartGrid).change(self.curves.measures, chosen.rows, chosen.columns)
+        await self.query_one(ChartGrid).change(self.curves.measures, *self.shape)
         self._drawn = None
         self._show_page()
 

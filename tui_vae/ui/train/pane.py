@@ -55,9 +55,8 @@ class TrainPane(ChartPane):
     STYLE_SHEET = "train.tcss"
 
     def compose(self) -> ComposeResult:
-        preferences = self.preferences
         yield Headline()
-        yield ChartGrid(self.views[0].measures, preferences.chart_rows, preferences.chart_columns)
+        yield ChartGrid(self.views[0].measures, *self.shape)
         with Container(id="looks"):
             yield PreviewStrip(self.session, self.preferences, id="previews")
             yield EpochTable(id="epochs")
@@ -82,6 +81,8 @@ class TrainPane(ChartPane):
     def on_resize(self, event: events.Resize) -> None:
         self._drawn = None
         self._arrange(event.size)
+        if self.wanted_shape(self.app.size.height) != self.shape:
+            self.run_worker(self.remake_charts(), exclusive=True, group="charts")
         self.call_after_refresh(self.refresh_history)
 
     def _arrange(self, size: Size) -> None:
