@@ -165,6 +165,26 @@ def _(place: Path) -> Made:
     return place, lambda found: classes_are(found, "class 0", "class 1", "class 2")
 
 
+@row("NPY, labels as Python objects beside images")
+def _(place: Path) -> Made:
+    np.save(place / "X.npy", IMAGES)
+    np.save(place / "y.npy", np.array(["a", "b", None] * 10, object), allow_pickle=True)
+
+    def check(found: Dataset) -> None:
+        same(found, IMAGES)
+        noted(found, "y.npy holds Python objects, which only a pickle can read")
+
+    return place, check
+
+
+@row("NPY, a broken file beside whole ones", refused="X_train.npy is damaged: its header asks for 23,648 bytes, found")
+def _(place: Path) -> Path:
+    np.save(place / "X_train.npy", IMAGES)
+    np.save(place / "X_test.npy", OTHERS)
+    (place / "X_train.npy").write_bytes((place / "X_train.npy").read_bytes()[:5000])
+    return place
+
+
 @row("floats below 0", refused="has pixels from -1 to 1: expected floats from 0, black, to 1, white; bring them to")
 def _(place: Path) -> Path:
     np.save(place / "x.npy", np.linspace(-1, 1, TRAIN * 784).reshape(TRAIN, 28, 28))

@@ -50,6 +50,10 @@ LOCAL_HEADER = 30
 """Bytes of the header before a member of a zip archive; its name and extra field follow."""
 
 
+class OnlyObjects(DatasetError):
+    """A file has nothing but arrays of Python objects."""
+
+
 class Described(NamedTuple):
     """What an NPY header says. start: where the elements begin, counted from the header's first byte."""
 
@@ -139,7 +143,7 @@ def entries_of(path: Path, notes: list[str]) -> list[Entry]:
     if not found and notes:
         raise DatasetError(f"{path} is damaged: {notes[0]}", "fetch it again: it may have been cut off")
     if not entries:
-        raise DatasetError(
+        raise OnlyObjects(
             f"{path} holds Python objects, which only a pickle can read, and a pickle may run code",
             "write its images as an array of numbers, with numpy.savez",
         )
@@ -250,20 +254,27 @@ def groups_in(paths: list[Path], notes: list[str]) -> dict[str, list[Entry]]:
     """The arrays of these files, by the data set that the files' names speak of.
 
     Raises:
-        DatasetError: a file is damaged, and it is the only one.
+        DatasetError: a file is damaged, and is the only one, or of the same data set as others.
     """
     groups: dict[str, list[Entry]] = {}
+    damaged: dict[str, DatasetError] = {}
     for path in sorted(paths):
+        of_files = IMAGE_WORDS | LABEL_WORDS
+        name = "-".join(word for word in words_of(path.stem) if word not in of_files and not part_of([word]))
         try:
-            entries = entries_of(path, notes)
-        except DatasetError as error:
+            groups.setdefault(name, []).extend(entries_of(path, notes))
+        except OnlyObjects as error:
             if len(paths) == 1:
                 raise
             notes.append(error.message)
-            continue
-        of_files = IMAGE_WORDS | LABEL_WORDS
-        name = "-".join(word for word in words_of(path.stem) if word not in of_files and not part_of([word]))
-        groups.setdefault(name, []).extend(entries)
+        except DatasetError as error:
+            if len(paths) == 1:
+                raise
+            damaged[name] = error
+    for name, wrong in damaged.items():
+        if groups[name]:  # without it, test images might be taken for training images
+            raise wrong
+        notes.append(wrong.message)
     return {name: entries for name, entries in groups.items() if any(may_be_images(each.described) for each in entries)}
 
 
