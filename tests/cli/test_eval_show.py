@@ -115,6 +115,10 @@ def test_show_puts_the_worst_first_and_knows_classes_and_samples(
     assert code == 0
     assert "fitted" in out.splitlines()[0]
     assert len(out.splitlines()) > 14
+    code, of_class, _ = tui_vae("show", "done", *where, "--samples", "--images", 2, "--class", "bag")
+    assert code == 0
+    assert of_class.splitlines()[0].endswith("the encoder's z of training images of class Bag")
+    assert of_class.splitlines()[1:] != out.splitlines()[1:]
 
 
 def test_show_says_where_a_class_has_no_images(tui_vae: Run, own_runs: Path) -> None:

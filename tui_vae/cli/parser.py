@@ -286,7 +286,7 @@ def _add_show(add: Add) -> None:
     show.add_argument(
         "--index", dest="indices", metavar="I,J", type=argument_types.indices, help="these test images, by number"
     )
-    show.add_argument("--class", dest="label", metavar="NAME", help="only images of this class")
+    show.add_argument("--class", dest="label", metavar="NAME", help="only images, or samples, of this class")
     show.add_argument("--worst", action="store_true", help="those with the largest error first")
     show.add_argument("--samples", action="store_true",
                       help="decoded samples from the Gaussian fitted to the encoder's z instead")  # fmt: skip

@@ -37,14 +37,16 @@ def show(options: argparse.Namespace) -> int:
     """
     if options.indices and (options.samples or options.worst or options.label is not None):
         raise UsageError("--index names its images itself", "leave out --class, --worst and --samples")
-    if options.samples and (options.worst or options.label is not None):
-        raise UsageError("--samples have neither a class nor an error", "leave out --class and --worst")
+    if options.samples and options.worst:
+        raise UsageError("--samples have no error", "leave out --worst")
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
     source = ImageSource(directory, options.checkpoint)
     if options.samples:
-        reply = source.ask(protocol.Sample(count=options.images), protocol.Samples)
+        label = None if options.label is None else _label(source.describe(), options.label)
+        reply = source.ask(protocol.Sample(count=options.images, label=label), protocol.Samples)
         images = split(reply.images, options.images, reply.width, reply.channels)
-        print("samples from the Gaussian fitted to the encoder's z")
+        of_class = "" if label is None else f" of training images of class {source.describe().classes[label]}"
+        print(f"samples from the Gaussian fitted to the encoder's z{of_class}")
         print_images([(image,) for image in images], [""] * len(images))
         return 0
     chosen = _choose(source, options)
@@ -68,12 +70,7 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
     labels = test_set.labels
     chosen = list(range(len(test_set)))
     if options.label is not None:
-        if not test_set.has_classes:
-            raise UsageError("the run's images have no labels, so that none is of a class", "leave out --class")
-        names = [name.casefold() for name in facts.classes]
-        if options.label.casefold() not in names:
-            raise UsageError(f"there is no class {options.label!r}", f"classes are {_some(facts.classes)}")
-        wanted = names.index(options.label.casefold())
+        wanted = _label(facts, options.label)
         chosen = [index for index in chosen if labels[index] == wanted]
         if not chosen:
             there = _some([facts.classes[label] for label in sorted(set(labels))])
@@ -83,6 +80,20 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
         mse = decode_floats(source.ask(protocol.TestErrors(), protocol.Errors).mse)
         chosen.sort(key=lambda index: -mse[index])
     return chosen[: options.images]
+
+
+def _label(facts: protocol.Description, name: str) -> int:
+    """The number of a class.
+
+    Raises:
+        UsageError: there is no such class, or no image has one.
+    """
+    if not facts.labels:
+        raise UsageError("the run's images have no labels, so that none is of a class", "leave out --class")
+    names = [each.casefold() for each in facts.classes]
+    if name.casefold() not in names:
+        raise UsageError(f"there is no class {name!r}", f"classes are {_some(facts.classes)}")
+    return names.index(name.casefold())
 
 
 def _some(names: Sequence[str]) -> str:
