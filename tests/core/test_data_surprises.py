@@ -20,6 +20,7 @@ from tests.support.formats.rows import COLOUR, IMAGES, OTHERS, TEST, TRAIN, four
 from tui_vae.core.data import named, reading
 from tui_vae.core.data.datasets import Dataset, load
 from tui_vae.core.data.describe import describe
+from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers import numpy_files
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -73,6 +74,16 @@ def test_numpy_maps_no_npz_and_we_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(found.train_images, IMAGES)
     found.train_images[0, 0, 0] ^= 1  # a private copy of the page
     np.testing.assert_array_equal(load(str(tmp_path / "x.npz")).train_images, IMAGES)
+
+
+def test_a_flipped_bit_of_a_mapped_archive_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_files, "MAPPED_FROM", 1)
+    np.savez(tmp_path / "x.npz", x=IMAGES)
+    contents = bytearray((tmp_path / "x.npz").read_bytes())
+    contents[len(contents) // 2] ^= 1
+    (tmp_path / "x.npz").write_bytes(contents)
+    with pytest.raises(DatasetError, match=r"x\.npz is damaged: Bad CRC-32 for file 'x\.npy'"):
+        load(str(tmp_path / "x.npz"))
 
 
 def test_safetensors_scrambles_what_is_not_contiguous() -> None:

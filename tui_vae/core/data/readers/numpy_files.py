@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.found import MOST_LABEL, Found, Part, part_of, sides, words_of
-from tui_vae.core.data.reading import MOST_DEFLATED, opened, read_exactly, size_of_file
+from tui_vae.core.data.reading import MOST_DEFLATED, PART, opened, read_exactly, size_of_file
 
 MAGIC = b"\x93NUMPY"
 """The first bytes of an NPY file."""
@@ -35,6 +35,9 @@ MOST_HEADER = 10_000
 
 MAPPED_FROM = 64 << 20
 """Bytes from which an array is mapped, not read."""
+
+MOST_CHECKED = 1 << 30
+"""Bytes of a mapped array up to which the archive's checksum is compared, which takes a second."""
 
 MOST_KEYS = 1000
 """Arrays of an NPZ that are looked at."""
@@ -186,6 +189,9 @@ def read_entry(entry: Entry) -> NDArray[Any]:
         with _archive(file, path) as archive:
             info = archive.getinfo(entry.member)
             if info.compress_type == zipfile.ZIP_STORED and described.size >= MAPPED_FROM:
+                with archive.open(info) as inner:
+                    while described.size <= MOST_CHECKED and inner.read(PART):
+                        pass  # to the end, where the checksum is compared
                 return _read_elements(file, described, path, _where(file, info, path) + described.start)
             if info.file_size > info.compress_size * MOST_DEFLATED + MOST_HEADER:  # before memory is asked for
                 raise DatasetError(f"{path} is damaged: {entry.member} says to be larger than can be packed in it")
