@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from textual.message import Message
 
 from tests.support.fake_run import make_run
 from tests.support.piloting import in_event_loop, opened, until
+from tests.support.terminal import Terminal
 from tests.support.vision import contrast
 from tui_vae.ui import background, settings, theme
 from tui_vae.ui.app import TuiVae
@@ -151,3 +153,30 @@ def test_a_light_theme_can_be_read_in_16_colours() -> None:
         colour = Color.parse(few.variables.get(name) or getattr(few, name))
         assert colour.downgrade(ColorSystem.STANDARD).number not in (3, 11, 7, 15, 14), name
         assert contrast(colour, ground) >= 3, name
+
+
+class White(Terminal):
+    """A terminal that is asked for its background and says that it is white, as xterm does."""
+
+    asked = 0
+
+    def heard(self, data: bytes) -> None:
+        super().heard(data)
+        if background.ASK.encode() in data:
+            self.asked += 1
+            self.press(WHITE)
+
+
+def test_a_white_terminal_has_a_light_app_and_presses_no_key(tmp_path: Path) -> None:
+    make_run(tmp_path, epochs=2)
+    argv = [sys.executable, "-m", "tui_vae", "attach", "fashion-1", "--runs-dir", str(tmp_path), "--color", "256"]
+    with White(argv, columns=100, rows=30, env={"COLORFGBG": ""}) as terminal:
+        terminal.until("bits/px")
+
+        def ground() -> str:
+            return str(terminal.screen.buffer[10][2].bg)
+
+        terminal.until(lambda text: ground() == "eeeeee")
+        assert terminal.asked and "1 Train" in terminal.text() and "Learning" not in terminal.text()
+        terminal.press("q")
+        assert terminal.wait() == 0
