@@ -12,6 +12,8 @@ from tui_vae.ui.folded import Entry, both
         ("Previous image, or frame", "Next image, or frame", "Previous / Next image, or frame"),
         ("A page up", "A page down", "A page up / down"),
         ("Scroll", "Scroll", "Scroll"),
+        ("Cursor left; the bar before", "Cursor right; the bar after", "Cursor left / right; the bar before / after"),
+        ("Sort by the column before", "Sort by the next column", "Sort by the column before / next column"),
     ],
 )
 def test_two_sentences_become_one(one: str, other: str, folded: str) -> None:

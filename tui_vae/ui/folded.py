@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import pairwise, takewhile, zip_longest
 
 from tui_vae.ui.commands import Command
 
 MIRRORED = (
     ("left", "right"), ("up", "down"), ("shift+left", "shift+right"), ("shift+up", "shift+down"),
     ("ctrl+left", "ctrl+right"), ("pageup", "pagedown"), ("home", "end"), ("shift+tab", "tab"),
-    ("less_than_sign", "greater_than_sign"), ("pageup,k", "pagedown,j"), ("comma,ctrl+left", "full_stop,ctrl+right"),
+    ("less_than_sign", "greater_than_sign"), ("comma", "full_stop"),
 )  # fmt: skip
 """Keys that lead to opposite directions."""
 
@@ -65,7 +65,7 @@ def entries(commands: Sequence[Command]) -> list[Entry]:
 
 def _entry(commands: list[Command]) -> Entry:
     commands = sorted(commands, key=lambda command: _PLACES.get(command.binding.key, (0, 0))[1])
-    keys = dict.fromkeys(key for command in commands for key in command.keys)
+    keys = dict.fromkeys(key for each in zip_longest(*(command.keys for command in commands)) for key in each if key)
     text = commands[0].tooltip
     for command in commands[1:]:
         text = both(text, command.tooltip)
@@ -75,7 +75,18 @@ def _entry(commands: list[Command]) -> Entry:
 def both(one: str, other: str) -> str:
     """Two sentences as one: `The run above` and `The run below` are `The run above / below`."""
     first, second = one.split(), other.split()
-    words: list[str] = []
-    for what, a, b, c, d in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
-        words += first[a:b] if what == "equal" else [*first[a:b], *["/"] * (a < b and c < d), *second[c:d]]
-    return " ".join(words)
+    if first == second:
+        return one
+    changes = SequenceMatcher(None, first, second, autojunk=False).get_opcodes()
+    if all(what in ("equal", "replace") for what, *_ in changes):
+        parts = (first[a:b] if what == "equal" else _either(first[a:b], second[c:d]) for what, a, b, c, d in changes)
+        return " ".join(word for part in parts for word in part)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+    return " ".join([*first, "/", *second[shared:]])
+
+
+def _either(one: list[str], other: list[str]) -> list[str]:
+    """Two beginnings of what goes on alike: the mark at the end of both stands once."""
+    if one[-1][-1] == other[-1][-1] and one[-1][-1] in ",;":
+        one = [*one[:-1], one[-1][:-1]]
+    return [*one, "/", *other]
