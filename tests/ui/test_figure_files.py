@@ -35,8 +35,8 @@ def test_one_figure_in_three_formats() -> None:
     assert rows(as_csv(figure))[-1] == ["bars", "2.0", "4.0", ""]
     root = parsed(as_svg(figure))
     texts = [each.text for each in root.iter() if each.tag.endswith("text")]
-    assert {"title & more", "■ a <b>", "epoch", "bits"} <= set(texts)
-    assert sum(each.tag.endswith("polygon") for each in root.iter()) == 3, "a band and two bars"
+    assert {"title & more", "a <b>", "epoch", "up: bits"} <= set(texts)
+    assert sum(each.tag.endswith("polygon") for each in root.iter()) == 5, "a band, two bars, two in the legend"
     picture = Image.open(io.BytesIO(as_png(figure)))
     colours = picture.convert("RGB").getcolors(1 << 20)
     assert picture.size == (900, 560) and colours is not None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tui_vae.runs.files import write_atomic
 from tui_vae.ui.charts import scales
+from tui_vae.ui.terminal import ASCII_WORDS
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
@@ -140,7 +141,8 @@ def as_png(figure: Figure) -> bytes:
 def _draw(draw: ImageDraw.ImageDraw, shape: Shape, font: object) -> None:
     if shape.text:
         anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
-        draw.text(shape.points[0], shape.text, fill=shape.colour, font=font, anchor=anchor)  # type: ignore[arg-type]
+        words = shape.text.translate(ASCII_WORDS)  # Pillow's own font has no Greek letters
+        draw.text(shape.points[0], words, fill=shape.colour, font=font, anchor=anchor)  # type: ignore[arg-type]
     elif shape.fill:
         draw.polygon(shape.points, fill=shape.colour)
     else:
@@ -161,8 +163,9 @@ def shapes(figure: Figure) -> Iterator[Shape]:
     for number, line in enumerate(figure.lines):
         if len(figure.lines) > 1 and at < WIDTH - RIGHT:
             colour = COLOURS[number % len(COLOURS)]
-            yield Shape(((at, 38),), colour, text=f"■ {line.name}")
-            at += 30 + round(0.6 * TEXT_SIZE * len(line.name))
+            yield Shape(((at, 28), (at + 10, 28), (at + 10, 38), (at, 38)), colour, fill=True)
+            yield Shape(((at + 15, 38),), colour, text=line.name)
+            at += 35 + round(0.6 * TEXT_SIZE * len(line.name))
 
 
 class _Place:
@@ -191,7 +194,8 @@ class _Place:
             yield Shape(((left, y), (WIDTH - RIGHT, y)), GRID, 1)
             yield Shape(((left - 8, y + 5),), INK, text=tick.label, anchor="end")
         yield Shape((((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12),), INK, text=figure.x, anchor="middle")
-        yield Shape(((LEFT - 70, TOP - 10),), INK, text=figure.y)
+        if figure.y != figure.title:
+            yield Shape(((WIDTH - RIGHT, 20),), INK, text=f"up: {figure.y}", anchor="end")
 
 
 def _reach(line: Line) -> Iterator[float]:
