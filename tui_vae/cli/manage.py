@@ -126,7 +126,7 @@ def log(options: argparse.Namespace) -> int:
         found = tail.read()
         for event in found:
             history.apply(event)
-            if not isinstance(event, ev.StepEvent | ev.PreviewEvent):
+            if not isinstance(event, ev.StepEvent | ev.GaugeEvent | ev.PreviewEvent):
                 print(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.t))}  {_words(event, history)}")
         if found or not tail.at_end():
             continue

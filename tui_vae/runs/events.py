@@ -143,6 +143,22 @@ class StepEvent(Event, frozen=True, kw_only=True, tag="step", gc=False):  # a lo
     images_per_s: Number
 
 
+class GaugeEvent(Event, frozen=True, kw_only=True, tag="gauge", gc=False):
+    """How the training and its machine fare at a step; every other second. None: not known.
+
+    encoder_gradient, decoder_gradient: Euclidean norm of the loss's gradient, of that step. cpu, gpu: load in percent,
+    of the whole machine and of the GPU. memory, gpu_memory: bytes of the process, and of the GPU in use.
+    """
+
+    step: Count
+    encoder_gradient: Number = None
+    decoder_gradient: Number = None
+    cpu: Number = None
+    memory: Number = None
+    gpu: Number = None
+    gpu_memory: Number = None
+
+
 class EpochEvent(Event, frozen=True, kw_only=True, tag="epoch", gc=False):
     """The end of an epoch. `beta` is the β in the `loss` of both evaluations, `lr` the learning rate of its last step;
     older logs do not have them, nor `by_class`, which is missing where `kl_per_dim` is empty too."""
@@ -206,14 +222,14 @@ class ErrorEvent(Event, frozen=True, kw_only=True, tag="error"):
 
 
 AnyEvent = (
-    RunEvent | StateEvent | StepEvent | EpochEvent | PreviewEvent
+    RunEvent | StateEvent | StepEvent | GaugeEvent | EpochEvent | PreviewEvent
     | CheckpointEvent | ControlEvent | WarningEvent | ErrorEvent
 )  # fmt: skip
 
 DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of decoding a line that is not an event of this version; the last one for endless brackets."""
 
-WITHOUT_TEXT = (StepEvent, EpochEvent)
+WITHOUT_TEXT = (StepEvent, EpochEvent, GaugeEvent)
 """The events that a log has most of; they hold numbers only."""
 
 _encoder = msgspec.json.Encoder()
@@ -299,26 +315,6 @@ class EventLog:
 
     def close(self) -> None:
         os.close(self._file)
-
-
-def mentions_run(path: Path, run_id: str) -> bool:
-    """Whether a `run` event of a log has this id, or the id is empty, as in checkpoints of older versions.
-
-    The log is searched as bytes: it may have many megabytes.
-
-    Raises:
-        OSError: it cannot be read, or is no plain file.
-    """
-    wanted = f'"id":"{run_id}"'.encode()
-    rest = b""
-    with open_to_read(path) as file:
-        if not run_id:
-            return True
-        while data := file.read(LogTail.CHUNK):
-            if wanted in rest + data:
-                return True
-            rest = data[-len(wanted) :]
-    return False
 
 
 class LogTail:

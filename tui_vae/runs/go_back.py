@@ -11,9 +11,9 @@ from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, Progress, of_another_run, read_facts, verify_checkpoint
 from tui_vae.runs.copy_run import copy_run
 from tui_vae.runs.directory import RunDirectory, finished_error, train_another
-from tui_vae.runs.events import mentions_run
 from tui_vae.runs.files import link_or_copy, sync_directory
 from tui_vae.runs.kept import best_file, kept_epochs, remove, state_file
+from tui_vae.runs.log_search import mentions_run
 from tui_vae.runs.manage import locked
 from tui_vae.runs.previews import remove_previews_after
 from tui_vae.runs.safe_files import cannot, why_no_folder

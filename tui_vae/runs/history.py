@@ -26,11 +26,19 @@ STEP_FIELDS = ("t", "epoch", "step", "images", "loss", "recon", "kl", "lr", "bet
 """In the order of a `StepEvent`'s fields."""
 
 
-class StepSeries:
-    """The `step` events as columns of doubles, ordered by step; a number that was not finite is NaN."""
+GAUGE_FIELDS = ("t", "step", "encoder_gradient", "decoder_gradient", "cpu", "memory", "gpu", "gpu_memory")
+"""In the order of a `GaugeEvent`'s fields."""
 
-    def __init__(self) -> None:
-        self.columns: dict[str, array[float]] = {name: array("d") for name in STEP_FIELDS}
+
+class StepSeries:
+    """The `step` events as columns of doubles, or others that have a step; a number that was not finite is NaN.
+
+    fields: of an event, in their order.
+    """
+
+    def __init__(self, fields: tuple[str, ...] = STEP_FIELDS) -> None:
+        self.columns: dict[str, array[float]] = {name: array("d") for name in fields}
+        self._step = fields.index("step")
 
     def __len__(self) -> int:
         return len(self.columns["step"])
@@ -43,7 +51,7 @@ class StepSeries:
 
         One at or before steps already known replaces them: a resumed run logs those steps again.
         """
-        known, steps = self.columns["step"], columns[STEP_FIELDS.index("step")]
+        known, steps = self.columns["step"], columns[self._step]
         if (known and steps[0] <= known[-1]) or not all(map(float.__lt__, steps, steps[1:])):
             for row, step in enumerate(steps):
                 self.cut(step)
@@ -109,6 +117,7 @@ class History:
         self.run: ev.RunEvent | None = None
         self.state: ev.StateEvent | None = None
         self.steps = StepSeries()
+        self.gauges = StepSeries(GAUGE_FIELDS)
         self.gaps: list[tuple[float, float]] = []
         """From when to when no process trained, between steps that are both known; seconds since the epoch."""
         self.previews: dict[int, str] = {}
@@ -165,6 +174,9 @@ class History:
                 self.steps.extend(columns_of([event]))
             case ev.EpochEvent():
                 self._epochs.apply(event)
+            case ev.GaugeEvent():
+                values = (math.nan if value is None else value for value in msgspec.structs.astuple(event))
+                self.gauges.extend([array("d", [value]) for value in values])
             case ev.StateEvent():
                 self.state = event
             case ev.RunEvent():
@@ -173,6 +185,7 @@ class History:
                 self._epochs.apply(event)
                 last = last_valid_step(event)
                 self.steps.cut(last + 1)
+                self.gauges.cut(last + 1)
                 if self.checkpoint and self.checkpoint.step > last:
                     self.checkpoint = None
                 self.controls = [each for each in self.controls if each.step <= last]

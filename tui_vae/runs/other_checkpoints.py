@@ -8,8 +8,8 @@ from pathlib import Path
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, verify_checkpoint
 from tui_vae.runs.directory import RunDirectory, train_another
-from tui_vae.runs.events import mentions_run
 from tui_vae.runs.go_back import newest_whole, way_on
+from tui_vae.runs.log_search import mentions_run
 
 
 def choose_another(directory: RunDirectory, path: Path) -> str:

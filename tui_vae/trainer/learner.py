@@ -16,6 +16,7 @@ from tui_vae.core.seeds import derived_seed
 from tui_vae.core.step.choose import NO_CUDA_GRAPH, choose_step, make_optimizer
 from tui_vae.core.step.cuda_graph import CudaGraphStep, Recorder, record_cuda_graph
 from tui_vae.core.step.flat_parameters import flatten_parameters
+from tui_vae.core.step.fused_step import FusedStep
 from tui_vae.core.step.load_kernels import Kernels
 from tui_vae.core.step.muon import Muon
 from tui_vae.runs.events import Legacy
@@ -128,6 +129,22 @@ class Learner:
         self._sums.zero_()
         self._images = 0
         return Means(images, *(value / images for value in sums)) if images else Means()
+
+    def gradient_norms(self) -> tuple[float | None, float | None]:
+        """The Euclidean norms of the last step's gradient, of the encoder's and of the decoder's parameters.
+
+        None where the model does not call them so, as one of the user's own. Waits for the device.
+        """
+        trained = [(name, part) for name, part in self.model.named_parameters() if part.requires_grad]
+        if isinstance(self._step, FusedStep):
+            gradients = self._step.gradients()
+        else:
+            gradients = [part.grad for _, part in trained if part.grad is not None]
+        norms: list[float | None] = []
+        for half in ("encoder.", "decoder."):
+            found = [gradient for (name, _), gradient in zip(trained, gradients, strict=False) if name.startswith(half)]
+            norms.append(float(torch.stack([each.float().norm() for each in found]).norm()) if found else None)
+        return norms[0], norms[1]
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimizer and random generators, under the names that a checkpoint gives them.

@@ -39,6 +39,7 @@ from tui_vae.runs.checkpoint_file import CheckpointError, Progress, of_another_r
 from tui_vae.runs.directory import RunDirectory, RunError, finished_error
 from tui_vae.runs.files import sweep
 from tui_vae.runs.go_back import way_on
+from tui_vae.runs.log_search import mentions_run
 from tui_vae.runs.previews import Originals, remove_previews_after, write_originals
 from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
@@ -315,7 +316,7 @@ def _read_last_checkpoint(directory: RunDirectory) -> tuple[Progress, dict[str, 
         progress, tensors = load_checkpoint(directory.files.last)
     except CheckpointError as error:
         raise CheckpointError(error.message, way_on(directory)) from None
-    if not ev.mentions_run(directory.files.events, progress.run_id):
+    if not mentions_run(directory.files.events, progress.run_id):
         foreign = of_another_run(directory.last)
         raise CheckpointError(foreign.message, f"{foreign.hint}, or {way_on(directory)}")
     return progress, tensors

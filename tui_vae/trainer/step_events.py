@@ -6,6 +6,7 @@ import time
 
 from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import Progress
+from tui_vae.trainer.gauges import Gauges
 from tui_vae.trainer.hyperparameters import Hyperparameters
 from tui_vae.trainer.learner import Means
 from tui_vae.trainer.run_setup import LoadedRun
@@ -23,13 +24,14 @@ class StepEvents:
 
     def __init__(
         self, log: ev.EventLog, run: LoadedRun, progress: Progress, hyperparameters: Hyperparameters,
-        step_time: Stopwatch,
+        step_time: Stopwatch, gauges: Gauges,
     ) -> None:  # fmt: skip
         self._log = log
         self._run = run
         self._progress = progress
         self._hyperparameters = hyperparameters
         self._step_time = step_time
+        self._gauges = gauges
         self._means = Means()
         self._written_at = time.monotonic()
         self._seconds_before = 0.0
@@ -59,3 +61,4 @@ class StepEvents:
                 kl=means.kl, lr=self._hyperparameters.lr, beta=self._hyperparameters.beta,
                 images_per_s=means.images / seconds if seconds > 0 else None,
             ))  # fmt: skip
+            self._gauges.write_if_due(progress.step)

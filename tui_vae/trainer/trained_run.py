@@ -14,10 +14,10 @@ from tui_vae.config import recorded_config
 from tui_vae.core.devices import choose_device
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.pixels import Shape, full_shape
-from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import CheckpointError, Progress, of_another_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
+from tui_vae.runs.log_search import mentions_run
 from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.other_checkpoints import choose_another, go_on_or_look
 from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
@@ -81,7 +81,7 @@ def _checkpoint(directory: RunDirectory, which: str | None, chooses: bool) -> tu
     try:
         state, tensors = load_checkpoint(path)
         with suppress(OSError):  # without a log that can be read, nothing speaks against it
-            if not ev.mentions_run(directory.files.events, state.run_id):
+            if not mentions_run(directory.files.events, state.run_id):
                 raise of_another_run(path)
     except CheckpointError as error:
         hint = choose_another(directory, path) if chooses else go_on_or_look(directory)

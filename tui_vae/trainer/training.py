@@ -26,6 +26,7 @@ from tui_vae.trainer.checkpoint_keeper import CheckpointKeeper
 from tui_vae.trainer.checkpoints import save_checkpoint
 from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
 from tui_vae.trainer.epoch_events import EpochEvents
+from tui_vae.trainer.gauges import Gauges
 from tui_vae.trainer.hyperparameters import Hyperparameters
 from tui_vae.trainer.inference import Inference
 from tui_vae.trainer.learner import Means
@@ -69,7 +70,8 @@ class Training:
         self._checkpoint_timer = CheckpointTimer(run.config.checkpoint_every)
         self._epoch_time = Stopwatch(progress.epoch_seconds)
         self._step_time = Stopwatch()
-        self._step_events = StepEvents(log, run, progress, self._hyperparameters, self._step_time)
+        gauges = Gauges(log, learner)
+        self._step_events = StepEvents(log, run, progress, self._hyperparameters, self._step_time, gauges)
         self._epoch_began_at, self._epoch_images = 0.0, 0
         self._newest_lr: float | UnsetType = UNSET
         self._epoch_means = Means.from_list(progress.epoch_means)

@@ -121,7 +121,8 @@ class ChartPane(Pane):
         charts = self.query_one(ChartGrid).charts
         chosen = next((chart for chart in charts if chart in (self.zoomed, self.screen.focused)), charts[0])
         measure = self.curves.measures[charts.index(chosen)]
-        sources, steps = self.curves[measure], self.session.history.steps
+        sources, history = self.curves[measure], self.session.history
+        steps = history.gauges if measure.gauge else history.steps
         lines = []
         if measure.by_step and len(steps) and measure.transform is None:
             lines.append(Line("train, by step", steps["step"], steps[measure.field]))

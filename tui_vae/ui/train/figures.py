@@ -37,6 +37,8 @@ class Measure:
     written: Literal["metric", "setting", "rate"] = "metric"
     of: str = ""
     transform: Callable[[float, int], float] | None = None
+    gauge: bool = False
+    """Whether `gauge` events have it, which are fewer than `step` events."""
 
     @property
     def field(self) -> str:
@@ -66,6 +68,10 @@ def _sigma(recon: float, pixels: int) -> float:
     return math.sqrt(recon / pixels) / 2 if recon >= 0 and pixels else math.nan
 
 
+def _gib(value: float, pixels: int) -> float:
+    return value / 2**30
+
+
 MEASURES = (
     Measure("recon", "reconstruction"),
     Measure("kl", "KL", "nats"),
@@ -86,6 +92,12 @@ OTHERS = (
     Measure("mse", "mse", by_step=False, width=6),
     Measure("active_units", "active units", by_step=False, digits=3, width=4),
     Measure("sigma", "σ of a pixel", of="recon", transform=_sigma),
+    Measure("encoder_gradient", "gradient norm, encoder", by_epoch=False, gauge=True),
+    Measure("decoder_gradient", "gradient norm, decoder", by_epoch=False, gauge=True),
+    Measure("cpu", "CPU load of the machine", "%", by_epoch=False, smoothed=False, digits=3, width=4, gauge=True),
+    Measure("memory", "memory of the trainer", "GiB", by_epoch=False, smoothed=False, transform=_gib, gauge=True),
+    Measure("gpu", "GPU load", "%", by_epoch=False, smoothed=False, digits=3, width=4, gauge=True),
+    Measure("gpu_memory", "GPU memory", "GiB", by_epoch=False, smoothed=False, transform=_gib, gauge=True),
 )
 """Figures that are shown only to those who choose them."""
 

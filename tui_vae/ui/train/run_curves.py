@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from tui_vae.runs.epoch_details import EpochDetail
 from tui_vae.runs.events import ControlEvent
-from tui_vae.runs.history import History
+from tui_vae.runs.history import History, StepSeries
 from tui_vae.ui import numbers
 from tui_vae.ui.charts.curves import Curve
 from tui_vae.ui.charts.draw import Control, Sources
@@ -31,6 +31,7 @@ class RunCurves:
         self._history: History | None = None
         self._steps_read, self._newest_step = 0, math.nan
         self._epochs_read, self._newest_epoch = 0, math.nan
+        self._gauges_read = 0
         self._made: dict[str, array[float]] = {}
         """The series of figures that are made from others."""
 
@@ -46,10 +47,12 @@ class RunCurves:
             or len(times) < known
             or (known and times[known - 1] != self._newest_step)
             or len(epochs) < read
+            or len(history.gauges) < self._gauges_read
             or (read and epochs[read - 1].t != self._newest_epoch)
         ):
             self._start_anew(history)
         self._read_steps(history, limit)
+        self._read_gauges(history)
         self._read_epochs(history)
         return self._steps_read == len(history.steps)
 
@@ -77,33 +80,44 @@ class RunCurves:
         self._history = history
         self._steps_read, self._newest_step = 0, math.nan
         self._epochs_read, self._newest_epoch = 0, math.nan
-        steps = history.steps
+        self._gauges_read = 0
         self._made = {each.name: array("d") for each in self.measures if each.by_step and each.transform}
         self._sources = {
-            each.name: Sources(
-                Curve(series=(steps["step"], self._made.get(each.name, steps[each.field]))) if each.by_step else None,
-                Curve(),
-                Curve(),
-            )
+            each.name: Sources(self._by_step(history, each) if each.by_step else None, Curve(), Curve())
             for each in self.measures
         }
+
+    def _by_step(self, history: History, measure: Measure) -> Curve:
+        series = history.gauges if measure.gauge else history.steps
+        made = self._made.get(measure.name)
+        return Curve(series=(series["step"], series[measure.field] if made is None else made))
 
     def _read_steps(self, history: History, limit: int) -> None:
         first, last = self._steps_read, min(len(history.steps), self._steps_read + limit)
         if first == last:
             return
-        steps = history.steps["step"][first:last]
+        self._extend(history, history.steps, first, last, gauge=False)
+        self._steps_read, self._newest_step = last, history.steps["t"][last - 1]
+
+    def _read_gauges(self, history: History) -> None:
+        first, last = self._gauges_read, len(history.gauges)
+        if first < last and any(measure.gauge for measure in self.measures):
+            self._extend(history, history.gauges, first, last, gauge=True)
+        self._gauges_read = last
+
+    def _extend(self, history: History, series: StepSeries, first: int, last: int, gauge: bool) -> None:
+        """Extend the curves of `step` events, or of gauges, by those from `first` to before `last`."""
+        steps = series["step"][first:last]
         for measure in self.measures:
             curve = self._sources[measure.name].steps
-            if curve is None:
+            if curve is None or measure.gauge != gauge:
                 continue
-            values = history.steps[measure.field][first:last]
+            values = series[measure.field][first:last]
             if measure.transform is not None:
                 pixels, transform = _pixels(history), measure.transform
                 values = array("d", [transform(value, pixels) for value in values])
                 self._made[measure.name].extend(values)
             curve.extend(steps, values)
-        self._steps_read, self._newest_step = last, history.steps["t"][last - 1]
 
     def _read_epochs(self, history: History) -> None:
         events = history.epochs[self._epochs_read :]
