@@ -154,7 +154,7 @@ def _add_training(add: Add) -> None:
     train.add_argument("--after", metavar="RUN", help="begin when this run, and what waits behind it, trains no more")
     _add_options(train, tuple(config.options()))
 
-    sweep = add("sweep", "sweep.command", "train every combination of several values, side by side")
+    sweep = add("sweep", "sweep.start", "train every combination of several values, side by side")
     sweep.epilog = (
         "Any option of train may have several values, with commas between them: --latent-dim 2,8,32 --beta 1,4. Where "
         "one value has commas itself, as --hidden 512,256, give the option again for each value. The runs' names begin "
