@@ -67,6 +67,7 @@ ONLY_THERE = {
     "PIL.PngImagePlugin": (
         "runs.previews",
         "cli.export_images",
+        "cli.animation",
     ),  # a preview's facts; an exported picture's description
     "socket": ("runs.client", "runs.warm_trainer", "trainer.server"),
 }

@@ -13,3 +13,4 @@ needs_tensorboard = pytest.mark.skipif(
     not (find_spec("tensorboardX") and find_spec("tensorboard")), reason="needs the extra tensorboard, and TensorBoard"
 )
 needs_wandb = pytest.mark.skipif(not find_spec("wandb"), reason="needs the extra wandb")
+needs_plots = pytest.mark.skipif(not find_spec("matplotlib"), reason="needs the extra plots")

@@ -17,7 +17,7 @@ from tui_vae.runs.trust import find_to_load
 SAMPLES = 64
 """Images on a sheet of samples, by default."""
 
-WITHOUT_WEIGHTS = ("metrics", "timelapse", "card")
+WITHOUT_WEIGHTS = ("metrics", "timelapse", "card", "curves")
 """What is exported from the log and the previews, without a checkpoint."""
 
 
@@ -77,23 +77,37 @@ def _endings(what: str) -> tuple[str, ...]:
 
 def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], bytes]:
     """The function that makes the file's bytes from a run and the name of a checkpoint."""
-    from tui_vae.cli import export_images, export_metrics, export_model, export_onnx, export_timelapse
+    from tui_vae.cli import (
+        export_curves,
+        export_images,
+        export_metrics,
+        export_model,
+        export_onnx,
+        export_report,
+        export_timelapse,
+        export_traversal,
+    )
+
+    ending = options.out.suffix.removeprefix(".").lower() or _endings(options.what)[0]
 
     def samples(directory: RunDirectory, which: str | None) -> bytes:
         count, seed = options.images or SAMPLES, options.seed or 0
         return export_images.samples_png(directory, which, count, options.prior, seed)
 
-    makers = {
+    makers: dict[tuple[str, str], Callable[[RunDirectory, str | None], bytes]] = {
         ("metrics", "csv"): export_metrics.metrics_csv,
         ("metrics", "parquet"): export_metrics.metrics_parquet,
         ("metrics", "jsonl"): export_metrics.metrics_jsonl,
         ("reconstructions", "npz"): export_images.reconstructions_npz,
         ("grid", "png"): export_images.grid_png,
         ("samples", "png"): samples,
-        ("timelapse", "gif"): export_timelapse.timelapse_gif,
+        ("timelapse", ending): lambda run, which: export_timelapse.timelapse(run, ending),
+        ("traversal", ending): lambda run, which: export_traversal.traversal(run, which, ending),
+        ("curves", ending): lambda run, which: export_curves.curves(run, ending),
+        ("report", ending): lambda run, which: export_report.report(run, which, ending),
         ("encoder", "onnx"): export_onnx.encoder_onnx,
         ("decoder", "onnx"): export_onnx.decoder_onnx,
         ("model", "safetensors"): export_model.model_safetensors,
         ("card", "md"): export_model.card_md,
     }
-    return makers[options.what, options.out.suffix.removeprefix(".").lower() or _endings(options.what)[0]]
+    return makers[options.what, ending]

@@ -1,11 +1,11 @@
-"""Export of the saved previews as an animated GIF that shows how they were learnt; it needs no network."""
+"""Export of the saved previews as an animation that shows how they were learnt; it needs no network."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tui_vae.cli.animation import animated
 from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.previews import Originals, read_originals, read_previews
 from tui_vae.runs.safe_files import why_no_folder
@@ -31,7 +31,7 @@ FILM, SHORTEST, LONGEST, LAST = 8000, 80, 500, 2500
 """Milliseconds: the whole film, a frame at least and at most, and how much longer the last one stays."""
 
 
-def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
+def timelapse(directory: RunDirectory, ending: str) -> bytes:
     """A frame for every epoch whose preview was kept: originals above reconstructions, the epoch's number below.
 
     Raises:
@@ -45,12 +45,8 @@ def timelapse_gif(directory: RunDirectory, which: str | None = None) -> bytes:
     last = previews[-1][0]
     frames = [_frame(originals, images, (epoch, last), directory.name) for epoch, images in previews]
     each = max(SHORTEST, min(LONGEST, FILM // len(frames)))
-    buffer = io.BytesIO()
-    frames[0].save(
-        buffer, "GIF", save_all=True, append_images=frames[1:], loop=0, optimize=False,
-        duration=[each] * (len(frames) - 1) + [each + LAST], comment=f"tui-vae, run {directory.name}".encode(),
-    )  # fmt: skip
-    return buffer.getvalue()
+    times = [each] * (len(frames) - 1) + [each + LAST]
+    return animated(frames, times, ending, f"tui-vae, run {directory.name}")
 
 
 def _frame(originals: Originals, reconstructions: Sequence[bytes], epochs: tuple[int, int], name: str) -> Image.Image:

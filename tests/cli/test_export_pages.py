@@ -1,0 +1,134 @@
+"""Exports to look at: animations in three formats, curves, and a page that needs nothing else."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from tests.support.extras import needs_plots
+from tests.support.fake_run import make_run
+from tests.support.processes import Trained
+from tui_vae import Run, load_run
+from tui_vae.cli import main
+from tui_vae.cli.animation import animated
+
+
+def export(trained: Trained, what: str, out: Path, *more: str) -> Path:
+    given = ["export", "done", "--runs-dir", trained.runs_dir, "--what", what, "--out", str(out), *more]
+    assert main(given) == 0
+    return out
+
+
+@pytest.mark.parametrize(("ending", "form"), [("gif", "GIF"), ("png", "PNG"), ("webp", "WEBP")])
+def test_a_traversal_moves_one_dimension_a_column(trained: Trained, tmp_path: Path, ending: str, form: str) -> None:
+    run = load_run("done", trained.runs_dir)
+    with Image.open(export(trained, "traversal", tmp_path / f"t.{ending}")) as film:
+        assert film.format == form
+        frames = [np.asarray(frame.convert("L"), np.int16) for frame in ImageSequence.Iterator(film)]
+    assert len(frames) == 28 and frames[0].shape == (4 * 90 - 6, 8 * 90 - 6)
+    order = np.argsort(-np.array(_kl(run)), kind="stable")
+    assert any(_begins_with(run, mu, order[0], frames[0]) for mu in run.encode(run.test_images()).mu)
+    moved = [np.abs(frames[14][:84, 90 * at : 90 * at + 84] - frames[0][:84, 90 * at : 90 * at + 84]).mean()
+             for at in range(8)]  # fmt: skip
+    assert min(moved) > 1  # grey levels: each of these dimensions does something
+
+
+def _kl(run: Run) -> list[float]:
+    """The KL of each dimension over the run's part of the training images, by its formula."""
+    mu, logvar = run.encode(run._load_data().subset.numpy())
+    each = 0.5 * (mu.astype(float) ** 2 + np.exp(logvar.astype(float)) - 1 - logvar)
+    return [float(value) for value in each.mean(axis=0)]
+
+
+def _begins_with(run: Run, mu: Any, dimension: int, frame: Any) -> bool:
+    """Whether the frame's first tile is the image of z = μ with this dimension at -3."""
+    z = mu.copy()
+    z[dimension] = -3
+    return bool(np.abs(np.rint(run.decode(z)[0] * 255) - frame[:84:3, :84:3]).max() <= 1)
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "webp"])
+def test_equal_frames_keep_their_time(tmp_path: Path, ending: str) -> None:
+    frames = [Image.new("L", (8, 8), level) for level in (10, 10, 200, 10)]
+    (tmp_path / f"film.{ending}").write_bytes(animated(frames, [100, 100, 100, 100], ending, "a test"))
+    with Image.open(tmp_path / f"film.{ending}") as film:
+        times = []
+        for number in range(film.n_frames):  # type: ignore[attr-defined]
+            film.seek(number)
+            film.load()
+            times.append(round(film.info["duration"]))
+    assert times == [200, 100, 100]
+
+
+@needs_plots
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_curves_are_drawn_in_each_format(trained: Trained, tmp_path: Path, ending: str) -> None:
+    first = export(trained, "curves", tmp_path / f"curves.{ending}").read_bytes()
+    again = export(trained, "curves", tmp_path / f"again.{ending}").read_bytes()
+    assert first == again  # no moment, no random names
+    if ending == "svg":
+        assert first.count(b"test") and "bits a pixel" in first.decode() and "<path" in first.decode()
+    elif ending == "png":
+        with Image.open(tmp_path / "curves.png") as image:
+            assert image.size == (1500, 840) and len(image.convert("RGB").getcolors(1 << 20) or ()) > 50
+    else:
+        assert first.startswith(b"%PDF-")
+
+
+class Page(HTMLParser):
+    """What a page loads, its tags, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@needs_plots
+def test_the_report_is_one_page_that_loads_nothing(trained: Trained, tmp_path: Path) -> None:
+    page = Page()
+    page.feed(export(trained, "report", tmp_path / "report.html").read_text())
+    assert all(each.startswith(("data:image/png;base64,", "#")) for each in page.loads)
+    assert page.tags.count("img") == 2 and page.tags.count("svg") == 1 and "script" not in page.tags
+    table = load_run("done", trained.runs_dir).metrics("numpy")
+    for row in table:
+        assert f"{row['test_elbo_bpd']:.3f}" in page.text and f"{row['test_mse']:.5f}" in page.text
+    assert "latent-dim" in page.text and "finished" in page.text and "2,000 + 500 images" in page.text
+    export(trained, "report", tmp_path / "report.md")
+    assert (tmp_path / "report.md").read_text().startswith("---\nlibrary_name")
+
+
+def test_a_strangers_words_stay_words(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs", "odd", epochs=2)
+    words = "<script>alert(1)</script>\x1b[2J"
+    line = '{"kind":"warning","t":1.0,"message":' + json.dumps(words) + ',"hint":"<b>"}\n'
+    with open(run.events, "a") as log:
+        log.write(line)
+    out = tmp_path / "report.html"
+    assert main(["export", "odd", "--runs-dir", str(tmp_path / "runs"), "--what", "report", "--out", str(out)]) == 0
+    text = out.read_text()
+    assert "<script" not in text and "&lt;script&gt;" in text and "\x1b" not in text
+
+
+def test_a_timelapse_is_the_same_film_in_each_format(trained: Trained, tmp_path: Path) -> None:
+    films = {}
+    for ending in ("gif", "png", "webp"):
+        with Image.open(export(trained, "timelapse", tmp_path / f"film.{ending}")) as film:
+            films[ending] = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(film)]
+    assert len({len(frames) for frames in films.values()}) == 1 and len(films["gif"]) == 3
+    for one, other in zip(films["gif"], films["webp"], strict=True):
+        assert np.array_equal(one, other)
+    for one, other in zip(films["gif"], films["png"], strict=True):
+        assert np.array_equal(one, other)
