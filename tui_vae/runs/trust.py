@@ -61,7 +61,8 @@ def _config(directory: RunDirectory, which: str | None) -> RunConfig | None:
 
     None where it cannot be read: whoever needs it will say why, and imports nothing before.
     """
-    candidates = [directory.checkpoint(which)] if which else [directory.last, directory.best]
+    files = directory.files
+    candidates = [files.checkpoint(which)] if which else [files.last, files.best]
     path = next((path for path in candidates if path.exists()), None)
     try:
         return directory.read_config() if path is None else recorded_config(read_facts(path)["config"])
