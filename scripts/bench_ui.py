@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # Python puts the folder of a script there, not the one above it
 
 from long_runs import EPOCHS, STEPS, make_epochs, make_long  # noqa: E402
+from training_rate import training_rate  # noqa: E402
 from watched_terminal import Watched  # noqa: E402
 
 from tests.support.fake_run import make_run  # noqa: E402
@@ -244,24 +245,27 @@ def place_of(text: str) -> str:
 
 
 def watching(runs: Path) -> Iterator[Row]:
-    """Training speed with the app attached and without it, in turn."""
-    alone, watched = [], []
-    with training(runs) as run:
-        for _ in range(5):
-            alone.append(training_rate(run, 5))
-            with Watched((*TUI_VAE, "attach", run.name, "--runs-dir", str(runs))) as terminal:
-                terminal.until(lambda text: bool(BRAILLE.search(text)))
-                time.sleep(2)
-                watched.append(training_rate(run, 5))
-    yield Row("training alone / with the app attached", ratio(alone, watched), "×", 1 / 0.9,
+    """Training speed beside the app's Train view, and while that is halted (SIGSTOP), in turn; and what the app takes.
+
+    Halting takes the app's own start out of the figures. Other work on the machine slows both alike.
+    """
+    alone, watched, took = [], [], []
+    with training(runs) as run, Watched((*TUI_VAE, "attach", run.name, "--runs-dir", str(runs))) as terminal:
+        terminal.until(lambda text: bool(BRAILLE.search(text)))
+        app, tail = psutil.Process(terminal.pid), LogTail(run.events)
+        training_rate(tail, 5)
+        for _ in range(ROUNDS):
+            app.suspend()
+            training_rate(tail, 0.5)
+            alone.append(training_rate(tail, 4))
+            app.resume()
+            training_rate(tail, 1)
+            before = sum(app.cpu_times()[:2])
+            watched.append(training_rate(tail, 4))
+            took.append((sum(app.cpu_times()[:2]) - before) / 4)
+    yield Row("training alone / with the app attached", ratio(alone, watched), "×", 1.03,
               f"{statistics.median(alone):,.0f} and {statistics.median(watched):,.0f} images/s")  # fmt: skip
-
-
-def training_rate(run: RunDirectory, seconds: float) -> float:
-    """Images that a run trains a second, its evaluations counted in."""
-    first, began = read_history(run.events).steps["images"][-1], time.perf_counter()
-    time.sleep(seconds)
-    return (read_history(run.events).steps["images"][-1] - first) / (time.perf_counter() - began)
+    yield Row("processor time of the app, Train view", 100 * statistics.median(took), "%", 5, "of one core")
 
 
 def bytes_sent(runs: Path) -> Iterator[Row]:

@@ -8,14 +8,15 @@ from textual.pilot import Pilot
 from tests.support.fake_run import SIDE, FakeProcess, blurred, figures_after, images
 from tests.support.piloting import in_event_loop, screen, until
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.events import EventLog, StateEvent
+from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.runs.history import read_history
 from tui_vae.ui.app import TuiVae
-from tui_vae.ui.charts.widget import ChartWidget, Value
+from tui_vae.ui.charts.widget import ChartState, ChartWidget, Value
 from tui_vae.ui.images.pairs import Grid, grid
 from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import FULL
 from tui_vae.ui.settings import read_preferences
+from tui_vae.ui.train import pane as train_pane
 from tui_vae.ui.train import preview_strip
 from tui_vae.ui.train.arrangement import (
     COLUMNS_FROM,
@@ -28,6 +29,11 @@ from tui_vae.ui.train.arrangement import (
 from tui_vae.ui.train.epoch_table import EpochTable
 from tui_vae.ui.train.pane import TrainPane
 from tui_vae.ui.train.preview_strip import PreviewStrip
+
+
+def shows(app: TuiVae) -> bool:
+    """Whether the charts have been drawn."""
+    return any("\u2800" < character <= "\u28ff" for character in screen(app))
 
 
 async def strip_of(app: TuiVae, pilot: Pilot[str]) -> PreviewStrip:
@@ -190,3 +196,26 @@ async def test_a_large_screen_has_more_charts_until_it_is_a_small_one(run: RunDi
         await until(pilot, lambda: len(app.screen.query(ChartWidget)) == 4 and "accuracy" in screen(app))
         await pilot.resize_terminal(300, 90)
         await until(pilot, lambda: len(app.screen.query(ChartWidget)) == 8 and "learning rate" in screen(app))
+
+
+@in_event_loop
+async def test_new_figures_alone_wait_and_a_new_state_is_drawn_at_once(
+    run: RunDirectory, live: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What watching costs is mostly the drawing of charts."""
+    monkeypatch.setattr(train_pane, "FIGURES_SECONDS", 3600.0)
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.session is not None and app.session.state == "training" and shows(app))
+        await pilot.pause(0.6)
+        drawn: list[ChartState] = []
+        monkeypatch.setattr(ChartWidget, "show", lambda self, state: drawn.append(state))
+        for at in (750, 751, 752):
+            live.log(StepEvent(epoch=4, step=at, images=0, loss=1, recon=1, kl=1, lr=1, beta=1, images_per_s=1))
+            await pilot.pause(0.6)
+        await until(pilot, lambda: app.session is not None and app.session.history.step == 752)
+        assert not drawn
+        await pilot.press("l")
+        await until(pilot, lambda: len(drawn) == 4)
+        live.log(StateEvent(state="paused"))
+        await until(pilot, lambda: len(drawn) == 8)

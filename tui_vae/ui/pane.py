@@ -39,6 +39,10 @@ class Pane(Widget, KeysInContext):
         """What the pane shows, as a figure that can be written to a file; None where that is nothing to draw."""
         return None
 
+    def history_changed(self) -> None:
+        """Take note of a change of the history while the pane is shown; mostly it shows it at once."""
+        self.refresh_history()
+
     @property
     def watched(self) -> bool:
         """Whether anybody can see the pane."""

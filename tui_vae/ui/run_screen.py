@@ -243,7 +243,8 @@ class RunScreen(RunControls):
         if not self._outdated:
             self.query_one(StatusLine).refresh_history()
             self.query_one(HeaderFigure).refresh_history()
-            self._refresh_pane()
+            if self.pane is not None:
+                self.pane.history_changed()
         state = self.session.state
         if (state, self.session.alive) != self._state_of_bindings:
             self._state_of_bindings = state, self.session.alive

@@ -156,7 +156,7 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
             bands.fill(bands.between(train, test, scale.place, height * dots.down), width, height, dots), "gap"
         )
     canvas.paint(extremes(test), "test")
-    canvas.paint(line(smooth_line(segment) for segment in steps) if smoothed else extremes(steps), "train")
+    canvas.paint(extremes([smooth_line(segment) for segment in steps] if smoothed else steps), "train")
     if sources.steps is None:
         canvas.paint(extremes(train), "train")
     canvas.markers(_thinned(sources.train_epochs, view), scale, view, glyphs, "train")
@@ -187,9 +187,9 @@ def zigzag(segment: Sequence[Column]) -> list[Point]:
     return points
 
 
-def smooth_line(segment: Sequence[Column]) -> list[Point]:
-    """The smoothed values of a segment, as points."""
-    return [(column.x, column.smooth) for column in segment]
+def smooth_line(segment: Sequence[Column]) -> list[Column]:
+    """A segment whose lowest and highest values are the smoothed ones."""
+    return [Column(column.x, column.smooth, column.smooth, column.smooth) for column in segment]
 
 
 def tick_count(height: int) -> int:

@@ -55,6 +55,11 @@ class ChartPane(Pane):
         self._details_shown = False
         self._drawn: History | None = None
         """The history that was drawn last."""
+        self._drawn_as: tuple[object, ...] = ()
+        self._drawn_at = 0.0
+        """In which situation and when it was drawn, by the monotonic clock."""
+        self._waiting = False
+        """Whether new figures wait for their turn to be drawn."""
 
     def _zoom(self, panel: Widget | None) -> None:
         raise NotImplementedError

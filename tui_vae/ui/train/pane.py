@@ -40,6 +40,10 @@ ANSWER_SECONDS = 5.0
 MOST_STEPS = 50_000
 """Steps that are read in one go: keys are answered between two goes, while the curves of a long run are made."""
 
+FIGURES_SECONDS = 1.0
+"""Seconds between two drawings that only new figures cause: curves look no smoother with more, and drawing them is most
+of what watching costs the machine."""
+
 WHOLE = ("failed", "crashed", "paused")
 """The states whose sentence takes as many lines as it needs: it says why, and what to do."""
 
@@ -94,6 +98,25 @@ class TrainPane(ChartPane):
     def on_show(self) -> None:
         self.call_after_refresh(self.refresh_history)
 
+    @property
+    def _situation(self) -> tuple[object, ...]:
+        """What is shown at once when it changes, unlike new figures of a run in training."""
+        return self.session.history, self.session.state, self.session.caught_up
+
+    def history_changed(self) -> None:
+        """Show it, new figures alone once in `FIGURES_SECONDS`: drawing charts is most of what watching costs."""
+        rest = self._drawn_at + FIGURES_SECONDS - time.monotonic()
+        if rest <= 0 or self._situation != self._drawn_as or self.session.state != "training":
+            self.refresh_history()
+        elif not self._waiting:
+            self._waiting = True
+            self.set_timer(rest, self._waited)
+
+    def _waited(self) -> None:
+        self._waiting = False
+        if self.watched:
+            self.history_changed()
+
     def refresh_history(self) -> None:
         """Show what the history tells now. Only cells that have changed are sent to the terminal."""
         if not self._ready or not self.is_attached or not self.size or not self.query(ChartWidget):
@@ -102,7 +125,7 @@ class TrainPane(ChartPane):
         if self.session.partial and history is self._drawn:  # the two ends of a long log, while the rest is read
             self._show_headline()
             return
-        self._drawn = history
+        self._drawn, self._drawn_as, self._drawn_at = history, self._situation, time.monotonic()
         if not self.curves.read(history, MOST_STEPS):
             self.call_later(self.refresh_history)
             return
