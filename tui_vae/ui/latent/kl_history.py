@@ -10,6 +10,7 @@ from textual.geometry import Size
 
 from tui_vae.runs.epoch_details import EpochDetail
 from tui_vae.ui.charts.scales import ticks
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.latent.canvas import HEAT_STEPS, LatentCanvas, lines_of
@@ -62,9 +63,18 @@ class KlHistory(LatentCanvas):
     def show(self, details: tuple[EpochDetail, ...], order: list[int], place: int) -> None:
         """Show these epochs. `place`: that of the selected dimension in the order."""
         self.details, self.order, self.place = details, order, place
-        self.border_title = legible("KL of each dimension, epoch by epoch")
-        self.border_subtitle = legible(f"dark 0 … bright {self.highest:.1f} nats, as its root")
+        self._update_frame()
         self.redraw()
+
+    def on_resize(self) -> None:
+        self._update_frame()
+        super().on_resize()
+
+    def _update_frame(self) -> None:
+        titles = "KL of each dimension, epoch by epoch", "KL by epoch"
+        ramps = f"faint 0 … bold {self.highest:.1f} nats, as its root", f"0 … {self.highest:.1f} nats"
+        room = self.size.width - 4
+        self.border_title, self.border_subtitle = (legible(first_that_fits(each, room)) for each in (titles, ramps))
 
     @property
     def highest(self) -> float:
@@ -104,11 +114,11 @@ class KlHistory(LatentCanvas):
         dimension = self.order[self.place]
         values = [each.kl_per_dim[dimension] for each in details]
         most = max(range(len(values)), key=lambda at: values[at] if math.isfinite(values[at]) else -1.0)
-        return self.text(
-            GUTTER, 0, width - GUTTER, (f"z {dimension}", "accent"), ("   KL ", "label"), (f"{values[-1]:.3f}", "text"),
-            (f" nats in epoch {details[-1].epoch:,}   most ", "label"), (f"{values[most]:.3f}", "text"),
-            (f" in epoch {details[most].epoch:,}", "label"),
-        )  # fmt: skip
+        newest = f"   KL {values[-1]:.3f} nats in epoch {details[-1].epoch:,}"
+        longer = f"{newest}   most {values[most]:.3f} in epoch {details[most].epoch:,}"
+        name, room = f"z {dimension}", width - GUTTER
+        words = first_that_fits((longer, newest, f"   KL {values[-1]:.3f}"), room - len(name))
+        return self.text(GUTTER, 0, room, (name, "accent"), (words, "text"))
 
     def _epochs(self, details: Sequence[EpochDetail], y: int, width: int) -> Tile:
         """The line of the epochs' numbers."""

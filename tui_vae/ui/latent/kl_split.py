@@ -15,6 +15,7 @@ from tui_vae.runs.float_arrays import decode_floats
 from tui_vae.runs.protocol import KlSplit
 from tui_vae.ui.charts import bands, raster
 from tui_vae.ui.charts.raster import BLANK
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.renderer import Lines
@@ -34,6 +35,9 @@ TALLEST = 9
 
 PRIOR_TOP = 1 / math.sqrt(2 * math.pi)
 """The density of N(0, 1) at 0."""
+
+DOTTED = 3
+"""Columns of dots from one dot of the prior to the next: it is told from q(z) without colours too."""
 
 HEADROOM = 1.05
 """The height of a plot over its highest density."""
@@ -63,8 +67,8 @@ def distributions(reply: KlSplit) -> list[Distribution]:
     ]  # fmt: skip
 
 
-def words_of(split: KlSplit) -> tuple[Line, Line]:
-    """The parts of the KL, and how far they can be trusted."""
+def words_of(split: KlSplit, width: int) -> tuple[Line, Line]:
+    """The parts of the KL, and in so many cells how far they can be trusted."""
     bound, wise = math.log(split.images), sum(split.per_dimension)
     parts: Line = (
         ("KL ", "label"), (f"{split.kl:.2f}", "text"), (" = information ", "label"),
@@ -72,12 +76,19 @@ def words_of(split: KlSplit) -> tuple[Line, Line]:
         (f"{split.total_correlation:.2f}", "accent"), (" + dimension-wise ", "label"), (f"{wise:.2f}", "accent"),
         (" nats", "label"),
     )  # fmt: skip
-    limit = f"ln {split.images:,} = {bound:.2f}"
+    return parts, ((first_that_fits(_trust(split, bound), width), "note"),)
+
+
+def _trust(split: KlSplit, bound: float) -> Iterator[str]:
+    """How far the information can be trusted, in ever fewer words."""
+    limit, step = f"ln {split.images:,} = {bound:.2f}", f"step {split.step:,}"
     if split.mutual_information > AT_THE_BOUND * bound:
-        trust = f"the information is at its bound, {limit}: the true one is larger"
+        words = f"the information is at its bound, {limit}: the true one is larger"
+        yield from (f"{words} · {step}", words, f"at its bound, {limit}", "at its bound")
     else:
-        trust = f"information of image and code ± {split.standard_error:.2f}, at most {limit}"
-    return parts, ((trust, "note"), (f" · step {split.step:,}", "label"))
+        error = f"± {split.standard_error:.2f}"
+        words = f"information of image and code {error}, at most {limit}"
+        yield from (f"{words} · {step}", words, f"{error}, at most {limit}", error)
 
 
 class SplitWords(LatentCanvas):
@@ -85,20 +96,22 @@ class SplitWords(LatentCanvas):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines: Sequence[Line] = ()
+        self._split: KlSplit | None = None
+        self._words = ""
 
     def show(self, split: KlSplit) -> None:
         """Show these parts."""
-        self._lines = words_of(split)
+        self._split = split
         self.redraw()
 
     def say(self, words: str) -> None:
         """Say something in place of the parts."""
-        self._lines = (((words, "note"),), ())
+        self._split, self._words = None, words
         self.redraw()
 
     def tiles(self, size: Size) -> Iterator[Tile]:
-        for number, line in enumerate(self._lines[: size.height]):
+        lines = words_of(self._split, size.width) if self._split else (((self._words, "note"),),)
+        for number, line in enumerate(lines[: size.height]):
             while len(line) > 1 and sum(len(text) for text, _ in line) > size.width:
                 line = line[:-1]
             yield self.text(0, number, size.width, *line)
@@ -143,9 +156,18 @@ class Distributions(LatentCanvas):
     def show(self, found: list[Distribution], order: list[int], place: int) -> None:
         """Show these distributions. `place`: that of the selected dimension in the order."""
         self.found, self.order, self.place = found, order, place
-        self.border_title = legible("KL of each dimension's aggregated posterior q(z) from N(0, 1)")
-        self.border_subtitle = legible("line: q(z) · faint: N(0, 1) · filled: the means")
+        self._update_frame()
         self.redraw()
+
+    def on_resize(self) -> None:
+        self._update_frame()
+        super().on_resize()
+
+    def _update_frame(self) -> None:
+        titles = "KL of each dimension's aggregated posterior q(z) from N(0, 1)", "KL of q(z) from N(0, 1)"
+        legends = "line: q(z) · dotted: N(0, 1) · filled: the means", "line: q(z) · dotted: N(0, 1)"
+        room = self.size.width - 4
+        self.border_title, self.border_subtitle = (legible(first_that_fits(each, room)) for each in (titles, legends))
 
     @property
     def columns(self) -> int:
@@ -197,7 +219,8 @@ def draw_distribution(each: Distribution, width: int, height: int) -> list[list[
     layers = (
         ("quiet", dots or raster.one_dot(":"), [(x, 0, level) for x, level in enumerate(_levels(means, top, rows))
                                                 if level]),
-        ("prior", dots or raster.one_dot("."), _line(_levels(prior, top, rows))),
+        ("prior", dots or raster.one_dot("."), [(x, level, level) for x, level in enumerate(_levels(prior, top, rows))
+                                                if x % DOTTED == 0 or not dots]),
         ("bar", dots or raster.one_dot("*"), _line(_levels(curve, top, rows))),
     )  # fmt: skip
     text = [[(BLANK, "quiet")] * width for _ in range(height)]

@@ -8,6 +8,7 @@ from enum import Enum
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.events import Resize
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
@@ -21,6 +22,10 @@ from tui_vae.ui.session import RunSession
 
 AGAIN_SECONDS = 30.0
 """Seconds, at least, between two splits that only follow the weights: each costs the trainer a second of work."""
+
+
+LEAST_HEIGHT = 11
+"""Lines from which there is room for the parts of the KL above the bars."""
 
 
 class Face(Enum):
@@ -56,6 +61,9 @@ class KlViews(Vertical):
 
     def on_mount(self) -> None:
         self._show_face()
+
+    def on_resize(self, event: Resize) -> None:
+        self.query_one(SplitWords).display = event.size.height >= LEAST_HEIGHT
 
     def show(self, plane: Plane, order: list[int], place: int) -> None:
         """Show the dimensions in this order. `place`: that of the selected one in it."""
