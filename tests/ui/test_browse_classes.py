@@ -90,6 +90,10 @@ async def test_a_long_table_of_classes_follows_the_selected_one(run: RunDirector
             await pilot.press("W")
             await until(pilot, lambda: bool(table.rows))
             table.show(rows)
+            await pilot.press("G")
+            assert table.selected == 299
+            await pilot.press("g")
+            assert table.selected == 0
             table.step(250)
 
             def drawn() -> str:

@@ -105,3 +105,5 @@ async def test_every_pane_writes_what_it_shows(
             await pilot.press("m", "j", "m")
             found = rows(await write("runs.csv"))
             assert {row[0] for row in found[1:]} == {"fashion-1", "other"} and len(found) == 1 + 3 + 5
+            await pilot.press("Y")  # the last figure is the plane of rate and distortion
+            assert rows(await write("plane-of-runs.csv"))[0] == ["series", "rate: KL (nats)", "distortion (nats)"]

@@ -59,7 +59,7 @@ ACTIONS: dict[str, set[View]] = {
     "step": {View.PAGE, View.IMAGE, View.FILM},
     "row": {View.PAGE, View.CLASSES},
     "turn": {View.PAGE},
-    "ends": {View.PAGE, View.IMAGE, View.FILM},
+    "ends": {View.PAGE, View.IMAGE, View.FILM, View.CLASSES},
     "open": {View.PAGE, View.CLASSES},
     "close": {View.IMAGE, View.FILM, View.CLASSES},
     "classes": {View.PAGE, View.CLASSES},

@@ -269,7 +269,9 @@ class BrowsePane(ImageActions, can_focus=True):
 
     def action_ends(self, end: int) -> None:
         pager = self.selection.pager
-        if self.view is View.FILM:
+        if self.view is View.CLASSES:
+            self.query_one(ClassTable).step(len(self.query_one(ClassTable).rows) * (1 if end else -1))
+        elif self.view is View.FILM:
             self.action_step(len(self.player.film.frames) * (1 if end else -1))
         elif pager.jump(len(pager.order) if end else 0):
             self._show_selected()

@@ -13,7 +13,6 @@ from tui_vae.ui.charts.draw import GUTTER, Canvas, Span, gutter_labels, tick_cou
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.charts.x_axis import Axis
-from tui_vae.ui.figure_file import Figure, Line
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.runs.groups import Group, Row
 from tui_vae.ui.runs.marks import series_marker, series_role
@@ -84,17 +83,6 @@ def series(record: Row, measure: Measure, slot: int) -> Series:
         return Series(record.name, slot, tuple((x, y) for x, y, _ in curve), tuple(spread for *_, spread in curve))
     values = ((each.epoch, getattr(each, measure.name)) for each in record.curve)
     return Series(record.name, slot, tuple((float(x), math.nan if y is None else y) for x, y in values))
-
-
-def figure_of(rows: Sequence[Row], measure: Measure) -> Figure | None:
-    """The curves of several runs and groups, as a figure for a file; None where there are none yet."""
-    curves = [each for row in rows if (each := series(row, measure, 0)).points]
-    lines = [
-        Line(each.name, [x for x, _ in each.points], [y for _, y in each.points], spreads=each.spreads)
-        for each in curves
-    ]
-    unit = f" ({measure.unit})" if measure.unit else ""
-    return Figure(measure.title, "epoch", f"{measure.title}{unit}", tuple(lines)) if lines else None
 
 
 def cut_to_shortest(all_series: Sequence[Series]) -> list[Series]:

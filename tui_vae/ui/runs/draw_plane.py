@@ -16,8 +16,9 @@ from tui_vae.ui.charts.draw import GUTTER, Canvas, Span, gutter_labels, row_at, 
 from tui_vae.ui.charts.raster import BLANK
 from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.charts.x_axis import Axis
+from tui_vae.ui.figure_file import Figure, Line
 from tui_vae.ui.glyphs import Glyphs
-from tui_vae.ui.runs.draw_overlay import MOST_TICKS, TICK_SPACING, Overlay, Series
+from tui_vae.ui.runs.draw_overlay import MOST_TICKS, PLANE, TICK_SPACING, Measure, Overlay, Series, series
 from tui_vae.ui.runs.groups import Group
 from tui_vae.ui.runs.marks import series_marker, series_role
 
@@ -55,6 +56,20 @@ def path_of(row: Record | Group, slot: int) -> Path:
     newest = record.curve[-1:] if (len(record.curve) - 1) % every else ()
     found = (rate_distortion(each.elbo_bpd, each.kl, record.pixels) for each in (*record.curve[::every], *newest))
     return Path(record.name, slot, tuple(point for point in found if point is not None), pixels=record.pixels or 0)
+
+
+def figure_of(rows: Sequence[Record | Group], measure: Measure) -> Figure | None:
+    """What is compared, as a figure for a file: curves over epochs, or the plane's paths; None where there are none."""
+    plane = measure is PLANE
+    found = (path_of(row, 0) if plane else series(row, measure, 0) for row in rows)
+    lines = [
+        Line(each.name, [x for x, _ in each.points], [y for _, y in each.points], spreads=each.spreads)
+        for each in found
+        if each.points
+    ]
+    x, y = ("rate: KL (nats)", "distortion (nats)") if plane else (
+        "epoch", f"{measure.title} ({measure.unit})" if measure.unit else measure.title)  # fmt: skip
+    return Figure(measure.title, x, y, tuple(lines)) if lines else None
 
 
 def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs) -> Overlay:

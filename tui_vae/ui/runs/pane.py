@@ -25,8 +25,8 @@ from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
 from tui_vae.ui.runs.columns import NAMED, Column, next_column
 from tui_vae.ui.runs.comparison import Comparison
-from tui_vae.ui.runs.draw_overlay import MEASURES, PLANE, Series, figure_of, series
-from tui_vae.ui.runs.draw_plane import path_of
+from tui_vae.ui.runs.draw_overlay import MEASURES, PLANE, Series, series
+from tui_vae.ui.runs.draw_plane import figure_of, path_of
 from tui_vae.ui.runs.groups import Group, Row, rows_of
 from tui_vae.ui.runs.keys import BINDINGS
 from tui_vae.ui.runs.overlay_chart import OverlayChart, OverlayState
@@ -252,7 +252,7 @@ class RunsPane(RunActions, can_focus=True):
         chart.show(OverlayState(curves, self.measure, self.logarithmic, self.shortest, apart, waiting))
 
     def figure(self) -> Figure | None:
-        return None if self.measure is PLANE else figure_of(self.compared, self.measure)
+        return figure_of(self.compared, self.measure)
 
     # What the keys do
 
