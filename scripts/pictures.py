@@ -133,12 +133,12 @@ def show_runs(terminal: Terminal) -> None:
 
 
 OF_DEMO = {"browse": show_browse, "latent": show_latent, "runs": show_runs}
-NAMES = ("train", *OF_DEMO)
+NAMES = ("start", "train", *OF_DEMO)
 
 
 def train(wanted: Sequence[str]) -> None:
-    """Train `fashion-1` into its sixth epoch, which the picture `train` shows and the picture `runs` compares."""
-    with window("train", "--detach", "--name", "fashion-1", "--seed", "1") as terminal:
+    """Train `fashion-1` into its sixth epoch, which the picture `train` shows; `runs` compares it, `start` lists it."""
+    with window("train", "--detach", "--name", "fashion-1", "--seed", "1", "--latent-dim", "16") as terminal:
         terminal.until("fashion-1")
         terminal.wait()
     try:
@@ -153,8 +153,14 @@ def train(wanted: Sequence[str]) -> None:
 
 def pictures(wanted: Sequence[str]) -> None:
     """The README's pictures of these names."""
-    if {"train", "runs"} & set(wanted):
+    if {"start", "train", "runs"} & set(wanted):
         train(wanted)
+    if "start" in wanted:
+        with window("--no-warm") as terminal:
+            terminal.until(lambda text: "≈" in text and "what fashion-1 has learnt" in text)
+            save(terminal, PICTURES / "start.png")
+            terminal.press("q")
+            terminal.wait()
     of_demo = [name for name in OF_DEMO if name in wanted]
     with window("attach", "demo") as terminal:
         terminal.until("finished")
