@@ -94,12 +94,14 @@ async def test_the_start_screen_shows_what_the_entry_under_the_cursor_has_learnt
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     shutil.rmtree(make_run(tmp_path, "empty", epochs=1, preset="quick").previews)
+    make_run(tmp_path, "narrow", epochs=1, latent_dim=2)  # not what the preset says, so that it does not stand for it
     shutil.copytree(DEMO, tmp_path / "demo")
     app = TuiVae(tmp_path)
     async with app.run_test(size=size) as pilot:
         options, view = app.screen.query_one(OptionList), app.screen.query_one(DetailView)
         await until(pilot, lambda: options.option_count > 8 and bool(view.detail.pairs))  # the demo's, at `default`
         assert view.detail.title == "default" and "on cpu" in view.detail.state[0]
+        assert "demo" in view.detail.about_pairs
         assert "≈ " in await seen(app, pilot, "For small images of any kind") and blocks(view) > 150
         options.highlighted = options.get_option_index("run:empty")
         await until(pilot, lambda: view.detail.title == "empty")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_vae.config import PRESETS, RunConfig, make_config
+from tui_vae.config import PRESETS, RunConfig, make_config, preset_config
 from tui_vae.config.presets import SUITS
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
@@ -26,6 +26,9 @@ MOST_PIECES = 40
 
 MOST_ASKED = 20
 """Newest runs among which one of a preset is looked for."""
+
+RECIPE = {"model", "hidden", "latent_dim", "beta", "dataset", *(name for values in PRESETS.values() for name in values)}
+"""Options in which a run must be as its preset says, to stand for it."""
 
 DEMO = "demo"
 """The name of the run that comes with the package."""
@@ -161,9 +164,10 @@ def _runs_by_preset(runs: Sequence[RunDirectory]) -> Iterable[tuple[str, RunDire
     asked = [*runs[:MOST_ASKED], *(run for run in runs[MOST_ASKED:] if run.name == DEMO)]
     for run in reversed(asked):
         with suppress(UserError, OSError):
-            preset = run.read_config().preset
-            if preset in PRESETS and run.previews.is_dir():
-                yield preset, run
+            config = run.read_config()
+            usual = preset_config(config.preset)
+            if run.previews.is_dir() and all(getattr(config, name) == getattr(usual, name) for name in RECIPE):
+                yield config.preset, run
 
 
 OF_FORM = Detail("describe a run", lines=("A form with every option, checked as you type, with the time it will take.",
