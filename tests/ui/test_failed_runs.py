@@ -11,6 +11,8 @@ from tests.support.piloting import in_event_loop, opened, screen, until
 from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.health import DIVERGED
+from tui_vae.runs.history import read_history
+from tui_vae.runs.lower_rate import Rate, rate_to_lower
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.lower_rate import AskRate
 
@@ -103,3 +105,12 @@ async def test_runs_says_why_the_selected_run_failed_and_continues_it_with_a_low
         await until(pilot, lambda: isinstance(app.screen, AskRate))
         await pilot.press("enter")
         await until(pilot, lambda: launcher.lr_factors == [pytest.approx(0.1)])
+
+
+def test_a_run_that_diverged_again_is_not_offered_the_same_rate(tmp_path: Path) -> None:
+    run = failed(tmp_path, hint="train it anew with a lower learning rate: tui-vae train")
+    assert rate_to_lower(read_history(run.events)) == Rate(705, 2e-3, 2e-3 / 10)
+    log = ev.EventLog(run.events)
+    log.write(ev.ControlEvent(command="set lr", value=2e-4, before=2e-3, epoch=3, step=705))
+    log.close()
+    assert rate_to_lower(read_history(run.events)) == Rate(705, 2e-3, 2e-4 / 10)

@@ -6,16 +6,20 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from tui_vae.runs.events import ErrorEvent
-from tui_vae.runs.health import DIVERGED
+from tui_vae.runs.health import DIVERGED, LOWER
 from tui_vae.runs.history import History
 
 
 class Rate(NamedTuple):
-    """The learning rate at which a run would go on."""
+    """The learning rate at which a run would go on.
+
+    `step`: of its last checkpoint; 0: it would begin anew. `value`: the rate there, which a factor multiplies.
+    `suggested`: a tenth of that, or of the rate at which the run diverged, if that was lower already.
+    """
 
     step: int
-    """The step of its last checkpoint; 0: it would begin anew."""
     value: float
+    suggested: float
 
 
 def rate_to_lower(history: History) -> Rate | None:
@@ -24,10 +28,12 @@ def rate_to_lower(history: History) -> Rate | None:
     is_failed = history.state is not None and history.state.state == "failed"
     if not is_failed or error is None or not error.message.startswith(DIVERGED) or "rate" not in error.hint:
         return None
+    step, value = 0, history.run.config.get("lr") if history.run else None
     if history.checkpoint is not None:
         step = history.checkpoint.step
         at = bisect_right(history.steps["step"], step) - 1
-        if at >= 0 and history.steps["lr"][at] > 0:
-            return Rate(step, history.steps["lr"][at])
-    planned = history.run.config.get("lr") if history.run and history.checkpoint is None else None
-    return Rate(0, planned) if isinstance(planned, int | float) and planned > 0 else None
+        value = history.steps["lr"][at] if at >= 0 else None
+    if not isinstance(value, int | float) or value <= 0:
+        return None
+    changed = [each.value for each in history.controls if each.command == "set lr" and each.step >= step and each.value]
+    return Rate(step, value, min([value, *history.steps["lr"][-1:], *changed[-1:]]) / LOWER)

@@ -10,7 +10,6 @@ from textual.widgets import Input, Label
 
 from tui_vae.config import check_option
 from tui_vae.errors import UserError
-from tui_vae.runs.health import LOWER
 from tui_vae.runs.history import History
 from tui_vae.runs.lower_rate import Rate, rate_to_lower
 from tui_vae.runs.protocol import MAX_FACTOR
@@ -26,10 +25,10 @@ class AskRate(Dialog[float]):
         self._before = before
 
     def body(self) -> ComposeResult:
-        step, rate = self._before
+        step, rate, suggested = self._before
         since = f"from step {step:,} on" if step else "of its new beginning"
         yield Label(f"Learning rate {since}; it was {numbers.setting(rate)}.", markup=False)
-        yield Input(f"{rate / LOWER:.2g}", compact=True)
+        yield Input(f"{suggested:.2g}", compact=True)
         yield Label("", classes="wrong", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
