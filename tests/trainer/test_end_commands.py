@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import assert_one_sentence
+from tests.support.fake_run import FakeProcess
 from tests.support.processes import SMALL, command, events, finish, wait_until
 from tests.support.training import WILD, new_run, train_here
 from tui_vae.config.user_file import config_file
 from tui_vae.runs import events as ev
+from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 
 WRITE = 'printf "%s %s %s/%s bits=%s\\n" "$TUI_VAE_RUN" "$TUI_VAE_RUN_STATE" "$TUI_VAE_RUN_EPOCHS" '
@@ -66,6 +68,10 @@ def test_a_command_of_a_run_from_elsewhere_is_not_run_before_it_is_allowed(own_r
     refused = finish(command("resume", "brought", "--epochs", 1))
     assert_one_sentence(refused, 1, "which you have neither given nor allowed")
     assert "--trust" in refused[2] and not said.exists()
+    with FakeProcess(RunDirectory(own_runs / "brought"), "serve") as serving:  # as for somebody who looks at its images
+        refused = finish(command("resume", "brought", "--epochs", 1))
+        assert_one_sentence(refused, 1, "which you have neither given nor allowed")
+        assert not any(isinstance(asked, protocol.Resume) for asked in serving.asked)
     code, _, err = finish(command("resume", "brought", "--epochs", 1, "--trust"))
     assert code == 0, err
     assert told(said)[0].startswith("brought finished 2/2")

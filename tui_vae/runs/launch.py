@@ -148,7 +148,7 @@ def continue_training(
 
     Raises:
         RequestError, RunError, StartError: it cannot be continued; the message says why. ReadOnlyRun: it is another
-            user's.
+            user's. NotTrusted: as for `start_training`.
     """
     deadline = time.monotonic() + ENDING_LIMIT
     while True:
@@ -157,6 +157,7 @@ def continue_training(
             raise read_only_error(directory, living.not_own)
         try:
             if living.holder is not None:
+                check_command(directory)
                 wanted = Resume(epochs=more_epochs, lr_factor=lr_factor)
                 request(directory, wanted, Done)  # a process that only serves then trains
                 return
