@@ -28,7 +28,10 @@ from tui_vae.runs.labels import decode_labels
 from tui_vae.runs.lock import RunLock
 from tui_vae.trainer.server import Inbox, Server
 from tui_vae.ui.browse.selection import ImageErrors
-from tui_vae.ui.latent.plane import extent_of, plane_of
+from tui_vae.ui.images.picture import split
+from tui_vae.ui.latent.answers import verdict
+from tui_vae.ui.latent.kl_split import distributions, draw_distribution, words_of
+from tui_vae.ui.latent.plane import along_sphere, extent_of, plane_of
 from tui_vae.ui.test_set import TestSet, pairs_of, test_set_of
 from tui_vae.ui.workarounds.terminal_end import prepare_input
 
@@ -50,7 +53,8 @@ def open_floats(folder: Path) -> Iterator[Check]:
 
 REQUESTS = (protocol.Pause(), protocol.Resume(epochs=2), protocol.Stop(), protocol.Checkpoint(), protocol.Set(lr=1e-3),
             protocol.Describe(), protocol.Reconstruct(indices=[0, 1]), protocol.TestErrors(), protocol.Map(),
-            protocol.Sample(count=2), protocol.Decode(z=bytes(8)))  # fmt: skip
+            protocol.Sample(count=2), protocol.Decode(z=bytes(8)),
+            protocol.Nearest(z=bytes(8)), protocol.SplitKl())  # fmt: skip
 REQUEST_FRAMES = [protocol.frame(each) for each in REQUESTS]
 
 
@@ -138,6 +142,11 @@ REPLIES: tuple[protocol.Reply, ...] = (
     protocol.Images(epoch=1, step=2, images=bytes(8), width=2),
     protocol.LatentMap(epoch=1, step=2, latent_dim=2, origin=FLOATS, directions=FLOATS * 2, points=FLOATS * 2,
                        labels=b"\0\1", explained=(0.5, 0.25), kl_per_dim=(1.0, 0.0), deviations=(1.0, 0.0)),
+    protocol.Neighbours(epoch=1, step=2, indices=(0, 1), labels=b"\0\1", images=bytes(8), mse=(0.1, 0.2), usual=(0.1,),
+                        width=2),
+    protocol.KlSplit(epoch=1, step=2, images=2, draws=2, kl=1.0, mutual_information=0.5, total_correlation=0.25,
+                     standard_error=0.1, per_dimension=(0.25,), points=2, low=FLOATS[:4], high=FLOATS[4:],
+                     density=FLOATS, means=FLOATS),
 )  # fmt: skip
 REPLY_FRAMES = [protocol.frame(each) for each in REPLIES]  # type: ignore[arg-type]
 some_floats = st.lists(floats, max_size=6).map(tuple)
@@ -152,6 +161,13 @@ built_replies: st.SearchStrategy[dict[str, Any]] = st.one_of(
               explained=st.tuples(floats, floats), kl_per_dim=some_floats, deviations=some_floats),
     st.builds(dict, type=st.just("Errors"), epoch=st.just(1), step=st.just(2), mse=number_bytes,
               labels=st.binary(max_size=4)),
+    st.builds(dict, type=st.just("Neighbours"), epoch=st.just(1), step=st.just(2), labels=st.binary(max_size=3),
+              indices=st.lists(whole_numbers, max_size=3), images=st.binary(max_size=9), mse=some_floats,
+              usual=some_floats, width=st.integers(-1, 5)),
+    st.builds(dict, type=st.just("KlSplit"), epoch=st.just(1), step=st.just(2), images=st.integers(-1, 9),
+              draws=st.just(1), kl=floats, mutual_information=floats, total_correlation=floats, standard_error=floats,
+              per_dimension=some_floats, points=st.integers(-1, 3), low=number_bytes, high=number_bytes,
+              density=number_bytes, means=number_bytes),
     st.builds(dict, type=st.just("Images"), epoch=st.just(1), step=st.just(2), images=st.binary(max_size=9),
               width=st.integers(-1, 5)),
     st.builds(dict, type=st.just("Description"), state=texts, epoch=st.just(1), step=st.just(2),
@@ -199,6 +215,17 @@ def use(reply: protocol.Reply) -> None:
             plane.ends({"a": 1})
             for dimension in plane.by_kl():
                 plane.traversal(plane.latent(0.0, 1.0), dimension, [1.0])
+                plane.grid(plane.latent(0.0, 1.0), dimension, None, 2, 2)
+            between_ends = along_sphere(plane.origin, plane.latent(1.0, 1.0), 3)
+            assert len(between_ends) == 3
+        case protocol.Neighbours():
+            assert verdict(reply)
+            split(reply.images, len(reply.indices), reply.width, reply.channels)
+        case protocol.KlSplit():
+            for width in (10, 200):
+                words_of(reply, width)
+            for distribution in distributions(reply):
+                assert [len(row) for row in draw_distribution(distribution, 9, 3)] == [9] * 3
 
 
 @contextmanager

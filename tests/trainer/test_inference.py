@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tests.support.processes import events
 from tests.support.training import STEPS, Script, new_run, same, train_here
 from tui_vae.core.data import datasets
+from tui_vae.core.evaluation.kl_split import split_kl_in_parts
 from tui_vae.runs import protocol
 from tui_vae.runs.events import EpochEvent
 from tui_vae.runs.reply_sizes import most_reconstructions
@@ -161,6 +162,27 @@ def test_while_a_run_trains_a_costly_reply_keeps_to_its_share(monkeypatch: pytes
         return "found"
 
     for state, share in (("training", inference.BESIDE_TRAINING), ("paused", 1.0)):
-        job = Inference._beside_training(cast(Any, SimpleNamespace(_state=lambda state=state: state)), parts())
+        job = Inference._beside_training(
+            cast(Any, SimpleNamespace(_state=lambda state=state: state, _costly=False)), parts()
+        )
         rests = list(job)
         assert [0.01 / (0.01 + rest) for rest in rests] == pytest.approx([share] * 3)
+
+
+def test_costly_replies_take_turns_and_a_split_is_computed_once_for_all_who_ask(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = []
+
+    def counted(*arguments: Any) -> Any:
+        computed.append(arguments)
+        return split_kl_in_parts(*arguments)
+
+    monkeypatch.setattr(inference, "split_kl_in_parts", counted)
+    monkeypatch.setattr(inference, "BESIDE_TRAINING", 0.5)
+    monkeypatch.setattr(inference, "TURN", 0.001)
+    directory, inbox = new_run(own_runs, **{"batch-size": 5}), Noting({110: [protocol.SplitKl()] * 3})
+    assert train_here(directory, inbox) == 0
+    (_, first), *others = inbox.replies
+    assert [reply for _, reply in others] == [first] * 2 and isinstance(first, protocol.KlSplit)
+    assert len(computed) == 1

@@ -37,7 +37,10 @@ SLICE = 0.03
 """Seconds of work on longer replies between two training steps; after that, shorter requests have their turn."""
 
 BESIDE_TRAINING = 0.04
-"""The share of the time that a costly reply takes while a run trains; it rests in between."""
+"""The share of the time that costly replies take while a run trains; they rest in between."""
+
+TURN = 0.05
+"""Seconds after which a costly reply looks again whether it is its turn."""
 
 SPLIT_DRAWS = 1000
 """Samples of z for a split of the KL: its standard error is then 0.1 nats or less."""
@@ -80,6 +83,8 @@ class Inference:
         self._subset = EvaluationCache(run.model, run.subset, where, errors=False)
         self._gaussian: tuple[PosteriorStatistics, LatentGaussian] | None = None
         self._split: tuple[PosteriorStatistics, KlSplit] | None = None
+        self._costly = False
+        """Whether a costly reply is being computed."""
 
     @property
     def busy(self) -> bool:
@@ -254,11 +259,7 @@ class Inference:
 
     def _kl_split(self, cached: CachedStatistics) -> Job:
         statistics = cached.statistics
-        if self._split is None or self._split[0] is not statistics:
-            seed = self._run.config.seed
-            parts = split_kl_in_parts(statistics.mu, statistics.logvar, SPLIT_DRAWS, seed)
-            self._split = statistics, (yield from self._beside_training(parts))
-        found = self._split[1]
+        found = yield from self._beside_training(self._split_in_parts(statistics))
         shown = found.marginals
         return protocol.KlSplit(
             epoch=cached.epoch, step=cached.step, images=found.images, draws=found.draws, kl=found.kl,
@@ -268,17 +269,32 @@ class Inference:
             density=_float_bytes(shown.density), means=_float_bytes(shown.means),
         )  # fmt: skip
 
+    def _split_in_parts(self, statistics: PosteriorStatistics) -> Generator[None, None, KlSplit]:
+        """The split of these statistics, which others may have asked for before."""
+        if self._split is None or self._split[0] is not statistics:
+            seed = self._run.config.seed
+            parts = split_kl_in_parts(statistics.mu, statistics.logvar, SPLIT_DRAWS, seed)
+            self._split = statistics, (yield from parts)
+        return self._split[1]
+
     def _beside_training(self, parts: Generator[None, None, Found]) -> Generator[float, None, Found]:
-        """What a costly computation finds. While a run trains, it rests after each part, to keep to its share."""
-        while True:
-            began = time.monotonic()
-            try:
-                next(parts)
-            except StopIteration as end:
-                found: Found = end.value
-                return found
-            took = time.monotonic() - began
-            yield took * (1 / BESIDE_TRAINING - 1) if self._state() == "training" else 0.0
+        """What a costly computation finds. While a run trains, it rests after each part, to keep to its share, which
+        all of them have together: one is under way at a time."""
+        while self._costly:
+            yield TURN
+        self._costly = True
+        try:
+            while True:
+                began = time.monotonic()
+                try:
+                    next(parts)
+                except StopIteration as end:
+                    found: Found = end.value
+                    return found
+                took = time.monotonic() - began
+                yield took * (1 / BESIDE_TRAINING - 1) if self._state() == "training" else 0.0
+        finally:
+            self._costly = False
 
     def _prior_samples(self, request: protocol.Sample) -> protocol.Samples | protocol.Failure:
         generator = torch.Generator().manual_seed(request.seed)

@@ -215,7 +215,7 @@ def draw_distribution(each: Distribution, width: int, height: int) -> list[list[
     prior = [PRIOR_TOP * math.exp(-0.5 * (each.low + span * (x + 0.5) / columns) ** 2) for x in range(columns)]
     curve = [sampled(each.density, (x + 0.5) / columns) for x in range(columns)]
     means = [each.means[min(len(each.means) - 1, x * len(each.means) // columns)] for x in range(columns)]
-    top = HEADROOM * max(PRIOR_TOP, *(value for value in curve if math.isfinite(value)))
+    top = HEADROOM * max((PRIOR_TOP, *(value for value in curve if math.isfinite(value))))
     layers = (
         ("quiet", dots or raster.one_dot(":"), [(x, 0, level) for x, level in enumerate(_levels(means, top, rows))
                                                 if level]),
