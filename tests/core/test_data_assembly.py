@@ -85,6 +85,7 @@ def test_duplicates_are_counted_within_the_parts_and_across(tmp_path: Path) -> N
         (np.full((20, 16, 16), 90, np.uint8), None,
          ["the brightest pixel is 90 of 255", "all images are the same", "20 of 20 images are blank"]),
         (pictures(20, 16, 16) // 16, None, ["the brightest pixel is 15 of 255"]),
+        (np.repeat(pictures(20, 16, 16)[..., None], 3, 3), None, ["all images are grey, stored in colour"]),
         (pictures(20, 16, 16), np.full(20, 4), ["all images are of one class, class 4"]),
         (pictures(21, 16, 16), np.arange(21) // 20, ["no test image is of class 1"]),
         (pictures(2, 16, 16), None, ["the test set is a single image"]),

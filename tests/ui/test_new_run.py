@@ -1,6 +1,7 @@
 """The form of a new run: it checks while one types, follows the preset, and forecasts the run."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,7 @@ async def test_the_data_are_completed_and_refused_before_a_run_is_made(
         typed.value = "page.gz"
         await pilot.press("enter")
         await until(pilot, lambda: any("is a web page, not data" in message for message in notifications(app)))
+        await until(pilot, lambda: isinstance(app.screen, NewRun) and app.screen._field is not None)
         assert not launcher.started and not list_runs(tmp_path / "runs")
 
 
@@ -239,28 +241,35 @@ async def test_the_data_are_completed_and_refused_before_a_run_is_made(
 async def test_what_the_data_or_the_trainer_refuse_comes_back_as_a_form_and_leaves_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: FakeLauncher
 ) -> None:
-    def refuse(config: RunConfig) -> None:
+    seen = threading.Event()
+
+    def refuse(config: RunConfig, progress: Callable[[str], None], began: object) -> None:
+        progress("decoding images, 3 of 9")
+        seen.wait(20)
         raise UserError("the data are no data", "give others")
 
     monkeypatch.setattr("tui_vae.ui.opening.check_data", refuse)
+    monkeypatch.setattr("tui_vae.ui.opening.PROGRESS_SECONDS", 0.5)
     (tmp_path / "x").mkdir()
     app = TuiVae(tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         app.post_message(StartRun(make_config({"dataset": str(tmp_path / "x"), "name": "mine", "latent-dim": 5})))
-        await until(pilot, lambda: isinstance(app.screen, NewRun))
+        await until(pilot, lambda: "Decoding images, 3 of 9" in notifications(app))
+        seen.set()
+        await until(pilot, lambda: isinstance(app.screen, NewRun) and app.screen._field is not None)
         assert notifications(app)[-1] == "the data are no data; give others"
         form = app.screen
         assert isinstance(form, NewRun)
         assert {name: form.query_one(f"#field-{name}", Field).text for name in ("name", "latent-dim", "dataset")} == {
             "name": "mine", "latent-dim": "5", "dataset": str(tmp_path / "x")}  # fmt: skip
-        monkeypatch.setattr("tui_vae.ui.opening.check_data", lambda config: None)
+        monkeypatch.setattr("tui_vae.ui.opening.check_data", lambda config, progress, began: None)
         await pilot.press("enter")
         await until(pilot, lambda: bool(launcher.processes))
         process = launcher.processes.pop()
         process.log(ErrorEvent(message="one image a step", hint="another batch size", refused=True))
         process.log(StateEvent(state="failed"))
         process.die()
-        await until(pilot, lambda: isinstance(app.screen, NewRun))
+        await until(pilot, lambda: isinstance(app.screen, NewRun) and app.screen._field is not None)
         assert notifications(app)[-1] == "one image a step; another batch size"
         assert not list_runs(tmp_path / "runs") and app.session is None
         assert app.screen.query_one("#field-name", Field).text == "mine"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from textual.screen import Screen
+from textual.worker import Worker
 
 from tui_vae.config import RunConfig
 from tui_vae.config.data_options import is_own
@@ -20,8 +22,12 @@ from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.keep_warm import WarmKeeper
 from tui_vae.ui.messages import OpenRun, RunMayStart, RunRefused, StartRun
 from tui_vae.ui.notices import TerminalNotices
+from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
+
+PROGRESS_SECONDS = 3.0
+"""Seconds between two notices of how far the data of a run have been read: one is gone when the next one comes."""
 
 
 class RunOpener(ImageApp[str]):
@@ -38,6 +44,8 @@ class RunOpener(ImageApp[str]):
         self._warm_keeper = WarmKeeper(self, warm)
         self.keeps_warm = warm
         """Whether processes may start before the user has said what to train."""
+        self._starting: Worker[None] | None = None
+        """The newest run that is being started."""
         self._asked_for = RunConfig()
         """What the newest run that was started from here was asked for."""
         self.preferences = preferences
@@ -80,12 +88,18 @@ class RunOpener(ImageApp[str]):
         else:
             await self._show_run(message.run, pane=message.pane)
 
-    async def on_start_run(self, message: StartRun) -> None:
-        self._asked_for = message.config
+    def on_start_run(self, message: StartRun) -> None:
+        """Start a run behind the screen, which goes on answering keys: reading the data may take minutes."""
+        if self._starting is not None and not self._starting.is_finished:
+            self.notify("The data of another run are being read; it starts first.", severity="warning")
+        else:
+            self._starting = self.run_worker(self._start_run(message), group="start")
+
+    async def _start_run(self, message: StartRun) -> None:
+        self._asked_for, screen = message.config, self.screen
         try:
             if is_own(message.config.dataset, message.config.data_dir):
-                self.notify("Reading the data …", timeout=2)
-                await asyncio.to_thread(check_data, message.config)
+                await self._check_data(message.config)
         except UserError as error:
             self._ask_again(str(error))
             return
@@ -96,8 +110,35 @@ class RunOpener(ImageApp[str]):
                 return
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
-        else:
+            return
+        if self.screen is screen:
             await self._show_run(directory, start=True)
+        else:  # the user is looking at something else by now
+            await notify_outcome(self.screen, self._start_unseen(directory))
+
+    async def _start_unseen(self, run: RunDirectory) -> str:
+        await asyncio.to_thread(launch.start_training, run, leave_core=True)
+        return f"{run.name} has begun to train."
+
+    async def _check_data(self, config: RunConfig) -> None:
+        """See whether the data can be used, and say from time to time how far that is.
+
+        Raises:
+            UserError: they cannot.
+        """
+        told = ["reading the data …"]
+        began: list[subprocess.Popen[bytes]] = []
+        reading = asyncio.to_thread(check_data, config, progress=told.append, began=began.append)
+        checking = asyncio.create_task(reading)
+        try:
+            while not checking.done():
+                self.notify(told[-1][:1].upper() + told[-1][1:], timeout=PROGRESS_SECONDS, markup=False)
+                await asyncio.wait({checking}, timeout=PROGRESS_SECONDS)
+            await checking
+        finally:
+            checking.cancel()
+            for process in began:  # where the user has left the app
+                process.kill()
 
     async def on_run_refused(self, message: RunRefused) -> None:
         """Leave nothing of a run that the trainer has refused, and go back to what was asked for."""

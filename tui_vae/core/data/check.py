@@ -1,7 +1,8 @@
 """Whether a run's data can be used, before anything of the run is made or goes on: `python -m tui_vae.core.data.check`.
 
 As a module it reads `{"config", "run", "fingerprint"}` as JSON from its standard input, the last two of a run that goes
-on. It prints what is wrong, as `{"message", "hint"}`, and ends with 1, or prints nothing.
+on. It prints what is under way, as lines of `{"progress"}`; and what is wrong, as `{"message", "hint"}`, and then ends
+with 1.
 """
 
 from __future__ import annotations
@@ -60,10 +61,14 @@ def check_same(found: Dataset, run: str, fingerprint: str) -> None:
         )
 
 
+def _report(text: str) -> None:
+    print(json.dumps({"progress": text}), flush=True)
+
+
 def main() -> int:
     try:
         asked = json.load(sys.stdin)
-        check_data(recorded_config(asked["config"]), None, asked["run"], asked["fingerprint"])
+        check_data(recorded_config(asked["config"]), _report, asked["run"], asked["fingerprint"])
     except UserError as error:
         print(json.dumps({"message": error.message, "hint": error.hint}))
         return 1

@@ -79,6 +79,11 @@ def _extremes(images: Images) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.concatenate([each.min(axis=1) for each in flat]), np.concatenate([each.max(axis=1) for each in flat])
 
 
+def _is_grey(images: Images) -> bool:
+    """Whether images `(N, H, W, 3)` have three equal channels."""
+    return all(bool((each[..., :1] == each).all()) for each in chunks(images))
+
+
 def _oddities(
     dataset: Dataset, high: float, blank: int, duplicates: Duplicates, classes: list[tuple[str, int, int]]
 ) -> list[str]:
@@ -90,6 +95,8 @@ def _oddities(
         notes.append("all images are the same")
     if blank:
         notes.append(f"{blank:,} of {train + test:,} images are blank: all pixels of one level")
+    if dataset.shape[0] == 3 and all(map(_is_grey, (dataset.train_images, dataset.test_images))):
+        notes.append("all images are grey, stored in colour: --channels 1 trains on a third of the numbers")
     if dataset.train_images.dtype == np.uint8:
         notes += [note for note in dark_notes(high) if note not in dataset.notes]
     used = [name for name, of_train, of_test in classes if of_train or of_test]
