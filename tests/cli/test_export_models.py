@@ -1,6 +1,8 @@
 """Exports for other programs: what onnxruntime, safetensors, pyarrow and a YAML reader read from them."""
 
+import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -158,3 +160,18 @@ def test_a_name_of_another_format_is_refused(trained: Trained, tmp_path: Path) -
     code, _, err = finish(command(*given))
     assert code == 2 and "whose format is CSV or PARQUET or JSONL; --out" in err and "m.csv" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_comparison_writes_all_epochs_of_all_runs_in_one_table(trained: Trained, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name in ("one", "two"):
+        shutil.copytree(Path(trained.runs_dir) / "done", runs / name)
+    given = ["compare", "one", "two", "--runs-dir", str(runs), "--out", str(tmp_path / "all.csv")]
+    assert main(given) == 0
+    with open(tmp_path / "all.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["epoch"]) for row in rows] == [
+        (name, str(at)) for name in ("one", "two") for at in (1, 2, 3)
+    ]
+    assert main(given) == 1 and main([*given, "--force"]) == 0
+    assert main([*given[:-1], str(tmp_path / "all.png")]) == 2

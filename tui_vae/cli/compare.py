@@ -14,6 +14,8 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from tui_vae.cli.export import check_out, write_out
+from tui_vae.cli.export_metrics import metrics_file
 from tui_vae.cli.tables import GAP, number, padded
 from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
@@ -35,12 +37,17 @@ def compare(options: argparse.Namespace) -> int:
 
     Raises:
         UsageError: fewer than two runs are named.
+        UserError: a run has done no epoch yet, or the file of `--out` cannot be written.
     """
     names, runs_dir = list(dict.fromkeys(options.names)), runs_directory(options.runs_dir)
     if len(names) < 2:
         hint = f"name two runs or more; see them: {advice.command('ls', runs_dir)}"
         raise UsageError("there is nothing to compare one run with", hint)
-    runs = [candidate(find_run(runs_dir, name)) for name in names]
+    directories = [find_run(runs_dir, name) for name in names]
+    runs = [candidate(each) for each in directories]
+    if options.out:
+        check_out(options.out, "metrics", options.force)
+        write_out(options.out, metrics_file(directories, options.out.suffix.removeprefix(".").lower() or "csv"))
     if options.json:
         print(as_json(runs))
     else:

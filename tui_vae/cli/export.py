@@ -30,19 +30,37 @@ def export(options: argparse.Namespace) -> int:
     """
     out: Path = options.out
     _check_together(options)
-    _check_name(out, options.what)
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
-    if out.is_file() and not options.force:
-        raise UserError(f"{out} is there already", "replace it with --force, or choose another --out")
+    check_out(out, options.what, options.force)
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
     data = _maker(options)(directory, options.checkpoint)
+    write_out(out, data)
+    print(f"{out}: {options.what} of {directory.name}, {len(data):,} bytes")
+    return 0
+
+
+def check_out(out: Path, what: str, force: bool) -> None:
+    """Check a file that is to be written before the work for it is done.
+
+    Raises:
+        UsageError: its name says that it is of another format than `what` has.
+        UserError: its folder is not there, or it is there already.
+    """
+    _check_name(out, what)
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
+    if out.is_file() and not force:
+        raise UserError(f"{out} is there already", "replace it with --force, or choose another --out")
+
+
+def write_out(out: Path, data: bytes) -> None:
+    """
+    Raises:
+        UserError: it cannot be written.
+    """
     try:
         write_atomic(out.absolute(), data)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}", "choose another --out") from None
-    print(f"{out}: {options.what} of {directory.name}, {len(data):,} bytes")
-    return 0
 
 
 def _check_together(options: argparse.Namespace) -> None:
@@ -95,9 +113,7 @@ def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], 
         return export_images.samples_png(directory, which, count, options.prior, seed)
 
     makers: dict[tuple[str, str], Callable[[RunDirectory, str | None], bytes]] = {
-        ("metrics", "csv"): export_metrics.metrics_csv,
-        ("metrics", "parquet"): export_metrics.metrics_parquet,
-        ("metrics", "jsonl"): export_metrics.metrics_jsonl,
+        ("metrics", ending): lambda run, which: export_metrics.FORMATS[ending](export_metrics.rows_of(run)),
         ("reconstructions", "npz"): export_images.reconstructions_npz,
         ("grid", "png"): export_images.grid_png,
         ("samples", "png"): samples,

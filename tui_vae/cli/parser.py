@@ -189,6 +189,10 @@ def _add_lists(add: Add) -> None:
     compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")
     compare.add_argument("names", metavar="RUN", nargs="+")
     compare.add_argument("--json", action="store_true", help="a JSON array on stdout")
+    compare.add_argument("--out", metavar="FILE", type=Path,
+                         help="also write every epoch of all of them in one table: CSV, Parquet or JSON lines, as FILE "
+                         "ends")  # fmt: skip
+    compare.add_argument("--force", action="store_true", help="replace a file that is there already")
 
 
 def _add_keeping(add: Add) -> None:
