@@ -14,7 +14,7 @@ from tests.support.piloting import in_event_loop, seen, until
 from tests.ui.test_latent_pane import latent, run
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
-from tui_vae.runs.events import EpochEvent, EventLog
+from tui_vae.runs.events import EpochEvent, EventLog, StateEvent, StepEvent
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.pane import BrowsePane
 from tui_vae.ui.latent.image_board import ImageBoard
@@ -54,7 +54,7 @@ async def test_the_grid_goes_over_the_priors_quantiles_of_any_two_dimensions(run
             assert (pane.choices.across, pane.choices.up) == (0, 2)
             assert latents(process)[-1][0] == pytest.approx(middles[-1])
             assert latents(process)[0][2] == pytest.approx(NormalDist().inv_cdf(1 - 0.5 / place.rows))
-            assert "z 0" in str(pane.query_one(ModelStatus).render())
+            assert "over z 0 × z 2" in str(pane.query_one(ModelStatus).render())
 
 
 @in_event_loop
@@ -157,3 +157,33 @@ async def test_from_an_image_in_browse_to_its_traversal_and_to_an_interpolation(
             assert pane.choices.ends == {"a": 3, "b": 5}
             assert latents(process)[0] == pytest.approx(latent_of(3))
             assert latents(process)[-1] == pytest.approx(latent_of(5))
+
+
+@in_event_loop
+async def test_the_neighbours_of_a_sample_are_not_searched_for_again_at_every_step(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_vae.ui.latent.pane.IMAGE_SECONDS", 0.05)
+    EventLog(run.events).write(StateEvent(state="training"))
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "train") as process:
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await latent(app, pilot)
+            await pilot.press(*["tab"] * 4)
+            board = pane.query_one("#latent-samples", ImageBoard)
+            await until(pilot, lambda: bool(board.pictures))
+            await pilot.press("enter")
+            near = pane.query_one("#latent-nearest", ImageBoard)
+            await until(pilot, lambda: len(near.pictures) > 1)
+            for _ in range(3):
+                process.step += 100
+                process.log(StepEvent(epoch=8, step=process.step, images=0, loss=0, recon=0, kl=0, lr=1e-3, beta=1,
+                                      images_per_s=1))  # fmt: skip
+                await until(pilot, lambda: app.session is not None and app.session.history.step == process.step)
+                pane._follow()
+                await pilot.pause(0.1)
+            assert sum(isinstance(each, protocol.Nearest) for each in process.asked) == 1
+            asked = len(process.asked)
+            await pilot.press("escape")
+            await until(pilot, lambda: len(process.asked) > asked)
+            assert isinstance(process.asked[-1], protocol.Sample)

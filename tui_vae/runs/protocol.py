@@ -322,10 +322,8 @@ class Neighbours(Reply, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         count = len(self.indices)
-        if not count:
-            raise ValueError("no neighbours")
         check_labels(self.labels, count)
-        check_length(self.mse, count)
+        check_length(self.mse, max(1, count))
         check_images(self.images, count, self.width, self.channels)
 
 

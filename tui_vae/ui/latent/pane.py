@@ -115,7 +115,8 @@ class LatentPane(LatentActions, can_focus=True):
         if self.view is View.KL:
             self.query_one(KlViews).follow()
         shown = self.weights[1] if self.weights else self.plane.step
-        if alive and now - self._images_requested_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
+        moves = alive and self.view is not View.NEAREST  # whose sample stays as it was, and whose answer is costly
+        if moves and now - self._images_requested_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
             self._refresh_images()
 
     def _load_plane(self) -> None:

@@ -28,7 +28,7 @@ def items_of(
         case View.GRID:
             across = "direction 1" if choices.across is None else f"z {choices.across}"
             up = "direction 2" if choices.up is None else f"z {choices.up}"
-            axes = Item("across", across, "← →"), Item("up", up, "↑ ↓"), Item("at", "the prior's quantiles")
+            axes = Item("over", f"{across} × {up}", "← → ↑ ↓"), Item("at", "the prior's quantiles")
             return *axes, Item("the others", _base(plane, choices, cursor)), order
         case View.INTERPOLATE:
             first, last = plane.ends(choices.ends)
