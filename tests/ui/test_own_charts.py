@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.piloting import in_event_loop, notifications, opened, screen, seen, until
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import StepEvent
 from tui_vae.runs.history import read_history
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts.widget import ChartWidget
@@ -40,8 +41,8 @@ async def test_figures_and_grid_are_chosen_shown_and_remembered(run: RunDirector
         await pilot.press("right", "tab", *"0,2")
         assert "2 × 3 charts on a page" in screen(app)
         await pilot.press("enter")
-        await seen(app, pilot, "KL of dimension 2")
-        wanted = ["learning rate", "mse", "active units", "σ of a pixel", "KL of dimension 0", "KL of dimension 2"]
+        await seen(app, pilot, "KL of z 2")
+        wanted = ["learning rate", "mse", "active units", "σ of a pixel", "KL of z 0", "KL of z 2"]
         await until(pilot, lambda: titles(app) == wanted)
         widths = {chart.size.width for chart in app.screen.query(ChartWidget)}
         assert len({chart.region.y for chart in app.screen.query(ChartWidget)}) == 2 and max(widths) < 40
@@ -81,7 +82,11 @@ def test_sigma_is_the_spread_of_the_decoder_that_fits_best(run: RunDirectory) ->
     steps = curves[sigma].steps
     assert steps is not None
     read = steps.at(float(history.step))
-    assert read is not None and read.raw == pytest.approx(math.sqrt(history.steps["recon"][-1] / 784) / 2)
+    newest = math.sqrt(history.steps["recon"][-1] / 784) / 2
+    assert read is not None and read.raw == pytest.approx(newest)
+    history.apply(StepEvent(epoch=4, step=710, images=0, loss=1, recon=9, kl=1, lr=1, beta=1, images_per_s=1))
+    read = steps.at(710.0)  # which the curve has not read yet
+    assert read is not None and read.raw == pytest.approx(newest)
 
 
 def test_pages_hold_as_many_charts_as_the_grid() -> None:

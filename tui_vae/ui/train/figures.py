@@ -92,10 +92,10 @@ OTHERS = (
     Measure("mse", "mse", by_step=False, width=6),
     Measure("active_units", "active units", by_step=False, digits=3, width=4),
     Measure("sigma", "σ of a pixel", of="recon", transform=_sigma),
-    Measure("encoder_gradient", "gradient norm, encoder", by_epoch=False, gauge=True),
-    Measure("decoder_gradient", "gradient norm, decoder", by_epoch=False, gauge=True),
-    Measure("cpu", "CPU load of the machine", "%", by_epoch=False, smoothed=False, digits=3, width=4, gauge=True),
-    Measure("memory", "memory of the trainer", "GiB", by_epoch=False, smoothed=False, transform=_gib, gauge=True),
+    Measure("encoder_gradient", "encoder gradient", by_epoch=False, gauge=True),
+    Measure("decoder_gradient", "decoder gradient", by_epoch=False, gauge=True),
+    Measure("cpu", "CPU load", "%", by_epoch=False, smoothed=False, digits=3, width=4, gauge=True),
+    Measure("memory", "memory", "GiB", by_epoch=False, smoothed=False, transform=_gib, gauge=True),
     Measure("gpu", "GPU load", "%", by_epoch=False, smoothed=False, digits=3, width=4, gauge=True),
     Measure("gpu_memory", "GPU memory", "GiB", by_epoch=False, smoothed=False, transform=_gib, gauge=True),
 )
@@ -108,7 +108,7 @@ USUAL = tuple(measure.name for measure in (*MEASURES, *CONDITIONS))
 def measure_of(name: str) -> Measure | None:
     """The figure of this name, such as `mse` or `kl:3`; None where there is none."""
     if found := DIMENSION.fullmatch(name):
-        return Measure(name, f"KL of dimension {int(found[1])}", "nats", by_step=False)
+        return Measure(name, f"KL of z {int(found[1])}", "nats", by_step=False)
     return next((measure for measure in FIGURES if measure.name == name), None)
 
 

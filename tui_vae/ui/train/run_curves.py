@@ -32,8 +32,8 @@ class RunCurves:
         self._steps_read, self._newest_step = 0, math.nan
         self._epochs_read, self._newest_epoch = 0, math.nan
         self._gauges_read = 0
-        self._made: dict[str, array[float]] = {}
-        """The series of figures that are made from others."""
+        self._made: dict[str, tuple[array[float], array[float]]] = {}
+        """Steps and values of figures that are made from others: the history's own series may be ahead of them."""
 
     def __getitem__(self, measure: Measure) -> Sources:
         return self._sources[measure.name]
@@ -81,7 +81,7 @@ class RunCurves:
         self._steps_read, self._newest_step = 0, math.nan
         self._epochs_read, self._newest_epoch = 0, math.nan
         self._gauges_read = 0
-        self._made = {each.name: array("d") for each in self.measures if each.by_step and each.transform}
+        self._made = {each.name: (array("d"), array("d")) for each in self.measures if each.by_step and each.transform}
         self._sources = {
             each.name: Sources(self._by_step(history, each) if each.by_step else None, Curve(), Curve())
             for each in self.measures
@@ -89,8 +89,7 @@ class RunCurves:
 
     def _by_step(self, history: History, measure: Measure) -> Curve:
         series = history.gauges if measure.gauge else history.steps
-        made = self._made.get(measure.name)
-        return Curve(series=(series["step"], series[measure.field] if made is None else made))
+        return Curve(series=self._made.get(measure.name, (series["step"], series[measure.field])))
 
     def _read_steps(self, history: History, limit: int) -> None:
         first, last = self._steps_read, min(len(history.steps), self._steps_read + limit)
@@ -116,7 +115,8 @@ class RunCurves:
             if measure.transform is not None:
                 pixels, transform = _pixels(history), measure.transform
                 values = array("d", [transform(value, pixels) for value in values])
-                self._made[measure.name].extend(values)
+                for made, new in zip(self._made[measure.name], (steps, values), strict=True):
+                    made.extend(new)
             curve.extend(steps, values)
 
     def _read_epochs(self, history: History) -> None:
