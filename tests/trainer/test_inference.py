@@ -186,3 +186,14 @@ def test_costly_replies_take_turns_and_a_split_is_computed_once_for_all_who_ask(
     (_, first), *others = inbox.replies
     assert [reply for _, reply in others] == [first] * 2 and isinstance(first, protocol.KlSplit)
     assert len(computed) == 1
+
+
+def test_while_a_run_trains_the_kl_is_split_of_some_images_and_then_of_all(
+    own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "LIVE_IMAGES", 50)
+    monkeypatch.setattr(inference, "BESIDE_TRAINING", 0.5)
+    directory = new_run(own_runs, **{"batch-size": 5})
+    inbox = Script({110: [protocol.SplitKl()], 190: [protocol.Pause()]}, [protocol.SplitKl(), protocol.Resume()])
+    assert train_here(directory, inbox) == 0
+    assert [reply.images for reply in inbox.replies if isinstance(reply, protocol.KlSplit)] == [50, 150]

@@ -42,6 +42,9 @@ BESIDE_TRAINING = 0.04
 TURN = 0.05
 """Seconds after which a costly reply looks again whether it is its turn."""
 
+LIVE_IMAGES = 2500
+"""Images, about, that the KL is split of while a run trains: of 10,000 it would take a minute beside training."""
+
 SPLIT_DRAWS = 1000
 """Samples of z for a split of the KL: its standard error is then 0.1 nats or less."""
 
@@ -82,7 +85,8 @@ class Inference:
         self._test = EvaluationCache(run.model, run.test, where, errors=True)
         self._subset = EvaluationCache(run.model, run.subset, where, errors=False)
         self._gaussian: tuple[PosteriorStatistics, LatentGaussian] | None = None
-        self._split: tuple[PosteriorStatistics, KlSplit] | None = None
+        self._split: tuple[PosteriorStatistics, int, KlSplit] | None = None
+        """The newest split, the statistics that it is of, and of how many images one was taken."""
         self._costly = False
         """Whether a costly reply is being computed."""
 
@@ -271,11 +275,13 @@ class Inference:
 
     def _split_in_parts(self, statistics: PosteriorStatistics) -> Generator[None, None, KlSplit]:
         """The split of these statistics, which others may have asked for before."""
-        if self._split is None or self._split[0] is not statistics:
-            seed = self._run.config.seed
-            parts = split_kl_in_parts(statistics.mu, statistics.logvar, SPLIT_DRAWS, seed)
-            self._split = statistics, (yield from parts)
-        return self._split[1]
+        count = len(statistics.mu)
+        every = max(1, count // LIVE_IMAGES) if self._state() == "training" else 1
+        if self._split is None or self._split[0] is not statistics or self._split[1] > every:
+            mu, logvar = statistics.mu[::every], statistics.logvar[::every]
+            parts = split_kl_in_parts(mu, logvar, SPLIT_DRAWS, self._run.config.seed)
+            self._split = statistics, every, (yield from parts)
+        return self._split[2]
 
     def _beside_training(self, parts: Generator[None, None, Found]) -> Generator[float, None, Found]:
         """What a costly computation finds. While a run trains, it rests after each part, to keep to its share, which

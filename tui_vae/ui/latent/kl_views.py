@@ -49,6 +49,8 @@ class KlViews(Vertical):
         self._found: list[Distribution] = []
         self._split_step: int | None = None
         """Of the weights that the parts are of; None before they are known."""
+        self._of_living = False
+        """Whether the run trained when they were asked for."""
         self._asked_at = 0.0
         self._asking = self._reading = False
         self._details = EpochDetails(session.directory.events)
@@ -94,10 +96,11 @@ class KlViews(Vertical):
         """Ask for what is not there yet, or is of older weights than the plane."""
         if self._plane is None:
             return
-        old = self._split_step is None or self._split_step < self._plane.step
+        ended = self._of_living and not self._session.alive  # then there are the parts of all images to be had
+        old = self._split_step is None or self._split_step < self._plane.step or ended
         waited = time.monotonic() - self._asked_at >= (AGAIN_SECONDS if self._session.alive else 1.0)
         if old and not self._asking and (self._split_step is None or waited):
-            self._asking, self._asked_at = True, time.monotonic()
+            self._asking, self._asked_at, self._of_living = True, time.monotonic(), self._session.alive
             self.run_worker(self._ask(), group="split")
         if self.face is Face.EPOCHS and not self._reading:
             self._reading = True
