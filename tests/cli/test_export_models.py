@@ -38,17 +38,14 @@ def run_onnx(file: Path | bytes, **inputs: Any) -> list[Any]:
 
 
 @needs_onnx
-@pytest.mark.parametrize("count", [1, 3, 7, 50])
-def test_the_exported_encoder_and_decoder_are_the_networks(trained: Trained, tmp_path: Path, count: int) -> None:
+def test_the_exported_encoder_is_the_networks(trained: Trained, tmp_path: Path) -> None:
     run = load_run("done", trained.runs_dir)
-    images = run.test_images()[:count]
-    mu, logvar = run_onnx(
-        export(trained, "encoder", tmp_path / "encoder.onnx"), image=images[:, None].astype(np.float32) / 255
-    )
-    np.testing.assert_allclose(mu, run.encode(images).mu, atol=1e-5)
-    np.testing.assert_allclose(logvar, run.encode(images).logvar, atol=1e-5)
-    (made,) = run_onnx(export(trained, "decoder", tmp_path / "decoder.onnx"), z=mu)
-    np.testing.assert_allclose(made[:, 0], run.reconstruct(images), atol=1e-5)
+    encoder = export(trained, "encoder", tmp_path / "encoder.onnx")
+    for count in (1, 3, 7, 50):
+        images = run.test_images()[:count]
+        mu, logvar = run_onnx(encoder, image=images[:, None].astype(np.float32) / 255)
+        np.testing.assert_allclose(mu, run.encode(images).mu, atol=1e-5)
+        np.testing.assert_allclose(logvar, run.encode(images).logvar, atol=1e-5)
 
 
 @needs_onnx
