@@ -24,7 +24,7 @@ from tui_vae.config.data_places import cache_home
 from tui_vae.core.data.file_lock import locked
 from tui_vae.core.data.published import DatasetError
 
-FORMAT = 2
+FORMAT = 3
 """The version of what entries hold; those of other versions are made anew."""
 
 ABOUT = "about.json"
