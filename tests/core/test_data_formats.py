@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.formats import ROWS
 from tui_vae.core.data.datasets import load
 from tui_vae.core.data.published import DatasetError
-from tui_vae.core.data.readers import parquet
+from tui_vae.core.data.readers import csv_table, parquet
 from tui_vae.main_memory import free_main_memory
 
 TABLE = Path(__file__).parents[2] / "docs" / "data-formats.md"
@@ -66,6 +68,15 @@ def test_a_small_parquet_file_of_endless_pictures_is_refused(tmp_path: Path, mon
     with pytest.raises(DatasetError, match=r"x\.parquet needs more memory than there is for 256 rows of its "):
         load(str(tmp_path))
     assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+@given(st.lists(st.sampled_from(["0", "7", "07", "42", "255", "999", "1000", "1.5", "-3", "", " 8"]), min_size=1))
+def test_short_numbers_are_read_as_python_reads_them(words: list[str]) -> None:
+    found = csv_table._short_numbers(",".join(words).encode())
+    if all(word.isdecimal() and len(word) <= 3 for word in words):
+        assert found is not None and found.tolist() == [float(word) for word in words]
+    else:
+        assert found is None, "they are left to numpy"
 
 
 def test_the_table_has_these_rows() -> None:
