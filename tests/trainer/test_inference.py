@@ -1,5 +1,6 @@
 """Inference requests: about all images the last evaluation answers while a run trains, else the newest weights do."""
 
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.support.processes import events
@@ -197,3 +199,22 @@ def test_while_a_run_trains_the_kl_is_split_of_some_images_and_then_of_all(
     inbox = Script({110: [protocol.SplitKl()], 190: [protocol.Pause()]}, [protocol.SplitKl(), protocol.Resume()])
     assert train_here(directory, inbox) == 0
     assert [reply.images for reply in inbox.replies if isinstance(reply, protocol.KlSplit)] == [50, 150]
+
+
+def test_a_refresh_beside_training_costs_it_three_percent(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    cache = evaluation_cache.EvaluationCache(None, torch.zeros(0), lambda: (0, 0), errors=False)  # type: ignore[arg-type]
+
+    def advance() -> None:
+        now[0] += 0.01
+
+    monkeypatch.setattr(cache, "advance_refresh", advance)
+    cache.request_refresh()
+    took = 0.0
+    for _ in range(5000):
+        if cache.is_refresh_due:
+            cache.refresh_beside_training()
+            took += 0.01
+        now[0] += 0.005  # a training step
+    assert 0.02 < took / (now[0] - 100.0) < 0.0305

@@ -23,8 +23,8 @@ FIRST_IMAGES = 1000
 STALE_AFTER = 10.0
 """Seconds after which an answer from the cache causes a refresh beside training. Shorter epochs need none."""
 
-REFRESH_SHARE = 0.1
-"""The share of the time that a refresh may take while a run trains."""
+REFRESH_SHARE = 0.03
+"""The share of the time that a refresh may take while a run trains: watching costs training no more than that."""
 
 
 @dataclass(frozen=True)
