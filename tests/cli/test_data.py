@@ -92,7 +92,14 @@ def test_a_run_on_other_data_than_its_own_says_so(tui_vae: Run, tmp_path: Path, 
     assert code == 1 and "have changed since it was trained" in err
     newest = read_history(run.events).state
     assert newest is not None and newest.state == "finished", "what was refused is no failure of the run"
-    write(data, four())
+    data.rename(tmp_path / "elsewhere")
+    for words in (["eval", run.name], ["show", run.name]):
+        assert_one_sentence(
+            tui_vae(*words), 1, "run 'my-data-1' was trained on what was there: put it, or a link to it,"
+        )
+    code, _, err = finish(command("resume", run.name, "--epochs", 1))
+    assert code == 1 and "put it, or a link to it, there again" in err
+    data.symlink_to(write(tmp_path / "elsewhere", four()))
     assert finish(command("resume", run.name, "--epochs", 1))[0] == 0
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.config import recorded_config
+from tui_vae.core.data.check import of_run
 from tui_vae.core.devices import choose_device
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.pixels import Shape, full_shape
@@ -43,7 +44,9 @@ def load_trained_run(
         UserError: there is no checkpoint, it is damaged or does not fit, or there are no data.
     """
     path, state, tensors = _checkpoint(directory, which, chooses)
-    run = load_data_and_model(on_available_device(recorded_config(state.config), progress), progress)
+    config = on_available_device(recorded_config(state.config), progress)
+    with of_run(config, directory.name):
+        run = load_data_and_model(config, progress)
     check_data(directory, run.dataset, state)
     _restore(path, run.model, tensors)
     return run, state

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tui_vae.config import RunConfig, recorded_config
-from tui_vae.config.data_options import is_own
+from tui_vae.config.data_options import is_named, is_own
 from tui_vae.core.data.download import Progress
 from tui_vae.core.data.published import DatasetError
 from tui_vae.errors import UserError
@@ -43,9 +45,22 @@ def check_data(config: RunConfig, progress: Progress | None = None, run: str = "
         return
     from tui_vae.core.data.datasets import load
 
-    found = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress,
-                 config.image_size, config.channels, config.test_share)  # fmt: skip
+    with of_run(config, run):
+        found = load(config.dataset, config.data_dir, config.train_limit, config.test_limit, progress,
+                     config.image_size, config.channels, config.test_share)  # fmt: skip
     check_same(found, run, fingerprint)
+
+
+@contextmanager
+def of_run(config: RunConfig, run: str) -> Iterator[None]:
+    """Meanwhile, errors of a file or folder say what can be done for a run that is there already; `run` is its name."""
+    try:
+        yield
+    except DatasetError as error:
+        if not run or is_named(config.dataset):
+            raise
+        hint = f"run {run!r} was trained on what was there: put it, or a link to it, there again"
+        raise DatasetError(error.message, hint) from None
 
 
 def check_same(found: Dataset, run: str, fingerprint: str) -> None:
