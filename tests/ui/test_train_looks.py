@@ -219,3 +219,20 @@ async def test_new_figures_alone_wait_and_a_new_state_is_drawn_at_once(
         await until(pilot, lambda: len(drawn) == 4)
         live.log(StateEvent(state="paused"))
         await until(pilot, lambda: len(drawn) == 8)
+
+
+@in_event_loop
+async def test_the_cursor_points_into_a_table_that_epochs_are_still_added_to(run: RunDirectory) -> None:
+    """The history's list grows while it is read; the table is sorted when it is shown."""
+    async with (app := TuiVae(run.path.parent, run)).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(EpochTable)) and "epochs, on" in screen(app))
+        table = app.screen.query_one(EpochTable)
+        epochs = list(read_history(run.events).epochs)
+        growing = epochs[:1]
+        table.show(growing, 1)
+        growing += epochs[1:]
+        table.point(float(epochs[-1].step))
+        await pilot.pause()
+        table.show(growing, 1)
+        table.point(float(epochs[-1].step))
+        table.action_move(-1)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,6 +14,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.strip import Strip
+from textual.visual import Visual
 from textual.widgets import Input
 
 from tui_vae.config.user_file import config_file
@@ -20,6 +22,7 @@ from tui_vae.ui.commands import Command
 from tui_vae.ui.folded import Entry, entries
 from tui_vae.ui.strip_widget import StripWidget
 from tui_vae.ui.terminal import legible
+from tui_vae.ui.workarounds.below import what_is_below
 
 BESIDE_FROM = 110
 """Cells of the screen's width from which the help stands beside what it explains; on narrower ones, below it."""
@@ -137,6 +140,9 @@ class Help(ModalScreen[None]):
         super().__init__()
         self._text = HelpText()
         self._theme = ""
+
+    def render(self) -> Visual | RenderableType:  # type: ignore[override]  # as of any other widget
+        return what_is_below() or super().render()
 
     def compose(self) -> ComposeResult:
         with Vertical():

@@ -124,7 +124,7 @@ class EpochTable(Widget, can_focus=True):
 
     def point(self, step: float | None) -> None:
         """Select the epoch in which a step is; None: no epoch."""
-        count = len(self._epochs)
+        count = len(self._order)  # the list of epochs may have grown since it was sorted
         at = bisect_left(range(count), step, key=lambda index: self._epochs[index].step) if step is not None else None
         chosen = None if at is None or not count else min(at, count - 1)
         if chosen != self._chosen:
@@ -162,10 +162,11 @@ class EpochTable(Widget, can_focus=True):
         self._back = 0 if usual else max(0, len(self._epochs) - self._room)
 
     def action_move(self, rows: int) -> None:
-        if not self._epochs:
+        if not self._order:
             return
-        last = len(self._epochs) - 1
-        at = last - self._back + (rows < 0) if self._chosen is None else self._order.index(self._chosen)
+        last = len(self._order) - 1
+        is_there = self._chosen is not None and self._chosen in self._order  # not where the run went back
+        at = self._order.index(self._chosen) if is_there else last - self._back + (rows < 0)
         at = max(0, min(at + rows, last))
         self._chosen = self._order[at]
         self._follow(at)
