@@ -28,6 +28,7 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.client import Caller, RequestError, request
 from tui_vae.runs.directory import RunDirectory, RunError
+from tui_vae.runs.history import read_history
 from tui_vae.runs.launch import start_training
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.runtime_directory import runtime_directory
@@ -135,6 +136,17 @@ def test_of_processes_that_only_serve_one_stays_idle(own_runs: Path, monkeypatch
         assert state_of(one) == "serving"
         request(first, protocol.Stop(), protocol.Done)
     assert not list(runtime_directory().glob("*idle-*"))
+
+
+def test_who_only_served_trains_on_with_the_rate_that_is_asked_for(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=1, schedule="constant", lr=1e-3)
+    assert train_here(directory) == 0
+    with serving(directory) as thread:
+        assert state_of(Caller(directory)) == "serving"
+        request(directory, protocol.Resume(epochs=1, lr_factor=0.1), protocol.Done)
+        thread.join(30)
+    epochs = read_history(directory.events).epochs
+    assert [epoch.lr for epoch in epochs] == pytest.approx([1e-3, 1e-4])
 
 
 def connected(directory: RunDirectory) -> socket.socket:
