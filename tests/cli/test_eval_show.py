@@ -12,9 +12,11 @@ from tests.support.commands import Run, assert_one_sentence
 from tests.support.fake_run import FakeProcess, make_run
 from tests.support.processes import Trained, events
 from tests.support.training import WILD, Script, new_run, train_here
+from tui_vae.cli.show import print_images
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
+from tui_vae.ui.images.picture import Picture
 
 
 def test_eval_equals_the_last_epoch_event_to_the_last_bit(tui_vae: Run, trained: Trained) -> None:
@@ -135,3 +137,15 @@ def test_show_says_where_a_class_has_no_images(tui_vae: Run, own_runs: Path) -> 
         assert_one_sentence(output, 2, "none of the run's 3 test images is of class 'Bag'")
         assert "there are some of T-shirt/top, Trouser, Pullover" in output[2]
         assert_one_sentence(tui_vae("show", "few", "--class", "bag", "--worst"), 2, "of class 'Bag'")
+
+
+def test_a_caption_stands_below_its_own_images_however_small_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    picture = Picture(bytes(64), 8)
+    captions = [f"Ankle boot #{index}   mse 0.0123" for index in (9740, 9741, 9742)]
+    print_images([(picture, picture)] * 3, captions)
+    out = capsys.readouterr().out
+    (line,) = (line for line in out.splitlines() if "#9740" in line)
+    assert [line.index(caption) for caption in captions] == [0, 30, 60]

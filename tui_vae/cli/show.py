@@ -163,7 +163,8 @@ def print_images(rows: Sequence[tuple[Picture, ...]], captions: Sequence[str]) -
     blocks = has_unicode(os.environ) and console.color_system is not None
     side = min(rows[0][0].width, max(1, (console.width + 1) // len(rows[0]) - 1))
     width = len(rows[0]) * (side + 1)
-    columns = max(1, (console.width + 1) // (width + 1))
+    room = max(width, *map(len, captions))  # small images are narrower than their words
+    columns = max(1, (console.width + 1) // (room + 1))
     for start in range(0, len(rows), columns):
         system = console.color_system if blocks else None
         drawings = [[_draw(reduce(picture, side), system) for picture in row] for row in rows[start : start + columns]]
@@ -174,11 +175,11 @@ def print_images(rows: Sequence[tuple[Picture, ...]], captions: Sequence[str]) -
                     for run in drawing[line]:
                         text.append(run.text, style=_style(run.foreground, run.background))
                     text.append(" ")
-                text.append(" ")
+                text.append(" " * (1 + room - width))
             text.rstrip() if not blocks else None
             console.print(text, soft_wrap=True)
         if any(captions):
-            line_of = "".join(caption.ljust(width + 1) for caption in captions[start : start + columns])
+            line_of = "".join(caption.ljust(room + 1) for caption in captions[start : start + columns])
             console.print(line_of.rstrip(), soft_wrap=True, markup=False)
 
 
