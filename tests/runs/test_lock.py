@@ -129,7 +129,7 @@ print("ends", flush=True)
 time.sleep(0.5)
 """
     started: list[RunDirectory] = []
-    monkeypatch.setattr(launch, "start_training", lambda run, *options: started.append(run))
+    monkeypatch.setattr(launch, "start_training", lambda run, *options, **more: started.append(run))
     with subprocess.Popen([sys.executable, "-c", ends, str(directory.path)], stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline()
         launch.continue_training(directory)
@@ -141,7 +141,7 @@ def test_resume_reaches_a_process_that_was_quicker(directory: RunDirectory, monk
     taken: list[RunLock] = []
     asked: list[protocol.AnyRequest] = []
 
-    def start(run: RunDirectory, *options: object) -> None:
+    def start(run: RunDirectory, *options: object, **more: object) -> None:
         taken.append(RunLock(run, "train"))
         raise launch.Forestalled("another was quicker")
 

@@ -136,7 +136,7 @@ def test_a_finished_run_that_went_back_is_not_finished_any_more(
 ) -> None:
     directory = trained(own_runs)
     started: list[RunDirectory] = []
-    monkeypatch.setattr(launch, "start_training", lambda run, *options: started.append(run))
+    monkeypatch.setattr(launch, "start_training", lambda run, *options, **more: started.append(run))
     with pytest.raises(RunError, match="finished"):
         launch.continue_training(directory)
     go_back(directory, 2)
@@ -337,7 +337,7 @@ async def test_r_offers_the_checkpoint_before_a_damaged_one(own_runs: Path, monk
     assert train_here(directory, Script({12: [protocol.Stop()]})) == 0
     flip(directory.last)
     started: list[RunDirectory] = []
-    monkeypatch.setattr(launch, "continue_training", lambda run, *options: started.append(run))
+    monkeypatch.setattr(launch, "continue_training", lambda run, *options, **more: started.append(run))
     app = TuiVae(own_runs, directory)
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(app, pilot)
