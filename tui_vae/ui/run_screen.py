@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,6 +27,9 @@ from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
 from tui_vae.ui.workarounds.style_sheets import read_style_sheet
+
+BELOW_SECONDS = 2.0
+"""Seconds between two drawings of a screen that has a dialog or the help in front of it."""
 
 FIRST_PANE_AFTER = 0.02
 """Seconds after which the first pane is made, so that the frame around it is painted before."""
@@ -134,6 +138,10 @@ class RunScreen(RunControls):
         self._theme = ""
         self._outdated = False
         """Whether the history has changed since it was last drawn."""
+        self._drawn_at = 0.0
+        """When it was last drawn, by the monotonic clock."""
+        self._waiting = False
+        """Whether a timer will draw it."""
         self._requested = pane
         """The id of the pane that was requested last; it may still be in the making."""
 
@@ -238,9 +246,25 @@ class RunScreen(RunControls):
         """Whether anybody can see the screen. Textual also counts one that the help hides."""
         return super().is_current and (self.app.screen is self or self.app.screen.is_modal)
 
+    def _rests_below(self) -> bool:
+        """Whether a screen is in front of this one, which is drawn whole with each change of this one, and this one has
+        been drawn a moment ago. It will be drawn once that is over."""
+        rest = self._drawn_at + BELOW_SECONDS - time.monotonic()
+        if self.app.screen is self or rest <= 0:
+            return False
+        if not self._waiting:
+            self._waiting = True
+            self.set_timer(rest, self._rested)
+        return True
+
+    def _rested(self) -> None:
+        self._waiting = False
+        self.on_history_changed()
+
     def on_history_changed(self) -> None:
-        self._outdated = not self.is_current
+        self._outdated = not self.is_current or self._rests_below()
         if not self._outdated:
+            self._drawn_at = time.monotonic()
             self.query_one(StatusLine).refresh_history()
             self.query_one(HeaderFigure).refresh_history()
             if self.pane is not None:
