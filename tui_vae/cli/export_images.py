@@ -91,7 +91,7 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
         pixels = unit_to_grey_levels(as_images(made, run.dataset.shape))
         rows.append([np.concatenate(pair, axis=1) for pair in zip(grey_levels(originals[chosen]), pixels, strict=True)])
     scale = _scale(run.dataset.shape)
-    return _png(_sheet(rows, between=2 * GAP), scale, f"originals and reconstructions of run {directory.name}")
+    return _png(sheet(rows, between=2 * GAP), scale, f"originals and reconstructions of run {directory.name}")
 
 
 def samples_png(directory: RunDirectory, which: str | None, count: int, prior: bool, seed: int) -> bytes:
@@ -124,7 +124,7 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     source = "the prior N(0, I)" if prior else "the Gaussian fitted to the encoder's z"
     words = f"samples of run {directory.name}, step {progress.step}, from {source}, seed {seed}"
-    return _png(_sheet(rows, between=GAP), _scale(run.dataset.shape), words)
+    return _png(sheet(rows, between=GAP), _scale(run.dataset.shape), words)
 
 
 def _scale(shape: tuple[int, int, int]) -> int:
@@ -132,28 +132,28 @@ def _scale(shape: tuple[int, int, int]) -> int:
     return SCALE if max(shape[1:]) <= SMALL else 1
 
 
-def _sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
+def sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
     """Images of one size in rows, black where there is none, `between` pixels from one to the next in a row."""
     import numpy as np
 
     height, width, *channels = rows[0][0].shape
     columns = max(map(len, rows))
     size = len(rows) * (height + GAP) - GAP, columns * (width + between) - between
-    sheet = np.zeros((*size, *channels), np.uint8)
+    whole = np.zeros((*size, *channels), np.uint8)
     for y, row in enumerate(rows):
         for x, image in enumerate(row):
             top, left = y * (height + GAP), x * (width + between)
-            sheet[top : top + height, left : left + width] = image
-    return sheet
+            whole[top : top + height, left : left + width] = image
+    return whole
 
 
-def _png(sheet: Image8, scale: int, words: str) -> bytes:
-    """A PNG file of the sheet, enlarged without smoothing, with a description in words."""
+def _png(pixels: Image8, scale: int, words: str) -> bytes:
+    """A PNG file of a sheet, enlarged without smoothing, with a description in words."""
     from PIL import Image, PngImagePlugin
 
     facts = PngImagePlugin.PngInfo()
     facts.add_text("Description", words)
-    image = Image.fromarray(sheet)
+    image = Image.fromarray(pixels)
     buffer = io.BytesIO()
     large = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     large.save(buffer, "PNG", pnginfo=facts)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tui_vae.cli.animation import animated
+from tui_vae.cli.export_images import GAP, sheet
 from tui_vae.cli.load_trained import load_trained
 from tui_vae.runs.directory import RunDirectory
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 DIMENSIONS = 8
 """Dimensions that are shown, those of the highest KL first: the others do little."""
@@ -24,8 +21,8 @@ REACH, STEPS = 3.0, 15
 MILLISECONDS = 90
 """Of a frame: there and back takes 2.5 seconds."""
 
-GAP, SMALL, SCALE = 2, 64, 3
-"""Pixels between images; images of at most SMALL a side are enlarged so many times."""
+SMALL, SCALE = 64, 3
+"""Images of at most SMALL pixels a side are enlarged so many times."""
 
 
 def traversal(directory: RunDirectory, which: str | None, ending: str) -> bytes:
@@ -44,14 +41,16 @@ def traversal(directory: RunDirectory, which: str | None, ending: str) -> bytes:
 
     chosen = run.test[torch.tensor(run.previews[:IMAGES], device=run.device)]
     mu, _ = encode(run.model, chosen)
-    dimensions = _most_used(run)
+    dimensions, scale = _most_used(run), SCALE if max(run.dataset.shape[1:]) <= SMALL else 1
     frames = []
     for value in np.linspace(-REACH, REACH, STEPS):
         z = mu[:, None, :].repeat(1, len(dimensions), 1)
         for column, dimension in enumerate(dimensions):
             z[:, column, dimension] = float(value)
         images = unit_to_grey_levels(as_images(decode(run.model, z.flatten(0, 1)), run.dataset.shape))
-        frames.append(Image.fromarray(_sheet(images, len(dimensions))))
+        rows = images.reshape(len(chosen), len(dimensions), *images.shape[1:])
+        pixels = sheet(rows, between=GAP)
+        frames.append(Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)))
     film = [*frames, *reversed(frames[1:-1])]
     words = f"tui-vae, run {directory.name}, step {progress.step}: dimensions {', '.join(map(str, dimensions))}"
     return animated(film, [MILLISECONDS] * len(film), ending, f"{words} from -{REACH:g} to {REACH:g}")
@@ -63,16 +62,3 @@ def _most_used(run: Any) -> list[int]:
 
     kl = encode_posteriors(run.model, run.subset).kl_per_dim
     return sorted(range(len(kl)), key=lambda at: -float(kl[at]))[:DIMENSIONS]
-
-
-def _sheet(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
-    import numpy as np
-
-    height, width, *channels = images.shape[1:]
-    rows = len(images) // columns
-    sheet = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, *channels), np.uint8)
-    for at, image in enumerate(images):
-        top, left = at // columns * (height + GAP), at % columns * (width + GAP)
-        sheet[top : top + height, left : left + width] = image
-    scale = SCALE if max(height, width) <= SMALL else 1
-    return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
