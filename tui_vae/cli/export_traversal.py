@@ -49,7 +49,7 @@ def traversal(directory: RunDirectory, which: str | None, ending: str) -> bytes:
             z[:, column, dimension] = float(value)
         images = unit_to_grey_levels(as_images(decode(run.model, z.flatten(0, 1)), run.dataset.shape))
         rows = images.reshape(len(chosen), len(dimensions), *images.shape[1:])
-        pixels = sheet(rows, between=GAP)
+        pixels = sheet([list(row) for row in rows], between=GAP)
         frames.append(Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)))
     film = [*frames, *reversed(frames[1:-1])]
     words = f"tui-vae, run {directory.name}, step {progress.step}: dimensions {', '.join(map(str, dimensions))}"
