@@ -122,12 +122,15 @@ def half_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> D
     return _halves([[choices[level] for level in picture.row(y)] for y in range(picture.height)], choices[0])
 
 
-def _choices(palette: Palette, slack: int) -> list[Choices]:
-    """The colours in which each level may be shown, `slack` levels darker or brighter; black and white are exact, as an
-    image's ground would get stripes."""
+def _choices(palette: Palette, slack: int, near: int = 0) -> list[Choices]:
+    """The colours in which each level may be shown, `slack` levels darker or brighter. Levels up to `near` from black
+    or white are exact: an image's ground would get stripes."""
     darker, brighter = (palette[:1] * slack + palette)[:256], palette[slack:] + palette[-1:] * slack
-    exact = (palette[0],) * 3, (palette[-1],) * 3
-    return [exact[0], *list(zip(palette, darker, brighter, strict=True))[1:-1], exact[1]]
+    exact = {*range(near + 1), *range(255 - near, 256)}
+    return [
+        (colour, colour, colour) if level in exact else (colour, darker[level], brighter[level])
+        for level, colour in enumerate(palette)
+    ]
 
 
 def colour_blocks(picture: Picture, shade: Callable[[Colour], Colour]) -> Drawing:
@@ -190,7 +193,7 @@ def small_blocks(picture: Picture, palette: Palette = GREYS, slack: int = 0) -> 
 
     `slack`: as in `half_blocks`, of the two colours of a cell.
     """
-    choices = _choices(palette, slack)
+    choices = _choices(palette, slack, 2 * slack)
     [levels] = _quarters(picture)
     flat = 2 * slack
     return [
