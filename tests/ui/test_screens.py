@@ -310,13 +310,13 @@ def screen_text(app: TuiVae) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in rows) + "\n"
 
 
-async def settled(pilot: Pilot[str], app: TuiVae, wanted: str) -> str:
-    """The screen, once it shows this and changes no more."""
+async def settled(pilot: Pilot[str], app: TuiVae, wanted: str, rest: float = 0.4) -> str:
+    """The screen, once it shows this and has not changed for `rest` seconds."""
     await until(pilot, lambda: wanted.lower() in screen_text(app).lower())
     before = ""
     while before != (text := screen_text(app)):
         before = text
-        await pilot.pause(0.4)
+        await pilot.pause(rest)
     return text
 
 
@@ -346,7 +346,9 @@ async def test_the_panes_look_as_they_did(
             await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.pane is not None)
             for view in (*PANES, HELP, NEW_RUN):
                 await pilot.press(*("question_mark" if key == "?" else key for key in view.keys))
-                compare(view.pane.lower().replace(" ", "-"), await settled(pilot, app, view.wanted))
+                # What lies under the help is drawn anew every two seconds.
+                rest = 2.5 if view is HELP else 0.4
+                compare(view.pane.lower().replace(" ", "-"), await settled(pilot, app, view.wanted, rest))
                 await pilot.press(*view.back)
             await pilot.press("1")
             await pilot.resize_terminal(80, 24)
