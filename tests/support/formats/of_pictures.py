@@ -188,7 +188,7 @@ def _(place: Path) -> Made:
 
     def check(found: Dataset) -> None:
         same(found, np.stack([expected] * 2))
-        noted(found, "2 pictures were laid on white where they are transparent")
+        noted(found, "2 pictures were laid on white where transparent")
 
     return place, check
 
@@ -218,6 +218,23 @@ def _(place: Path) -> Made:
     def check(found: Dataset) -> None:
         assert found.shape == (1, 64, 64)
         noted(found, "have sides from 30 to 100 pixels: all are brought to 64×64", "were cut at two edges")
+
+    return place, check
+
+
+@row("a picture of another size among many")
+def _(place: Path) -> Made:
+    for at, image in enumerate(pictures(3, 16, 20)):
+        save(place / f"{at}.png", image)
+    save(place / "3.png", pictures(1, 30, 50)[0])
+
+    def check(found: Dataset) -> None:
+        assert found.shape == (1, 64, 64)
+        noted(
+            found,
+            "most are 16×20, --image-size 16x20 leaves these as they are",
+            "cut at two edges to the shape of 64×64",
+        )
 
     return place, check
 

@@ -80,6 +80,17 @@ def _(place: Path) -> Made:
     return place / "x.parquet", lambda found: classes_are(found, "cat", "dog")
 
 
+@row("parquet that only names its pictures", needs="pyarrow", refused="such as '/home/me/0.png'; name")
+def _(place: Path) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    cells = [{"bytes": None, "path": f"/home/me/{at}.png"} for at in range(3)]
+    struct_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"image": pa.array(cells, struct_type)}), place / "x.parquet")
+    return place / "x.parquet"
+
+
 @row("parquet with lists as labels", needs="pyarrow")
 def _(place: Path) -> Made:
     write_parquet(place / "x.parquet", IMAGES, [[1, 2]] * TRAIN, None)
@@ -243,3 +254,9 @@ def _(place: Path) -> Made:
         classes_are(found, *(f"class {at}" for at in range(5)))
 
     return place / "faces.csv", check
+
+
+@row("JSON", refused="is JSON, which is not read; write its images and labels with numpy.savez")
+def _(place: Path) -> Path:
+    (place / "0.json").write_text(json.dumps({"data": [value / 255 for value in IMAGES.ravel().tolist()]}))
+    return place / "0.json"

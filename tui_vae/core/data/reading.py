@@ -6,6 +6,7 @@ compressed file may have a large content.
 
 import gzip
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -176,6 +177,11 @@ KNOWN = (
 """First bytes of files that hold no images which can be read → what such a file is, and what to do."""
 
 
+def is_json(head: bytes) -> bool:
+    """Whether a file that begins so is JSON: an object, or a list."""
+    return re.match(rb"(\xef\xbb\xbf)?\s*(\{\s*[\"}]|\[\s*[\[{\"\d-])", head) is not None
+
+
 def what_it_is(head: bytes) -> tuple[str, str]:
     """What a file is that holds no images, by its first bytes, and what to do; both empty where nobody knows."""
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith(WEB_PAGE):
@@ -184,6 +190,8 @@ def what_it_is(head: bytes) -> tuple[str, str]:
         return "a vector graphic", "draw it as a PNG"
     if head.lstrip().startswith(b"<?xml"):
         return "XML, not data", "fetch the file itself: a link to it often leads to a page about it"
+    if is_json(head):
+        return "JSON, which is not read", "write its images and labels with numpy.savez"
     if head[4:8] == b"ftyp":
         brand = head[8:12].decode("ascii", "replace")
         return f"a picture or video of the kind {brand}, which is not read", "turn it into a PNG or JPEG"

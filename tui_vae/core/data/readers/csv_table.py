@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tui_vae.core.data.published import DatasetError
 from tui_vae.core.data.readers.found import MOST_LABEL, Found, Integers, Part, SomeRows, part_of, sides, words_of
-from tui_vae.core.data.reading import unpacked
+from tui_vae.core.data.reading import is_json, unpacked
 from tui_vae.core.data.shaping import dark_notes
 
 LONGEST_LINE = 4 << 20
@@ -90,7 +90,7 @@ class Lines:
 def is_csv(head: bytes) -> bool:
     """Whether a file that begins so may be such a table: text, with several fields in its first line."""
     line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0]
-    if not line.strip() or any(byte < 9 or 13 < byte < 32 for byte in head):
+    if not line.strip() or is_json(head) or any(byte < 9 or 13 < byte < 32 for byte in head):
         return False
     return b"pixels" in line or any(line.count(each) >= FEWEST_COLUMNS for each in (b",", b";", b"\t"))
 

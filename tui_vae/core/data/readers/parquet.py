@@ -131,6 +131,11 @@ def packed_of(value: Any) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
+def _only_named(value: Any) -> str:
+    """The file that a cell without bytes names; empty if it names none."""
+    return str(value.get("path") or "") if isinstance(value, dict) and not packed_of(value) else ""
+
+
 def read_files(paths: list[Path], size: int | str | None, channels: int | None) -> Found:
     """The pictures in some parquet files, in parts as the files are named.
 
@@ -240,7 +245,7 @@ def _choose_shape(
     by_part: dict[str, list[Path]], column: str, size: int | str | None, channels: int | None, notes: list[str]
 ) -> tuple[int, ...]:
     sizes: Counter[tuple[int, int]] = Counter()
-    colour, why = False, ""
+    colour, why, elsewhere = False, "", ""
     for paths in by_part.values():
         for path in paths:
             looked = 0
@@ -253,11 +258,15 @@ def _choose_shape(
                         colour |= facts.is_colour
                     else:
                         why = why or facts
+                        elsewhere = elsewhere or _only_named(value)
                 looked += len(values)
                 if looked >= LOOKED_AT:
                     break
     if not sizes:
         path = next(iter(by_part.values()))[0]
+        if elsewhere:
+            raise DatasetError(f"{path} does not hold its pictures: its column {column} only names files, such as "
+                               f"{elsewhere!r}", "name the folder of these pictures")  # fmt: skip
         raise DatasetError(f"{path} has no picture that can be decoded in its column {column}: {why}",
                            "name a file whose pictures are PNG, JPEG, WebP, GIF, BMP or TIFF")  # fmt: skip
     shape = choose_size(sizes, size, notes)

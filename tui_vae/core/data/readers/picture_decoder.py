@@ -112,7 +112,7 @@ class Decoder:
         height, width = self._size
         if plain.size != (width, height):
             if plain.width * height != plain.height * width:
-                done.append("cut at two edges to the shape of the others")
+                done.append(f"cut at two edges to the shape of {height}×{width}")
             done.append(f"resized to {height}×{width}")
             plain = ImageOps.fit(plain, (width, height), Image.Resampling.LANCZOS)
         return Decoded(np.asarray(plain, np.uint8), tuple(done))
@@ -131,7 +131,7 @@ class Decoder:
             image = image.convert("RGBA")
             if image.getchannel("A").getextrema() != (255, 255):
                 image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-                done.append("laid on white where they are transparent")
+                done.append("laid on white where transparent")
             image = image.convert("RGB")
         return image if image.mode == self._mode else image.convert(self._mode)
 

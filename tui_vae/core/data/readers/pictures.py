@@ -284,11 +284,13 @@ def choose_size(sizes: Counter[tuple[int, int]], size: int | str | None, notes: 
     if asked:
         return asked
     usual = (USUAL_SIZE, USUAL_SIZE)
-    (low, wide), _ = sizes.most_common(1)[0]
+    (low, wide), most_have = sizes.most_common(1)[0]
     if len(sizes) > 1:
         sides = [side for pair in sizes for side in pair]
+        most = f"most are {low}×{wide}, --image-size {low}x{wide} leaves these as they are"
+        is_most = most_have > sizes.total() / 2 and low in SIDES and wide in SIDES and (low, wide) != usual
         notes.append(f"the pictures have sides from {min(sides)} to {max(sides)} pixels: all are brought to "
-                     f"{USUAL_SIZE}×{USUAL_SIZE} (--image-size for another size)")  # fmt: skip
+                     f"{USUAL_SIZE}×{USUAL_SIZE} ({most if is_most else '--image-size for another size'})")  # fmt: skip
         return usual
     if low not in SIDES or wide not in SIDES:
         notes.append(f"the pictures are {low}×{wide}: brought to {USUAL_SIZE}×{USUAL_SIZE} (--image-size for another)")
