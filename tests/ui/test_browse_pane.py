@@ -10,7 +10,7 @@ from textual.geometry import Region
 
 from tests.support.browsing import browse, opening, shown
 from tests.support.fake_run import CLASSES, FakeProcess, blurred, images, make_run
-from tests.support.piloting import in_event_loop, until
+from tests.support.piloting import in_event_loop, notifications, until
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
@@ -18,7 +18,7 @@ from tui_vae.ui import settings
 from tui_vae.ui.browse.classes import ClassTable
 from tui_vae.ui.browse.one_image import STRIP, OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
-from tui_vae.ui.browse.pane import BrowsePane
+from tui_vae.ui.browse.pane import STILL_LOADING, BrowsePane
 from tui_vae.ui.images.canvas import CanvasColumn
 
 
@@ -36,6 +36,19 @@ def advance(process: FakeProcess) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return make_run(tmp_path, epochs=3)
+
+
+@in_event_loop
+async def test_the_word_that_the_model_is_being_loaded_goes_when_it_is(run: RunDirectory) -> None:
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(120, 36)) as pilot:
+            pane = await browse(app, pilot)
+            pane.weights = None
+            await pilot.press("enter")
+            await until(pilot, lambda: STILL_LOADING in notifications(app))
+            pane._load()
+            await until(pilot, lambda: pane.weights is not None and STILL_LOADING not in notifications(app))
 
 
 @in_event_loop

@@ -100,6 +100,21 @@ async def test_moving_the_cursor_repaints_two_lines(run: RunDirectory) -> None:
 
 
 @in_event_loop
+async def test_keys_beside_the_settings_are_those_that_change_them(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(160, 36)) as pilot:
+            pane = await latent(app, pilot)
+            known = {
+                app.get_key_display(each) for bindings in pane._bindings.key_to_bindings.values() for each in bindings
+            }
+            for _ in range(6):
+                shown = {key for item in pane.facts().items for key in item.key.split()}
+                assert shown <= known, pane.view
+                await pilot.press("v")
+
+
+@in_event_loop
 async def test_traversal_interpolation_samples_and_bars(run: RunDirectory) -> None:
     app = TuiVae(run.path.parent, run)
     with LatentProcess(run, "serve") as process:

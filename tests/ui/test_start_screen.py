@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.widgets import OptionList
 
@@ -125,6 +127,21 @@ async def test_the_start_screen_tells_what_is_new_since_last_time(tmp_path: Path
         text = await seen(app, pilot, "since last time")
         (line,) = (line for line in text.splitlines() if "since last time" in line)
         assert "bad failed" in line and "good finished at 6." in line
+
+
+@in_event_loop
+async def test_news_wait_for_who_opens_the_app_on_a_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "one", epochs=2)
+    settings.write_preferences(msgspec.json.encode(settings.Preferences(seen=time.time() - 60)))
+    app = TuiVae(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        app.action_turn_toning()  # preferences are written
+        await until(pilot, lambda: settings.read_preferences().toning != "")
+        assert time.time() - settings.read_preferences().seen > 50
+        await pilot.press("0")
+        assert "one finished" in await seen(app, pilot, "since last time")
+        await until(pilot, lambda: time.time() - settings.read_preferences().seen < 50)
 
 
 def blocks(view: DetailView) -> int:

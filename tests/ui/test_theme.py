@@ -91,6 +91,10 @@ def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert terminal.why_unsuitable({"TERM": "xterm-256color"}, is_terminal=True) is None
     assert terminal.has_unicode({}) and terminal.has_unicode({"LANG": "de_DE.UTF-8"})
     assert not terminal.has_unicode({"LANG": "C", "LC_CTYPE": "C.UTF-8"}) and not terminal.has_unicode({"LC_ALL": "C"})
+    for gnu_screen in ({"STY": "1.pts-0.host", "TERM": "screen"}, {"TERM": "screen.xterm-256color"}):
+        assert not terminal.may_report_mouse(gnu_screen)  # it would keep escape until the next key
+    for other in ({"TERM": "xterm"}, {"TERM": "screen-256color", "TMUX": "/tmp/1", "STY": "1"}, {"TERM": "screen"}):
+        assert terminal.may_report_mouse(other)
     environ = {"TERM": "xterm", "NO_COLOR": "1"}
     terminal.prepare_environment(environ, "256")
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "256" and "NO_COLOR" not in environ

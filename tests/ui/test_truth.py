@@ -117,7 +117,7 @@ async def test_the_preview_box_says_how_its_other_images_are_reached(run: RunDir
         await opened(app, pilot)
         strip = app.screen.query_one(PreviewStrip)
         await until(pilot, lambda: "of 10" in str(strip.border_subtitle))
-        assert "g shows others" in str(strip.border_subtitle) and "↑" not in str(strip.border_subtitle)
+        assert "P shows others" in str(strip.border_subtitle) and "↑" not in str(strip.border_subtitle)
         strip.focus()
         await until(pilot, lambda: "↑ ↓ others" in str(strip.border_subtitle))
 

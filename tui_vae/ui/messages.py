@@ -65,5 +65,17 @@ class RunMayStart(Message):
 
 
 @dataclass
+class SawNews(Message):
+    """The start screen has told what happened to the runs since the user was last there."""
+
+
+@dataclass
+class NoLongerSo(Message):
+    """Asks the app to take away a notification whose words are no longer true."""
+
+    notification: str
+
+
+@dataclass
 class PreferencesChanged(Message):
     """The preferences have changed. The app writes them at once: a hang-up leaves no time for it at the end."""

@@ -41,7 +41,7 @@ def run(
 
         use_whole_cells()
     app = TuiVae(runs_dir, directory, reading, warm, theme)
-    farewell = app.run()
+    farewell = app.run(mouse=terminal.may_report_mouse(os.environ))
     if farewell is None:  # the app did not leave: a signal, or an error, has ended it
         return app.return_code or FAILED
     if farewell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tui_vae.runs.data_check import check_data
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.ui.images.canvas import ImageApp
 from tui_vae.ui.keep_warm import WarmKeeper
-from tui_vae.ui.messages import OpenRun, RunMayStart, RunRefused, StartRun
+from tui_vae.ui.messages import OpenRun, PreferencesChanged, RunMayStart, RunRefused, StartRun
 from tui_vae.ui.notices import TerminalNotices
 from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.session import RunSession
@@ -87,6 +88,10 @@ class RunOpener(ImageApp[str]):
             self.notify(said, severity="error", markup=False)
         else:
             await self._show_run(message.run, pane=message.pane)
+
+    def on_saw_news(self) -> None:
+        self.preferences.seen = time.time()
+        self.post_message(PreferencesChanged())
 
     def on_start_run(self, message: StartRun) -> None:
         """Start a run behind the screen, which goes on answering keys: reading the data may take minutes."""

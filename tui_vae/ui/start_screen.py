@@ -30,7 +30,7 @@ from tui_vae.ui import numbers, run_progress
 from tui_vae.ui.glyphs import glyphs, shortened
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.list_keys import LIST_KEYS
-from tui_vae.ui.messages import OpenRun, RunMayStart, StartRun
+from tui_vae.ui.messages import OpenRun, RunMayStart, SawNews, StartRun
 from tui_vae.ui.start.detail_view import TALL, DetailView
 from tui_vae.ui.start.head import Head
 from tui_vae.ui.start.news import news_of
@@ -266,6 +266,7 @@ class StartScreen(Screen[None]):
         if self._last_seen:
             seconds = max(0.0, time.time() - self._last_seen)
             self.query_one(Head).show(news_of(summaries, seconds), seconds)
+        self.post_message(SawNews())
 
     def _tell_times(self) -> None:
         """Add to each preset how long it takes here."""

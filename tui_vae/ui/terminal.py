@@ -30,6 +30,12 @@ def why_unsuitable(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, 
     return None
 
 
+def may_report_mouse(environ: Mapping[str, str]) -> bool:
+    """Whether the mouse may be asked for. GNU screen (4.9) with mouse reports on keeps escape until the next key."""
+    in_gnu_screen = "STY" in environ or environ.get("TERM", "").startswith("screen.")
+    return "TMUX" in environ or not in_gnu_screen
+
+
 def has_unicode(environ: Mapping[str, str]) -> bool:
     """Whether the locale allows UTF-8. So does having none, as in most containers."""
     category = environ.get("LC_CTYPE", "")

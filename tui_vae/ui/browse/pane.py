@@ -23,7 +23,7 @@ from tui_vae.ui.browse.one_image import OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import ImageErrors, Order
 from tui_vae.ui.browse.status import class_items, film_facts, image_items
-from tui_vae.ui.messages import PreferencesChanged
+from tui_vae.ui.messages import NoLongerSo, PreferencesChanged
 from tui_vae.ui.model_pane import NO_MODEL
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
 from tui_vae.ui.session import RunSession
@@ -39,6 +39,8 @@ test set."""
 
 SAVED_SECONDS = 0.3
 """Seconds that a living process has for its first answer before the saved previews are shown: mostly it is faster."""
+
+STILL_LOADING = "The model is still being loaded; these are saved previews."
 
 
 class BrowsePane(ImageActions, can_focus=True):
@@ -134,6 +136,7 @@ class BrowsePane(ImageActions, can_focus=True):
             return
         self.note = ""
         self.weights = reply.epoch, reply.step
+        self.post_message(NoLongerSo(STILL_LOADING))
         self._show(pairs_of(reply, test_set))
 
     async def _load_test_set(self) -> TestSet:
@@ -284,7 +287,7 @@ class BrowsePane(ImageActions, can_focus=True):
             if self.note == NO_MODEL:
                 self._load()  # try again
             else:
-                self.app.notify("The model is still being loaded; these are saved previews.", severity="warning")
+                self.app.notify(STILL_LOADING, severity="warning")
             return
         self._change_view(View.IMAGE)
         self._show([self.grid.pairs[self.selection.pager.place - self.selection.pager.start]])

@@ -39,8 +39,8 @@ def items_of(
             if choices.sample_label is not None:  # in one item, which stays however short the line is
                 name = f"the Gaussian of {test_set.name(choices.sample_label)}"
             classes = (Item("class", "" if choices.sample_label is not None else "all", "c"),)
-            draw = Item("draw", f"{choices.seed}", "d")
-            return Item("from", name, "g"), *(classes if test_set.has_classes else ()), draw
+            draw = Item("draw", f"{choices.seed}", "f8")
+            return Item("from", name, "S"), *(classes if test_set.has_classes else ()), draw
         case View.KL:
             return Item("as", face, "y"), order, *measured
 

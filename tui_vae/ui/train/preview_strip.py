@@ -140,7 +140,7 @@ class PreviewStrip(ImagePairs):
         texts = [self._epoch]
         if count > shown:
             which = f"{self._first + 1}–{min(self._first + shown, count)} of {count}"
-            others = "↑ ↓ others" if self.has_focus else "g shows others"
+            others = "↑ ↓ others" if self.has_focus else "P shows others"
             texts = [f"{which}, {others} · {self._epoch}", f"{which} · {self._epoch}", self._epoch]
         text = first_that_fits(map(glyphs().plain, texts), room)
         if self.border_title != title:
