@@ -257,7 +257,7 @@ async def test_what_the_data_or_the_trainer_refuse_comes_back_as_a_form_and_leav
         await until(pilot, lambda: "Decoding images, 3 of 9" in notifications(app))
         seen.set()
         await until(pilot, lambda: isinstance(app.screen, NewRun) and app.screen._field is not None)
-        assert notifications(app)[-1] == "the data are no data; give others"
+        await until(pilot, lambda: "the data are no data; give others" in notifications(app))
         form = app.screen
         assert isinstance(form, NewRun)
         assert {name: form.query_one(f"#field-{name}", Field).text for name in ("name", "latent-dim", "dataset")} == {
@@ -270,7 +270,7 @@ async def test_what_the_data_or_the_trainer_refuse_comes_back_as_a_form_and_leav
         process.log(StateEvent(state="failed"))
         process.die()
         await until(pilot, lambda: isinstance(app.screen, NewRun) and app.screen._field is not None)
-        assert notifications(app)[-1] == "one image a step; another batch size"
+        await until(pilot, lambda: "one image a step; another batch size" in notifications(app))
         assert not list_runs(tmp_path / "runs") and app.session is None
         assert app.screen.query_one("#field-name", Field).text == "mine"
         await pilot.press("escape")
