@@ -63,7 +63,9 @@ def test_without_classes_both_are_refused_in_a_sentence(
     for option in ("--frechet", "--probe"):
         capsys.readouterr()
         assert main(["eval", *run, option]) == 1
-        assert says in capsys.readouterr().err.splitlines()[-1]
+        told = capsys.readouterr().err
+        assert says in told.splitlines()[-1]
+        assert "fitting" not in told  # nothing is said to be done that cannot be
 
 
 @needs_probe

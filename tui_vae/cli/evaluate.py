@@ -227,8 +227,8 @@ def _probe(run: LoadedRun) -> dict[str, Any]:
     from tui_vae.core.evaluation.probe import outliers, probe
 
     dataset = run.dataset
+    _check_classes(run)
     with _progress(f"probe: fitting to μ of {len(run.train):,} training images", None):
-        _check_classes(run)
         test = encode_posteriors(run.model, run.test).mu.cpu()
         verdicts, clusters = probe(
             encode_posteriors(run.model, run.train).mu.cpu(), dataset.labels("train").astype(np.int64),
