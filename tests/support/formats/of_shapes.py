@@ -55,3 +55,8 @@ def _(place: Path) -> Path:
 @row("a folder of other things", refused="holds nothing that can be read, 6 folders deep; name an idx, NPZ, NPY,")
 def _(place: Path) -> Path:
     return write(place, {"readme.md": b"# Hello", "src/a.py": b"pass"})
+
+
+@row("other things, and a page about them", refused="holds nothing that can be read, 6 folders deep")
+def _(place: Path) -> Path:
+    return write(place, {"index.html": b"<!DOCTYPE html><p>Data", "package.json": b'{"name": "data"}'})

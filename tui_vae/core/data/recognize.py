@@ -16,7 +16,7 @@ from tui_vae.core.data.readers import csv_table, idx, numpy_files, parquet, pict
 from tui_vae.core.data.readers.found import Found, part_of, words_of
 from tui_vae.core.data.readers.idx_header import is_idx
 from tui_vae.core.data.readers.picture_decoder import is_picture
-from tui_vae.core.data.reading import head_of, is_json, is_packed, what_it_is
+from tui_vae.core.data.reading import head_of, is_packed, what_it_is
 
 KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("idx", is_idx),
@@ -44,6 +44,9 @@ DEEPEST = 6
 
 DATA_ENDINGS = (".npz", ".npy", ".parquet", ".csv", ".csv.gz", *pictures.SUFFIXES)
 """Names of data end so: what is wrong with such a file is told where nothing else is found."""
+
+ASIDE = (".json", ".html", ".htm")
+"""Names of files that are in a folder beside its data: what they are says nothing of these."""
 
 WHAT_TO_NAME = "name an idx, NPZ, NPY, parquet or CSV file, or a folder of such files or of pictures"
 
@@ -244,7 +247,7 @@ def _kind_of_file(file: Path, remarks: list[DatasetError]) -> str:
         return "idx" if _may_be_idx(file) else ""
     if not (kind := kind_of(head)):
         what, to_do = what_it_is(head)
-        if what and not is_json(head):  # in a folder JSON mostly tells about the data
+        if what and file.suffix.lower() not in ASIDE:
             remarks.append(DatasetError(f"{file} is {what}", to_do))
         if _may_be_idx(file):
             return "idx"
