@@ -1,12 +1,13 @@
 """Two runs', or two epochs', reconstructions of the same test images side by side."""
 
+import shutil
 from pathlib import Path
 
 from tests.support.fake_run import SIDE, blurred, error, images, make_run
 from tests.support.piloting import in_event_loop, opened, seen, until
 from tui_vae.runs.previews import Originals, write_originals
 from tui_vae.ui.app import TuiVae
-from tui_vae.ui.runs.beside import NOTHING, Beside, BesideCanvas
+from tui_vae.ui.runs.beside import NONE_YET, OTHERS, Beside, BesideCanvas
 from tui_vae.ui.runs.pane import RunsPane
 
 
@@ -47,6 +48,8 @@ async def test_two_runs_and_two_epochs_show_the_same_images(tmp_path: Path) -> N
 @in_event_loop
 async def test_runs_of_other_images_have_nothing_side_by_side(tmp_path: Path) -> None:
     one, other = make_run(tmp_path, "one", epochs=2), make_run(tmp_path, "other", epochs=2)
+    waiting = make_run(tmp_path, "waiting", epochs=1)
+    shutil.rmtree(waiting.previews)
     chosen = tuple(bytes(255 - byte for byte in image) for image in images()[:10])
     write_originals(other.previews, Originals(chosen, tuple(range(10)), (), SIDE))
     app = TuiVae(tmp_path, one)
@@ -59,4 +62,8 @@ async def test_runs_of_other_images_have_nothing_side_by_side(tmp_path: Path) ->
             pane.marks.toggle(run.path)
         await pilot.press("B")
         await until(pilot, lambda: isinstance(app.screen, Beside))
-        await seen(app, pilot, NOTHING)
+        await seen(app, pilot, f"one and other {OTHERS}")
+        await pilot.press("escape", "M")
+        pane.marks.toggle(waiting.path)
+        await pilot.press("B")
+        await seen(app, pilot, f"waiting {NONE_YET}")

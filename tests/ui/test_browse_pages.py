@@ -1,9 +1,14 @@
 """Browse without a screen: where images stand on a page, which ones are listed, and which one is selected."""
 
+from pathlib import Path
+
 import pytest
 from textual.geometry import Size
 
-from tui_vae.ui.browse.one_image import large_layout
+from tests.support.browsing import browse, opening
+from tests.support.fake_run import FakeProcess, make_run
+from tests.support.piloting import in_event_loop, seen
+from tui_vae.ui.browse.one_image import OneImage, large_layout
 from tui_vae.ui.browse.pair_grid import grid_for
 from tui_vae.ui.browse.selection import Order, Pager, Selection
 from tui_vae.ui.images.renderer import cells
@@ -23,7 +28,21 @@ def test_layouts_stay_inside(width: int, height: int) -> None:
     layout = large_layout(size)
     if width >= 60 and height >= 10:
         assert 2 * cells(layout.scale).width + 1 <= width and cells(layout.scale).height <= height
-        assert layout.difference_at[0] + cells(layout.difference_scale).width <= width
+        assert layout.has_difference(width)
+
+
+@in_event_loop
+async def test_one_image_on_a_narrow_screen_has_no_map_cut_in_two_but_its_error(tmp_path: Path) -> None:
+    run = make_run(tmp_path, epochs=3)
+    app = opening(run)
+    with FakeProcess(run, "serve"):
+        async with app.run_test(size=(40, 12)) as pilot:
+            await browse(app, pilot)
+            await pilot.press("enter")
+            shown = await seen(app, pilot, "mse 0.")
+            view = app.screen.query_one(OneImage)
+            assert all(tile.x + tile.width <= view.size.width for tile in view.tiles(view.size))
+            assert "differ" not in shown and "#0" in shown
 
 
 def test_a_page_shows_the_most_pairs_and_a_short_list_in_the_largest_size() -> None:

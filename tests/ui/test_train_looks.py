@@ -236,3 +236,29 @@ async def test_the_cursor_points_into_a_table_that_epochs_are_still_added_to(run
         table.show(growing, 1)
         table.point(float(epochs[-1].step))
         table.action_move(-1)
+
+
+@pytest.mark.parametrize("size", [(120, 40), (160, 48)])
+@in_event_loop
+async def test_the_images_alone_have_the_whole_pane(run: RunDirectory, size: tuple[int, int]) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=size) as pilot:
+        strip = await strip_of(app, pilot)
+        pane, before = app.screen.query_one(TrainPane), strip.outer_size
+        await pilot.press("P")
+        await until(pilot, lambda: strip.outer_size.width == pane.size.width)
+        assert strip.outer_size.height >= pane.size.height - 1  # the headline is above it
+        await pilot.press("P", "P")
+        await until(pilot, lambda: strip.outer_size == before)
+
+
+@in_event_loop
+async def test_other_charts_are_offered_where_there_are_some(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(200, 80)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(TrainPane)))
+        pane = app.screen.query_one(TrainPane)
+        await until(pilot, lambda: len(pane.views) == 1)
+        assert not pane.makes_sense_now("other_charts")
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: pane.makes_sense_now("other_charts"))

@@ -77,7 +77,8 @@ def _row(run: RunSummary) -> tuple[str, ...]:
     if not run.readable:
         return run.name, run.state, *["-"] * (len(HEADS) - 3), age(run.age)
     state = ", ".join((run.state, *run.health))
+    epochs = f"{run.epochs}/{run.planned}" if run.planned else "-"  # a run that waits in the queue has not said
     return (
-        run.name, state, f"{run.epochs}/{run.planned}", number(run.test_loss, ".2f"), number(run.mse, ".5f"),
-        number(run.kl, ".2f"), number(run.active_units, "d"), run.device, age(run.age),
+        run.name, state, epochs, number(run.test_loss, ".2f"), number(run.mse, ".5f"),
+        number(run.kl, ".2f"), number(run.active_units, "d"), run.device or "-", age(run.age),
     )  # fmt: skip

@@ -47,6 +47,10 @@ class LargeLayout:
         image, words = cells(self.scale).height, self.words_at[1]
         return max(image, words + (BESIDE.height if self.beside else BELOW.height))
 
+    def has_difference(self, width: int) -> bool:
+        """Whether the difference fits into this width whole; where it does not it is left out."""
+        return self.difference_at[0] + cells(self.difference_scale).width <= width
+
 
 def large_layout(size: Size) -> LargeLayout:
     """The largest images that leave room for the difference and the words."""
@@ -126,13 +130,16 @@ class OneImage(Canvas):
         top = self._top(size)
         yield Tile(0, top, image.width, self.renderer.image(pair.original, layout.scale))
         yield Tile(image.width + 1, top, image.width, self.renderer.image(pair.reconstruction, layout.scale))
-        full = levels_of(self.full)
-        difference = self.renderer.difference(pair.original, pair.reconstruction, layout.difference_scale, full)
-        x, y = layout.difference_at
-        yield Tile(x, y + top, cells(layout.difference_scale).width, difference)
+        if layout.has_difference(size.width):
+            full = levels_of(self.full)
+            difference = self.renderer.difference(pair.original, pair.reconstruction, layout.difference_scale, full)
+            x, y = layout.difference_at
+            yield Tile(x, y + top, cells(layout.difference_scale).width, difference)
         x, y = layout.words_at
         room = size.width - x
         lines = self._beside(pair, room) if layout.beside else self._below(pair, image.width, room)
+        if not layout.has_difference(size.width):
+            lines = [lines[2]]
         for number, line in enumerate(lines):
             if y + top + number < size.height:
                 yield self.text(x, y + top + number, size.width - x, *line)

@@ -23,7 +23,9 @@ from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.images.renderer import FULL, SMALL, cells
 from tui_vae.ui.key_bar import KeyBar
 
-NOTHING = "they have saved no reconstructions of the same test images"
+READING = "the saved reconstructions are being read …"
+OTHERS = "have saved no reconstructions of the same test images"
+NONE_YET = "has saved no reconstructions yet"
 
 
 @dataclass
@@ -113,6 +115,8 @@ class Beside(Screen[None]):
         super().__init__()
         self._runs = runs
         self._chosen = 0
+        self._nothing = READING
+        """Why there are no images."""
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -138,6 +142,8 @@ class Beside(Screen[None]):
         sides = sides_of(films)
         if sides[0].chosen and all(side.film.frames for side in sides):
             self._canvas.sides = sides
+        without = [side.name for side in sides if not side.film.frames]
+        self._nothing = f"{without[0]} {NONE_YET}" if without else f"{first.name} and {last.name} {OTHERS}"
         self._show()
 
     def on_resize(self) -> None:
@@ -149,7 +155,7 @@ class Beside(Screen[None]):
             f"{'›' if at == self._chosen else ' '} {('middle', 'below')[at]}: {side.text}"
             for at, side in enumerate(sides)
         ]
-        text = "\n".join(["  above: the original", *lines]) if sides else NOTHING
+        text = "\n".join(["  above: the original", *lines]) if sides else self._nothing
         self.query_one("#beside-head", Static).update(glyphs().plain(text))
         self._canvas.redraw()
 

@@ -86,10 +86,10 @@ def side_size(size: Size) -> Size:
     return Size(max(LEAST_SIDE, width) + 2, rows * layout.pair_height + (rows - 1) * layout.gap + 2)
 
 
-def place_images(pane: Widget, images: Widget, chosen: Arrangement, size: Size) -> None:
-    """Give the images of a pane of this size their place in its arrangement."""
-    images.styles.width = strip_width(size.width) if chosen == "stacked" else "1fr"
-    if chosen == "columns":
+def place_images(pane: Widget, images: Widget, chosen: Arrangement, size: Size, alone: bool = False) -> None:
+    """Give the images of a pane of this size their place in its arrangement, or `alone` the whole pane."""
+    images.styles.width = strip_width(size.width) if chosen == "stacked" and not alone else "1fr"
+    if chosen == "columns" and not alone:
         side = side_size(size)
         pane.styles.grid_columns = f"1fr {side.width}"
         images.styles.height = side.height

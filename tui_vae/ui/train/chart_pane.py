@@ -176,7 +176,13 @@ class ChartPane(Pane):
     def _newest(self) -> float:
         return float(self.session.history.step)
 
+    def makes_sense_now(self, action: str) -> bool:
+        return action != "other_charts" or len(self.views) > 1
+
     def action_other_charts(self) -> None:
+        if len(self.views) == 1:
+            self.app.notify("All charts are on the screen; y chooses others.", timeout=4)
+            return
         self.curves = self.views[(self.views.index(self.curves) + 1) % len(self.views)]
         self._show_page()
 

@@ -93,7 +93,8 @@ class TrainPane(ChartPane):
         chosen = arrangement(size.width, size.height)
         for each in ARRANGEMENTS:
             self.set_class(each == chosen, f"-{each}")
-        place_images(self, self.query_one(PreviewStrip), chosen, size)
+        images = self.query_one(PreviewStrip)
+        place_images(self, images, chosen, size, alone=self.zoomed is images)
 
     def on_show(self) -> None:
         self.call_after_refresh(self.refresh_history)
@@ -250,6 +251,7 @@ class TrainPane(ChartPane):
         if self.has_class("-log"):
             self._show_log(False)
         self.zoomed = panel
+        self._arrange(self.size)
         self.set_class(panel is not None, "-zoom")
         for each in self.panels:
             each.set_class(each is panel, "-zoomed")
