@@ -116,3 +116,18 @@ def test_without_a_network_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, t
 
 def test_every_name_that_is_offered_is_known() -> None:
     assert set(NAMED_SETS) == {DEFAULT_SET, *named.SETS}
+
+
+def test_files_of_another_set_are_not_given_its_names(tmp_path: Path) -> None:
+    fashion, first = [9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9, 1, 0, 6, 4, 3, 1, 4, 8, 4, 3, 0, 2, 4, 4], 60_000
+    numbers = np.array([*fashion, *labels(first - len(fashion), 10)], np.uint8)
+    for name, contents in four().items():
+        (tmp_path / name).write_bytes(contents)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(pictures(first, 8, 8)))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(numbers))
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(pictures(TEST, 8, 8)))
+    with pytest.raises(DatasetError, match="holds fashion-mnist, not kmnist") as error:
+        load("kmnist", data_dir=tmp_path)
+    assert error.value.hint == "name it: --dataset fashion-mnist"
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(numbers[::-1].copy()))
+    assert load("kmnist", data_dir=tmp_path).name == "kmnist"

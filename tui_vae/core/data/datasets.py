@@ -146,6 +146,9 @@ def _load_named(
         files = ", ".join((known.images, *known.others))
         raise DatasetError(f"{data_dir} does not hold {known.title}: expected {files}", HINTS["data-dir"])
     found = _from_path(path, "data-dir" if data_dir else "cache", wanted._replace(names=known.classes), progress)
+    other = named.which_of(found.labels("train"))
+    if other and other != known.name and known.images == named.SETS["mnist"].images:
+        raise DatasetError(f"{path.parent} holds {other}, not {known.name}", f"name it: --dataset {other}")
     return replace(found, name=known.name, source=replace(found.source, dataset=known.name, path=path.parent))
 
 

@@ -12,11 +12,16 @@ import string
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tui_vae.config.data_places import cache_home, folder_of
 from tui_vae.core.data.download import Job, Progress, fetch, not_downloaded, not_saved, probe
 from tui_vae.core.data.file_lock import locked
 from tui_vae.core.data.published import DatasetError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DIGITS = tuple(string.digits)
 
@@ -29,6 +34,13 @@ HIRAGANA = ("お o", "き ki", "す su", "つ tsu", "な na", "は ha", "ま ma"
 
 KEPT_FREE = 3
 """How many times the packed size of a set it has with its unpacked files beside it, about; that much room is needed."""
+
+
+FIRST_LABELS = {"mnist": "504192131435361728694091124327", "fashion-mnist": "900302725509557910643148430244"}
+"""How the training labels of sets begin whose files have the same names and sizes: nothing else tells them apart."""
+
+LIKE_MNIST = 60_000
+"""Training images of these sets."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,18 @@ class NamedSet:
                     if os.path.isfile(path):
                         return path
         return None
+
+
+def which_of(labels: NDArray[np.integer[Any]]) -> str:
+    """The set of MNIST's form that these training labels are of; empty if it is none whose labels are known.
+
+    Args:
+        labels: (N,) numbers of classes.
+    """
+    if len(labels) != LIKE_MNIST:
+        return ""
+    beginning = "".join(map(str, labels[:30].tolist()))
+    return next((name for name, first in FIRST_LABELS.items() if first == beginning), "")
 
 
 def _is_there(path: Path) -> bool:
