@@ -1,12 +1,14 @@
 """Exports to look at: animations in three formats, curves, and a page that needs nothing else."""
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image, ImageSequence
 
 from tests.support.extras import needs_plots
@@ -15,6 +17,7 @@ from tests.support.processes import Trained
 from tui_vae import Run, load_run
 from tui_vae.cli import main
 from tui_vae.cli.animation import animated
+from tui_vae.runs import events as ev
 
 
 def export(trained: Trained, what: str, out: Path, *more: str) -> Path:
@@ -120,6 +123,20 @@ def test_a_strangers_words_stay_words(tmp_path: Path) -> None:
     assert main(["export", "odd", "--runs-dir", str(tmp_path / "runs"), "--what", "report", "--out", str(out)]) == 0
     text = out.read_text()
     assert "<script" not in text and "&lt;script&gt;" in text and "\x1b" not in text
+
+
+def test_a_long_runs_report_has_its_last_epoch_and_marks_the_best(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs", "long", epochs=83)
+    lines = run.events.read_bytes().splitlines(keepends=True)
+    for at, event in enumerate(map(ev.parse_line, lines)):
+        if isinstance(event, ev.EpochEvent) and event.epoch > 81:  # worse from here on
+            lines[at] = ev.encode_line(replace(event, test=replace(event.test, loss=1e9)))
+    run.events.write_bytes(b"".join(lines))
+    out = tmp_path / "report.html"
+    assert main(["export", "long", "--runs-dir", str(tmp_path / "runs"), "--what", "report", "--out", str(out)]) == 0
+    rows = re.findall(r'<tr( class="best")?><td class="n">(\d+)</td>', out.read_text())
+    assert [int(epoch) for _, epoch in rows] == [*range(3, 82, 3), 83]
+    assert [int(epoch) for mark, epoch in rows if mark] == [81]
 
 
 def test_a_timelapse_is_the_same_film_in_each_format(trained: Trained, tmp_path: Path) -> None:

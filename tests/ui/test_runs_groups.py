@@ -76,6 +76,8 @@ async def test_seeds_of_one_recipe_are_one_row_with_mean_and_spread_and_a_band(t
 async def test_tags_are_kept_found_and_put_runs_into_a_group(tmp_path: Path) -> None:
     one, two = make_run(tmp_path, "one", epochs=2), make_run(tmp_path, "two", epochs=2)
     make_run(tmp_path, "three", epochs=2)
+    for number in range(2):  # as a stranger may have named one
+        write_tags(make_run(tmp_path, f"odd-{number}", epochs=1), Tags((), "a/../b"))
     write_tags(two, Tags(("good",), "paper"))
     app = TuiVae(tmp_path, one)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -84,6 +86,7 @@ async def test_tags_are_kept_found_and_put_runs_into_a_group(tmp_path: Path) -> 
         await pilot.press("#", *"good, first @paper", "enter")
         await until(pilot, lambda: read_tags(one) == Tags(("good", "first"), "paper"))
         await seen(app, pilot, "▸ paper ×2")
+        await seen(app, pilot, "▸ a/../b ×2")
         pane = app.screen.query_one(RunsPane)
         await pilot.press("/", *"first", "enter")
         await until(pilot, lambda: [row.name for row in pane.rows] == ["one"])

@@ -35,7 +35,7 @@ SAMPLES = 64
 """Images of the picture of samples: a square."""
 
 MOST_EPOCHS = 40
-"""Rows of the table of epochs: of a longer run every so many, and the last."""
+"""Rows of the table of epochs: of a longer run every so many, the best and the last."""
 
 
 def report(directory: RunDirectory, which: str | None, ending: str) -> bytes:
@@ -90,18 +90,15 @@ def _about(directory: RunDirectory, history: History) -> str:
 
 
 def _epochs(history: History) -> str:
-    every = -(-len(history.epochs) // MOST_EPOCHS) or 1
-    shown = [each for at, each in enumerate(history.epochs) if (at + 1) % every == 0 or each is history.epochs[-1]]
-    finite = [each for each in history.epochs if each.test.loss is not None]
-    best = min(finite, key=lambda each: each.test.loss or 0.0, default=None)
-    if best is not None and best not in shown:
-        shown = sorted([*shown, best], key=lambda each: each.epoch)
+    best, count = history.best, len(history.epochs)
+    every = -(-count // MOST_EPOCHS) or 1
+    shown = [each for at, each in enumerate(history.epochs, 1) if at % every == 0 or at == count or each == best]
     heads = ["epoch", *(head for _, head, _ in EPOCH), "seconds"]
     rows = [
         [str(each.epoch), *(_figure(getattr(each.test, name), form) for name, _, form in EPOCH), f"{each.seconds:.1f}"]
         for each in shown
     ]
-    return _table([heads, *rows], [each is best for each in shown])
+    return _table([heads, *rows], [each == best for each in shown])
 
 
 def _figure(value: float | None, form: str) -> str:

@@ -87,7 +87,7 @@ def write_tags(directory: RunDirectory, tags: Tags) -> None:
         write_atomic(directory.tags, f'tags = [{listed}]\ngroup = "{tags.group}"\n'.encode())
 
 
-NOT_THE_RECIPE = ("name", "seed", "device", "threads", "data_on", "checkpoint_every", "keep", "on_end")
+NOT_THE_RECIPE = ("name", "seed", "device", "threads", "data_on", "checkpoint_every", "keep", "on_end", "log")
 """Options in which runs of one recipe may differ: they change the result as another seed does, or not at all."""
 
 

@@ -27,7 +27,7 @@ class Group:
     @property
     def path(self) -> Path:
         """What tells its row from others; no run has this name."""
-        return self.members[0].path.with_name(f"@{self.name}")
+        return self.members[0].path.parent / f"@{self.name}"  # a name may have slashes, which `with_name` refuses
 
     @property
     def config(self) -> RunConfig | None:
