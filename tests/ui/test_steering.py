@@ -90,10 +90,13 @@ async def test_a_misplaced_key_is_taken_back_before_it_is_sent_and_undone_after(
         assert sum("In a second" in each for each in notifications(app)) <= 2, "of one kind, only the newest stays"
         await pilot.press("u")
         await until(pilot, lambda: any("nothing was sent: β ÷1.56" in each for each in notifications(app)))
+        assert not any("In a second" in each for each in notifications(app))
         await pilot.pause(SEND_AFTER + 0.2)
         assert not [each for each in live.asked if isinstance(each, protocol.Set)]
         await pilot.press("]")
+        assert not any("nothing was sent" in each for each in notifications(app))
         await until(pilot, lambda: live.beta == pytest.approx(1.25))  # without any other key
+        assert not any("In a second" in each for each in notifications(app))
         await pilot.press("u")
         await until(pilot, lambda: live.beta == pytest.approx(1.0))
         await pilot.press("u")

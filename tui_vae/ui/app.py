@@ -30,10 +30,9 @@ from tui_vae.ui.ascii_filter import AsciiOnly
 from tui_vae.ui.commands import Command, commands
 from tui_vae.ui.images.canvas import Canvas
 from tui_vae.ui.key_advice import with_keys
-from tui_vae.ui.messages import NoLongerSo
 from tui_vae.ui.opening import RunOpener
 from tui_vae.ui.session import RunSession
-from tui_vae.ui.toasts import outdated, take_away
+from tui_vae.ui.toasts import withdraw
 from tui_vae.ui.workarounds import garbage_collection
 from tui_vae.ui.workarounds.no_colour import NoColour
 from tui_vae.ui.workarounds.no_width import wrap_to_one_column
@@ -142,16 +141,8 @@ class TuiVae(RunOpener):
         if severity != "information":  # what went wrong, and what to do about it
             message = with_keys(message)
         message, title = terminal.legible(message), terminal.legible(title)
-        self._withdraw(message, title)
+        withdraw(self, message, title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
-
-    def _withdraw(self, message: str, title: str = "") -> None:
-        for each in outdated(self._notifications, message, title):
-            self._unnotify(each, refresh=False)
-            take_away(self.screen, each)
-
-    def on_no_longer_so(self, message: NoLongerSo) -> None:
-        self._withdraw(terminal.legible(message.notification))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.DEFAULT_VARIABLES

@@ -70,12 +70,5 @@ class SawNews(Message):
 
 
 @dataclass
-class NoLongerSo(Message):
-    """Asks the app to take away a notification whose words are no longer true."""
-
-    notification: str
-
-
-@dataclass
 class PreferencesChanged(Message):
     """The preferences have changed. The app writes them at once: a hang-up leaves no time for it at the end."""

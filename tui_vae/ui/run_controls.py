@@ -17,6 +17,7 @@ from tui_vae.ui.messages import HistoryChanged
 from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.pending_change import FACTOR, SEND_AFTER, Change, PendingChanges, What
 from tui_vae.ui.session import RunSession
+from tui_vae.ui.toasts import withdraw
 
 
 class RunControls(Screen[None], KeysInContext):
@@ -55,6 +56,8 @@ class RunControls(Screen[None], KeysInContext):
         self._one_at_a_time = asyncio.Lock()
         self._changes = PendingChanges()
         self._send_timer: Timer | None = None
+        self._told = ""
+        """What was said last of changes that wait."""
 
     def description_now(self, action: str) -> str:
         return "go on" if action == "pause" and self.session.state == "paused" else ""
@@ -100,10 +103,17 @@ class RunControls(Screen[None], KeysInContext):
         self._send_timer = self.set_timer(SEND_AFTER, self._send_changes)
         waiting = " and ".join(change.text() for change in self._changes.waiting)
         said = f"In a second: {waiting}; u takes it back." if waiting else "Taken back; nothing is sent."
-        self.notify(said, timeout=2 * SEND_AFTER, markup=False)
+        self._tell(said, 2 * SEND_AFTER)
+
+    def _tell(self, said: str, seconds: float) -> None:
+        """Say this of changes in place of what was said of them before."""
+        withdraw(self.app, self._told)
+        self._told = said
+        self.notify(said, timeout=seconds, markup=False)
 
     def _send_changes(self) -> None:
         """Send what waits, now."""
+        withdraw(self.app, self._told)
         if self._send_timer is not None:
             self._send_timer.stop()
             self._send_timer = None
@@ -119,7 +129,7 @@ class RunControls(Screen[None], KeysInContext):
         """Take back what waits; else undo what was sent last."""
         if dropped := self._changes.drop():
             words = " and ".join(change.text() for change in dropped)
-            self.notify(f"Taken back, nothing was sent: {words}.", timeout=4, markup=False)
+            self._tell(f"Taken back, nothing was sent: {words}.", 4)
         elif undoing := self._changes.undo():
             for change in undoing:
                 self._steer(self._change(change))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
+from textual.app import App
 from textual.notifications import Notification
 from textual.screen import Screen
 from textual.widgets._toast import ToastRack
+
+from tui_vae.ui.terminal import legible
 
 _FIGURES = re.compile(r"[×÷]?\d[\d.,]*(?:e[+-]?\d+)?")
 
@@ -22,6 +26,13 @@ def take_away(screen: Screen[object], notification: Notification) -> None:
     for rack in screen.query(ToastRack):
         for holder in rack.query_children(f"#{rack._toast_id(notification)}"):
             holder.remove()
+
+
+def withdraw(app: App[Any], message: str, title: str = "") -> None:
+    """Take away what says the same, because it is said anew or is no longer so."""
+    for each in outdated(app._notifications, legible(message), title):
+        app._unnotify(each, refresh=False)
+        take_away(app.screen, each)
 
 
 def outdated(shown: Iterable[Notification], message: str, title: str) -> list[Notification]:

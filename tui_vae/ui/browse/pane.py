@@ -23,12 +23,13 @@ from tui_vae.ui.browse.one_image import OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import ImageErrors, Order
 from tui_vae.ui.browse.status import class_items, film_facts, image_items
-from tui_vae.ui.messages import NoLongerSo, PreferencesChanged
+from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.model_pane import NO_MODEL
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.test_set import NO_CLASSES, Pair, TestSet, pairs_of, test_set_of
+from tui_vae.ui.toasts import withdraw
 
 FOLLOW_SECONDS = 2.0
 """Seconds between checks for newer weights than those that made what is shown."""
@@ -136,7 +137,7 @@ class BrowsePane(ImageActions, can_focus=True):
             return
         self.note = ""
         self.weights = reply.epoch, reply.step
-        self.post_message(NoLongerSo(STILL_LOADING))
+        withdraw(self.app, STILL_LOADING)
         self._show(pairs_of(reply, test_set))
 
     async def _load_test_set(self) -> TestSet:
