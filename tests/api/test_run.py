@@ -1,6 +1,7 @@
 """The Python side: what it gives is what the commands give, and nothing is loaded before it is needed."""
 
 import csv
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -131,6 +132,8 @@ OPTIONS: dict[str, Any] = {
 def test_training_calls_back_at_each_epoch(own_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     epochs: list[dict[str, object]] = []
     run = train(epochs.append, name="mine", epochs=2, **OPTIONS)
+    if os.path.isdir("/proc/self/fd"):  # none of the run's directory stays open
+        assert str(run.path.resolve()) not in {os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()}
     assert [epoch["epoch"] for epoch in epochs] == [1, 2] and epochs[0]["kind"] == "epoch"
     assert (run.name, run.state, len(run.metrics("numpy"))) == ("mine", "finished", 2)
     assert capsys.readouterr().out == ""

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tests.support.extras import needs_onnx, needs_parquet
+from tests.support.fake_run import make_run
 from tests.support.processes import Trained, command, finish
 from tui_vae import load_run
 from tui_vae.cli import main
@@ -22,6 +23,8 @@ from tui_vae.core.evaluation.onnx_export import Decoder, Encoder, as_onnx
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.own import WrappedModel
 from tui_vae.errors import UserError
+from tui_vae.runs.history import read_history
+from tui_vae.trackers.figures import hyperparameters
 
 
 def export(trained: Trained, what: str, out: Path) -> Path:
@@ -132,6 +135,16 @@ def test_the_card_says_how_to_load_and_to_train_it_again(trained: Trained, tmp_p
     assert f"| negative ELBO, bits a pixel | {last['train']['elbo_bpd']:.4g} | {last['test']['elbo_bpd']:.4g} |" in card
     line = next(line for line in card.splitlines() if line.startswith("tui-vae train"))
     assert {"--latent-dim", "--hidden", "--train-limit"} <= set(line.split())
+
+
+def test_what_others_get_to_see_has_no_end_command(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs", "mine", epochs=1, on_end="curl https://hooks.example/SECRET")
+    for what, ending in (("card", "md"), ("report", "html")):
+        out = tmp_path / f"{what}.{ending}"
+        arguments = ["export", "mine", "--runs-dir", str(tmp_path / "runs"), "--what", what, "--out", str(out)]
+        assert main(arguments) == 0 and "SECRET" not in out.read_text()
+    event = read_history(run.events).run
+    assert event is not None and "SECRET" in str(event.config) and "SECRET" not in str(hyperparameters(event))
 
 
 def test_metrics_are_the_same_in_every_format(trained: Trained, tmp_path: Path) -> None:

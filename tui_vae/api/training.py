@@ -11,7 +11,7 @@ import msgspec
 
 from tui_vae.api.run import Run
 from tui_vae.cli.train import check_first, follow
-from tui_vae.cli.train_reporters import LineReporter, SilentReporter
+from tui_vae.cli.train_reporters import LineReporter, Reporter, SilentReporter
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
 from tui_vae.runs.create import create_run
@@ -43,14 +43,26 @@ def train(callback: Callback | None = None, *, runs_dir: str | Path | None = Non
     check_first(wanted)
     created, _ = create_run(runs_directory(runs_dir), wanted)
     directory = OpenRunDirectory(created.path)
-    start_training(directory)
     try:
-        follow(directory, LineReporter(directory) if callback is None else _Caller(callback), ())
+        start_training(directory)
+        _follow(directory, LineReporter(directory) if callback is None else _Caller(callback))
+        return Run(RunDirectory(directory.path))
+    finally:
+        directory.close()
+
+
+def _follow(directory: RunDirectory, report: Reporter) -> None:
+    """Follow the run to its end; whatever is raised meanwhile stops it.
+
+    Raises:
+        UserError: the run failed.
+    """
+    try:
+        follow(directory, report, ())
     except BaseException:
         if directory.is_training():  # else it has failed, and that is what was raised
             follow(directory, SilentReporter(), [signal.SIGINT])
         raise
-    return Run(RunDirectory(directory.path))
 
 
 class _Caller(SilentReporter):

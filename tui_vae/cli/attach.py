@@ -21,7 +21,8 @@ def open_app(options: argparse.Namespace) -> int:
     runs_dir = runs_directory(options.runs_dir)
     living = [directory for directory in list_runs(runs_dir) if directory.is_training()]
     if len(living) > 1:  # those that wait for their turn count only where none trains
-        living = [each for each, summary in zip(living, summarize_all(living), strict=False) if not summary.after]
+        waiting = {summary.name for summary in summarize_all(living) if summary.after}
+        living = [each for each in living if each.name not in waiting]
     found = living[0].name if len(living) == 1 else None
     return run(runs_dir, found, options.color, options.warm, options.theme)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 from tui_vae.config import train_options
+from tui_vae.config.end_command import without_command
 from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
@@ -30,7 +32,7 @@ def model_safetensors(directory: RunDirectory, which: str | None = None) -> byte
     facts = {
         "format": "pt", "run": directory.name, "dataset": network.dataset, "epoch": str(network.progress.evaluated),
         "step": str(network.progress.step), "shape": json.dumps(network.shape),
-        "config": json.dumps(network.progress.config),
+        "config": json.dumps(without_command(network.progress.config)),
     }  # fmt: skip
     return plain_file(dict(network.model.state_dict()), facts)
 
@@ -108,7 +110,7 @@ def card_md(directory: RunDirectory, which: str | None = None) -> bytes:
         figures = head + "\n".join(rows) + "\n\n"
     changes = "; ".join(map(str, read_steering(directory)))
     known = KNOWN.get(dataset, "")
-    words = ["tui-vae", "train", *train_options(config)]
+    words = ["tui-vae", "train", *train_options(replace(config, on_end=None))]  # which may hold a secret
     return CARD.format(
         front=f"{known}\n" if known else "", name=directory.name, config=config, dataset=dataset,
         facts="\n".join(facts), figures=figures, command=" ".join(map(advice.quoted, words)),

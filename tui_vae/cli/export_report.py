@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from importlib.util import find_spec
 
@@ -116,7 +117,7 @@ def _table(rows: Sequence[Sequence[str]], best: Sequence[bool]) -> str:
 
 def _options(directory: RunDirectory) -> str:
     rows = []
-    for row in whole(directory.read_config()):
+    for row in whole(replace(directory.read_config(), on_end=None)):  # others see the page, and it may hold a secret
         here, usual = (_text(value or "") for value in row.values)
         name = _text(row.name) if row.same else f"<b>{_text(row.name)}</b>"
         rows.append(f"<tr><td>{name}</td><td>{here}</td><td class=about>{'' if row.same else usual}</td></tr>")

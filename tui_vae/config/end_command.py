@@ -7,6 +7,8 @@ by the SHA-256 of its text.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from tui_vae.config.own_code import HINT, NotTrusted, allow_digest, is_allowed, record
 from tui_vae.config.run_config import RunConfig
@@ -42,3 +44,8 @@ def allow_end_command(config: RunConfig) -> None:
         digest = command_digest(config.on_end)
         allow_digest(digest)
         record(digest, {"file": "", "command": config.on_end})
+
+
+def without_command(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded configuration as others may see it: a command may hold a secret, such as the address of a webhook."""
+    return {name: value for name, value in recorded.items() if name != "on-end"}

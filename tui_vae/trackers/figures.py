@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tui_vae.config.end_command import without_command
 from tui_vae.runs import events as ev
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ def of_epoch(event: ev.EpochEvent) -> Iterator[tuple[str, float]]:
 
 
 def hyperparameters(run: ev.RunEvent) -> dict[str, Any]:
-    """The options of a run, each a word, a number or a truth value: trackers take nothing else."""
+    """The options of a run that others may see, each a word, a number or a truth value: trackers take nothing else."""
     plain = (str, int, float, bool)
-    return {name: value if isinstance(value, plain) else str(value) for name, value in run.config.items()}
+    return {
+        name: value if isinstance(value, plain) else str(value) for name, value in without_command(run.config).items()
+    }
 
 
 def sheet_of(originals: tuple[bytes, ...], made: tuple[bytes, ...], width: int, channels: int) -> NDArray[np.uint8]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from tui_vae.config import check_option
+from tui_vae.config.end_command import check_end_command
+from tui_vae.config.own_code import NotTrusted
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
@@ -138,8 +141,13 @@ class RunActions(Pane):
         if record.config is None:
             self.notify(f"The config.toml of {record.name} cannot be read.", severity="warning", markup=False)
             return
-        steered = bool(record.steered)
-        self.app.push_screen(NewRun(self.library.runs_dir, record.config, steered=steered), self._described)
+        config, steered = record.config, bool(record.steered)
+        try:
+            check_end_command(config)
+        except NotTrusted as error:  # what the form starts counts as given by the user
+            config = replace(config, on_end=None)
+            self.notify(f"{error.message}: it is left out.", severity="warning", markup=False)
+        self.app.push_screen(NewRun(self.library.runs_dir, config, steered=steered), self._described)
 
     def _described(self, wanted: StartRun | None) -> None:
         if wanted is not None:
