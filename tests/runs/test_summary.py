@@ -25,6 +25,9 @@ def test_a_summary_tells_the_newest_figures(own_runs: Path) -> None:
     assert (run.name, run.state, run.epochs, run.planned) == ("fashion-1", "finished", 2, 3)
     assert (run.test_loss, run.mse, run.kl, run.active_units, run.device) == (4.0, 0.25, 3, 7, "cpu")
     assert 0 <= run.age < 60
+    lost = epoch_event(1)
+    lost = msgspec.structs.replace(lost, test=msgspec.structs.replace(lost.test, kl=float("nan"), active_units=0))
+    assert summarize(logged(own_runs, run_event(), lost)).active_units is None
     assert summarize(logged(own_runs)).state == "crashed"
     assert summarize(logged(own_runs, run_event(), ev.StateEvent(state="training"))).state == "crashed"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.support.fake_run import figures_after, make_run
 from tests.support.piloting import in_event_loop, opened, screen, seen
@@ -36,6 +37,9 @@ def test_the_change_is_to_the_best_epoch() -> None:
     history.extend([epoch(1, 1), epoch(2, 4)])
     assert change(history) == ("best yet", "best")
     history.extend([epoch(3, 2)])
+    collapsed = History()
+    collapsed.extend([structs.replace(epoch(1, 1), test=structs.replace(figures_after(1), active_units=0))])
+    assert change(collapsed) == ("best yet", "note")
     said, role = change(history)
     assert said.startswith("+0.") and said.endswith(" to epoch 2") and role == "note"
 

@@ -123,7 +123,7 @@ def _summarize(directory: RunDirectory) -> RunSummary:
         test_loss=test.loss if test else None,
         mse=test.mse if test else None,
         kl=test.kl if test else None,
-        active_units=test.active_units if test else None,
+        active_units=test.active_units if test and test.kl is not None and math.isfinite(test.kl) else None,
         device=run.device if run else "",
         age=max(0.0, time.time() - changed),
         elbo_bpd=test.elbo_bpd if test else None,

@@ -41,7 +41,7 @@ def change(history: History) -> tuple[str, str]:
     if newest is None or best is None or newest.test.elbo_bpd is None or best.test.elbo_bpd is None:
         return "", "note"
     if newest.epoch == best.epoch:
-        return "best yet", "best"
+        return "best yet", "best" if newest.test.active_units else "note"  # the best of a collapsed run is no good news
     apart = newest.test.elbo_bpd - best.test.elbo_bpd
     sign = "+" if apart >= 0 else MINUS
     return f"{sign}{abs(apart):.3f} to epoch {best.epoch}", "note"

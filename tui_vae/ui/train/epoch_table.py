@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import isfinite
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -35,6 +36,11 @@ class Column:
     down: bool = False
 
 
+def _active(event: EpochEvent) -> str:
+    """Nothing is known of weights that are no numbers."""
+    return str(event.test.active_units) if event.test.kl is not None and isfinite(event.test.kl) else numbers.UNKNOWN
+
+
 COLUMNS = (
     Column("#", 4, 0, lambda e: str(e.epoch), lambda e: e.epoch),
     Column("loss", 8, 6, lambda e: numbers.metric(e.test.loss, 0), lambda e: e.test.loss),
@@ -43,7 +49,7 @@ COLUMNS = (
     Column("mse", 8, 3, lambda e: numbers.metric(e.test.mse, 0), lambda e: e.test.mse),
     Column("acc %", 6, 7, lambda e: numbers.percent(e.test.accuracy, 0), lambda e: e.test.accuracy, down=True),
     Column("bits", 6, 5, lambda e: numbers.metric(e.test.elbo_bpd, 0, 3), lambda e: e.test.elbo_bpd),
-    Column("active", 7, 8, lambda e: str(e.test.active_units), lambda e: e.test.active_units, down=True),
+    Column("active", 7, 8, _active, lambda e: e.test.active_units, down=True),
     Column("train loss", 11, 9, lambda e: numbers.metric(e.train.loss, 0), lambda e: e.train.loss),
     Column("recon", 7, 10, lambda e: numbers.metric(e.train.recon, 0), lambda e: e.train.recon),
     Column("KL", 7, 11, lambda e: numbers.metric(e.train.kl, 0), lambda e: e.train.kl),
