@@ -262,3 +262,13 @@ async def test_other_charts_are_offered_where_there_are_some(run: RunDirectory) 
         assert not pane.makes_sense_now("other_charts")
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: pane.makes_sense_now("other_charts"))
+
+
+@in_event_loop
+async def test_a_title_without_room_loses_its_unit_and_no_letters(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await until(pilot, lambda: shows(app))
+        await pilot.press("v")
+        await until(pilot, lambda: "−ELBO" in screen(app))
+        assert "bits a pixe" not in screen(app)

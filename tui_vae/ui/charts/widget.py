@@ -178,7 +178,8 @@ class ChartWidget(StripWidget, can_focus=True):
     def _top(self, width: int, notes: Sequence[str], state: ChartState) -> Strip:
         """`╭ title notes ──── values ╮`; where there is no room, words, notes and values give way."""
         symbols = glyphs()
-        left = [(f" {symbols.plain(state.title)} ", "title"), *((f"{symbols.plain(note)} ", "note") for note in notes)]
+        title = state.title if len(state.title) + 2 <= width else state.title.partition(", ")[0]
+        left = [(f" {symbols.plain(title)} ", "title"), *((f"{symbols.plain(note)} ", "note") for note in notes)]
         pinned = 2 if state.log and state.cursor is None else 1  # which scale it is must be said
         values, words = list(state.values), True
         while True:
