@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tests.support.fake_run import SIDE, blurred, error, images, make_run
 from tests.support.piloting import in_event_loop, opened, seen, until
-from tui_vae.runs.previews import Originals, write_originals
+from tui_vae.runs.previews import Originals, write_originals, write_preview
 from tui_vae.ui.app import TuiVae
+from tui_vae.ui.film import read_film
 from tui_vae.ui.runs.beside import NONE_YET, OTHERS, Beside, BesideCanvas
 from tui_vae.ui.runs.pane import RunsPane
 
@@ -67,3 +68,10 @@ async def test_runs_of_other_images_have_nothing_side_by_side(tmp_path: Path) ->
         pane.marks.toggle(waiting.path)
         await pilot.press("B")
         await seen(app, pilot, f"waiting {NONE_YET}")
+
+
+def test_reconstructions_of_another_size_are_passed_over(tmp_path: Path) -> None:
+    """As a stranger may have saved them: they are compared with the originals pixel by pixel."""
+    run = make_run(tmp_path, epochs=3)
+    write_preview(run.previews, 4, [bytes(SIDE * 2 * SIDE)] * 10, SIDE)
+    assert [epoch for epoch, _ in read_film(run.previews, ()).frames] == [1, 2, 3]

@@ -1,6 +1,7 @@
 """Browse: classes of the test set, the worst ones, many of them, and none."""
 
 import re
+from array import array
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from tests.support.fake_run import CLASSES, FakeProcess, figures_after, images, 
 from tests.support.piloting import in_event_loop, screen, seen, until
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.epoch_details import EpochDetail
 from tui_vae.runs.events import ByClass, EpochEvent, EventLog
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.browse.classes import ClassTable
@@ -130,3 +132,10 @@ async def test_beside_its_error_stands_how_error_and_kl_of_a_class_went(tmp_path
                 line = next(each for each in text.splitlines() if "Ankle boot" in each)
                 assert re.search(r" [█▆▇]\S+ +6\.00 +[▁_]\S*[█^]", line), line
                 assert max(len(each.rstrip()) for each in text.splitlines()) <= width
+
+
+def test_a_log_with_fewer_errors_than_kls_is_drawn() -> None:
+    table = ClassTable()
+    table.details = [EpochDetail(1, 10, array("f"), array("f", [0.1]), array("f", [1.0, 2.0]))]
+    assert [text.strip() for text, _ in table._trends(0, 8)][2] == "1.00"
+    assert "".join(text for text, _ in table._trends(1, 8)).strip() == ""

@@ -1,11 +1,15 @@
 """Charts of the user's own: any figure of the log, in as many rows and columns as they want, and remembered."""
 
+import errno
 import math
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from tests.support.piloting import in_event_loop, notifications, opened, screen, seen, until
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.epoch_details import EpochDetails
 from tui_vae.runs.events import StepEvent
 from tui_vae.runs.history import read_history
 from tui_vae.ui.app import TuiVae
@@ -56,6 +60,24 @@ async def test_figures_and_grid_are_chosen_shown_and_remembered(run: RunDirector
         await until(pilot, lambda: titles(again) == wanted)
         await pilot.press("y", "ctrl+r")
         await until(pilot, lambda: titles(again)[:2] == ["reconstruction", "KL"])
+
+
+@in_event_loop
+async def test_a_log_that_cannot_be_read_for_a_chart_does_not_end_the_app(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    app.preferences.charts, app.preferences.chart_columns, app.preferences.chart_rows = ["kl:0"], 1, 1
+    failed: list[Path] = []
+
+    def fail(details: EpochDetails) -> bool:
+        failed.append(run.path)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with mock.patch.object(EpochDetails, "read", fail):
+        async with app.run_test(size=(80, 24)) as pilot:
+            await opened(app, pilot)
+            await until(pilot, lambda: bool(failed))
+            await pilot.pause(0.1)
+            assert titles(app) == ["KL of z 0"] and app.return_code is None
 
 
 @in_event_loop

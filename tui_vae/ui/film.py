@@ -48,7 +48,8 @@ class Film:
 
 
 def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False) -> Film:
-    """The previews saved so far, with the newest as the current frame. A missing or damaged file is passed over.
+    """The previews saved so far, with the newest as the current frame. A missing or damaged file is passed
+    over, and so is one whose images have not the size of the originals.
 
     `newest_only` reads that frame alone.
     """
@@ -65,5 +66,6 @@ def read_film(folder: Path, classes: tuple[str, ...], newest_only: bool = False)
     frames = [
         (epoch, tuple(Picture.of(image, saved.width, saved.channels) for image in images))
         for epoch, images in read_previews(folder, saved.width, newest_only, saved.channels)
+        if not saved.images or {len(image) for image in images} <= {len(image) for image in saved.images}
     ]
     return Film(originals, frames, max(0, len(frames) - 1))

@@ -142,7 +142,7 @@ class ClassTable(Canvas):
 
     def _trends(self, label: int, width: int) -> Iterator[tuple[str, str]]:
         """How error and KL of a class went, and its newest KL."""
-        known = [each for each in self.details if label < len(each.class_kl)]
+        known = [each for each in self.details if label < min(len(each.class_mse), len(each.class_kl))]
         newest = known[-1].class_kl[label] if known else math.nan
         for values, words in (
             ([each.class_mse[label] for each in known], ""),

@@ -90,8 +90,11 @@ class ChartPane(Pane):
     async def _read_details(self) -> None:
         """Read the KL of each dimension, which only the log has, and show the charts of some."""
         before = self._details.details
-        while await asyncio.to_thread(self._details.read):
-            pass
+        try:
+            while await asyncio.to_thread(self._details.read):
+                pass
+        except OSError:
+            return  # it cannot be read at the moment: what is known stays on screen
         curves = self.curves
         curves.read_details(self._details.details)
         if self._details.details is not before or not self._details_shown:
