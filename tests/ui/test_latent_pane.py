@@ -357,3 +357,14 @@ async def test_dimensions_that_are_active_and_tell_nothing_are_dimmed(
             await until(pilot, lambda: "active, but KL ≤ 0.1 nats" in screen(app))
             await pilot.resize_terminal(40, 16)
             await until(pilot, lambda: str(bars.border_subtitle) == "3/4 active · 1 > 0.1 nats")
+
+
+@in_event_loop
+async def test_a_small_screen_shows_the_ends_of_an_interpolation(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    with LatentProcess(run, "serve"):
+        async with app.run_test(size=(40, 12)) as pilot:
+            pane = await latent(app, pilot)
+            await pilot.press("v", "v", "v")
+            board = pane.query_one("#latent-interpolate", ImageBoard)
+            await until(pilot, lambda: len(board.pictures) == 2)

@@ -127,8 +127,7 @@ async def interpolate(
     session: RunSession, board: ImageBoard, room: Size, ends: list[int], test_set: TestSet, sphere: bool
 ) -> protocol.Images | None:
     """Show two test images, and between them decoded latents on the straight line from the posterior mean of the first
-    to that of the second, or on the great circle (`sphere`). Nothing is shown, and None returned, where no image has
-    room between them.
+    to that of the second, or on the great circle (`sphere`). None is returned where no image has room between them.
 
     Raises:
         UserError: the model cannot be asked.
@@ -138,14 +137,16 @@ async def interpolate(
     pair = await session.ask(protocol.Reconstruct(indices=ends), protocol.Reconstructions)
     mu = decode_floats(pair.mu)
     latent_dim = len(mu) // 2
-    if not latent_dim or steps < 1:
+    if not latent_dim:
         return None
-    path = along_sphere if sphere else between
-    reply = await decode(session, path(mu[:latent_dim], mu[latent_dim:], steps))
-    decoded = [
-        Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),))
-        for step, image in enumerate(_pictures(reply, steps))
-    ]
+    reply, decoded = None, []
+    if steps >= 1:
+        path = along_sphere if sphere else between
+        reply = await decode(session, path(mu[:latent_dim], mu[latent_dim:], steps))
+        decoded = [
+            Captioned(image, ((f"{step / max(1, steps - 1):.2f}", "label"),))
+            for step, image in enumerate(_pictures(reply, steps))
+        ]
     originals = split(pair.originals, 2, pair.width, pair.channels)
     first, last = (
         Captioned(image, _caption(letter, test_set.name_of(index), f"  #{index}", cells(grid.scale).width))
