@@ -124,6 +124,6 @@ def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], 
         ("encoder", "onnx"): export_onnx.encoder_onnx,
         ("decoder", "onnx"): export_onnx.decoder_onnx,
         ("model", "safetensors"): export_model.model_safetensors,
-        ("card", "md"): export_model.card_md,
+        ("card", "md"): lambda run, which: export_model.card_md(run),
     }
     return makers[options.what, ending]

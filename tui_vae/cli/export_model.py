@@ -83,7 +83,7 @@ FIGURES = (
 """What the card tells of an epoch, in the words of README's definitions."""
 
 
-def card_md(directory: RunDirectory, which: str | None = None) -> bytes:
+def card_md(directory: RunDirectory) -> bytes:
     """A README.md in the layout of a hub's model card: the data, the recipe, the figures, how to load the weights.
 
     Raises:

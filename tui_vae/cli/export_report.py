@@ -46,7 +46,7 @@ def report(directory: RunDirectory, which: str | None, ending: str) -> bytes:
         UserError: as the exports `grid` and `samples`, for HTML; config.toml cannot be read.
     """
     if ending == "md":
-        return card_md(directory, which)
+        return card_md(directory)
     return _html(directory, which).encode()
 
 

@@ -52,7 +52,7 @@ def whole(config: RunConfig) -> list[Difference]:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run in a comparison. `best` is the epoch of the lowest test loss, whose weights `best.safetensors` holds."""
+    """A run in a comparison. `best` is its best epoch (`best-by`), whose weights `best.safetensors` holds."""
 
     name: str
     state: str

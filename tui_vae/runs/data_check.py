@@ -44,15 +44,19 @@ def check_data(
         [sys.executable, "-P", "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        began(process)
-        with suppress(BrokenPipeError):
-            process.stdin.write(asked.encode())
-            process.stdin.close()
-        for line in process.stdout:
-            with suppress(ValueError, TypeError):
-                told = json.loads(line)
-                if "progress" in told:
-                    progress(told["progress"])
+        try:
+            began(process)
+            with suppress(BrokenPipeError):
+                process.stdin.write(asked.encode())
+                process.stdin.close()
+            for line in process.stdout:
+                with suppress(ValueError, TypeError):
+                    told = json.loads(line)
+                    if "progress" in told:
+                        progress(told["progress"])
+        except BaseException:  # an interrupted notebook's too, which its processes do not hear of
+            process.kill()
+            raise
     if process.returncode:
         if "message" in told:
             raise UserError(str(told["message"]), str(told.get("hint", "")))

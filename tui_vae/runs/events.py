@@ -183,7 +183,7 @@ class PreviewEvent(Event, frozen=True, kw_only=True, tag="preview"):
 
 
 class CheckpointEvent(Event, frozen=True, kw_only=True, tag="checkpoint", gc=False):
-    """A checkpoint was written. `file`: its name; `best`: whether it is that of the lowest test loss."""
+    """A checkpoint was written. `file`: its name; `best`: whether it is that of the best test figure."""
 
     epoch: Count
     step: Count

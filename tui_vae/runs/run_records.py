@@ -47,7 +47,7 @@ class Record:
     """A run at one moment. Until its log has been read, only the first three fields are known.
 
     `started`, `changed`: first event and last change of the log, in seconds since the epoch; `seconds`: time spent in
-    training; `best`: the epoch of the lowest test loss; `test_images`: the size of its test set, None where it is not
+    training; `best`: the epoch of the best test figure; `test_images`: the size of its test set, None where it is not
     known; `pixels`: of an image in all its channels, None in older logs; `health`: as of `health.health`; `steered`:
     what a person changed while it trained; `why`: of a failed run, what is wrong and what to do.
     """
