@@ -246,12 +246,11 @@ class RunsPane(RunActions, can_focus=True):
         drawn = [(record, curve) for record, curve in drawn if curve.newest is not None]
         found = [curve for _, curve in drawn]
         unread = not records or any(not record.state for record in records)
-        none = "this figure is not in their logs" if any(each.best for each in records) else "no epoch is finished yet"
+        none = "this figure is not in their logs" if any(each.curve for each in records) else "no epoch is finished yet"
         waiting = "" if found and self._ready else "…" if unread or not self._ready else none
         apart = why_incomparable([record for record, _ in drawn], is_loss=self.measure.name == "loss")
-        chart.show(
-            OverlayState(found if self._ready else (), self.measure, self.logarithmic, self.shortest, apart, waiting)
-        )
+        shown = found if self._ready else ()
+        chart.show(OverlayState(shown, self.measure, self.logarithmic, self.shortest, apart, waiting))
 
     def figure(self) -> Figure | None:
         return figure_of(self.compared, self.measure)
