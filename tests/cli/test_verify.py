@@ -48,6 +48,13 @@ def wrong(directory: RunDirectory) -> list[Check]:
     return [check for check in verify_run(directory) if not check.ok]
 
 
+def test_what_trackers_and_tags_leave_is_the_runs_own(run: RunDirectory) -> None:
+    (run.path / "tensorboard" / "from-step-0").mkdir(parents=True)
+    (run.path / "wandb").mkdir()
+    run.tags.write_text('tags = ["good"]\ngroup = ""\n')
+    assert not wrong(run) and not [check for check in verify_run(run) if "files" in check.file]
+
+
 def test_a_whole_run_has_a_line_for_each_file_and_stays_untouched(run: RunDirectory, tui_vae: Run) -> None:
     before = contents(run)
     code, out, err = tui_vae("verify", "run")

@@ -33,6 +33,7 @@ def test_making_or_deleting_a_run_sweeps_what_killed_processes_left(own_runs: Pa
             left(own_runs, "new", "previews/originals.png", ".config.toml.abc.part"),
             left(own_runs, "old", "config.toml", "events.jsonl", "trainer.log", "lock"),
             left(own_runs, "deleted", "mine/note.txt", "mine/last.safetensors", "mine/previews/epoch-000001.png"),
+            left(own_runs, "deleted", "mine/tags.toml", "mine/tensorboard/from-step-0/events.out.tfevents.1"),
         ]
 
     swept, young = leave(), left(own_runs, "new", "config.toml", age=LEFT_AFTER - 60)

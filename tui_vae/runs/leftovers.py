@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from tui_vae.config.trackers import MODULES
 from tui_vae.runs.directory import RunDirectory
 
 Purpose = Literal["new", "old", "deleted"]
@@ -61,6 +62,7 @@ def _holds_a_run(path: Path) -> bool:
     """Whether nothing else lies in a directory than the files of a run, or what is left of them."""
     run = RunDirectory(path)
     known = {run.config, run.events, run.last, run.best, run.previews, run.kept, run.log, run.lock, run.note, run.tags}
+    known |= {path / tracker for tracker in MODULES}
     return not path.is_symlink() and path.is_dir() and all(
         inner in known or (inner.name.startswith(".") and inner.suffix == ".part") for inner in path.iterdir()
     )  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_vae.config import options
+from tui_vae.config.trackers import MODULES
 from tui_vae.errors import UserError
 from tui_vae.plain_text import plain
 from tui_vae.runs.best_figure import best_by, best_figure
@@ -24,6 +25,9 @@ from tui_vae.runs.ownership import user_name
 from tui_vae.runs.previews import ORIGINALS, preview_files, read_originals, read_preview
 from tui_vae.runs.safe_files import KINDS, why_no_folder
 from tui_vae.runs.verify_log import LogFacts, read_log, same_loss
+
+FOLDERS = ("previews", "kept", *MODULES)
+"""Folders of a run; each tracker writes into one of its name."""
 
 MOST_NAMED = 3
 """Files that a line names of those with the same fault."""
@@ -263,14 +267,14 @@ def _entries(directory: RunDirectory) -> Iterator[tuple[str, os.stat_result]]:
                     facts = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue  # a living process has just removed it
-                is_folder = not prefix and stat.S_ISDIR(facts.st_mode) and entry.name in ("previews", "kept")
+                is_folder = not prefix and stat.S_ISDIR(facts.st_mode) and entry.name in FOLDERS
                 yield plain(f"{prefix}{entry.name}") + ("/" if is_folder else ""), facts
 
 
 def _known(directory: RunDirectory) -> set[str]:
     run = directory
     names = {path.name for path in (run.config, run.events, run.last, run.best, run.log, run.lock, run.note, run.tags)}
-    names |= {"./", "previews/", "kept/", f"previews/{ORIGINALS}"}
+    names |= {"./", f"previews/{ORIGINALS}", *(f"{name}/" for name in FOLDERS)}
     names |= {f"previews/{path.name}" for _, path in preview_files(run.previews)}
     for epoch in kept_epochs(run.kept):
         names |= {f"kept/{state_file(run.kept, epoch).name}", f"kept/{best_file(run.kept, epoch).name}"}
