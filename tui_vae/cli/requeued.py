@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tui_vae.cli.same_run import check_same
 from tui_vae.config import RunConfig
+from tui_vae.config.end_command import allow_end_command
 from tui_vae.errors import UsageError
 from tui_vae.runs.create import failed_early
 from tui_vae.runs.directory import RunDirectory
@@ -32,6 +33,7 @@ def run_of_before(runs_dir: Path, wanted: RunConfig, given: Iterable[str]) -> Ru
     if not directory.config.is_file() or failed_early(directory):
         return None
     check_same(directory, wanted, given, "choose another --name")
+    allow_end_command(wanted)  # given once more, as at the first start
     return directory
 
 
