@@ -2,12 +2,17 @@
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.support.datasets import FILES, REAL
+from tests.support.numpy_network import Network
+from tests.support.processes import Trained
+from tui_vae.cli import main
+from tui_vae.core.data.datasets import Dataset, load
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported for the first time, which torchvision does too
@@ -38,3 +43,23 @@ def published() -> dict[str, bytes]:
         header = b"\x1f\x8b\x08\x08" + struct.pack("<I", times[file.name.split("-")[0]]) + data[8:10]
         files[f"{file.name}.gz"] = header + file.name.encode() + b"\0" + data[10:]
     return files
+
+
+@pytest.fixture
+def run_eval(trained: Trained, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["eval", "done", "--runs-dir", trained.runs_dir, *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load(train_limit=2000, test_limit=500)
+
+
+@pytest.fixture(scope="module")
+def network(trained: Trained) -> Network:
+    return Network(trained)

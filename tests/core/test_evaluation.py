@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from tests.support.extras import needs_probe
+from tests.support.numpy_network import Network
 from tests.support.processes import Trained
 from tui_vae.cli import main
 from tui_vae.core.data.datasets import Dataset, Images, evaluation_subset, load
@@ -25,55 +26,6 @@ from tui_vae.core.seeds import derived_seed
 
 Array = NDArray[np.float64]
 torch.set_num_threads(1)
-
-
-@pytest.fixture
-def run_eval(trained: Trained, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main(["eval", "done", "--runs-dir", trained.runs_dir, *map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return load(train_limit=2000, test_limit=500)
-
-
-class Network:
-    """The run's network, 784-48-8-48-784, in float64 from the weights in its checkpoint."""
-
-    def __init__(self, trained: Trained) -> None:
-        self._weights = {name.removeprefix("model."): value.astype(np.float64)
-                         for name, value in load_file(trained.directory.last).items()}  # fmt: skip
-
-    def _linear(self, a: Array, layer: str) -> Array:
-        product: Array = a @ self._weights[f"{layer}.weight"].T + self._weights[f"{layer}.bias"]
-        return product
-
-    def _hidden(self, a: Array, part: str) -> Array:
-        a = self._linear(a, f"{part}.0")
-        a = (a - a.mean(axis=1, keepdims=True)) / np.sqrt(a.var(axis=1, keepdims=True) + 1e-5)
-        a = a * self._weights[f"{part}.1.weight"] + self._weights[f"{part}.1.bias"]
-        silu: Array = a / (1 + np.exp(-a))
-        return silu
-
-    def encode(self, images: Images) -> tuple[Array, Array]:
-        x = images.reshape(len(images), -1).astype(np.float64) / 127.5 - 1
-        mu, logvar = np.split(self._linear(self._hidden(x, "encoder"), "encoder.3"), 2, axis=1)
-        return mu, logvar
-
-    def decode(self, z: Array) -> Array:
-        """z → p̂ on [0, 1]."""
-        p: Array = (np.tanh(self._linear(self._hidden(z, "decoder"), "decoder.3")) + 1) / 2
-        return p
-
-
-@pytest.fixture(scope="module")
-def network(trained: Trained) -> Network:
-    return Network(trained)
 
 
 # -- The importance-weighted bound -------------------------------------------------------------------------------------

@@ -9,14 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.core.test_evaluation import Network, dataset, network, run_eval
+from tests.support.numpy_network import Network
 from tests.support.processes import Trained
 from tui_vae.core.data.datasets import Dataset
 from tui_vae.core.evaluation.kl_split import SHOWN_POINTS, KlSplit, split_kl
 from tui_vae.core.evaluation.latent_gaussian import fit_gaussian
 from tui_vae.core.evaluation.posteriors import posterior_statistics
-
-__all__ = ["dataset", "network", "run_eval"]  # fixtures
 
 Array = NDArray[np.float64]
 

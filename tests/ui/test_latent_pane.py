@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.support import latent_process
 from tests.support.fake_run import CLASSES, FakeProcess, make_run
+from tests.support.latent_pane import latent
 from tests.support.latent_process import (
     DIMENSIONS,
     LatentProcess,
@@ -32,14 +32,6 @@ from tui_vae.ui.latent.pane import LatentPane
 from tui_vae.ui.latent.plane import Plane
 from tui_vae.ui.latent.plane_view import CursorImage, Scatter
 from tui_vae.ui.model_status import ModelStatus
-
-
-async def latent(app: TuiVae, pilot: Pilot[str]) -> LatentPane:
-    """Open the pane and wait for its plane and the image at the cursor."""
-    await pilot.press("3")
-    pane = app.screen.query_one(LatentPane)
-    await until(pilot, lambda: pane.query_one(CursorImage).image is not None)
-    return pane
 
 
 def shown(pane: LatentPane) -> bytes | None:

@@ -3,15 +3,16 @@
 import math
 import re
 import struct
+from pathlib import Path
 from statistics import NormalDist
 
 import msgspec
 import pytest
 
-from tests.support.fake_run import figures_after
+from tests.support.fake_run import figures_after, make_run
+from tests.support.latent_pane import latent
 from tests.support.latent_process import DIMENSIONS, LatentProcess, latent_of, pack
 from tests.support.piloting import in_event_loop, seen, until
-from tests.ui.test_latent_pane import latent, run
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EpochEvent, EventLog, StateEvent, StepEvent
@@ -25,7 +26,10 @@ from tui_vae.ui.latent.plane import between
 from tui_vae.ui.messages import LookInLatent
 from tui_vae.ui.model_status import ModelStatus
 
-__all__ = ["run"]  # a fixture
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path, epochs=3)
 
 
 def latents(process: LatentProcess) -> list[tuple[float, ...]]:
