@@ -102,7 +102,7 @@ async def test_epochs_of_a_stopped_run_agree_everywhere(tmp_path: Path) -> None:
     with FakeProcess(run, "serve", step=800):
         async with app.run_test(size=(160, 48)) as pilot:
             await opened(app, pilot)
-            assert "epoch  3/10" in screen(app)
+            await seen(app, pilot, "epoch  3/10")
             await until(pilot, lambda: "epoch 3.4" in str(app.screen.query_one(PreviewStrip).border_subtitle))
             await pilot.press("2")
             await seen(app, pilot, "epoch 3.4 · step 800")
