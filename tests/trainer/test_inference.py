@@ -33,6 +33,12 @@ class Noting(Script):
             yield Ticket(ticket.request, lambda reply: self.replies.append((self.looks, reply)))
 
 
+def never_resting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costly replies come within a few steps, however slow the machine is: a short training must not end before them."""
+    monkeypatch.setattr(inference, "BESIDE_TRAINING", 1.0)
+    monkeypatch.setattr(inference, "TURN", 0.0)
+
+
 def test_what_is_asked_of_all_images_is_answered_at_once_from_the_last_evaluation(own_runs: Path) -> None:
     directory, inbox = new_run(own_runs), Noting({8: OF_ALL})
     assert train_here(directory, inbox) == 0
@@ -109,7 +115,7 @@ def test_more_images_than_a_reply_holds_are_refused_in_a_sentence(
 def test_costly_replies_come_beside_training_and_change_no_weights(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "BESIDE_TRAINING", 0.5)
+    never_resting(monkeypatch)
     latent = np.zeros(4, "<f4").tobytes()
     directory = new_run(own_runs, **{"batch-size": 5})  # 100 steps an epoch
     inbox = Noting({110: [protocol.SplitKl(), protocol.Nearest(z=latent, count=5), protocol.Nearest(z=latent[:8])]})
@@ -181,8 +187,7 @@ def test_costly_replies_take_turns_and_a_split_is_computed_once_for_all_who_ask(
         return split_kl_in_parts(*arguments)
 
     monkeypatch.setattr(inference, "split_kl_in_parts", counted)
-    monkeypatch.setattr(inference, "BESIDE_TRAINING", 0.5)
-    monkeypatch.setattr(inference, "TURN", 0.001)
+    never_resting(monkeypatch)
     directory, inbox = new_run(own_runs, **{"batch-size": 5}), Noting({110: [protocol.SplitKl()] * 3})
     assert train_here(directory, inbox) == 0
     (_, first), *others = inbox.replies
@@ -194,7 +199,7 @@ def test_while_a_run_trains_the_kl_is_split_of_some_images_and_then_of_all(
     own_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "LIVE_IMAGES", 50)
-    monkeypatch.setattr(inference, "BESIDE_TRAINING", 0.5)
+    never_resting(monkeypatch)
     directory = new_run(own_runs, **{"batch-size": 5})
     inbox = Script({110: [protocol.SplitKl()], 190: [protocol.Pause()]}, [protocol.SplitKl(), protocol.Resume()])
     assert train_here(directory, inbox) == 0
