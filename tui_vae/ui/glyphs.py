@@ -19,6 +19,7 @@ class Glyphs:
     horizontal: str
     vertical: str
     line: str
+    test_line: str
     train: str
     test: str
     control: str
@@ -53,6 +54,7 @@ UNICODE = Glyphs(
     horizontal="─",
     vertical="│",
     line="━",
+    test_line="━",
     train="○",
     test="●",
     control="┊",
@@ -83,6 +85,7 @@ ASCII = Glyphs(
     horizontal="-",
     vertical="|",
     line="*",
+    test_line="+",
     train="o",
     test="@",
     control=":",

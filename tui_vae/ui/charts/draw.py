@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, overload
 
-from tui_vae.ui.charts import bands, raster, scales
+from tui_vae.ui.charts import bands, dashes, raster, scales
 from tui_vae.ui.charts.curves import Column, Curve
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale, Tick
@@ -98,13 +98,14 @@ class Sources:
 
 @dataclass(frozen=True)
 class View:
-    """How to draw a chart, in cells; the cursor is at a step."""
+    """How to draw a chart, in cells; the cursor is at a step. `colours`: whether there are any; without them the test
+    curve is dashed, and bands, which could not be told from curves, are left out."""
 
     width: int
     height: int
     axis: Axis
     log: bool = False
-    band: bool = True
+    colours: bool = True
     cursor: float | None = None
 
     @property
@@ -133,15 +134,17 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
     )
     scale, refused = _scale([*steps, *train, *test], view)
 
-    def line(segments: Iterable[Sequence[Point]], dots: raster.Dots = dots) -> tuple[str, ...]:
-        placed = ([(x, scale.place(y)) for x, y in segment] for segment in segments)
-        paths = tuple(raster.dot_path(part, height * dots.down) for each in placed for part in raster.clip(each))
-        return raster.rasterize(paths, width, height, dots)
-
-    def extremes(segments: Sequence[Sequence[Column]], dots: raster.Dots = dots) -> tuple[str, ...]:
+    def extremes(
+        segments: Sequence[Sequence[Column]], dots: raster.Dots = dots, pattern: dashes.Pattern = ()
+    ) -> tuple[str, ...]:
         if bands.dense(segments, width * dots.across):
-            return bands.fill(bands.strokes(segments, scale.place, height * dots.down), width, height, dots)
-        return line((zigzag(segment) for segment in segments), dots)
+            strokes = bands.strokes(segments, scale.place, height * dots.down)
+            return bands.fill(dashes.thinned(strokes, pattern), width, height, dots)
+        placed = ([(x, scale.place(y)) for x, y in zigzag(segment)] for segment in segments)
+        paths = tuple(raster.dot_path(part, height * dots.down) for each in placed for part in raster.clip(each))
+        if pattern:
+            return bands.fill(dashes.dashed(paths, pattern), width, height, dots)
+        return raster.rasterize(paths, width, height, dots)
 
     smoothed = sources.steps is not None and sources.steps.span > 0
     canvas = Canvas(width, height, dots.down)
@@ -149,13 +152,16 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
     columns = _control_columns(controls, view)
     for column in columns:
         canvas.vertical(column, glyphs.control, "mark")
-    if smoothed and view.band:
+    if smoothed and view.colours:
         canvas.paint(extremes(steps, dots if glyphs.braille else raster.one_dot(".")), "band")
-    if view.band and glyphs.braille and height >= LEAST_GAP_ROWS:
+    if view.colours and glyphs.braille and height >= LEAST_GAP_ROWS:
         canvas.paint(
             bands.fill(bands.between(train, test, scale.place, height * dots.down), width, height, dots), "gap"
         )
-    canvas.paint(extremes(test), "test")
+    if glyphs.braille:
+        canvas.paint(extremes(test, dots, () if view.colours else dashes.TEST), "test")
+    else:
+        canvas.paint(extremes(test, raster.one_dot(glyphs.test_line)), "test")
     canvas.paint(extremes([smooth_line(segment) for segment in steps] if smoothed else steps), "train")
     if sources.steps is None:
         canvas.paint(extremes(train), "train")

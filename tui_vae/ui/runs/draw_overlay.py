@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from tui_vae.ui.charts import bands, raster, scales
+from tui_vae.ui.charts import bands, dashes, raster, scales
 from tui_vae.ui.charts.curves import Column
 from tui_vae.ui.charts.draw import GUTTER, Canvas, Span, gutter_labels, tick_count
 from tui_vae.ui.charts.raster import BLANK, Point
@@ -15,10 +15,13 @@ from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.runs.groups import Group, Row
-from tui_vae.ui.runs.marks import series_marker, series_role
+from tui_vae.ui.runs.marks import series_dashes, series_marker, series_role
 
 MARKER_SPACING = 12
 """Cells from one marker on a curve to the next, at least."""
+
+WHISKER_SPACING = 8
+"""Columns of dots from one upright line of a band to the next, in a terminal without colours."""
 
 TICK_SPACING, MOST_TICKS = 12, 10
 """Cells from one tick of the x axis to the next, at least; and how many it has, at most."""
@@ -97,11 +100,13 @@ def _cut(each: Series, end: float) -> Series:
 
 
 def draw_overlay(
-    all_series: Sequence[Series], width: int, height: int, glyphs: Glyphs, log: bool = False, shortest: bool = False
-) -> Overlay:
+    all_series: Sequence[Series], width: int, height: int, glyphs: Glyphs, log: bool = False, shortest: bool = False,
+    colours: bool = True,
+) -> Overlay:  # fmt: skip
     """The curves one above the other, the first on top, with a gutter for the y axis' labels at the left.
 
-    `shortest`: the axis ends where they do, as they have been cut to one length.
+    `shortest`: the axis ends where they do, as they have been cut to one length. `colours`: whether there are any; else
+    dashes tell the curves apart.
     """
     plot = max(1, width - GUTTER - 1)
     lengths = [each.points[-1][0] for each in all_series if each.points]
@@ -115,12 +120,12 @@ def draw_overlay(
     canvas = Canvas(plot, height, down)
     canvas.grid(scale.ticks, scale, glyphs)
     for each in all_series if glyphs.braille else ():
-        canvas.paint(_band(each, end, plot, height, scale), "band")
+        canvas.paint(_band(each, end, plot, height, scale, colours), "band")
     for each in reversed(all_series):
         sort = dots[each.slot]
         placed = ([(x, scale.place(y)) for x, y in run] for run in runs[each.slot])
         paths = tuple(raster.dot_path(part, height * sort.down) for run in placed for part in raster.clip(run))
-        canvas.paint(raster.rasterize(paths, plot, height, sort), series_role(each.slot))
+        canvas.paint(curve(paths, each.slot, canvas, sort, colours), series_role(each.slot))
     for number, each in reversed(list(enumerate(all_series))):
         for x, value in _markers(each, end, plot, number, len(all_series)):
             canvas.marker(x, value, scale, series_marker(each.slot, glyphs), series_role(each.slot))
@@ -139,14 +144,26 @@ def _edges(each: Series) -> list[list[Point]]:
     return [[(x, y - spread) for (x, y), spread in pairs], [(x, y + spread) for (x, y), spread in pairs]]
 
 
-def _band(each: Series, end: float, plot: int, height: int, scale: Scale) -> tuple[str, ...]:
-    """The band of a group: its mean, more and less the standard deviation."""
+def curve(
+    paths: tuple[raster.DotPath, ...], slot: int, canvas: Canvas, dots: raster.Dots, colours: bool
+) -> tuple[str, ...]:
+    """A series' paths as rows of characters; dashed where there is nothing else that tells it from others."""
+    pattern = () if colours or dots != raster.BRAILLE else series_dashes(slot)
+    if pattern:
+        return bands.fill(dashes.dashed(paths, pattern), canvas.width, canvas.height, dots)
+    return raster.rasterize(paths, canvas.width, canvas.height, dots)
+
+
+def _band(each: Series, end: float, plot: int, height: int, scale: Scale, colours: bool) -> tuple[str, ...]:
+    """The band of a group: its mean, more and less the standard deviation. Without colours, which tell it from the
+    curve, it is upright lines far from each other."""
     across = plot * raster.BRAILLE.across
     sides = [[[Column(min(across - 1, int(x / end * across)), y, y, y) for x, y in edge]] for edge in _edges(each)] or [
         [],
         [],
     ]
     strokes = bands.between(sides[0], sides[1], scale.place, height * raster.BRAILLE.down)
+    strokes = strokes if colours else [stroke for stroke in strokes if stroke[0] % WHISKER_SPACING == 0]
     return bands.fill(strokes, plot, height, raster.BRAILLE)
 
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from tui_vae.runs.rate_distortion import rate_distortion
 from tui_vae.runs.run_records import Record
-from tui_vae.ui.charts import raster, scales
+from tui_vae.ui.charts import bands, dashes, raster, scales
 from tui_vae.ui.charts.draw import GUTTER, Canvas, Span, gutter_labels, row_at, tick_count
 from tui_vae.ui.charts.raster import BLANK
 from tui_vae.ui.charts.scales import Scale
 from tui_vae.ui.charts.x_axis import Axis
 from tui_vae.ui.figure_file import Figure, Line
 from tui_vae.ui.glyphs import Glyphs
-from tui_vae.ui.runs.draw_overlay import MOST_TICKS, PLANE, TICK_SPACING, Measure, Overlay, Series, series
+from tui_vae.ui.runs.draw_overlay import MOST_TICKS, PLANE, TICK_SPACING, Measure, Overlay, Series, curve, series
 from tui_vae.ui.runs.groups import Group
 from tui_vae.ui.runs.marks import series_marker, series_role
 
@@ -72,8 +72,11 @@ def figure_of(rows: Sequence[Record | Group], measure: Measure) -> Figure | None
     return Figure(measure.title, x, y, tuple(lines)) if lines else None
 
 
-def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs) -> Overlay:
-    """The paths, the first on top, with a gutter for the y axis' labels at the left; each ends with its marker."""
+def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs, colours: bool = True) -> Overlay:
+    """The paths, the first on top, with a gutter for the y axis' labels at the left; each ends with its marker.
+
+    `colours`: as of `draw_overlay`.
+    """
     plot = max(1, width - GUTTER - 1)
     known = [each for each in paths if each.points]
     late = [point for each in known for point in each.points[int(each.steep * len(each.points) * STEEP_START) :]]
@@ -85,10 +88,11 @@ def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs) -
     canvas = Canvas(plot, height, dots.down)
     words = _contours(canvas, across, up, known[0].pixels, dots.down, glyphs) if known else {}
     if len(known) >= LEAST_SWEEP:
-        _link(canvas, sorted(ends), across, up, raster.BRAILLE if glyphs.braille else raster.one_dot("."))
+        _link(canvas, sorted(ends), across, up, raster.BRAILLE if glyphs.braille else raster.one_dot("."), colours)
     for each in reversed(known):
         sort = raster.BRAILLE if glyphs.braille else raster.one_dot(series_marker(each.slot, glyphs))
-        canvas.paint(_line(each.points, across, up, canvas, sort), series_role(each.slot))
+        line = curve(_line(each.points, across, up, canvas, sort), each.slot, canvas, sort, colours)
+        canvas.paint(line, series_role(each.slot))
     for (column, row), character in words.items():  # above the paths, which would leave parts of numbers
         canvas.put(column, row, character, "label")
     for each in reversed(known):
@@ -102,18 +106,21 @@ def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs) -
 
 def _line(
     points: Sequence[raster.Point], across: Scale, up: Scale, canvas: Canvas, dots: raster.Dots
-) -> tuple[str, ...]:
+) -> tuple[raster.DotPath, ...]:
     """A line through points, as far as it lies on the canvas."""
     width, height = canvas.width * dots.across, canvas.height * dots.down
     turned = [(up.place(y), across.place(x)) for x, y in points]
     inside = [[(x, y) for y, x in part] for part in raster.clip(turned)]  # first by rate, then by distortion
     placed = [[(round(x * (width - 1)), y) for x, y in part] for each in inside for part in raster.clip(each)]
-    return raster.rasterize(tuple(raster.dot_path(part, height) for part in placed), canvas.width, canvas.height, dots)
+    return tuple(raster.dot_path(part, height) for part in placed)
 
 
-def _link(canvas: Canvas, ends: Sequence[raster.Point], across: Scale, up: Scale, dots: raster.Dots) -> None:
-    """The curve through what the runs have reached, by rate."""
-    canvas.paint(_line(ends, across, up, canvas, dots), "label")
+def _link(
+    canvas: Canvas, ends: Sequence[raster.Point], across: Scale, up: Scale, dots: raster.Dots, colours: bool
+) -> None:
+    """The curve through what the runs have reached, by rate; a few dots of it where no colour tells it from paths."""
+    line, pattern = _line(ends, across, up, canvas, dots), () if colours else dashes.LINK
+    canvas.paint(bands.fill(dashes.dashed(line, pattern), canvas.width, canvas.height, dots), "label")
 
 
 def _contours(

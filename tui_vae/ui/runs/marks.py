@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tui_vae.ui.charts.dashes import PATTERNS, Pattern
 from tui_vae.ui.glyphs import Glyphs
 
 MOST = 8
@@ -21,6 +22,11 @@ def series_marker(slot: int, glyphs: Glyphs) -> str:
 def series_role(slot: int) -> str:
     """The name of a series' colour in the style sheet."""
     return f"series-{slot % SERIES_COLOURS}"
+
+
+def series_dashes(slot: int) -> Pattern:
+    """The dashes of a series' line, which take the place of its colour where there are none."""
+    return PATTERNS[slot % len(PATTERNS)]
 
 
 class Marks:

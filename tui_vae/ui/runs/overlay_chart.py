@@ -73,11 +73,13 @@ class OverlayChart(StripWidget):
             body = [self.strip([side, line, side]) for line in empty]
             return [self._top(state, width, ""), *body, self._bottom(width, None)]
         if state.measure is PLANE:
-            overlay = draw_plane([each for each in state.series if isinstance(each, Path)], width, height, glyphs())
+            paths = [each for each in state.series if isinstance(each, Path)]
+            overlay = draw_plane(paths, width, height, glyphs(), not self.app.no_color)
             return self._framed(state, width, overlay, "")
         if state.shortest:
             state = replace(state, series=cut_to_shortest(state.series))
-        overlay = draw_overlay(state.series, width, height, glyphs(), state.log, state.shortest)
+        colours = not self.app.no_color
+        overlay = draw_overlay(state.series, width, height, glyphs(), state.log, state.shortest, colours)
         note = NOT_LOG if overlay.log_refused else "log" if state.log else ""
         if not note and overlay.scale.clipped is not None:
             note = f"{glyphs().above}{clipped_label(overlay.scale.clipped)}"

@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from tui_vae.runs.epoch_details import EpochDetails
 from tui_vae.runs.history import History
-from tui_vae.ui.charts import x_axis
+from tui_vae.ui.charts import dashes, x_axis
 from tui_vae.ui.charts.draw import nearest_point
 from tui_vae.ui.charts.widget import ChartState, ChartWidget, Value
 from tui_vae.ui.charts.x_axis import UNITS, UnitName, Window
@@ -155,18 +155,21 @@ class ChartPane(Pane):
         sources, symbols, reading = self.curves[measure], glyphs(), self.cursor is not None
         at = self._newest if self.cursor is None else self.cursor
         values = [Value(self._axis.text(at), "", "", "title")] if reading else []
+        dashed = self.app.no_color and symbols.braille  # then their lines tell the curves apart
+        marks = dashes.SAMPLES if dashed else (symbols.train, symbols.test)
+        line = dashes.SAMPLES[0] if dashed else symbols.horizontal
         train = "train" if measure.by_epoch else ""
         if reading and sources.steps is not None and sources.steps.span:
             read = sources.steps.at(at)
             if read is not None:
                 values.append(Value("", "raw", measure.text(read.raw), "label"))
-                values.append(Value(symbols.horizontal, train, measure.text(read.smooth), "train"))
+                values.append(Value(line, train, measure.text(read.smooth), "train"))
         elif (point := nearest_point(sources.train_epochs, at)) is not None:
-            values.append(Value(symbols.train, train, measure.text(point[1]), "train"))
+            values.append(Value(marks[0], train, measure.text(point[1]), "train"))
         elif sources.steps is not None and (read := sources.steps.at(at)) is not None:
-            values.append(Value(symbols.horizontal, train, measure.text(read.raw), "train"))
+            values.append(Value(line, train, measure.text(read.raw), "train"))
         if (point := nearest_point(sources.test_epochs, at)) is not None:
-            values.append(Value(symbols.test, "test", measure.text(point[1]), "test"))
+            values.append(Value(marks[1], "test", measure.text(point[1]), "test"))
         return values
 
     @property
