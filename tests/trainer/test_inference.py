@@ -34,7 +34,7 @@ class Noting(Script):
 
 
 def never_resting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Costly replies come within a few steps, however slow the machine is: a short training must not end before them."""
+    """Costly replies come within a few steps, however slow the machine: a short training must not end before them."""
     monkeypatch.setattr(inference, "BESIDE_TRAINING", 1.0)
     monkeypatch.setattr(inference, "TURN", 0.0)
 
