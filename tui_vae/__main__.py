@@ -1,8 +1,17 @@
-"""`python -m tui_vae`: the same as the command `tui-vae`."""
+"""Where the command `tui-vae` and `python -m tui_vae` begin. Ctrl-C is seen to before anything else is imported."""
 
-import sys
+from tui_vae.interrupts import end_quietly
 
-from tui_vae.cli import main
+
+def main() -> int:
+    """Run the command of this process's arguments and return its exit code."""
+    end_quietly()
+    from tui_vae import cli
+
+    return cli.main()
+
 
 if __name__ == "__main__":
+    import sys
+
     sys.exit(main())

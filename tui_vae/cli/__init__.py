@@ -10,15 +10,13 @@ from collections.abc import Sequence
 
 from tui_vae.cli import streams
 from tui_vae.errors import NO_MORE_PROCESSES, UserError, is_out_of_memory, is_out_of_threads
+from tui_vae.interrupts import INTERRUPTED, end_quietly_again
 
 LONGEST_WORD = 4200
 """Characters of a word in a message, about PATH_MAX: what is longer, such as an argument without an end, is cut."""
 
 SHOWN_OF_WORD = 60
 """Characters that are shown of a longer word: its beginning is enough to recognize it."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as of shells."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,11 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
-        from tui_vae.cli.parser import parse  # here, so that Ctrl-C during the import is no traceback
+        try:
+            from tui_vae.cli.parser import parse  # here, so that Ctrl-C during the import is no traceback
 
-        options = parse(arguments)
-        code: int = options.run(options)
-        return code
+            options = parse(arguments)
+            code: int = options.run(options)
+            return code
+        finally:
+            end_quietly_again()
     except SystemExit as end:  # argparse ends so after `--help` and `--version`
         return int(end.code or 0)
     except KeyboardInterrupt:

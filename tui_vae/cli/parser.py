@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from tui_vae import __version__, config
 from tui_vae.cli import argument_types
 from tui_vae.errors import UsageError
+from tui_vae.interrupts import raise_again
 from tui_vae.runs.exports import EXPORTS
 
 DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
@@ -337,7 +338,9 @@ def _add_machine(add: Add) -> None:
 
 def _lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     def run(options: argparse.Namespace) -> int:
-        code: int = getattr(importlib.import_module(f"tui_vae.cli.{module}"), function)(options)
+        run_command = getattr(importlib.import_module(f"tui_vae.cli.{module}"), function)
+        raise_again()  # from here on there may be something to be left in order
+        code: int = run_command(options)
         return code
 
     return run

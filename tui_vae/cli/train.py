@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from tui_vae import config
-from tui_vae.cli import INTERRUPTED, complain
+from tui_vae.cli import complain
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.parser import given_options
 from tui_vae.cli.requeued import COMES_AGAIN, is_done, run_of_before
@@ -19,6 +19,7 @@ from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, Si
 from tui_vae.config.data_options import is_own
 from tui_vae.config.trackers import check_installed
 from tui_vae.errors import UserError
+from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request

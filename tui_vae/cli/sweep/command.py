@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 
 from tui_vae import config
-from tui_vae.cli import INTERRUPTED
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.sweep.detached import SweepLock, attached, detach
 from tui_vae.cli.sweep.places import Places, places_for
@@ -20,6 +19,7 @@ from tui_vae.cli.sweep.runner import Runner
 from tui_vae.cli.train import catch_stop_signals, check_first
 from tui_vae.cli.waiting import waiting
 from tui_vae.errors import UsageError, UserError
+from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs import advice
 from tui_vae.runs.comparison import candidate
 from tui_vae.runs.directory import RunDirectory
