@@ -61,3 +61,10 @@ def test_norms_are_those_of_autograd(objective: str, precision: str) -> None:
     ]  # fmt: skip
     if precision == "float32":
         assert [encoder, decoder] == pytest.approx([float(each) for each in expected], rel=1e-4)
+
+
+def test_the_first_step_is_told_at_once(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_vae.trainer.step_events.STEP_EVENTS_A_SECOND", 1e-9)
+    directory = new_run(own_runs)
+    assert train_here(directory) == 0
+    assert [event.step for event in events(directory, ev.StepEvent)] == [1]

@@ -226,7 +226,10 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
         model = model.to(device)
         train = torch.from_numpy(dataset.train_images)
         test = torch.from_numpy(dataset.test_images).to(device)
-        subset = train[torch.from_numpy(evaluation_subset(len(train), len(test)))].to(device)
+        chosen = evaluation_subset(len(train), len(test))
+        subset = torch.from_numpy(np.take(dataset.train_images, chosen, axis=0)).to(
+            device
+        )  # twice as fast as `train[…]`
         if config.data_on == "device" or (config.data_on == "auto" and fits(train.nbytes, device)):
             train = train.to(device)
     except (RuntimeError, MemoryError) as error:

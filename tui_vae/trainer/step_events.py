@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from tui_vae.runs import events as ev
@@ -33,7 +34,7 @@ class StepEvents:
         self._step_time = step_time
         self._gauges = gauges
         self._means = Means()
-        self._written_at = time.monotonic()
+        self._written_at = -math.inf  # the first step is told at once: a person waits for it
         self._seconds_before = 0.0
         """What `step_time` said at the event before."""
 

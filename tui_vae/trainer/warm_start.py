@@ -1,4 +1,4 @@
-"""What a trainer does before it knows its run: it imports PyTorch and reads the usual images ahead, then waits."""
+"""What a trainer does before it knows its run: import PyTorch, read the usual images, rehearse a step, and wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEASURE_FOR = 2.0
 
 
 class WarmStart:
-    """The work of a thread, while the main thread waits for a run. It touches no device."""
+    """The work of a thread, while the main thread waits for a run. It touches no GPU."""
 
     def __init__(self) -> None:
         self._spare = self._newer = SpareCores()
@@ -63,3 +63,6 @@ class WarmStart:
 
             Image.preinit()  # imports the usual formats, as the first picture would
             preload_usual()
+            from tui_vae.trainer.rehearsal import rehearse
+
+            rehearse()

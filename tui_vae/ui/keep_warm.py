@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 
 from textual.app import App
 
@@ -11,6 +12,9 @@ from tui_vae.runs.warm_trainer import WarmTrainer
 
 AFTER = 0.3
 """Seconds after the screen's first paint, in which the app lists its runs. A passer-by starts no process then."""
+
+NEXT_MODULES = ("tui_vae.ui.run_screen", "tui_vae.ui.train.pane", "tomllib")
+"""What Enter needs in the app itself; imported while nobody waits."""
 
 GRACE = 1.0
 """Seconds after the last of these screens has gone: the run that it has started may be on its way."""
@@ -35,7 +39,14 @@ class WarmKeeper:
 
     def _start(self) -> None:
         if self._wanted and self._screens and self._starting is None:
-            self._starting = asyncio.create_task(asyncio.to_thread(start_warm))
+            self._starting = asyncio.create_task(asyncio.to_thread(self._prepare))
+
+    @staticmethod
+    def _prepare() -> WarmTrainer | None:
+        warm = start_warm()
+        for name in NEXT_MODULES:
+            import_module(name)
+        return warm
 
     async def take(self) -> WarmTrainer | None:
         """The process that waits, which is the caller's from here on; None if there is none."""

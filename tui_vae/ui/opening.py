@@ -76,6 +76,8 @@ class RunOpener(ImageApp[str]):
 
     async def _show_run(self, run: RunDirectory, start: bool = False, pane: str = "") -> None:
         self.session = RunSession(run, warm=await self._warm_keeper.take() if start else None)
+        if start:
+            self.session.begin_training()  # while the screen is made, which takes longer
         await self.switch_screen(self._run_screen(self.session, start, pane))
 
     def on_run_may_start(self, message: RunMayStart) -> None:

@@ -79,6 +79,8 @@ class RunSession:
         """Whether no process trained the run when it was last looked for, and the log has been read since."""
         self._starting = False
         self._warm = warm
+        self._begun: asyncio.Task[object] | None = None
+        """The start of the training that began before anybody waited for it."""
         self._serving: asyncio.Task[object] | None = None
 
     @property
@@ -265,16 +267,22 @@ class RunSession:
         Raises:
             UserError: it cannot be done.
         """
-        self._starting = True
+        begun, self._begun, self._starting = self._begun, None, True
         try:
             with self._noting_untrusted():
-                await asyncio.to_thread(
+                await (begun or asyncio.to_thread(
                     launch.continue_training, self.directory, more_epochs, True, self._warm, lr_factor
-                )
+                ))  # fmt: skip
             await self.look_for_process()
         finally:
             self._starting = False
             self._end_warm()
+
+    def begin_training(self) -> None:
+        """Start the process of a new run, beside whatever else goes on; `train` waits for it and tells what fails."""
+        self._starting = True
+        starting = asyncio.to_thread(launch.start_training, self.directory, leave_core=True, warm=self._warm)
+        self._begun = asyncio.create_task(starting)
 
     @contextmanager
     def _noting_untrusted(self) -> Iterator[None]:
