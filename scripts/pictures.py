@@ -1,7 +1,8 @@
-"""Pictures of the app as a terminal shows it: the README's, in docs/pictures/, or one of any screen.
+"""Pictures of the app as a terminal shows it: those of the README and of docs/tour.md, or one of any screen.
 
-`python scripts/pictures.py` trains and makes all of the README's; names choose some, of which `browse` and `latent`
-need no training. `python scripts/pictures.py --press 2,o --out browse.png` shows the demo run after these keys.
+`python scripts/pictures.py` trains and makes all in docs/pictures/; names choose some, of which only `start`, `train`
+and `runs` need a training. `python scripts/pictures.py --press 2,o --out browse.png` shows the demo run after these
+keys.
 Needs the font DejaVu Sans Mono (Debian: fonts-dejavu-core).
 """
 
@@ -118,12 +119,35 @@ def show_browse(terminal: Terminal) -> None:
     terminal.press("2")
     terminal.until("mse 0.")
     terminal.press("o")
-    terminal.until("worst first")
+    terminal.until("measured now")
+    terminal.press("g")  # the cursor has stayed on its image, which is not the worst
+
+
+def show_large(terminal: Terminal) -> None:
+    show_browse(terminal)
+    terminal.press("enter")
+    terminal.until("difference")
 
 
 def show_latent(terminal: Terminal) -> None:
     terminal.press("3")
     terminal.until(lambda text: "being loaded" not in text and "%" in text)
+
+
+def show_traverse(terminal: Terminal) -> None:
+    show_latent(terminal)
+    terminal.press("v", "v")
+
+
+def show_kl(terminal: Terminal) -> None:
+    show_latent(terminal)
+    terminal.press("V")
+    terminal.until(lambda text: "KL of each dimension" in text and "being computed" not in text)
+
+
+def show_form(terminal: Terminal) -> None:
+    terminal.press("n")
+    terminal.until("parameters")
 
 
 def show_runs(terminal: Terminal) -> None:
@@ -132,7 +156,8 @@ def show_runs(terminal: Terminal) -> None:
     terminal.press("m", "up", "m")
 
 
-OF_DEMO = {"browse": show_browse, "latent": show_latent, "runs": show_runs}
+OF_DEMO = {"browse": show_browse, "large": show_large, "latent": show_latent, "traverse": show_traverse,
+           "kl": show_kl, "runs": show_runs, "form": show_form}  # fmt: skip
 NAMES = ("start", "train", *OF_DEMO)
 
 
@@ -161,13 +186,16 @@ def pictures(wanted: Sequence[str]) -> None:
             save(terminal, PICTURES / "start.png")
             terminal.press("q")
             terminal.wait()
-    of_demo = [name for name in OF_DEMO if name in wanted]
-    with window("attach", "demo") as terminal:
-        terminal.until("finished")
-        for name in of_demo:
-            OF_DEMO[name](terminal)
-            save(terminal, PICTURES / f"{name}.png")
-        leave(terminal)
+    for name in OF_DEMO:
+        if name in wanted:
+            os.environ["TUI_VAE_STATE"] = (
+                f"{os.environ['XDG_RUNTIME_DIR']}/{name}"  # no picture before has chosen an order
+            )
+            with window("attach", "demo") as terminal:
+                terminal.until("finished")
+                OF_DEMO[name](terminal)
+                save(terminal, PICTURES / f"{name}.png")
+                leave(terminal)
 
 
 def picture_after(keys: Sequence[str], file: Path) -> None:
@@ -178,11 +206,12 @@ def picture_after(keys: Sequence[str], file: Path) -> None:
             terminal.press(key)
             terminal.until(lambda text: "being loaded" not in text)
         save(terminal, file)
-        terminal.press("escape")  # a dialog or a help would keep the keys to itself
         leave(terminal)
 
 
 def leave(terminal: Terminal) -> None:
+    terminal.press("escape")  # a dialog or a help would keep the keys to itself
+    time.sleep(1)  # in which the app sees that no other key belongs to it
     terminal.press("1", "q")
     terminal.wait()
 

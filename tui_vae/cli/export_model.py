@@ -80,7 +80,7 @@ FIGURES = (
     ("recon", "Σ squared error of an image on [-1, 1], z sampled"),
     ("active_units", "active units"),
 )
-"""What the card tells of an epoch, in the words of README's definitions."""
+"""What the card tells of an epoch, in the words of docs/figures.md."""
 
 
 def card_md(directory: RunDirectory) -> bytes:

@@ -48,7 +48,7 @@ def legacy_table(history: History) -> list[str]:
         figures = (legacy.recon, legacy.kl, legacy.accuracy)
         recon, kl, accuracy = (f"{math.nan if value is None else value:.2f}" for value in figures)
         table.append((str(epoch), recon, kl, accuracy))
-    units = "the original's units (sums over batches of the training set, KL times β; see README):"
+    units = "the original's units (sums over batches of the training set, KL times β; see docs/recipes.md):"
     return ["", units, *table_lines(table)]
 
 

@@ -61,7 +61,7 @@ class DatasetFacts(msgspec.Struct, frozen=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):
-    """The figures of one evaluation; README's section "What the numbers mean" defines each."""
+    """The figures of one evaluation; docs/figures.md defines each."""
 
     loss: Number
     recon: Number

@@ -1,4 +1,4 @@
-"""The figures of an evaluation over a whole set of images; the README's "What the numbers mean" defines them."""
+"""The figures of an evaluation over a whole set of images; docs/figures.md defines them."""
 
 from __future__ import annotations
 

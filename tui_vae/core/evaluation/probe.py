@@ -17,7 +17,7 @@ from tui_vae.core.evaluation.latent_gaussian import LatentGaussian
 from tui_vae.errors import UserError
 
 NEIGHBOURS = 10
-"""Neighbours that vote on an image's class, as the README's figures say."""
+"""Neighbours that vote on an image's class, as docs/recipes.md says."""
 
 SEEDS = 2**32
 """Seeds from 0 on that scikit-learn takes."""
