@@ -13,6 +13,7 @@ from tests.support.fake_run import make_run
 from tests.support.processes import Trained, command, finish
 from tui_vae.cli import main
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.events import EpochEvent, LogTail
 
 
 @pytest.fixture
@@ -76,6 +77,18 @@ def test_the_log_tells_what_happened_in_order(run: RunDirectory, capsys: pytest.
     epochs = [line for line in lines if line.startswith("epoch ")]
     assert [line.split()[1] for line in epochs] == ["1/3", "2/3", "3/3"]
     assert any(line.startswith("checkpoint at step") for line in lines) and lines[-1] == "finished"
+
+
+def test_the_log_as_json_has_the_same_events(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert here(run, "log", "mine") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert here(run, "log", "mine", "--json") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(found) == len(lines) and not {each["kind"] for each in found} & {"step", "gauge", "preview"}
+    assert [each["test"]["mse"] for each in found if each["kind"] == "epoch"] == [
+        event.test.mse for event in LogTail(run.events).read_all() if isinstance(event, EpochEvent)
+    ]
 
 
 def test_tags_and_groups_from_the_shell(own_runs: Path) -> None:

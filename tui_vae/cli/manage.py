@@ -126,7 +126,11 @@ def log(options: argparse.Namespace) -> int:
         found = tail.read()
         for event in found:
             history.apply(event)
-            if not isinstance(event, ev.StepEvent | ev.GaugeEvent | ev.PreviewEvent):
+            if isinstance(event, ev.StepEvent | ev.GaugeEvent | ev.PreviewEvent):
+                continue
+            if options.json:
+                print(ev.encode_line(event).decode(), end="")
+            else:
                 print(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.t))}  {_words(event, history)}")
         if found or not tail.at_end():
             continue

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tui_vae import __version__, config
 from tui_vae.cli import argument_types
-from tui_vae.errors import UsageError
+from tui_vae.cli.command_parser import Parser
 from tui_vae.interrupts import raise_again
 from tui_vae.runs.exports import EXPORTS
 
@@ -22,55 +21,32 @@ CONFIG = "TOML file with any of the options below, and with runs-dir"
 NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep", "on_end", "log")
 """Options of a run that say what it leaves behind."""
 
-Add = Callable[..., "Parser"]
+METAVARS = {
+    "dataset": "NAME|PATH", "image_size": "PIXELS", "train_limit": "N", "test_limit": "N", "model": "NAME|MODULE:CLASS",
+    "hidden": "WIDTHS", "kl_warmup": "EPOCHS", "kl_cycles": "N", "free_bits": "NATS", "epochs": "N", "patience": "N",
+    "batch_size": "N", "threads": "N", "checkpoint_every": "SECONDS", "keep": "N|every:K", "on_end": "CMD",
+    "log": "TRACKER,…",
+}  # fmt: skip
+"""What the help calls an option's value, where that is not the last word of its name."""
+
+Add = Callable[..., Parser]
 """Adds a command: its name, its module in `cli`, what it does, and parsers whose options it takes too."""
-
-ANY_WIDTH = 80
-"""Columns of text that nobody sees."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports an error in one sentence instead of printing the whole usage.
-
-    is_named: whether the command line may mean this command. Others have a name and a summary and no options, whose
-    making would take a fifth of a quick command's time.
-    """
-
-    is_named = True
-
-    def __init__(self, prog: str | None = None, **settings: Any) -> None:
-        # argparse makes a formatter for each option, only to check it. One that looks for the terminal's width imports
-        # the archive formats of shutil.
-        super().__init__(prog, formatter_class=partial(argparse.HelpFormatter, width=ANY_WIDTH), **settings)
-
-    def format_help(self) -> str:
-        """The help, as wide as the terminal."""
-        self.formatter_class = argparse.HelpFormatter
-        return super().format_help()
-
-    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        """As usual, where the command may be meant."""
-        return super().add_argument(*names, **settings) if self.is_named else argparse.Action([], "unused")
-
-    def error(self, message: str) -> NoReturn:
-        """What argparse calls for wrong usage.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError(message, f"see {self.prog} --help")
 
 
 def _common_options() -> Parser:
-    common = Parser(add_help=False)
+    parser = Parser(add_help=False)
+    common = parser.common_options()
     common.add_argument("--runs-dir", metavar="DIR", default=argparse.SUPPRESS,
                         help="where runs are kept (TUI_VAE_RUNS, else ./checkpoints)")  # fmt: skip
-    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
-    return common
+    common.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
+    return parser
 
 
 def _app_options() -> Parser:
-    app = Parser(add_help=False)
+    parser = Parser(add_help=False)
+    app = parser.add_argument_group("the app")
     app.add_argument("--color", choices=("auto", "truecolor", "256", "16", "none"), default=argparse.SUPPRESS,
                        help="the app's colours, where the terminal's own are guessed wrongly")  # fmt: skip
     app.add_argument("--theme", choices=("auto", "dark", "light"), default=argparse.SUPPRESS,
@@ -79,7 +55,7 @@ def _app_options() -> Parser:
     app.add_argument("--no-warm", dest="warm", action="store_false", default=argparse.SUPPRESS,
                      help="no trainer waits while the start screen or the form of a new run is open: it starts "
                      "training seconds sooner, and holds 0.6 GB")  # fmt: skip
-    return app
+    return parser
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -103,7 +79,9 @@ def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPars
     """
     common, app = _common_options(), _app_options()
     parser = Parser("tui-vae", description=DESCRIPTION, epilog=EPILOG, parents=[_common_options(), _app_options()])
-    parser.add_argument("--version", action="version", version=f"tui-vae {__version__}")
+    parser.common_options().add_argument(
+        "--version", action="version", version=f"tui-vae {__version__}", help="show the version"
+    )
     # The parser has its own copies of the shared options: a command that shared them would overwrite with defaults what
     # stands before its name.
     parser.set_defaults(
@@ -186,6 +164,7 @@ def _add_lists(add: Add) -> None:
     log = add("log", "manage", "print what has happened to a run")
     log.add_argument("name", metavar="RUN")
     log.add_argument("-f", dest="follow", action="store_true", help="go on with what happens next, until training ends")
+    log.add_argument("--json", action="store_true", help="the same events as JSON objects on stdout, one a line")
 
     compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")
     compare.add_argument("names", metavar="RUN", nargs="+")
@@ -199,14 +178,14 @@ def _add_lists(add: Add) -> None:
 def _add_keeping(add: Add) -> None:
     rm = add("rm", "manage", "delete runs with everything in them")
     rm.add_argument("names", metavar="RUN", nargs="+")
-    rm.add_argument("--force", action="store_true", help="without asking")
+    rm.add_argument("--force", action="store_true", help="delete without asking")
     rename = add("rename", "manage", "give a run another name")
     rename.add_argument("name", metavar="RUN")
     rename.add_argument("to", metavar="NAME")
     note = add("note", "manage", "print a run's note, or keep another one")
     note.add_argument("name", metavar="RUN")
     note.add_argument("text", metavar="TEXT", nargs="?", help="a line of text; an empty one removes the note")
-    tag = add("tag", "manage", "print a run's tags and group, or keep others: tag RUN good paper @widths")
+    tag = add("tag", "manage", "print a run's tags and group, or keep others")
     tag.add_argument("name", metavar="RUN")
     tag.add_argument("tags", metavar="WORD|@GROUP", nargs="*", help="'' for none")
     clone = add("clone", "manage", "copy a run with everything in it, to train it on in another way")
@@ -241,9 +220,10 @@ def _add_steering(add: Add) -> None:
                 "becomes a run of its own",
             )
 
-    change = add("set", "control", "change the learning rate or β of a living run: set RUN lr=3e-4 beta=2")
+    change = add("set", "control", "change the learning rate or β of a living run")
     change.add_argument("name", metavar="RUN")
-    change.add_argument("changes", metavar="lr=X|muon-lr=X|beta=X", nargs="+")
+    change.add_argument("changes", metavar="lr=X|muon-lr=X|beta=X", nargs="+",
+                        help="the new learning rate, Muon's, or β; each scales the rest of its schedule")  # fmt: skip
     change.set_defaults(run=_lazily("control", "set_values"))
 
 
@@ -300,15 +280,16 @@ def _add_show(add: Add) -> None:
 def _add_export(add: Add) -> None:
     export = add("export", "export", "write a run's figures, images or decoder to a file")
     _add_run_and_checkpoint(export)
-    export.add_argument("--what", required=True, choices=tuple(each.what for each in EXPORTS),
+    export.add_argument("--what", metavar="WHAT", required=True, choices=tuple(each.what for each in EXPORTS),
                         help="; ".join(f"{each.what} → {each.about}" for each in EXPORTS))  # fmt: skip
-    export.add_argument("--out", metavar="FILE", required=True, type=Path)
+    export.add_argument("--out", metavar="FILE", required=True, type=Path,
+                        help="where to; its ending decides the format where WHAT has several")  # fmt: skip
     export.add_argument("--force", action="store_true", help="replace a file that is there already")
     of_samples = export.add_argument_group("of samples")
     of_samples.add_argument("--images", metavar="N", type=argument_types.count, help="how many (64)")
     of_samples.add_argument("--prior", action="store_true",
                             help="from the prior N(0, I), not from the Gaussian fitted to the encoder's z")  # fmt: skip
-    of_samples.add_argument("--seed", metavar="S", type=argument_types.checked("seed"), help="of the draw (0)")
+    of_samples.add_argument("--seed", metavar="S", type=argument_types.checked("seed"), help="seed of the draw (0)")
 
 
 def _add_machine(add: Add) -> None:
@@ -367,7 +348,8 @@ def _add_options(command: Parser, names: tuple[str, ...], several: bool = False)
         option = config.options()[name]
         group = groups.get(option.group) or groups.setdefault(option.group, command.add_argument_group(option.group))
         default = config.text_of(name, getattr(defaults, name))
-        words = f"{{{','.join(option.choices)}}}" if option.choices else name.rsplit("_", 1)[-1].upper()
+        words = METAVARS.get(name) or name.rsplit("_", 1)[-1].upper()
+        words = f"{{{','.join(option.choices)}}}" if option.choices else words
         group.add_argument(
             f"--{config.option_name(name)}", dest=f"{'values' if several else 'option'}_{name}", metavar=words,
             type=(argument_types.several_checked if several else argument_types.checked)(name),
