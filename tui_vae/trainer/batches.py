@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.data.mapped import ReadAhead, nothing_ahead
+from tui_vae.core.ranks import ALONE, Ranks, share_of
 
 SHARE_OF_FREE = 0.5  # of the device's free memory; the rest is for the network, its gradients and other people
 
@@ -18,9 +19,12 @@ def fits(size: int, device: torch.device) -> bool:
 
 
 def batches(
-    images: Tensor, order: Tensor, size: int, device: torch.device, ahead: ReadAhead = nothing_ahead
-) -> Iterator[Tensor]:
+    images: Tensor, order: Tensor, size: int, device: torch.device, ahead: ReadAhead = nothing_ahead,
+    ranks: Ranks = ALONE,
+) -> Iterator[Tensor]:  # fmt: skip
     """The images `(N, …)` in the order of `order`, in batches of `size` (the last may be smaller), on `device`.
+
+    Of each batch a rank gets its share, which may be none of a small batch.
 
     Images on the device are gathered there. Images on the host are gathered into one of two pinned buffers and copied
     while the device computes on the batch before. A batch stays valid while the next one is used. `ahead` is told the
@@ -29,13 +33,19 @@ def batches(
     if not len(order):
         return  # torch.split would give one empty batch
     if images.device.type == device.type != "cpu":
-        for chosen in torch.split(order.to(device), size):
+        for chosen in _shares(order.to(device), size, ranks):
             yield images.index_select(0, chosen)
     elif device.type == "cuda":
-        yield from _streamed(images, order, size, device, ahead)
+        yield from _streamed(images, _shares(order, size, ranks), size, device, ahead)
     else:
-        for chosen in _announced(torch.split(order, size), ahead):
+        for chosen in _announced(_shares(order, size, ranks), ahead):
             yield images.index_select(0, chosen).to(device)
+
+
+def _shares(order: Tensor, size: int, ranks: Ranks) -> Sequence[Tensor]:
+    """A rank's indices of each batch."""
+    whole = torch.split(order, size)
+    return whole if ranks.world == 1 else [batch[share_of(ranks, len(batch))] for batch in whole]
 
 
 def _announced(parts: Sequence[Tensor], ahead: ReadAhead) -> Iterator[Tensor]:
@@ -50,7 +60,9 @@ def _announced(parts: Sequence[Tensor], ahead: ReadAhead) -> Iterator[Tensor]:
         yield chosen
 
 
-def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device, ahead: ReadAhead) -> Iterator[Tensor]:
+def _streamed(
+    images: Tensor, parts: Sequence[Tensor], size: int, device: torch.device, ahead: ReadAhead
+) -> Iterator[Tensor]:
     """As `batches`, from images on the host."""
     shape = (size, *images.shape[1:])
     host = [torch.empty(shape, dtype=images.dtype, pin_memory=True) for _ in range(2)]
@@ -58,8 +70,6 @@ def _streamed(images: Tensor, order: Tensor, size: int, device: torch.device, ah
     copying = torch.cuda.Stream(device)
     copied = [torch.cuda.Event() for _ in range(2)]
     used = [torch.cuda.Event() for _ in range(2)]
-    parts = torch.split(order, size)
-
     announced = _announced(parts, ahead)
 
     def copy(number: int) -> None:

@@ -12,6 +12,7 @@ from tui_vae.config import RunConfig
 from tui_vae.core.models.own import WrappedModel
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import make_objective
+from tui_vae.core.ranks import ALONE, Ranks
 from tui_vae.core.seeds import derived_seed
 from tui_vae.core.step.choose import NO_CUDA_GRAPH, choose_step, make_optimizer
 from tui_vae.core.step.cuda_graph import CudaGraphStep, Recorder, record_cuda_graph
@@ -67,13 +68,14 @@ class Learner:
     def __init__(
         self, config: RunConfig, model: VAE, device: torch.device, *, train_size: int = TRAIN_IMAGES,
         warn: Callable[[str, str], None] = lambda what, why: None, record: Recorder | None = None,
-        kernels: Kernels | None = None,
+        kernels: Kernels | None = None, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         """Args:
         train_size: images of the training set, which the estimate of the total correlation depends on.
         warn: called once for each thing that makes steps slower than they could be, with its reason.
         record: how steps are recorded to be replayed; by default as CUDA graphs, on CUDA only.
         kernels: what steps are made of; by default the best kernels for the device.
+        ranks: those that share each batch.
         """
         self.model = model.to(device).train()
         self.device = device
@@ -87,8 +89,8 @@ class Learner:
         self._images = 0
 
         choice = choose_step(
-            config, model, make_objective(config), self._parameters, self.optimizer, train_size, kernels
-        )  # fmt: skip
+            config, model, make_objective(config), self._parameters, self.optimizer, train_size, kernels, ranks
+        )
         for what, why in choice.refusals:
             warn(what, why)
         self._step = choice.step
@@ -98,24 +100,31 @@ class Learner:
         self._replayed: CudaGraphStep | None = None
         if record is not None:
             self._replayed = CudaGraphStep(
-                self._learn, device, lambda: self._noise, self._replace_noise,
+                self._learn_alone, device, lambda: self._noise, self._replace_noise,
                 lambda why: warn(NO_CUDA_GRAPH, why), record,
             )  # fmt: skip
 
-    def step(self, images: Tensor, lr: float, beta: float) -> None:
-        """Learn from images `(N, height, width)`, uint8 or float32 in [0, 1], on the device."""
+    def step(self, images: Tensor, lr: float, beta: float, count: int | None = None) -> None:
+        """Learn from images `(N, height, width)`, uint8 or float32 in [0, 1], on the device.
+
+        count: images of the batch on all ranks together, of which `images` are this one's; by default N.
+        """
+        count = len(images) if count is None else count
         if self._replayed is not None:
             self._replayed(images, lr, beta)
         else:
-            self._learn(images, lr, beta)
-        self._images += len(images)
+            self._learn(images, lr, beta, count)
+        self._images += count
 
-    def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
+    def _learn(self, images: Tensor, lr: float | Tensor, beta: float | Tensor, count: int) -> None:
         """The part of a step that runs on the device; it must not synchronize with the device.
 
         images: `(N, height, width)`. lr, beta: numbers, or tensors without dimensions.
         """
-        self._sums.add_(self._step(images, self._noise, lr, beta), alpha=len(images))
+        self._sums.add_(self._step(images, self._noise, lr, beta, count), alpha=count)
+
+    def _learn_alone(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
+        self._learn(images, lr, beta, len(images))
 
     def set_muon_ratio(self, ratio: float) -> None:
         """Set Muon's learning rate over Adam's, which `step` is given."""

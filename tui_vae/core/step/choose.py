@@ -7,6 +7,9 @@
     an own model of the user           CUDA     -                                  AutogradStep   kernel by kernel
     anything else                      CUDA     -                                  AutogradStep   as a CUDA graph
     anything else                      other    -                                  AutogradStep   kernel by kernel
+    on several devices: batch          any      -                                  AutogradStep   kernel by kernel
+    normalization, total correlation
+    on several devices: all else       any      as above                           as above       kernel by kernel
 
 (*) `fused_step.has_kernels`: the fully connected network, and on a CPU the convolutional one, with the formula of
 `beta_vae` or `sigma_vae`; where the objective is `bce`, the output must be `logits`. Where such a model has no kernels
@@ -21,41 +24,48 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_vae.config import RunConfig
 from tui_vae.core.models.conv import ConvVAE
 from tui_vae.core.models.own import WrappedModel
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import Objective
+from tui_vae.core.ranks import ALONE, Ranks
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.autograd import AutogradStep
 from tui_vae.core.step.cpu import CPUStep
 from tui_vae.core.step.cpu_conv import ConvCPUStep
 from tui_vae.core.step.cpu_muon import CPUMuon
-from tui_vae.core.step.fused_step import has_kernels
+from tui_vae.core.step.fused_step import FusedStep, has_kernels
 from tui_vae.core.step.gpu import GPUStep
 from tui_vae.core.step.load_kernels import Kernels, load_kernels
 from tui_vae.core.step.muon import Muon
 from tui_vae.errors import first_line
 
 NO_KERNELS = "steps are made of PyTorch's own kernels, which takes longer"
+NO_KERNELS_TOGETHER = "with batch normalization or a total correlation, every image of a batch depends on all others"
 NO_CUDA_GRAPH = "steps are launched one by one: this model's cannot be captured in a CUDA graph"
 
 
 class Step(Protocol):
     """Learns from batches of images."""
 
-    def __call__(self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor) -> Tensor:
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor,
+        count: int | None = None,
+    ) -> Tensor:  # fmt: skip
         """Do one step: forward, backward, update.
 
         Args:
-            images: `(N, height, width)`, uint8 or float32 in [0, 1], on the model's device.
+            images: `(N, height, width)`, uint8 or float32 in [0, 1], on the model's device: this rank's share.
             generator: what the noise ε `(N, latent_dim)` is drawn from, on that device.
             lr, beta: numbers, or tensors without dimensions on that device.
+            count: images of the batch on all ranks together; by default N.
 
         Returns:
-            Means over the batch, `(4,)`, on that device: loss, recon, KL, and the share of pixels that are white with x̂
-            nearer to white than to grey (0 where nobody asked for it). The next step may overwrite them.
+            Means over the whole batch, `(4,)`, on that device: loss, recon, KL, and the share of pixels that are white
+            with x̂ nearer to white than to grey (0 where nobody asked for it). The next step may overwrite them.
         """
 
     def parameters_changed(self) -> None:
@@ -97,7 +107,7 @@ def make_optimizer(
 
 def choose_step(
     config: RunConfig, model: VAE, objective: Objective, parameters: nn.Parameter, optimizer: FlatAdam | Muon,
-    train_size: int, kernels: Kernels | None = None,
+    train_size: int, kernels: Kernels | None = None, ranks: Ranks = ALONE,
 ) -> Choice:  # fmt: skip
     """Make the step that the table at the top of this file gives to a run.
 
@@ -106,6 +116,7 @@ def choose_step(
         model: on its device. parameters: the vector that its parameters are views of. optimizer: what updates it.
         train_size: images of the training set.
         kernels: by default the best for the device.
+        ranks: those that share each batch.
 
     Raises:
         torch.OutOfMemoryError: the GPU has no memory for a step.
@@ -116,7 +127,10 @@ def choose_step(
     step: Step | None = None
     refusals: list[tuple[str, str]] = []
 
-    if has_kernels(model, objective, device.type):
+    together = ranks.world > 1 and (objective.tc_weight > 0 or any(isinstance(m, _BatchNorm) for m in model.modules()))
+    if has_kernels(model, objective, device.type) and together:
+        refusals.append((NO_KERNELS, NO_KERNELS_TOGETHER))
+    elif has_kernels(model, objective, device.type):
         arguments = model, objective, parameters, optimizer, bfloat16, train_size
         if kernels.level == "triton":
             try:
@@ -132,12 +146,16 @@ def choose_step(
         elif device.type == "cuda":
             refusals.append((NO_KERNELS, kernels.reason))
     level = kernels.level if step else "none"
+    if isinstance(step, FusedStep):
+        step.ranks = ranks
 
     if step is None:
-        step = AutogradStep(model, objective, parameters, optimizer, bfloat16, train_size, config.reports_legacy)
+        step = AutogradStep(model, objective, parameters, optimizer, bfloat16, train_size, config.reports_legacy, ranks)
 
-    as_cuda_graph = device.type == "cuda" and not isinstance(model, WrappedModel)
-    if device.type == "cuda" and not as_cuda_graph:
+    as_cuda_graph = device.type == "cuda" and not isinstance(model, WrappedModel) and ranks.world == 1
+    if device.type == "cuda" and ranks.world > 1:
+        refusals.append((NO_CUDA_GRAPH, "devices exchange their gradients in the middle of it"))
+    elif device.type == "cuda" and not as_cuda_graph:
         why = "it is a network of the user's own, whose Python may do another thing in every step"
         refusals.append((NO_CUDA_GRAPH, why))
     return Choice(step, level, as_cuda_graph, tuple(refusals))

@@ -168,6 +168,13 @@ class CPUStep(FusedStep):
             lambda rows: functions.decoded_backward(byref(decoded), rows, results[4], threads),
         )
 
+    def _add_up_sums(self, rows: int, count: int) -> None:
+        latents = self._kl.numel()  # whose KLs are means
+        sums = torch.cat([self._figures, self._kl * rows]) if rows else torch.zeros(FIGURES + latents).double()
+        self.ranks.add_up(sums)
+        self._figures.copy_(sums[:FIGURES])
+        torch.div(sums[FIGURES:], count, out=self._kl)
+
     def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
         # In C for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
         self._functions.compute_loss(byref(self._loss_sums), rows, float(beta))

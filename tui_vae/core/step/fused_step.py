@@ -21,6 +21,7 @@ from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, VAE, SequentialVAE
 from tui_vae.core.objectives import Objective, beta_vae, sigma_vae
 from tui_vae.core.pixels import channels_first, normalize
+from tui_vae.core.ranks import ALONE, Ranks, draw_noise
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat_parameters import part_of
 from tui_vae.core.step.muon import Muon
@@ -96,6 +97,7 @@ class FusedStep(ABC):
 
     Attributes:
         bfloat16_copy: that copy, or None.
+        ranks: those that share each batch. Nothing then may depend on several images but the sums of a step.
 
     Raises:
         ValueError: there are no kernels for this model or objective.
@@ -114,10 +116,16 @@ class FusedStep(ABC):
         self._bfloat16_gradient = None if self.bfloat16_copy is None else torch.zeros_like(self.bfloat16_copy)
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
         self._batch = 0  # images that there is memory for
+        self.ranks: Ranks = ALONE
 
-    def __call__(self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor) -> Tensor:
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor,
+        count: int | None = None,
+    ) -> Tensor:  # fmt: skip
         """Do one step on images `(N, …)`; return its figures, `(4,)` float64: see `choose.Step`."""
-        figures = self._differentiate(images, generator, beta)
+        figures = self._differentiate(images, generator, beta, len(images) if count is None else count)
+        if self.ranks.world > 1:
+            self._add_up_gradients()
         self._update(lr)
         return figures
 
@@ -133,24 +141,54 @@ class FusedStep(ABC):
         if self.bfloat16_copy is not None:
             self.bfloat16_copy.copy_(self._parameters.detach())
 
-    def _differentiate(self, images: Tensor, generator: torch.Generator, beta: float | Tensor) -> Tensor:
-        """Write the gradients to their places; return the figures, `(4,)`."""
+    def _add_up_gradients(self) -> None:
+        """Replace the gradients by their sums over all ranks, which are added in float32."""
+        gradient, matrices = gradient_of(self._parameters), self._bfloat16_gradient
+        pairs = [
+            (part_of(gradient, part), part_of(matrices, part))
+            for part in self._model.parameters()
+            if matrices is not None and part.dim() >= 2
+        ]
+        for sums, rounded in pairs:
+            sums.copy_(rounded)
+        self.ranks.add_up(gradient)
+        for sums, rounded in pairs:
+            rounded.copy_(sums)
+
+    def _differentiate(self, images: Tensor, generator: torch.Generator, beta: float | Tensor, count: int) -> Tensor:
+        """Write the gradients to their places; return the figures, `(4,)`, of the `count` images of all ranks."""
         rows = len(images)
-        if rows > self._batch:
-            self._build(rows)
+        if max(rows, 1) > self._batch:
+            self._build(max(rows, 1))
+        if self.ranks.world > 1:
+            noise = draw_noise(self.ranks, count, self._model.latent_dim, generator)
+            if not rows:
+                return self._differentiate_nothing(count, beta)
+            self._noise[:rows].copy_(noise)
+        else:
+            self._noise[:rows].normal_(generator=generator)
         if rows not in self._products_of:
             self._products_of[rows] = [product.rows(rows) for product in self._products]
         products = self._products_of[rows]
         self._write_x(images)
-        self._noise[:rows].normal_(generator=generator)
         for product, kernel in zip(products, self._forward, strict=True):
             product.forward()
             kernel(rows)
-        figures = self._compute_loss(rows, beta)
+        if self.ranks.world > 1:
+            self._add_up_sums(rows, count)
+        figures = self._compute_loss(count, beta)
         for product, kernel in zip(reversed(products), reversed(self._backward), strict=True):
             kernel(rows)
             self._backward_of(product)
         return figures
+
+    def _differentiate_nothing(self, count: int, beta: float | Tensor) -> Tensor:
+        """As `_differentiate`, where all images are other ranks'."""
+        self._add_up_sums(0, count)
+        gradient_of(self._parameters).zero_()
+        if self._bfloat16_gradient is not None:
+            self._bfloat16_gradient.zero_()
+        return self._compute_loss(count, beta)
 
     def _backward_of(self, product: Product) -> None:
         product.backward_to_weight()
@@ -264,6 +302,10 @@ class FusedStep(ABC):
 
         `product` is `(batch, pixels)`. `output` is a key of `OUTPUTS`, or `BERNOULLI`.
         """
+
+    @abstractmethod
+    def _add_up_sums(self, rows: int, count: int) -> None:
+        """Replace the forward pass's sums over `rows` images by those over the `count` images of all ranks."""
 
     @abstractmethod
     def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:

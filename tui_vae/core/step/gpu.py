@@ -139,7 +139,7 @@ class GPUStep(FusedStep):
         rows, generator = min(self._batch, TRIAL_IMAGES), torch.Generator(self._device).manual_seed(0)
         shape, values = (rows, self._model.pixels), self._parameters.detach()
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator, device=self._device)
-        loss = self._differentiate(images, generator, 1.0)[0]
+        loss = self._differentiate(images, generator, 1.0, rows)[0]
         mine = [gradient.float().clone() for gradient in self.gradients()]
         expected, of_autograd = self._by_autograd(images, self._noise[:rows])
         theirs = list(of_autograd)
@@ -176,10 +176,12 @@ class GPUStep(FusedStep):
     def _programs(self, rows: int) -> int:
         return -(-rows // self._rows)
 
-    def _differentiate(self, images: Tensor, generator: torch.Generator, beta: float | Tensor) -> Tensor:
+    def _differentiate(self, images: Tensor, generator: torch.Generator, beta: float | Tensor, count: int) -> Tensor:
         if len(images) > self._batch:
             raise ValueError(f"a batch of {len(images)} images, where there is room for {self._batch}")
-        figures = super()._differentiate(images, generator, beta)
+        figures = super()._differentiate(images, generator, beta, count)
+        if not len(images):
+            return figures
         if self._weight_stream is not None:
             torch.cuda.current_stream(self._device).wait_stream(self._weight_stream)
         kernels = self._kernels
@@ -337,6 +339,17 @@ class GPUStep(FusedStep):
 
         self._forward.append(forward)
         self._backward.append(backward)
+
+    def _add_up_sums(self, rows: int, count: int) -> None:
+        latents = self._kl_sums.shape[1]
+        sums = torch.zeros(3 + latents, device=self._device)
+        if rows:
+            torch.sum(self._distances[:rows], 0, out=sums[:3])
+            torch.sum(self._kl_sums[: self._programs(rows)], 0, out=sums[3:])
+        self.ranks.add_up(sums)
+        # The kernel adds up rows: one of them now holds what all ranks' do, and the others nothing.
+        self._distances.zero_()[0].copy_(sums[:3])
+        self._kl_sums.zero_()[0].copy_(sums[3:])
 
     def _compute_loss(self, rows: int, beta: float | Tensor) -> Tensor:
         width = self._model.latent_dim
