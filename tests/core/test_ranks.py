@@ -98,7 +98,7 @@ CASES = [
     *[("sigma", how, 33) for how in ("kernels", "autograd")],
     ("batch normalization", "autograd", 34),
 ]
-"""Recipe, how its steps are made, and images: with 33 the last batch has one, with 34 two, fewer than there are ranks."""
+"""Recipe, how its steps are made, and images: of 33 the last batch has one, of 34 two, fewer than there are ranks."""
 
 
 @pytest.mark.parametrize(("recipe", "how", "images"), CASES)

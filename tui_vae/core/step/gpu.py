@@ -16,6 +16,7 @@ from tui_vae.core.models.vae import SequentialVAE, reparameterize
 from tui_vae.core.objectives import Objective, sigma_vae, total_correlation
 from tui_vae.core.pixels import normalize
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
+from tui_vae.core.step.bfloat16_linear import BFloat16Linear
 from tui_vae.core.step.flat_parameters import ALIGNMENT, part_of
 from tui_vae.core.step.fused_step import FusedStep, Norm, Product, gradient_of
 from tui_vae.core.step.muon import Muon
@@ -166,7 +167,7 @@ class GPUStep(FusedStep):
         if self.bfloat16_copy is not None:
             for layers in (model.encoder, model.decoder):
                 for place, layer in enumerate(layers):
-                    layers[place] = _BFloat16Linear(layer) if isinstance(layer, nn.Linear) else layer
+                    layers[place] = BFloat16Linear(layer) if isinstance(layer, nn.Linear) else layer
         mu, logvar = model.encode(x)
         z = reparameterize(mu, logvar, noise)
         _, distortion = objective.decode(model, z, x)
@@ -385,18 +386,3 @@ class GPUStep(FusedStep):
             start = part.storage_offset() // ALIGNMENT
             grains[start : start - (-part.numel() // ALIGNMENT)] = part.dim() == 2
         return grains.to(self._device)
-
-
-class _BFloat16Linear(nn.Module):
-    """A linear layer that rounds where the kernels' products round.
-
-    Compared with float32, rounding alone changes the sign of so many ReLUs' inputs that gradients differ by a tenth.
-    """
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x `(N, in)`, float32 → `(N, out)`, float32: a product of bfloat16 that is accumulated in float32."""
-        return torch.mm(x.bfloat16(), self.weight.bfloat16().t()).float() + self.bias
