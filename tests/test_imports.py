@@ -69,7 +69,7 @@ ONLY_THERE = {
         "cli.export_images",
         "cli.animation",
     ),  # a preview's facts; an exported picture's description
-    "socket": ("runs.client", "runs.warm_trainer", "trainer.server"),
+    "socket": ("runs.client", "runs.warm_trainer", "trainer.server", "cli.serve"),  # the last one that for a browser
 }
 """Which modules alone import what reads or writes a file's or message's format."""
 

@@ -117,6 +117,7 @@ def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPars
     _add_show(add)
     _add_export(add)
     _add_machine(add)
+    _add_serve(add, app)
     return parser
 
 
@@ -290,6 +291,14 @@ def _add_export(add: Add) -> None:
     of_samples.add_argument("--prior", action="store_true",
                             help="from the prior N(0, I), not from the Gaussian fitted to the encoder's z")  # fmt: skip
     of_samples.add_argument("--seed", metavar="S", type=argument_types.checked("seed"), help="seed of the draw (0)")
+
+
+def _add_serve(add: Add, app: Parser) -> None:
+    serve = add("serve", "serve.command", "show the app in a browser, to whoever has the address that it prints", app)
+    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1",
+                       help="where to listen (127.0.0.1: only this machine, and who comes by ssh -L)")  # fmt: skip
+    port = argument_types.counted(65535, least=0)
+    serve.add_argument("--port", metavar="N", type=port, help="0: any free one (8000, else any free one)")
 
 
 def _add_machine(add: Add) -> None:

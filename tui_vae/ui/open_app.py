@@ -24,7 +24,8 @@ def run(
     Raises:
         UserError: this terminal cannot show the app, or there is no such run.
     """
-    refusal = terminal.why_unsuitable(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
+    in_browser = terminal.is_in_browser(os.environ)
+    refusal = terminal.why_unsuitable(os.environ, in_browser or (sys.stdin.isatty() and sys.stdout.isatty()))
     if refusal is not None:
         raise UserError(*refusal)
     terminal.prepare_environment(os.environ, colour)
@@ -44,6 +45,6 @@ def run(
     farewell = app.run(mouse=terminal.may_report_mouse(os.environ))
     if farewell is None:  # the app did not leave: a signal, or an error, has ended it
         return app.return_code or FAILED
-    if farewell:
+    if farewell and not in_browser:  # whose page has a sentence of its own
         print(farewell)
     return app.return_code or 0

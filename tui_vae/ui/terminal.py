@@ -19,6 +19,15 @@ ASCII_WORDS = str.maketrans(
 """What replaces a character in a terminal without Unicode."""
 
 
+BROWSER_DRIVER = "tui_vae.ui.workarounds.browser_driver:BrowserDriver"
+"""The value of TEXTUAL_DRIVER in a process of `tui-vae serve`: its terminal is a tab of a browser."""
+
+
+def is_in_browser(environ: Mapping[str, str]) -> bool:
+    """Whether the app is shown by a browser, through a pipe to the server."""
+    return environ.get("TEXTUAL_DRIVER") == BROWSER_DRIVER
+
+
 def why_unsuitable(environ: Mapping[str, str], is_terminal: bool) -> tuple[str, str] | None:
     """Why the app cannot run here and what to do about it; None where it can."""
     term = environ.get("TERM", "")

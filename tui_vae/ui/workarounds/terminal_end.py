@@ -22,6 +22,7 @@ import time
 from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Callable
 from contextlib import suppress
+from types import ModuleType
 from typing import Any, Final, TextIO
 
 from textual.driver import Driver
@@ -170,6 +171,6 @@ def restoring(driver: type[Driver]) -> type[Driver]:
     return RestoringDriver
 
 
-def prepare_input() -> None:
-    """Let Textual's driver for Unix read whatever a terminal sends."""
-    vars(linux_driver).update(getincrementaldecoder=_replacing_decoder, XTermParser=ForgivingParser)
+def prepare_input(driver: ModuleType = linux_driver) -> None:
+    """Let a module of one of Textual's drivers, by default that for Unix, read whatever a terminal sends."""
+    vars(driver).update(getincrementaldecoder=_replacing_decoder, XTermParser=ForgivingParser)
