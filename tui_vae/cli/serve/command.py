@@ -11,9 +11,10 @@ import socket
 import sys
 from importlib.util import find_spec
 
-from tui_vae.cli import INTERRUPTED, complain
+from tui_vae.cli import complain
 from tui_vae.cli.serve import guard
 from tui_vae.errors import UserError
+from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs.directory import list_runs
 from tui_vae.runs.runs_directory import runs_directory
 
