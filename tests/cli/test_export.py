@@ -22,7 +22,8 @@ from tui_vae.cli import main
 from tui_vae.cli.show import ImageSource
 from tui_vae.config import make_config
 from tui_vae.core.data import datasets
-from tui_vae.core.evaluation.onnx_export import Decoder, as_onnx
+from tui_vae.core.evaluation.onnx_export import as_onnx
+from tui_vae.core.evaluation.parts import Decoder
 from tui_vae.core.models.build import build_model
 from tui_vae.runs import protocol
 from tui_vae.runs.exports import EXPORTS
@@ -265,7 +266,7 @@ def test_what_cannot_be_exported_is_one_sentence(
     assert code == 2 and "--images" in said
     code, said = complaint(tmp_path / "runs", "young", "timelapse")
     assert code == 1 and "has no previews yet" in said
-    monkeypatch.setattr("tui_vae.cli.export_onnx.find_spec", lambda name: None if name == "onnx" else util)
+    monkeypatch.setattr("tui_vae.cli.export_parts.find_spec", lambda name: None if name == "onnx" else util)
     code, said = complaint(trained.runs_dir, "done", "decoder")
     assert code == 1 and said.count("\n") == 1 and "without onnx;" in said and "pip install onnx" in said
 

@@ -1,9 +1,12 @@
 """Exports for other programs: what onnxruntime, safetensors, pyarrow and a YAML reader read from them."""
 
 import csv
+import io
 import json
 import shutil
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,9 @@ from tests.support.processes import Trained, command, finish
 from tui_vae import load_run
 from tui_vae.cli import main
 from tui_vae.config import make_config
-from tui_vae.core.evaluation.onnx_export import Decoder, Encoder, as_onnx
+from tui_vae.core.evaluation.onnx_export import as_onnx
+from tui_vae.core.evaluation.parts import Decoder, Encoder
+from tui_vae.core.evaluation.program_export import as_program
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.own import WrappedModel
 from tui_vae.errors import UserError
@@ -51,12 +56,17 @@ def test_the_exported_encoder_is_the_networks(trained: Trained, tmp_path: Path) 
         np.testing.assert_allclose(logvar, run.encode(images).logvar, atol=1e-5)
 
 
-@needs_onnx
-def test_a_bernoulli_decoder_also_gives_its_logits() -> None:
+def run_program(file: bytes, z: Any) -> list[Any]:
+    return [each.detach().numpy() for each in torch.export.load(io.BytesIO(file)).module()(torch.from_numpy(z))]
+
+
+@pytest.mark.parametrize("ending", [pytest.param("onnx", marks=needs_onnx), "pt2"])
+def test_a_bernoulli_decoder_also_gives_its_logits(ending: str) -> None:
     """Its p̂ is exactly 0 far out, where the logits still say how unlikely a bright pixel is."""
     model = build_model(make_config({"objective": "bce", "latent-dim": 2, "hidden": "16", "norm": "none"}), (28, 28))
     z = np.array([[0.0, 0.0], [3e4, -3e4]], np.float32)
-    image, logits = run_onnx(as_onnx(Decoder(model, (1, 28, 28)), {}), z=z)
+    part = Decoder(model, (1, 28, 28))
+    image, logits = run_onnx(as_onnx(part, {}), z=z) if ending == "onnx" else run_program(as_program(part, {}), z)
     with torch.no_grad():
         meant = model.eval().decode_logits(torch.from_numpy(z)).double().numpy().reshape(2, 1, 28, 28)
     np.testing.assert_allclose(logits, meant, rtol=1e-3, atol=1e-4)
@@ -91,9 +101,31 @@ class Drops(Base):
 """
 
 
-@needs_onnx
+def test_a_package_of_torch_export_is_the_networks_part(trained: Trained, tmp_path: Path) -> None:
+    run = load_run("done", trained.runs_dir)
+    files = {what: export(trained, what, tmp_path / f"{what}.pt2") for what in ("encoder", "decoder")}
+    encode, decode = (torch.export.load(file).module() for file in files.values())
+    for count in (1, 3, 7, 50):
+        images = run.test_images()[:count]
+        mu, logvar = encode(torch.from_numpy(images[:, None].astype(np.float32) / 255))
+        np.testing.assert_allclose(mu.detach(), run.encode(images).mu, atol=1e-5)
+        np.testing.assert_allclose(logvar.detach(), run.encode(images).logvar, atol=1e-5)
+        (image,) = decode(mu)
+        np.testing.assert_allclose(image.detach()[:, 0], run.reconstruct(images), atol=1e-5)
+    weights = 4 * sum(each.numel() for each in run.model().parameters())
+    for file in files.values():
+        assert file.stat().st_size < 0.7 * weights + 50_000  # its own part's, not the other one's too
+        with zipfile.ZipFile(file) as package:
+            texts = [package.read(each) for each in package.namelist() if each.endswith(".json")]
+        assert texts and not any(str(Path(__file__).parents[2]).encode() in each for each in texts)
+        facts: dict[str, str] = {"run.json": ""}
+        torch.export.load(file, extra_files=facts)
+        assert json.loads(facts["run.json"])["run"] == "done"
+
+
+@pytest.mark.parametrize("write", [pytest.param(as_onnx, marks=needs_onnx), as_program])
 def test_a_decoder_that_a_file_cannot_hold_is_refused_by_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[..., bytes]
 ) -> None:
     (tmp_path / "my_vae.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -104,14 +136,14 @@ def test_a_decoder_that_a_file_cannot_hold_is_refused_by_its_line(
         return Decoder(WrappedModel(getattr(my_vae, name)(), (1, 28, 28), 3), (1, 28, 28))
 
     with pytest.raises(UserError) as told:
-        as_onnx(decoder("Noisy"), {})
+        write(decoder("Noisy"), {})
     assert "the decoder draws random numbers (my_vae.py, line 15); from one z a file makes one image" in str(told.value)
     with pytest.raises(UserError) as told:
-        as_onnx(decoder("Counts"), {})
+        write(decoder("Counts"), {})
     assert "the decoder cannot be written for every number of images" in str(told.value)
     assert "(my_vae.py, line 19)" in str(told.value) and "\n" not in str(told.value)
-    assert as_onnx(decoder("Drops"), {})  # in evaluation it draws nothing
-    assert as_onnx(Encoder(WrappedModel(my_vae.Counts(), (1, 28, 28), 3), (1, 28, 28)), {})
+    assert write(decoder("Drops"), {})  # in evaluation it draws nothing
+    assert write(Encoder(WrappedModel(my_vae.Counts(), (1, 28, 28), 3), (1, 28, 28)), {})
 
 
 def test_the_weights_are_a_plain_file_of_the_state_dict(trained: Trained, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ EXPORTS = (
     Export("traversal", ("gif", "png", "webp"), "GIF, APNG, WebP: what single latent dimensions do"),
     Export("curves", ("png", "svg", "pdf"), "PNG, SVG, PDF: the figures over epochs"),
     Export("report", ("html", "md"), "HTML, Markdown: all about the run on one page"),
-    Export("encoder", ("onnx",), "ONNX: the encoder, images to latents"),
-    Export("decoder", ("onnx",), "ONNX: the decoder, latents to images"),
+    Export("encoder", ("onnx", "pt2"), "ONNX, torch.export: images to latents"),
+    Export("decoder", ("onnx", "pt2"), "ONNX, torch.export: latents to images"),
     Export("model", ("safetensors",), "safetensors: the weights, for PyTorch"),
     Export("card", ("md",), "Markdown: a model card for a hub"),
 )
