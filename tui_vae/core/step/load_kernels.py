@@ -23,6 +23,9 @@ LEVELS = {
 }
 """Builds of the C kernels, the best first, and the flags in /proc/cpuinfo of a CPU that can run them."""
 
+SUFFIXES = (".abi3.so", *EXTENSION_SUFFIXES)
+"""How the files of a build end: one for every Python (setup.py), or, of an older build, for this one alone."""
+
 RUNTIMES = ("libgomp", "libomp", "libiomp")
 """How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
@@ -203,7 +206,7 @@ def _library(path: Path) -> ctypes.CDLL:
 
 
 def _built(level: str) -> Path | None:
-    candidates = (Path(__file__).with_name(f"kernels_{level}{suffix}") for suffix in EXTENSION_SUFFIXES)
+    candidates = (Path(__file__).with_name(f"kernels_{level}{suffix}") for suffix in SUFFIXES)
     return next((path for path in candidates if path.exists()), None)
 
 

@@ -17,6 +17,13 @@
 
 #include "kernels_math.h"
 
+/* glibc 2.29 has new names for these two that set no errno; the values are the same. Under the old ones a wheel also runs
+ * where PyTorch does: from glibc 2.28 on. */
+#if defined(__GLIBC__) && defined(__x86_64__)
+__asm__(".symver log,log@GLIBC_2.2.5");
+__asm__(".symver pow,pow@GLIBC_2.2.5");
+#endif
+
 /* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
  * after an update without a new build, the functions that lie there are of the old one. */
 enum { KERNELS_VERSION = 6 };
