@@ -2,8 +2,8 @@
 
     python -P scripts/check_installed.py kernels|pure
 
-`kernels`: the compiled kernels must be there, share one OpenMP runtime with PyTorch, and train to the figures that PyTorch's
-own kernels reach. `pure`: they must not be there, and training works without them.
+`kernels`: the compiled kernels must be there, share one OpenMP runtime with PyTorch, and train alike on one thread and
+two. `pure`: they must not be there, and training works without them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOLERANCE = 1e-3
 def main() -> int:
     """Print a line for each thing that holds. A check that fails raises."""
     which = sys.argv[1]
-    with tempfile.TemporaryDirectory(prefix="tv-", dir="/tmp") as scratch:  # noqa: S108  # a socket's path is short
+    with tempfile.TemporaryDirectory(prefix="tv-", dir="/tmp") as scratch:  # a socket's path is short
         tries = Tries(Path(scratch))
         tries.package()
         tries.commands()

@@ -116,7 +116,7 @@ def lists(command: argparse.ArgumentParser, except_for: Collection[str]) -> str:
     refers = len(of_a_run) > MOST_REPEATED and command.prog != OF_TRAIN
     tables: dict[str, list[argparse.Action]] = {}
     for group in command._action_groups:
-        title = "" if group.title in ("options", "positional arguments") else f"*{group.title}*\n\n"
+        title = "" if group.title in ("options", "arguments") else f"*{group.title}*\n\n"
         actions = [each for each in group._group_actions if each.dest not in except_for and described(each)]
         tables.setdefault(title, []).extend(each for each in actions if not (refers and is_of_a_run(each)))
     parts = []
