@@ -81,6 +81,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("bench", "about a minute"),
         ("bench --preset quick --until bits=6.74 --json", "seconds to that test figure, too"),
     ),
+    "serve": (
+        ("serve", "prints the address, which is secret"),
+        ("serve --port 8000", "behind: ssh -L 8000:127.0.0.1:8000 HOST"),
+    ),
     "doctor": (("doctor", "what is here, and what to do about the rest"),),
     "completion": (('eval "$(tui-vae completion bash)"', "in ~/.bashrc; also zsh, fish"),),
     "data": (
