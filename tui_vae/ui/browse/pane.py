@@ -140,6 +140,11 @@ class BrowsePane(ImageActions, can_focus=True):
         withdraw(self.app, STILL_LOADING)
         self._show(pairs_of(reply, test_set))
 
+    def _say(self, note: str) -> None:
+        super()._say(note)
+        for each in (self.grid, self.one, self.query_one(ClassTable)):
+            each.wait_for(note)
+
     async def _load_test_set(self) -> TestSet:
         self._say("the model is being loaded …")
         return self.selection.begin(test_set_of(await self.session.ask(protocol.Describe(), protocol.Description)))

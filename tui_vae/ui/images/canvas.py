@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -79,7 +80,10 @@ class ImageApp(App[ReturnType]):
 
 
 class Canvas(Widget):
-    """Shows tiles on a plain ground, in an `ImageApp`. `redraw` repaints only the lines of those tiles that differ."""
+    """Shows tiles on a plain ground, in an `ImageApp`. `redraw` repaints only the lines of those tiles that differ.
+
+    While there are none, `waiting` stands in the middle: an empty canvas says what it waits for.
+    """
 
     DEFAULT_CSS = """
     Canvas {
@@ -101,6 +105,7 @@ class Canvas(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
+        self.waiting = ""
         self._tiles: Tiles = {}
         self._rows: dict[int, list[Tile]] = {}
         self._edges: tuple[int, ...] = ()
@@ -133,11 +138,27 @@ class Canvas(Widget):
         strip = Strip(Segment(legible(text), self.ink(ink)) for text, ink in parts)
         return Tile(x, y, width, (tuple(strip.adjust_cell_length(width, self.rich_style)),))
 
+    def wait_for(self, words: str) -> None:
+        """Say this while there is nothing to show."""
+        if words != self.waiting:
+            self.waiting = words
+            self.redraw()
+
+    def _shown(self, size: Size) -> Iterator[Tile]:
+        """The tiles; without any, the words about what is being waited for."""
+        tile = None
+        for tile in self.tiles(size):
+            yield tile
+        if tile is None and self.waiting:
+            lines = wrap(legible(self.waiting), max(1, size.width))[: size.height]
+            for y, line in enumerate(lines, (size.height - len(lines)) // 2):
+                yield self.text(0, y, size.width, (line.center(size.width), "label"))
+
     def redraw(self) -> None:
         """Ask for the tiles again, and repaint what has changed."""
         if not self.is_attached or not self.size:
             return
-        before, after = self._tiles, {(tile.x, tile.y): tile for tile in self.tiles(self.size)}
+        before, after = self._tiles, {(tile.x, tile.y): tile for tile in self._shown(self.size)}
         self._tiles = after
         self._rows = {}
         for tile in after.values():

@@ -15,7 +15,7 @@ from tui_vae.ui.latent.kl_views import KlViews
 from tui_vae.ui.latent.plane import Plane
 from tui_vae.ui.latent.plane_view import CursorImage, Scatter
 from tui_vae.ui.messages import LookInLatent, PreferencesChanged
-from tui_vae.ui.model_pane import ModelPane
+from tui_vae.ui.model_pane import NO_MODEL, ModelPane
 from tui_vae.ui.model_status import ModelStatus
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
@@ -67,7 +67,7 @@ class LatentActions(ModelPane):
     def _follow(self) -> None:
         raise NotImplementedError
 
-    def _refresh_images(self) -> None:
+    def _refresh_images(self, following: bool = False) -> None:
         raise NotImplementedError
 
     def _change_view(self, view: View) -> None:
@@ -162,6 +162,8 @@ class LatentActions(ModelPane):
     def action_open(self) -> None:
         if self.plane is None:
             self._load_plane()
+        elif self.note == NO_MODEL:
+            self._refresh_images()
         elif self.view is View.KL:
             self._change_view(View.TRAVERSE)
         elif self.view is View.SAMPLES:

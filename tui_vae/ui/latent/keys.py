@@ -26,6 +26,15 @@ class View(Enum):
 BOARDS = (View.GRID, View.TRAVERSE, View.INTERPOLATE, View.SAMPLES, View.NEAREST)
 """The views that are pages of images."""
 
+WAITING = {
+    View.GRID: "the grid is being decoded …",
+    View.TRAVERSE: "the traversals are being decoded …",
+    View.INTERPOLATE: "the images from a to b are being decoded …",
+    View.SAMPLES: "the samples are being drawn …",
+    View.NEAREST: "searching all training images …",
+}
+"""What a page of images waits for."""
+
 VIEWS = tuple(view for view in View if view is not View.NEAREST)
 """The views that a key turns to."""
 

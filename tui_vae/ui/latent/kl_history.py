@@ -88,7 +88,6 @@ class KlHistory(LatentCanvas):
             return
         details = [each for each in self.details if len(each.kl_per_dim) == len(self.order)]
         if not details:
-            yield self.text(0, 0, size.width, ("no epoch with the KL of each dimension yet", "note"))
             return
         first = min(max(0, self.place - height // 2), max(0, len(self.order) - height))
         shown = self.order[first : first + height]

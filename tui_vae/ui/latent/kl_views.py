@@ -28,6 +28,11 @@ LEAST_HEIGHT = 11
 """Lines from which there is room for the parts of the KL above the bars."""
 
 
+COMPUTING = "the {} are being computed …"
+
+READING, NO_EPOCH = "the log is being read …", "no epoch with the KL of each dimension yet"
+
+
 class Face(Enum):
     """What stands below the parts of the KL."""
 
@@ -62,6 +67,7 @@ class KlViews(Vertical):
         yield KlHistory()
 
     def on_mount(self) -> None:
+        self.query_one(KlHistory).wait_for(READING)
         self._show_face()
 
     def on_resize(self, event: Resize) -> None:
@@ -109,12 +115,14 @@ class KlViews(Vertical):
     async def _ask(self) -> None:
         words = self.query_one(SplitWords)
         if self._split_step is None:
-            words.say("the parts of the KL are being computed …")
+            words.say(COMPUTING.format("parts of the KL"))
+            self.query_one(Distributions).wait_for(COMPUTING.format("distributions of z"))
         try:
             reply = await self._session.ask(protocol.SplitKl(), protocol.KlSplit, timeout=LOADING_LIMIT)
         except UserError as error:
             self._split_step = self._plane.step if self._plane else 0  # not again for these weights
             words.say(f"the parts of the KL are not known: {error.message}")
+            self.query_one(Distributions).wait_for(f"the distributions of z are not known: {error.message}")
             return
         finally:
             self._asking = False
@@ -131,4 +139,5 @@ class KlViews(Vertical):
             return  # it cannot be read at the moment: what is known stays on screen
         finally:
             self._reading = False
+        self.query_one(KlHistory).wait_for(NO_EPOCH)
         self.query_one(KlHistory).show(self._details.details, self._order, self._place)

@@ -19,7 +19,7 @@ from tui_vae.ui.latent import answers
 from tui_vae.ui.latent.actions import LatentActions
 from tui_vae.ui.latent.figure import figure_of
 from tui_vae.ui.latent.image_board import ImageBoard
-from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, BOARDS, DESCRIPTIONS, VIEWS, View
+from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, BOARDS, DESCRIPTIONS, VIEWS, WAITING, View
 from tui_vae.ui.latent.kl_views import KlViews
 from tui_vae.ui.latent.plane import Plane, plane_of
 from tui_vae.ui.latent.plane_view import CursorImage, Scatter
@@ -39,6 +39,10 @@ over the test set."""
 
 IMAGE_SECONDS = 1.0
 """Seconds, at least, between two requests for the images of a view that only follow the weights."""
+
+WAITING_SECONDS = 0.3
+"""Seconds after which it is said what images are being waited for, where older ones stand there: mostly the answer is
+faster."""
 
 Reply = protocol.Images | protocol.Samples | protocol.Neighbours
 """Replies with images, which name the weights that made them."""
@@ -117,7 +121,7 @@ class LatentPane(LatentActions, can_focus=True):
         shown = self.weights[1] if self.weights else self.plane.step
         moves = alive and self.view is not View.NEAREST  # whose sample stays as it was, and whose answer is costly
         if moves and now - self._images_requested_at >= IMAGE_SECONDS and self._freshness.outdated(shown):
-            self._refresh_images()
+            self._refresh_images(following=True)
 
     def _load_plane(self) -> None:
         if not self._requesting_plane:
@@ -155,15 +159,20 @@ class LatentPane(LatentActions, can_focus=True):
         if self.plane is not None:
             self._notify_failure(error)
         self._say(NO_MODEL)
+        for board in self.query(ImageBoard):
+            board.wait_for(NO_MODEL)
         if self.plane is None:
             self.query_one("#latent-message", Static).update(self.sentences(error))
 
-    def _refresh_images(self) -> None:
+    def _refresh_images(self, following: bool = False) -> None:
         """Request the images of the view in front: at once, or when the request under way is answered.
 
         That next request is for what is chosen by then. What was passed over in between is never requested.
+        `following`: because of newer weights alone, and not of a key; then nothing says that it is being waited for.
         """
         self._stale = self.plane is not None
+        if self._stale and not following:
+            self._say_what_for()
         if self._stale and not self._requesting_images:
             self._requesting_images = True
             self.run_worker(self._loading_images(), group="images")
@@ -181,6 +190,17 @@ class LatentPane(LatentActions, can_focus=True):
                     self._answered(reply)
         finally:
             self._requesting_images = False
+
+    def _say_what_for(self) -> None:
+        """Say what is being waited for: in the middle of an empty page at once, else above it if it takes long."""
+        if self.view in WAITING:
+            self.board.wait_for(WAITING[self.view])
+
+        def say() -> None:
+            if self._requesting_images and self.view in WAITING and self.board.pictures and not self.note:
+                self._say(WAITING[self.view])
+
+        self.set_timer(WAITING_SECONDS, say)
 
     def _answered(self, reply: Reply | None) -> None:
         if reply is None:

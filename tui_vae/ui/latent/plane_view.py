@@ -34,6 +34,9 @@ IMAGE_SHARE = 0.36
 WORDS_HEIGHT = 13
 """Lines, at least, below a decoded image beyond full size: the cursor's place, the nearest image and ten classes."""
 
+DECODING = "decoding …"
+"""What stands in the place of the first decoded image."""
+
 MANY_CLASSES = 20
 """Of more classes the legend shows those around the chosen one that there is room for."""
 
@@ -241,8 +244,10 @@ class CursorImage(LatentCanvas):
     def tiles(self, size: Size) -> Iterator[Tile]:
         picture = cells(self.scale)
         width = size.width
-        image = self.image if self.image is not None else Picture(bytes(1), 1)
-        yield Tile(0, 0, picture.width, self.renderer.image(image, self.scale))
+        if self.image is not None:
+            yield Tile(0, 0, picture.width, self.renderer.image(self.image, self.scale))
+        else:
+            yield self.text(0, picture.height // 2, width, (DECODING.center(picture.width), "label"))
         y = picture.height
         rest = size.height - y
         single = rest >= len(self.names) + 4
