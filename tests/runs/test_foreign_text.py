@@ -28,7 +28,7 @@ from tui_vae.runs.run_records import Ledger
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.runs.columns import COLUMNS, matches
 from tui_vae.ui.start_screen import run_row
-from tui_vae.ui.train.log_pane import log_text
+from tui_vae.ui.train.log_pane import log_lines
 
 SIGNS = st.sampled_from(["\x1b", "[31m", "]0;title\x07", "P", "\x9b", "\x9d", "\x07", "\r", "\n", "\t", "\x00", "\x7f",
                          "\u202e", "\u2066", "\u200f", "\u2028", "\ufeff", "\u061c", "[2J", "\\"])  # fmt: skip
@@ -119,7 +119,7 @@ def test_no_file_of_a_run_steers_the_terminal_of_a_command_or_pane(said: str) ->
         shown += [train_reporters.message_line(each) for each in history.messages if isinstance(each, ev.WarningEvent)]
         for text in shown:
             assert not steering(text), ascii(text)
-        for lines in (log_text(history, run.output(1000)).plain, run.output(1000)):
+        for lines in ("\n".join(line.content.plain for line in log_lines(history, run.output(1000))), run.output(1000)):
             assert not steering(lines, but="\n"), ascii(lines)
         for words in (["ls"], ["compare", run.name, whole.name], ["ls", "--json"]):
             printed = io.StringIO()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.support.fake_run import make_run
 from tests.support.piloting import in_event_loop, opened, screen, seen, until
+from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.ui.app import TuiVae
@@ -62,3 +63,26 @@ async def test_words_are_found_in_the_log(run: RunDirectory) -> None:
         await seen(app, pilot, "line 299")
         await pilot.press("escape")
         await seen(app, pilot, "reconstruction")
+
+
+@in_event_loop
+async def test_the_rest_of_a_long_line_begins_below_its_message(run: RunDirectory) -> None:
+    run.log.write_text("  File loop.py: " + "deep " * 40 + "end\n")
+    log = ev.EventLog(run.events)
+    log.write(ev.WarningEvent(message="the disk is nearly full, " * 6 + "now", hint="make room, " * 9 + "soon"))
+    log.close()
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("w")
+        for width, message, output in ((80, 19, 4), (48, 19, 4), (40, 2, 4), (100, 19, 4)):
+            await pilot.resize_terminal(width, 60)
+            await pilot.pause()
+            await seen(app, pilot, "end")
+            lines = [line[2:-1].rstrip() for line in screen(app).split("\n")]
+            first = next(at for at, line in enumerate(lines) if "warning  the disk" in line)
+            last = next(at for at, line in enumerate(lines) if "soon" in line)
+            begin = {len(line) - len(line.lstrip()) for line in lines[first + 1 : last + 1]}
+            assert begin <= {message, 19} and message in begin and last - first > 2
+            rest = lines[next(at for at, line in enumerate(lines) if "File loop.py" in line) + 1 :]
+            assert all(line.startswith(" " * output + "deep") for line in rest[:2])

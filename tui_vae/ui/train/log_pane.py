@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -45,7 +45,9 @@ class LogPane(VerticalScroll, can_focus=True):
         super().__init__(id="log")
         self.session = session
         self.border_title = "warnings, errors and trainer.log"
-        self._shown: Content | None = None
+        self._lines: list[Line] | None = None
+        self._starts: list[int] = []
+        """For each line the row that it begins in: a long one has several."""
         self._words = ""
         self._found: list[int] = []
         """The numbers of the lines with the words."""
@@ -76,22 +78,28 @@ class LogPane(VerticalScroll, can_focus=True):
 
     async def _load(self) -> None:
         words = await asyncio.to_thread(self.session.directory.output, TAIL)
-        content = log_text(self.session.history, words)
-        if content != self._shown:
-            at_end, self._shown = self.scroll_offset.y >= self.max_scroll_y, content
+        lines = log_lines(self.session.history, words)
+        if lines != self._lines:
+            at_end, self._lines = self.scroll_offset.y >= self.max_scroll_y, lines
             self._show()
             if at_end and not self._words:
                 self.call_after_refresh(self.scroll_end, animate=False)
 
     def _show(self) -> None:
-        content = self._shown or Content("")
-        lines = content.plain.split("\n")
-        self._found = [at for at, line in enumerate(lines) if self._words and self._words.lower() in line.lower()]
-        if self._words:
-            pattern = re.compile(re.escape(self._words), re.IGNORECASE)
-            content = content.highlight_regex(pattern, style="$on-accent on $accent")
-        self.query_one(Static).update(content)
+        lines, words = self._lines or [], self._words.lower()
+        self._found = [at for at, line in enumerate(lines) if words and words in line.content.plain.lower()]
+        pattern = re.compile(re.escape(words), re.IGNORECASE)
+        rows: list[Content] = []
+        self._starts = []
+        for line in lines:
+            content = line.content.highlight_regex(pattern, style="$on-accent on $accent") if words else line.content
+            self._starts.append(len(rows))
+            rows += folded(Line(content, line.indent), max(1, self.scrollable_content_region.width))
+        self.query_one(Static).update(Content("\n").join(rows))
         self._say()
+
+    def on_resize(self) -> None:
+        self._show()
 
     def action_search(self) -> None:
         self._search_line.display = True
@@ -121,26 +129,54 @@ class LogPane(VerticalScroll, can_focus=True):
         """Show one of the lines that were found."""
         self._at = number
         self._say()
-        before = "\n".join((self._shown or Content("")).plain.split("\n")[: self._found[number]])
-        row = Content(before).get_height({}, max(1, self.query_one(Static).size.width)) if before else 0
-        self.scroll_to(y=max(0, row - ABOVE), animate=False, force=True)
+        self.scroll_to(y=max(0, self._starts[self._found[number]] - ABOVE), animate=False, force=True)
 
 
 INDENT = " " * len("00:00:00  warning  ")
-"""What stands before a hint: it begins below the message."""
+"""What stands before a hint, and before what a message has below its first line."""
+
+STEP = 2
+"""Columns by which the rest of a broken line of the trainer's own stands further to the right than its first row."""
+
+LEAST_WORDS = 24
+"""Columns that words have beside an indent, at least; else the indent is a `STEP`."""
 
 
-def log_text(history: History, words: str) -> Content:
+class Line(NamedTuple):
+    """A line of the log; what does not fit into its first row begins below its column `indent`."""
+
+    content: Content
+    indent: int = 0
+
+
+def folded(line: Line, width: int) -> list[Content]:
+    """The rows of a line in so many columns."""
+    content, indent = line
+    if content.cell_length <= width:
+        return [content]
+    if width - indent < LEAST_WORDS:
+        indent = min(STEP, width - 1)
+    start = indent if content.plain[:indent].endswith(" ") else max(0, indent - STEP)
+    head, words = content.divide([start]) if start else (Content(""), content)
+    first, *rest = words.wrap(max(1, width - indent))
+    return [head + first, *(Content(" " * indent) + row for row in rest)]
+
+
+def log_lines(history: History, words: str) -> list[Line]:
     """The run's messages, each with its time and what to do about it, and the trainer's words."""
-    lines: list[Content] = []
+    lines: list[Line] = []
     for message in history.messages:
         clock = time.strftime("%H:%M:%S", time.localtime(message.t))
         kind, style = ("error  ", "$error") if isinstance(message, ErrorEvent) else ("warning", "$warning")
-        lines.append(Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), legible(message.message)))
+        text = Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), legible(message.message))
+        lines.append(Line(text, len(INDENT)))
         if message.hint:
-            lines.append(Content.assemble(INDENT, (legible(with_keys(message.hint)), "$note")))
+            text = Content.assemble(INDENT, (legible(with_keys(message.hint)), "$note"))
+            lines.append(Line(text, len(INDENT)))
     if not lines:
-        lines.append(Content.styled("no warnings, no errors", "$label"))
-    lines += [Content(""), Content.styled("trainer.log", "$label")]
-    lines += [Content(legible(line)) for line in words.splitlines()] or [Content.styled("empty", "$label")]
-    return Content("\n").join(lines)
+        lines.append(Line(Content.styled("no warnings, no errors", "$label")))
+    lines += [Line(Content("")), Line(Content.styled("trainer.log", "$label"))]
+    output = [Line(Content(legible(line)), len(line) - len(line.lstrip()) + STEP) for line in words.splitlines()] or [
+        Line(Content.styled("empty", "$label"))
+    ]
+    return [*lines, *output]
