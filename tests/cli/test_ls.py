@@ -41,6 +41,16 @@ def test_ls_lists_the_runs(tui_vae: Run, trained: Trained, own_runs: Path) -> No
     assert row.split()[:5] == ["done", "finished", "3/3", f"{last['loss']:.2f}", f"{last['mse']:.5f}"]
 
 
+def test_ls_says_why_a_run_failed(tui_vae: Run, own_runs: Path) -> None:
+    log = ev.EventLog(make_run(own_runs, "full", epochs=1).events)
+    log.write(ev.StateEvent(state="failed", reason="the device has no memory left for this run"))
+    log.close()
+    _, table, _ = tui_vae("ls")
+    assert table.splitlines()[-1] == "full failed: the device has no memory left for this run"
+    (listed,) = json.loads(tui_vae("ls", "--json")[1])
+    assert listed["reason"] == "the device has no memory left for this run" and listed["readable"]
+
+
 def test_an_age_counts_whole_units_as_in_the_app(tui_vae: Run, own_runs: Path) -> None:
     directory = make_run(own_runs, "old", epochs=1)
     then = time.time() - 1.7 * 3600

@@ -48,7 +48,8 @@ def test_a_queued_run_can_be_begun_or_taken_out_and_a_killed_one_lets_the_next_b
     assert finish(command("resume", "b"))[0] == 0
     wait_until(lambda: states(own_runs, "a", "b") == ["training", "finished"])
     train("--name", "c", "--epochs", 1, "--after", "a")
-    assert finish(command("stop", "c"))[0] == 0
+    code, said, _ = finish(command("stop", "c"))
+    assert code == 0 and "c: taken out of the queue before it began; begin it with: " in said and "step" not in said
     assert states(own_runs, "c") == ["stopped"]
     train("--name", "d", "--epochs", 1, "--after", "a")
     train("--name", "e", "--epochs", 1, "--after", "d")

@@ -114,3 +114,56 @@ def test_a_run_that_diverged_again_is_not_offered_the_same_rate(tmp_path: Path) 
     log.write(ev.ControlEvent(command="set lr", value=2e-4, before=2e-3, epoch=3, step=705))
     log.close()
     assert rate_to_lower(read_history(run.events)) == Rate(705, 2e-3, 2e-4 / 10)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+def test_the_row_of_a_failed_run_says_why_in_the_lists(tmp_path: Path, size: tuple[int, int]) -> None:
+    why = "the device has no memory left for this run"
+    for name, message in (("full", why), ("bad", MESSAGE)):
+        failed(tmp_path, name, message, epochs=0)
+
+    @in_event_loop
+    async def walk() -> None:
+        app = TuiVae(tmp_path)
+        async with app.run_test(size=size) as pilot:
+            await until(pilot, lambda: "full" in screen(app))
+            rows = {line.split()[0]: line for line in screen(app).split("\n") if "failed" in line and line.split()}
+            assert "diverged" in rows["bad"]
+            assert "the device has" in rows["full"] and (why in rows["full"] or "…" in rows["full"])
+        app = TuiVae(tmp_path, make_run(tmp_path, "good"))
+        async with app.run_test(size=size) as pilot:
+            await opened(app, pilot)
+            await pilot.press("4")
+            await until(pilot, lambda: "bad" in screen(app) and "failed" in screen(app))
+            (row,) = [line for line in screen(app).split("\n") if " bad " in line]
+            assert (f"{DIVERGED} in epoch 4" if size[0] > 100 else "diverged") in row
+
+    walk()
+
+
+@in_event_loop
+async def test_what_a_failed_run_never_had_is_not_awaited(tmp_path: Path) -> None:
+    app = TuiVae(tmp_path, failed(tmp_path, epochs=0))
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(app, pilot)
+        await until(pilot, lambda: "the run failed before its first images" in screen(app))
+        assert "the run failed before its first epoch" in screen(app) and " yet" not in screen(app)
+        await pilot.press("2")
+        await until(pilot, lambda: "has no checkpoint: it failed before its first" in screen(app))
+
+
+@in_event_loop
+async def test_charts_without_a_finite_figure_say_so(tmp_path: Path) -> None:
+    run = failed(tmp_path, epochs=0)
+    nothing = ev.Metrics(None, None, None, None, None, None, 0)
+    log = ev.EventLog(run.events)
+    log.write(
+        ev.StepEvent(epoch=1, step=47, images=256, loss=None, recon=None, kl=None, lr=1.0, beta=1.0, images_per_s=1.0)
+    )
+    log.write(ev.EpochEvent(epoch=1, step=235, seconds=1.0, images_per_s=1.0, train=nothing, test=nothing))
+    log.write(ev.StateEvent(state="failed", reason=MESSAGE))
+    log.close()
+    app = TuiVae(tmp_path, run)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(app, pilot)
+        await until(pilot, lambda: screen(app).count("no finite figure here") == 4)

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import psutil
 import pytest
@@ -91,6 +92,33 @@ async def test_toasts_stand_below_the_tabs_and_those_of_one_kind_are_one(run: Ru
         (toast,) = app.screen.query(Toast)
         assert toast.region.y == 2 and toast.region.height == 1, "what is newest stands further down"
         assert "4 Runs" in screen(app)
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_toast_never_covers_the_newest_run(tmp_path: Path, size: tuple[int, int], turned: bool) -> None:
+    @in_event_loop
+    async def walk() -> None:
+        for number in range(20):
+            make_run(tmp_path, f"run-{number:02}", epochs=1, t=1e9 + 60 * number)
+        app = TuiVae(tmp_path, RunDirectory(tmp_path / "run-19"))
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await opened(app, pilot)
+            await pilot.press("4")
+            await until(pilot, lambda: "run-19" in screen(app).partition("state")[2])
+            if turned:
+                await pilot.press("!", "G")
+            app.notify("One line after another. " * 40, title="A long one")
+            await until(pilot, lambda: bool(app.screen.query(Toast)) and app.screen.query_one(Toast).region.height > 3)
+            await pilot.pause(0.1)
+            toast = app.screen.query_one(Toast).region
+            lines = screen(app).split("\n")
+            newest = next(y for y, line in enumerate(lines) if y > 1 and " run-19 " in line)
+            assert not toast.y <= newest < toast.bottom
+            await pilot.press("1")
+            await until(pilot, lambda: app.screen.query_one(Toast).region.y == 2)
+
+    walk()
 
 
 @pytest.mark.skipif(not os.path.exists("/bin/bash"), reason="needs a shell with job control")

@@ -62,9 +62,18 @@ async def test_a_run_with_a_long_name_stays_a_line_on_the_start_screen(
         make_run(tmp_path, f"sweep-latent-dim-{number}-beta-4", epochs=1)
     app = TuiVae(tmp_path)
     async with app.run_test(size=(width, 24)) as pilot:
-        lines = [line[:90] for line in (await seen(app, pilot, "eta-4")).splitlines()]
-        (heading,) = (line for line in lines if line.split()[:2] == ["run", "state"])
-        assert " ".join(heading[: 47 if width < 100 else 90].split()[2:]) == columns
+
+        def heading_of(lines: list[str]) -> str:
+            (heading,) = (line for line in lines if line.split()[:2] == ["run", "state"])
+            return heading
+
+        def shown() -> str:
+            return " ".join(heading_of(screen(app).splitlines())[: 47 if width < 100 else 90].split()[2:])
+
+        await seen(app, pilot, "eta-4")
+        await until(pilot, lambda: shown() == columns)  # the rows have their width once they are laid out
+        lines = [line[:90] for line in screen(app).splitlines()]
+        heading = heading_of(lines)
         rows = lines[lines.index(heading) + 1 :][:3]
         assert all(row.startswith(" sweep-lat") and "eta-4" in row[:28] for row in rows)  # their ends tell them apart
         assert all(row[:47].rstrip().endswith(" s") for row in rows) or width > 100

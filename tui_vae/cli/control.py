@@ -36,6 +36,7 @@ def stop(options: argparse.Namespace) -> int:
     from tui_vae.runs.launch import signal_trainer
 
     directory = _training_run(options)
+    was_queued = summarize(directory).state == "queued"
     try:
         done = request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
         where = f" at step {done.step}"
@@ -46,6 +47,9 @@ def stop(options: argparse.Namespace) -> int:
     while directory.is_training():
         time.sleep(HOLDER_PAUSE)
     again = advice.of_run("resume", directory.path)
+    if was_queued and not directory.last.exists():
+        print(f"{directory.name}: taken out of the queue before it began; begin it with: {again}")
+        return 0
     print(f"{directory.name}: stopped{where}; continue it with: {again}")
     return 0
 

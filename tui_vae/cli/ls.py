@@ -42,6 +42,8 @@ def ls(options: argparse.Namespace) -> int:
         for run in runs:
             if not run.readable:
                 print(f"{run.name} cannot be read: {run.reason}")
+            elif run.reason:
+                print(f"{run.name} failed: {run.reason}")
     else:
         print(f"no runs in {runs_dir}; start one with: {advice.command('train', runs_dir)}")
     for pid in lost_trainers(runs_dir):

@@ -128,7 +128,9 @@ def start_serving(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
         raise deleted_error(directory)
     if not directory.last.exists() and not directory.best.exists():
         train = advice.of_run("resume", directory.path)
-        raise RunError(f"run {directory.name!r} has no checkpoint yet", f"train it: {train}")
+        failed = summarize(directory).state == "failed"
+        what = "has no checkpoint: it failed before its first" if failed else "has no checkpoint yet"
+        raise RunError(f"run {directory.name!r} {what}", f"train it: {train}")
     try:
         return _start(directory, ["--serve"], living.read_only)
     except Forestalled:

@@ -168,7 +168,7 @@ class Ledger:
             state=state,
             health=health(self._newest if figures else None, self._said, state),
             steered=tuple(self._steering.changes),
-            why=self._why if state == "failed" else "",
+            why=self._why or (self._state.reason if self._state else "") if state == "failed" else "",
             epochs=figures[-1].epoch if figures else 0,
             planned=run.epochs if run else 0,
             device=run.device if run else "",

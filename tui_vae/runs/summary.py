@@ -34,8 +34,8 @@ class RunSummary:
 
     `health`: as of `health.health`. `after`: the run that a queued one waits for; else empty.
     `age`: seconds since the log last changed; `started`: when the run first began, in seconds since the epoch.
-    `readable`: False for a run with a file that cannot be read, or is no file; its state is `unreadable`, `reason` says
-    which file and why, and nothing else is known of it.
+    `readable`: False for a run with a file that cannot be read, or is no file; its state is `unreadable`, and nothing
+    else is known of it. `reason`: why it cannot be read, or of a failed run why it failed.
     """
 
     name: str
@@ -130,6 +130,7 @@ def _summarize(directory: RunDirectory) -> RunSummary:
         dataset=run.dataset.name if run else "",
         started=started(directory),
         after=state.after if state and now == "queued" else "",
+        reason=state.reason if state and now == "failed" else "",
     )
 
 

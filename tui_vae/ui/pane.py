@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import ClassVar
 
+from textual.message import Message
 from textual.widget import Widget
 
 from tui_vae.runs.history import History
@@ -17,6 +18,9 @@ from tui_vae.ui.settings import Preferences
 
 class Pane(Widget, KeysInContext):
     """One of the views behind the tabs. The screen makes a pane when it is first shown, and keeps it."""
+
+    class NotesMoved(Message):
+        """`notes_below` has changed."""
 
     STYLE_SHEET: ClassVar[str]
     """The name of the pane's style sheet, which lies beside its module."""
@@ -38,6 +42,11 @@ class Pane(Widget, KeysInContext):
     def figure(self) -> Figure | None:
         """What the pane shows, as a figure that can be written to a file; None where that is nothing to draw."""
         return None
+
+    @property
+    def notes_below(self) -> bool:
+        """Whether toasts stand at the bottom while the pane is shown, as its newest lines stand at the top."""
+        return False
 
     def history_changed(self) -> None:
         """Take note of a change of the history while the pane is shown; mostly it shows it at once."""

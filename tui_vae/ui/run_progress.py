@@ -12,7 +12,9 @@ from tui_vae.runs.events import EpochEvent, ErrorEvent
 from tui_vae.runs.history import History
 from tui_vae.runs.lower_rate import rate_to_lower
 from tui_vae.ui import numbers
+from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.key_advice import with_keys
+from tui_vae.ui.terminal import legible
 
 ETA_WINDOW_SECONDS = 30.0
 """Seconds of the past from which the time of the end is estimated."""
@@ -89,6 +91,27 @@ def device(history: History) -> str:
     return " ".join([*words, precision] if precision else words)
 
 
+ENDS = {"failed": "the run failed", "crashed": "its process died", "stopped": "the run was stopped"}
+"""What ended a run before it had done what was planned, by its state."""
+
+
+def why_none(unit: str, state: str, alive: bool) -> str:
+    """Why there is no `unit` of a run, such as a step or images: not yet, or never."""
+    if alive:
+        return f"after the first {unit}"
+    if state in ENDS:
+        return f"{ENDS[state]} before its first {unit}"
+    return f"no {unit}" if state == "finished" else f"no {unit} yet"
+
+
+def brief(reason: str, width: int, word: str = "") -> str:
+    """Why a run failed in so many cells: whole, its first part, the `word` for it if there is one, or cut."""
+    first = reason.partition(": ")[0].partition("; ")[0]
+    cut = legible("…")
+    short = (word,) if word else ()
+    return first_that_fits((reason, first, *short, reason[: max(0, width - len(cut))].rstrip() + cut), width)
+
+
 def state_role(state: str, health: Sequence[str]) -> str:
     """The role of a state's word: that of a run which ended with something wrong is no success."""
     return "warning" if state == "finished" and health else state
@@ -133,6 +156,8 @@ def sentence(history: History, state: str) -> str:
             words = f"finished, {', '.join(wrong)} · w says why" if wrong else "finished"
             words += f": {reason}" if reason else ""
             return f"{words} · r trains more epochs · {reached(history)}"
+        case "stopped" if reason and not history.step:
+            return f"stopped: {reason} · r begins it"
         case "stopped":
             return f"stopped · r continues it · {reached(history)}"
         case "failed":

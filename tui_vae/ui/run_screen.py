@@ -220,6 +220,11 @@ class RunScreen(RunControls):
             self.post_message(PreferencesChanged())
         self._focus_pane()
         self._refresh_pane()
+        self._place_notes()
+
+    @on(Pane.NotesMoved)
+    def _place_notes(self) -> None:
+        self.set_class(self.pane is not None and self.pane.notes_below, "-notes-below")
 
     @on(LookInLatent)
     async def _look_in_latent(self, message: LookInLatent) -> None:

@@ -99,7 +99,9 @@ class Row:
     figures_style: str
     age: tuple[str, str]
     reason: str = ""
-    """Why a run cannot be read, which stands in place of its figures."""
+    """Why a run failed or cannot be read, which stands in place of its figures."""
+    word: str = ""
+    """The same in a word or two, where there is one."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = list(FIGURES)
@@ -111,8 +113,10 @@ class Row:
         text, style = self.name
         name = shortened(text, room)
         if self.reason:
-            columns = (f"{name:<{room}}  ", style), self.state, (f"  {legible(self.reason)}", self.age[1])
-            yield Text.assemble(*columns, no_wrap=True, overflow="ellipsis")
+            state, cells = f"{self.state[0]:<{STATE_WIDTH}} ", sum(FIGURES[column] for column in shown)
+            reason = run_progress.brief(legible(self.reason), cells - 1, self.word).ljust(cells - 1)
+            columns = (f"{name:<{room}}  ", style), (state, self.state[1]), (reason, self.age[1])
+            yield Text.assemble(*columns, (f"{self.age[0]:>{AGE_WIDTH}}", self.age[1]), no_wrap=True, overflow="crop")
             return
         figures = "".join(f"{self.figures[column]:>{FIGURES[column]}}" for column in shown)
         yield Text.assemble(
@@ -144,7 +148,14 @@ def run_row(summary: RunSummary, name_width: int, colours: Mapping[str, str]) ->
         state = run_progress.outcome(summary.health), colours["warning"]
     age = numbers.age(summary.age), colours["note"]
     return Row(
-        (summary.name, colours["emphasis"]), name_width, state, figures, colours["foreground"], age, summary.reason
+        (summary.name, colours["emphasis"]),
+        name_width,
+        state,
+        figures,
+        colours["foreground"],
+        age,
+        summary.reason,
+        ", ".join(summary.health),
     )
 
 

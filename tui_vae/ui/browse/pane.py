@@ -129,8 +129,7 @@ class BrowsePane(ImageActions, can_focus=True):
                 return
             reply = await self.session.ask(protocol.Reconstruct(indices=wanted), protocol.Reconstructions)
         except UserError as error:
-            self._notify_failure(error)
-            self._say(NO_MODEL)
+            self._fail(error)
             return
         if wanted != self._wanted():  # the size of the screen has changed since the request
             self._load()
@@ -155,6 +154,15 @@ class BrowsePane(ImageActions, can_focus=True):
         self._measured_at = time.monotonic()
         if self.selection.order is Order.WORST:
             self.selection.make_list(keep=self.view is View.IMAGE)
+
+    def _fail(self, error: UserError) -> None:
+        """Say in full why the model does not answer: in the middle where nothing stands there, else as a toast."""
+        blank = self.view is View.PAGE and not self.grid.pairs
+        if not blank:
+            self._notify_failure(error)
+        self._say(NO_MODEL)
+        if blank:
+            self.grid.wait_for(f"{self.sentences(error)}\n{NO_MODEL}")
 
     def _wanted(self) -> list[int]:
         """The test images that belong on the screen now."""

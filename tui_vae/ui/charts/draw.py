@@ -116,11 +116,15 @@ class View:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as rows of characters. `log_refused`: whether it is linear though a logarithmic one was wished."""
+    """A chart as rows of characters. `log_refused`: whether it is linear though a logarithmic one was wished.
+
+    `empty`: whether there is no figure in view that can be drawn.
+    """
 
     rows: list[list[Span]]
     scale: Scale
     log_refused: bool = False
+    empty: bool = False
 
 
 def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs: Glyphs) -> Chart:
@@ -176,7 +180,7 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
         canvas.vertical(_cell(view.cursor, view), glyphs.cursor, "cursor", through=True)
     gutter = gutter_labels(scale, height, dots.down, glyphs)
     rows = [[Span(gutter[y], "label"), *canvas.row(y), Span(BLANK, "ground")] for y in range(height)]
-    return Chart(rows, scale, refused)
+    return Chart(rows, scale, refused, not (steps or train or test))
 
 
 def zigzag(segment: Sequence[Column]) -> list[Point]:

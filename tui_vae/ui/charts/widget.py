@@ -30,6 +30,10 @@ from tui_vae.ui.strip_widget import StripWidget
 SMALLEST = Size(GUTTER + 6, 3)
 """Cells of the smallest chart that is drawn: its frame with a plot of three columns and one row."""
 
+NOTHING = "no finite figure here"
+"""The text in the middle of a chart with figures none of which can be drawn: the weights diverged, or the window is
+where there are none."""
+
 NARROW = 44
 """Cells. A narrower chart leaves out the notes beside its title, so that the words beside its values have room."""
 
@@ -168,9 +172,9 @@ class ChartWidget(StripWidget, can_focus=True):
             notes.insert(0, f"{symbols.above if clipped > chart.scale.high else symbols.below}{clipped_label(clipped)}")
         notes = [] if state.waiting else notes
         rows = chart.rows
-        if state.waiting:
+        if words := state.waiting or (NOTHING if chart.empty else ""):
             rows = [[Span(" " * width, "ground")] for _ in range(height)]
-            rows[height // 2] = [Span(state.waiting[:width].center(width), "label")]
+            rows[height // 2] = [Span(words[:width].center(width), "label")]
         side = (glyphs().vertical, "frame")
         body = [self.strip([side, *row, side]) for row in rows]
         return [self._top(width, notes, state), *body, self._bottom(width, None if state.waiting else state.axis)]

@@ -150,7 +150,8 @@ class Canvas(Widget):
         for tile in self.tiles(size):
             yield tile
         if tile is None and self.waiting:
-            lines = wrap(legible(self.waiting), max(1, size.width))[: size.height]
+            parts = (wrap(part, max(1, size.width)) for part in legible(self.waiting).splitlines())
+            lines = [line for part in parts for line in part][: size.height]
             for y, line in enumerate(lines, (size.height - len(lines)) // 2):
                 yield self.text(0, y, size.width, (line.center(size.width), "label"))
 

@@ -25,6 +25,7 @@ from tui_vae.ui.notify_outcome import notify_outcome
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.runs.all_runs import library
 from tui_vae.ui.runs.groups import Group, Row
+from tui_vae.ui.runs.table import RunsTable
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
@@ -53,6 +54,10 @@ def tags_complaint(text: str) -> str:
 
 class RunActions(Pane):
     """The part of the Runs pane that changes runs; `RunsPane` adds the part that shows them."""
+
+    @property
+    def notes_below(self) -> bool:
+        return self.query_one(RunsTable).newest_above
 
     def __init__(self, session: RunSession, preferences: Preferences) -> None:
         super().__init__(session, preferences)

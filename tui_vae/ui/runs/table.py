@@ -16,8 +16,9 @@ from tui_vae.runs.run_records import Record
 from tui_vae.runs.summary import UNREADABLE
 from tui_vae.ui import run_progress
 from tui_vae.ui.charts.sparkline import sparkline
-from tui_vae.ui.fitting import first_that_fits
+from tui_vae.ui.fitting import SEPARATOR, first_that_fits
 from tui_vae.ui.glyphs import glyphs, shortened
+from tui_vae.ui.pane import Pane
 from tui_vae.ui.runs.columns import COMPARABLE, GAP, NAMED, Column, SortKey, best_of, columns_for
 from tui_vae.ui.runs.groups import Group, Row
 from tui_vae.ui.runs.marks import SERIES_COLOURS, Marks, series_marker, series_role
@@ -51,6 +52,10 @@ class Rows:
 def arrow_of(down: bool) -> str:
     """The direction in which a column is sorted."""
     return ("↓" if down else "↑") if glyphs().braille else ("v" if down else "^")
+
+
+FIGURES = {"loss", "mse", "bits", "kl", "active", "trend"}
+"""The columns of figures, beside each other; a run that has failed without any says there why."""
 
 
 class RunsTable(StripWidget):
@@ -106,6 +111,18 @@ class RunsTable(StripWidget):
         self._follow = (rows.cursor, rows.position, rows.sorted_by) != self._followed
         self._rows = rows
         self.redraw()
+        self.post_message(Pane.NotesMoved())
+
+    @property
+    def newest_above(self) -> bool:
+        """Whether the row of the run that was started last stands in the upper half, or above what is seen."""
+        started = [self._started(row) for row in self._rows.records]
+        newest = started.index(max(started)) if started else 0
+        return newest - self._first < max(1, self.room // 2)
+
+    @staticmethod
+    def _started(row: Row) -> float:
+        return max((each.started or 0.0 for each in (row.members if isinstance(row, Group) else (row,))), default=0.0)
 
     def on_resize(self) -> None:
         self._follow = True
@@ -171,7 +188,11 @@ class RunsTable(StripWidget):
         mark = series_marker(slot, symbols) if record.path in self._marks else " "
         parts = [(("›" if symbols.braille else ">") if chosen else " ", "cursor"), (f" {mark} ", series_role(slot))]
         is_open = record.path == self._rows.open
+        instead = self._reason(record, columns)
         for column, width in columns:
+            if column.name in instead:
+                parts.append((instead[column.name], "note"))
+                continue
             if isinstance(record, Group):
                 parts.append((self._cell(*self._of_group(record, column, width)), self._role_of_group(record, column)))
                 continue
@@ -191,6 +212,18 @@ class RunsTable(StripWidget):
                 role = "best"
             parts.append((self._cell(text, column, width), role))
         return self._row_of(parts, "chosen" if chosen else "")
+
+    @staticmethod
+    def _reason(record: Row, columns: Sequence[tuple[Column, int]]) -> dict[str, str]:
+        """What stands in the columns of a failed run's figures, where it has none: why it failed. By column."""
+        figures = {column.name: column.lead + width + GAP * column.left for column, width in columns
+                   if column.name in FIGURES}  # fmt: skip
+        if not isinstance(record, Record) or not record.why or record.best is not None or not figures:
+            return {}
+        room = sum(figures.values()) - GAP
+        why = glyphs().plain(record.why.partition(SEPARATOR)[0])
+        text = run_progress.brief(why, room, ", ".join(record.health))
+        return {**dict.fromkeys(figures, ""), next(iter(figures)): " " * GAP + text.ljust(room)}
 
     def _of_group(self, group: Group, column: Column, width: int) -> tuple[str, Column, int]:
         if column.name == "trend":

@@ -17,6 +17,7 @@ from tui_vae.ui.figure_file import Figure, Line
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.pane import Pane
+from tui_vae.ui.run_progress import why_none
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.train import run_curves
@@ -142,7 +143,7 @@ class ChartPane(Pane):
         return Figure(measure.title, "step", f"{measure.title}{unit}", tuple(lines)) if lines else None
 
     def _waiting_for(self, unit: str) -> str:
-        return f"after the first {unit}" if self.session.alive else f"no {unit} yet"
+        return why_none(unit, self.session.state, self.session.alive)
 
     def _notes(self, measure: Measure) -> tuple[str, ...]:
         notes = ["held"] if self.window is not None else []

@@ -22,6 +22,7 @@ from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.pairs import ImagePairs, Pairs
 from tui_vae.ui.images.picture import split
+from tui_vae.ui.run_progress import why_none
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 
@@ -101,7 +102,8 @@ class PreviewStrip(ImagePairs):
         elif film.frames and (self._saved_step(film) >= self._step or (not marked and self._title != TITLE)):
             self._show(TITLE, film.both, f"epoch {film.epoch}", self._saved_step(film))
         elif not self._pairs:
-            self._waiting_for = "after the first step" if self.session.alive else "no images yet"
+            unit = "step" if self.session.alive else "images"
+            self._waiting_for = why_none(unit, self.session.state, self.session.alive)
             self.redraw()
 
     def _saved_step(self, film: Film) -> int:
