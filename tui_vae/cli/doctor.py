@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tui_vae import __version__
 from tui_vae.cli.tables import print_table
+from tui_vae.config.user_file import config_file, read_notices, read_runs_dir, read_train_defaults, unknown_names
 from tui_vae.core.data import named, published, sources
 from tui_vae.errors import UsageError, UserError, first_line
 from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
@@ -48,7 +49,7 @@ class Finding:
 def doctor(options: argparse.Namespace) -> int:
     """Check everything that training and the app need. Exit code 1 if training cannot work here."""
     findings = [_python(), _torch(), *_kernels(), *_packages(), _terminal(), *_datasets()]
-    findings += [_runs(options.runs_dir), _sockets(), *_logout(), *_lost_trainers()]
+    findings += [_settings(), _runs(options.runs_dir), _sockets(), *_logout(), *_lost_trainers()]
     if options.json:
         print(json.dumps({"tui-vae": __version__, "findings": [asdict(finding) for finding in findings]}))
     else:
@@ -159,6 +160,29 @@ def _datasets() -> list[Finding]:
             findings.append(Finding(name, False, "only the bundled sample", hint))
     findings += [Finding(name, True, f"{path.parent}") for name, known in named.SETS.items() if (path := known.find())]
     return findings
+
+
+def _settings() -> Finding:
+    """What the user's file of settings says that cannot be done; the app and the commands go by the rest."""
+    from tui_vae.ui.settings import read_keys
+    from tui_vae.ui.user_keys import checked, known_commands
+
+    keys, complaint = read_keys()
+    complaints = [complaint, *(checked(keys, known_commands())[1] if keys else ()), read_notices()[1], unknown_names()]
+    try:
+        read_train_defaults()
+        read_runs_dir()
+    except UsageError as error:
+        complaints.append(str(error))
+    wrong = " ".join(dict.fromkeys(filter(None, complaints)))
+    try:
+        file = config_file()
+        there = "" if file.exists() else " (not there: all is as usual)"
+    except (OSError, RuntimeError) as error:
+        return Finding("settings", False, f"cannot be looked for: {error}", "TUI_VAE_CONFIG names another file")
+    return Finding(
+        "settings", not wrong, wrong or f"{file}{there}", "mend that line; docs/settings.md" if wrong else ""
+    )
 
 
 def _runs(given: str | None) -> Finding:

@@ -18,6 +18,7 @@ from tui_vae.cli.requeued import COMES_AGAIN, is_done, run_of_before
 from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.config.data_options import is_own
 from tui_vae.config.trackers import check_installed
+from tui_vae.config.user_file import read_train_defaults
 from tui_vae.errors import UserError
 from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs import advice, protocol
@@ -48,7 +49,8 @@ def train(options: argparse.Namespace) -> int:
 
     Ctrl-C and SIGTERM stop it from the moment it exists.
     """
-    given = {**(config.read_config(options.config) if options.config else {}), **given_options(options)}
+    from_file = config.read_config(options.config) if options.config else {}
+    given = {**read_train_defaults(), **from_file, **given_options(options)}
     wanted = config.make_config(given)
     runs_dir, before = runs_directory(options.runs_dir), None
     if options.resume_if_exists:

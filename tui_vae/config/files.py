@@ -80,12 +80,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         UsageError: the file is missing, not TOML, or says something twice.
     """
     try:
-        return _parse_toml(_read(path), path)
+        return _parse_toml(plain_bytes(path), path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _read(path: Path) -> bytes:
+def plain_bytes(path: Path) -> bytes:
     """The bytes of a plain file. Anything else could keep the reader waiting, or never end.
 
     Raises:

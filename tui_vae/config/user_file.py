@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
-import tomllib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tui_vae.errors import UsageError
+from tui_vae.plain_text import plain
+
+TABLES = ("keys", "notify", "train")
+"""The tables of the file: `ui/settings.py` reads the first, this module the others."""
+
+RUNS_DIR = "runs-dir"
+"""The one line outside all tables: where runs are kept."""
 
 
 def config_file() -> Path:
@@ -14,6 +23,8 @@ def config_file() -> Path:
     given = os.environ.get("TUI_VAE_CONFIG")
     if given:
         return Path(given).expanduser()
+    if sys.platform == "linux":  # where platformdirs would say the same, but takes as long as the whole of `ls`
+        return Path(os.environ.get("XDG_CONFIG_HOME", "").strip() or "~/.config").expanduser() / "tui-vae/config.toml"
     from platformdirs import user_config_path
 
     return user_config_path("tui-vae") / "config.toml"
@@ -24,18 +35,105 @@ def read_table(name: str, instead: str) -> tuple[dict[str, Any], str]:
 
     `instead`: what holds where it cannot be read, as the end of that sentence.
     """
-    try:
-        file = config_file()
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get(name, {})
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, RuntimeError) as error:
-        return {}, f"The settings cannot be read: {error}; {instead}."
-    except ValueError as error:
-        return {}, f"{file} is not a TOML file: {error}; {instead}."
+    file, given, complaint = _read(instead)
+    table = given.get(name, {})
     if not isinstance(table, dict):
         return {}, f"{file}: {name} must be a table, such as [{name}]; {instead}."
-    return table, ""
+    return table, complaint
+
+
+def _read(instead: str) -> tuple[Path | None, dict[str, Any], str]:
+    import tomllib  # quick commands read no such file
+
+    file = None
+    try:
+        file = config_file()
+        return file, tomllib.loads(_text(file)), ""
+    except FileNotFoundError:
+        return file, {}, ""
+    except (OSError, RuntimeError) as error:
+        return file, {}, f"The settings cannot be read: {error}; {instead}."
+    except ValueError as error:
+        return file, {}, f"{file} is not a TOML file: {error}; {instead}."
+
+
+def unknown_names() -> str:
+    """A sentence about what stands in the file outside all its tables, or in a table that it has not; else empty."""
+    file, given, complaint = _read("")
+    wrong = next((name for name in given if name not in (*TABLES, RUNS_DIR)), None)
+    if complaint or wrong is None:
+        return ""
+    known = ", ".join(f"[{name}]" for name in TABLES)
+    return f"{file}: {plain(wrong)} means nothing there; it may have {known} and, above them, {RUNS_DIR}."
+
+
+def read_runs_dir() -> Path | None:
+    """Where the user keeps runs, if the file says so.
+
+    Raises:
+        UsageError: it says so, and is not TOML, or this is no path that is the same wherever one is.
+    """
+    try:
+        file = config_file()
+        text = _text(file)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    if RUNS_DIR not in text:
+        return None
+    given = _parsed(text, file).get(RUNS_DIR)
+    if given is None:
+        return None
+    if not isinstance(given, str) or not given.startswith(("/", "~")):
+        raise UsageError(f"{file}: {RUNS_DIR} must be a path that begins with / or ~", 'such as runs-dir = "~/runs"')
+    return Path(given)
+
+
+def read_train_defaults() -> dict[str, Any]:
+    """The table `[train]`: what `train` and `sweep` take where neither the command line nor `--config` says it.
+
+    Raises:
+        UsageError: the file is not TOML, or the table has an unknown option or a value out of place.
+    """
+    from tui_vae.config.run_config import check_option, field_name
+
+    try:
+        file = config_file()
+        text = _text(file)
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the settings cannot be read: {error}", "TUI_VAE_CONFIG names another file") from None
+    if "train" not in text:
+        return {}
+    table = _parsed(text, file).get("train", {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: train must be a table", "begin it with a line [train]")
+    if "name" in table:
+        raise UsageError(f"{file}: name under [train] would be that of every run", "give it as --name instead")
+    try:
+        return {field_name(name): check_option(name, value) for name, value in table.items()}
+    except UsageError as error:
+        error.message = f"{file}, under [train]: {error.message}"
+        raise
+
+
+def _text(file: Path) -> str:
+    from tui_vae.config.files import plain_bytes
+
+    return plain_bytes(file).decode()
+
+
+def _parsed(text: str, file: Path) -> dict[str, Any]:
+    """
+    Raises:
+        UsageError: it is not TOML.
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{file} is not a TOML file: {plain(str(error))}", "mend that line") from None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
 
+from tui_vae.config.user_file import unknown_names
 from tui_vae.runs import advice
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.log_loader import LogLoader
@@ -156,7 +157,7 @@ class TuiVae(RunOpener):
         self.app_suspend_signal.subscribe(self, lambda _: self.notices.suspend())
         self.app_resume_signal.subscribe(self, lambda _: self.notices.resume())
         self.push_screen(self._run_screen(self.session) if self.session else self._start_screen())
-        for complaint in dict.fromkeys((self._complaint, self.notices.complaint)):
+        for complaint in dict.fromkeys((self._complaint, self.notices.complaint, unknown_names())):
             if complaint:
                 self._complain(complaint)
         if self._keys:

@@ -18,6 +18,7 @@ from tui_vae.cli.sweep.run import SweepRun
 from tui_vae.cli.sweep.runner import Runner
 from tui_vae.cli.train import catch_stop_signals, check_first
 from tui_vae.cli.waiting import waiting
+from tui_vae.config.user_file import read_train_defaults
 from tui_vae.errors import UsageError, UserError
 from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs import advice
@@ -37,7 +38,7 @@ def sweep(options: argparse.Namespace) -> int:
     """
     values = {name.removeprefix("values_"): each for name, each in vars(options).items() if name.startswith("values_")}
     given = {name: list(dict.fromkeys(itertools.chain(*each))) for name, each in values.items()}
-    base = config.read_config(options.config) if options.config else {}
+    base = {**read_train_defaults(), **(config.read_config(options.config) if options.config else {})}
     combinations = plan(base, given)
     runs_dir = runs_directory(options.runs_dir)
     if runs_dir.exists() and not runs_dir.is_dir():
