@@ -28,7 +28,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.log_loader import LogLoader
 from tui_vae.ui import background, settings, terminal, theme
 from tui_vae.ui.ascii_filter import AsciiOnly
-from tui_vae.ui.commands import Command, commands
+from tui_vae.ui.commands import Command, KeysInContext, commands
 from tui_vae.ui.images.canvas import Canvas
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.opening import RunOpener
@@ -265,7 +265,9 @@ class TuiVae(RunOpener):
     def action_help(self) -> None:
         screen = self._help()
         if screen not in self.screen_stack:
-            screen.show_commands(self.screen.title or self.TITLE, commands(self, self.screen.active_bindings.values()))
+            signs = self.screen.signs if isinstance(self.screen, KeysInContext) else ()
+            active = self.screen.active_bindings.values()
+            screen.show_commands(self.screen.title or self.TITLE, commands(self, active), signs)
             self.push_screen(screen)
 
     def exit(self, result: str | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:

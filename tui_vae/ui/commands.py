@@ -21,6 +21,11 @@ class KeysInContext:
         """Whether an action, named without its parameters, makes sense now. Its key works either way, and says why."""
         return True
 
+    @property
+    def signs(self) -> tuple[tuple[str, str], ...]:
+        """Signs and figures on the screen that need a word in the help, each with what it means."""
+        return ()
+
     def description_now(self, action: str) -> str:
         """What an action does now, for the key bar, where its binding's own description does not say it; else empty."""
         return ""

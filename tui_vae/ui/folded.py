@@ -12,7 +12,8 @@ from tui_vae.ui.commands import Command
 MIRRORED = (
     ("left", "right"), ("up", "down"), ("shift+left", "shift+right"), ("shift+up", "shift+down"),
     ("ctrl+left", "ctrl+right"), ("pageup", "pagedown"), ("home", "end"), ("shift+tab", "tab"),
-    ("less_than_sign", "greater_than_sign"), ("comma", "full_stop"),
+    ("less_than_sign", "greater_than_sign"), ("comma", "full_stop"), ("plus", "minus"),
+    ("left_square_bracket", "right_square_bracket"),
 )  # fmt: skip
 """Keys that lead to opposite directions."""
 

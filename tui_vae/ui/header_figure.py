@@ -47,6 +47,18 @@ def change(history: History) -> tuple[str, str]:
     return f"{sign}{abs(apart):.3f} to epoch {best.epoch}", "note"
 
 
+RANKED_BY = {"loss": "test loss", "bits": "test bits a pixel", "mse": "test mse"}
+"""The figures by which a run's epochs are ranked, by the values of `best-by`."""
+
+
+def explained(best_by: str) -> str:
+    """What the figure is and what it is held against. `best_by`: the option of the run."""
+    return (
+        "Bits a pixel on the test set after the newest epoch. “+0.012 to epoch 5”: so much above those of this run's "
+        f"best epoch, the one of the lowest {RANKED_BY[best_by]}; “best yet”: it is the newest one"
+    )
+
+
 def is_big(screen_width: int) -> bool:
     """Whether the figure is large on a screen of this width."""
     return screen_width >= BIG_FROM and glyphs().braille

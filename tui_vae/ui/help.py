@@ -150,10 +150,11 @@ class Help(ModalScreen[None]):
             with VerticalScroll(can_focus=False):
                 yield self._text
 
-    def show_commands(self, title: str, commands: Sequence[Command]) -> None:
-        """Show the commands of the pane of this title, then those that work everywhere."""
+    def show_commands(self, title: str, commands: Sequence[Command], signs: Sequence[tuple[str, str]] = ()) -> None:
+        """Show the commands of the pane of this title, what signs on the screen mean, then what works everywhere."""
         sections = {
             title: entries([command for command in commands if not command.everywhere]),
+            "signs": [Entry((legible(sign),), text, ()) for sign, text in signs],
             "everywhere": entries([command for command in commands if command.everywhere]),
         }
         self._text.show_sections({title: each for title, each in sections.items() if each})

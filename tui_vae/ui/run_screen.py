@@ -17,7 +17,8 @@ from textual.theme import Theme
 from textual.types import CSSPathType
 from textual.widgets import Static
 
-from tui_vae.ui.header_figure import HeaderFigure
+from tui_vae.runs.best_figure import best_by
+from tui_vae.ui.header_figure import HeaderFigure, explained
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import HistoryChanged, LookInLatent, PreferencesChanged, RunRefused
 from tui_vae.ui.notices import RunNotices, TerminalNotices
@@ -188,6 +189,11 @@ class RunScreen(RunControls):
     def pane(self) -> Pane | None:
         """The pane on screen."""
         return next((pane for pane in self.query_one("#panes").query_children(Pane) if pane.display), None)
+
+    @property
+    def signs(self) -> tuple[tuple[str, str], ...]:
+        run = self.session.history.run
+        return (*(self.pane.signs if self.pane else ()), ("bits/px", explained(best_by(run.config if run else {}))))
 
     @on(PaneTab.Chosen)
     async def _tab_clicked(self, message: PaneTab.Chosen) -> None:

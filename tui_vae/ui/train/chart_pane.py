@@ -142,6 +142,23 @@ class ChartPane(Pane):
         unit = f" ({measure.unit})" if measure.unit else ""
         return Figure(measure.title, "step", f"{measure.title}{unit}", tuple(lines)) if lines else None
 
+    @property
+    def signs(self) -> tuple[tuple[str, str], ...]:
+        train, test = self._marks
+        words = "On the training images, and on the test images; each mark on a curve is an epoch"
+        dashed = "; the test curve is dashed" if self._dashed else ""
+        return ((f"{train}  {test}", f"{words}{dashed}"),)
+
+    @property
+    def _dashed(self) -> bool:
+        """Whether their lines tell the curves apart, and not their colours."""
+        return self.app.no_color and glyphs().braille
+
+    @property
+    def _marks(self) -> tuple[str, str]:
+        """What stands before a figure of train, and before one of test."""
+        return dashes.SAMPLES if self._dashed else (glyphs().train, glyphs().test)
+
     def _waiting_for(self, unit: str) -> str:
         return why_none(unit, self.session.state, self.session.alive)
 
@@ -156,9 +173,7 @@ class ChartPane(Pane):
         sources, symbols, reading = self.curves[measure], glyphs(), self.cursor is not None
         at = self._newest if self.cursor is None else self.cursor
         values = [Value(self._axis.text(at), "", "", "title")] if reading else []
-        dashed = self.app.no_color and symbols.braille  # then their lines tell the curves apart
-        marks = dashes.SAMPLES if dashed else (symbols.train, symbols.test)
-        line = dashes.SAMPLES[0] if dashed else symbols.horizontal
+        marks, line = self._marks, dashes.SAMPLES[0] if self._dashed else symbols.horizontal
         train = "train" if measure.by_epoch else ""
         if reading and sources.steps is not None and sources.steps.span:
             read = sources.steps.at(at)
