@@ -64,6 +64,8 @@ WRONG_USAGE = [
     (["set", "run", "epochs=3"], "epochs=3"),
     (["resume"], "RUN"),
     (["resume", "run", "--epochs", "none"], "epochs"),
+    (["resume", "run", "--lr-factor", "0"], "--lr-factor"),
+    (["resume", "run", "--lr-factor", "nan"], "such as 0.1"),
     (["eval", "run", "--checkpoint", "first"], "first"),
     (["eval", "run", "--iwae", "0"], "from 1 to"),
     (["eval", "run", "--samples", "100"], "--frechet"),

@@ -351,7 +351,7 @@ def test_where_muon_diverges_both_rates_are_to_be_lower(own_runs: Path) -> None:
 def test_a_run_that_diverges_later_goes_on_from_its_last_whole_checkpoint(own_runs: Path) -> None:
     directory = new_run(own_runs, name="wild", epochs=9, lr=1e-3, **WILD)
     assert train_here(directory, Script({9: [protocol.Set(lr=10)]})) == 1
-    assert events(directory, ev.ErrorEvent)[-1].hint.endswith("tui-vae resume wild && tui-vae set wild lr=1")
+    assert events(directory, ev.ErrorEvent)[-1].hint.endswith("tui-vae resume wild --lr-factor 0.1")
     broken = events(directory, ev.EpochEvent)[-1]
     assert broken.test.loss is None
     progress, _ = load_checkpoint(directory.last)

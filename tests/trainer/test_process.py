@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from tests.support.processes import SMALL, command, end_processes, events, finish, kill_trainer, wait_until
-from tests.support.training import new_run, train_here
+from tests.support.training import Script, new_run, train_here
 from tui_vae.core.core_limits import OPENMP, CoreLimit, usable_cores
 from tui_vae.core.data import datasets
 from tui_vae.runs import events as ev
@@ -147,6 +147,14 @@ def test_who_only_served_trains_on_with_the_rate_that_is_asked_for(own_runs: Pat
         thread.join(30)
     epochs = read_history(directory.events).epochs
     assert [epoch.lr for epoch in epochs] == pytest.approx([1e-3, 1e-4])
+
+
+def test_a_run_that_waits_goes_on_with_the_rate_that_is_asked_for(own_runs: Path) -> None:
+    directory = new_run(own_runs, epochs=1, schedule="constant", lr=1e-3)
+    asked = [protocol.Resume(lr_factor=0.1)]
+    assert train_here(directory, Script({2: [protocol.Pause()]}, paused=asked)) == 0
+    changes = [each for each in events(directory, ev.ControlEvent) if each.command == "set lr"]
+    assert [(each.before, each.value) for each in changes] == [(pytest.approx(1e-3), pytest.approx(1e-4))]
 
 
 def connected(directory: RunDirectory) -> socket.socket:

@@ -17,7 +17,7 @@ from tui_vae.ui.app import TuiVae
 from tui_vae.ui.lower_rate import AskRate
 
 MESSAGE = f"{DIVERGED} in epoch 4: they are no longer finite numbers, so training has ended"
-HINT = "go on from its last whole checkpoint with a lower learning rate: tui-vae resume bad && tui-vae set bad lr=2e-4"
+HINT = "go on from its last whole checkpoint with a lower learning rate: tui-vae resume bad --lr-factor 0.1"
 
 
 def failed(runs: Path, name: str = "bad", message: str = MESSAGE, hint: str = HINT, epochs: int = 3) -> RunDirectory:

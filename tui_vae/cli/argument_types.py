@@ -58,6 +58,20 @@ def counted(most: int, least: int = 1) -> Callable[[str], int]:
     return to_count
 
 
+def factor(text: str) -> float:
+    """What a learning rate may be multiplied by."""
+    from tui_vae.runs.protocol import MAX_FACTOR
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 / MAX_FACTOR <= value <= MAX_FACTOR:
+        limits = f"from {1 / MAX_FACTOR:g} to {MAX_FACTOR:g}, such as 0.1"
+        raise argparse.ArgumentTypeError(f"it must be a number {limits}, not {text[:SHOWN]!r}")
+    return value
+
+
 count = counted(MOST_IMAGES)
 
 

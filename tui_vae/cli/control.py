@@ -75,7 +75,7 @@ def resume(options: argparse.Namespace) -> int:
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, which)
     if options.from_epoch:
         _go_back(directory, options.from_epoch, options.epochs)
-    continue_training(directory, options.epochs)
+    continue_training(directory, options.epochs, lr_factor=options.lr_factor)
     try:
         request(directory, protocol.Describe(), protocol.Description, LOADING_LIMIT)  # answered once it is loaded
     except NoProcess:

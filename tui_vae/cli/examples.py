@@ -54,6 +54,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "resume": (
         ("resume fashion-1", "go on, bit for bit as if nothing had happened"),
         ("resume fashion-1 --epochs 10", "ten epochs more"),
+        ("resume fashion-1 --lr-factor 0.1", "at a tenth of the learning rate, where it diverged"),
         ("resume fashion-1 --from 5", "from the end of epoch 5, if that was kept"),
     ),
     "stop": (("stop fashion-1", "resume goes on from that very step"),),

@@ -220,6 +220,12 @@ def _add_steering(add: Add) -> None:
                 help="go back to a kept epoch (train --keep) and on from there; what the run was until now "
                 "becomes a run of its own",
             )
+            command.add_argument(
+                "--lr-factor",
+                metavar="F",
+                type=argument_types.factor,
+                help="multiply the learning rate by this from the next step on: 0.1 after a divergence",
+            )
 
     change = add("set", "control", "change the learning rate or β of a living run")
     change.add_argument("name", metavar="RUN")

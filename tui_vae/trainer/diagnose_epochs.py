@@ -52,19 +52,18 @@ def are_alike(images: Tensor) -> bool:
     return len(images) > 1 and all(bool((part == images[:1]).all()) for part in torch.split(images, LOOKED_AT))
 
 
-def diverged(directory: RunDirectory, run: LoadedRun, epoch: int, lr: float) -> Diverged:
-    """The error for weights that were found to have diverged in `epoch`, where the learning rate was `lr`."""
+def diverged(directory: RunDirectory, run: LoadedRun, epoch: int) -> Diverged:
+    """The error for weights that were found to have diverged in `epoch`."""
     return Diverged(
         f"{DIVERGED} in epoch {epoch}: they are no longer finite numbers, so training has ended",
-        ALIKE if are_alike(run.train) else _with_lower_rate(directory, run.config, lr),
+        ALIKE if are_alike(run.train) else _with_lower_rate(directory, run.config),
     )
 
 
-def _with_lower_rate(directory: RunDirectory, config: RunConfig, lr: float) -> str:
+def _with_lower_rate(directory: RunDirectory, config: RunConfig) -> str:
     if directory.files.last.exists():
-        resume = advice.of_run("resume", directory.path)
-        change = advice.of_run("set", directory.path, f"lr={lr / LOWER:.2g}")
-        return f"go on from its last whole checkpoint with a lower learning rate: {resume} && {change}"
+        resume = advice.of_run("resume", directory.path, options=["--lr-factor", f"{1 / LOWER:g}"])
+        return f"go on from its last whole checkpoint with a lower learning rate: {resume}"
     lower = ["--lr", f"{config.lr / LOWER:.2g}"]
     if config.optimizer == "muon":
         lower += ["--muon-lr", f"{config.muon_lr / LOWER:.2g}"]

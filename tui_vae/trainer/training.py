@@ -212,7 +212,7 @@ class Training:
                 self._best = None
             if not self._learner.is_finite():
                 epoch = -(-progress.step // run.steps_per_epoch)
-                raise diverged(self._directory, run, epoch, self._hyperparameters.lr)
+                raise diverged(self._directory, run, epoch)
             save_checkpoint(self._directory.files.last, progress, self._learner.tensors())
             self._log_checkpoint(LAST, self._progress.epoch, progress.step)
             self._keeper.keep_epoch_end(progress)
@@ -328,9 +328,11 @@ class Training:
                         self._end_trouble()
                         self._log_control("pause")
                         self._enter("paused")
-                case protocol.Resume(epochs=more):
+                case protocol.Resume(epochs=more, lr_factor=factor):
                     if more:
                         self._plan(more)
+                    if factor is not None:
+                        self._answer(Ticket(protocol.Set(lr_factor=factor), lambda reply: None))
                     if self._state == "paused":
                         self._checkpoint_before_going_on()
                         self._log_control("resume")
