@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import time
 
@@ -35,7 +36,7 @@ def stop(options: argparse.Namespace) -> int:
     """
     from tui_vae.runs.launch import signal_trainer
 
-    directory = _training_run(options)
+    directory, done = _training_run(options), None
     was_queued = summarize(directory).state == "queued"
     try:
         done = request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
@@ -48,10 +49,10 @@ def stop(options: argparse.Namespace) -> int:
         time.sleep(HOLDER_PAUSE)
     again = advice.of_run("resume", directory.path)
     if was_queued and not directory.last.exists():
-        print(f"{directory.name}: taken out of the queue before it began; begin it with: {again}")
-        return 0
-    print(f"{directory.name}: stopped{where}; continue it with: {again}")
-    return 0
+        return _tell(
+            options, directory, _facts(done), f"taken out of the queue before it began; begin it with: {again}"
+        )
+    return _tell(options, directory, _facts(done), f"stopped{where}; continue it with: {again}")
 
 
 def checkpoint(options: argparse.Namespace) -> int:
@@ -73,24 +74,28 @@ def resume(options: argparse.Namespace) -> int:
 
     which = str(options.from_epoch) if options.from_epoch else None
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, which)
-    if options.from_epoch:
-        _go_back(directory, options.from_epoch, options.epochs)
+    former = _go_back(directory, options.from_epoch, options.epochs) if options.from_epoch else ""
+    if former and not options.json:
+        print(f"{directory.name} is back at epoch {options.from_epoch}; what it was until now is kept as run {former}")
     continue_training(directory, options.epochs, lr_factor=options.lr_factor)
     try:
-        request(directory, protocol.Describe(), protocol.Description, LOADING_LIMIT)  # answered once it is loaded
+        # Answered once it is loaded.
+        told = request(directory, protocol.Describe(), protocol.Description, LOADING_LIMIT)
+        facts: dict[str, object] = {"epoch": told.epoch, "step": told.step, "kept_as": former or None}
     except NoProcess:
+        facts = {"epoch": None, "step": None, "kept_as": former or None}
         if summarize(directory).state in ("failed", "crashed"):
             raise
-    print(f"{directory.name}: training goes on; watch it with: {advice.of_run('attach', directory.path)}")
-    return 0
+    watch = advice.of_run("attach", directory.path)
+    return _tell(options, directory, facts, f"training goes on; watch it with: {watch}")
 
 
-def _go_back(directory: RunDirectory, epoch: int, more_epochs: int) -> None:
+def _go_back(directory: RunDirectory, epoch: int, more_epochs: int) -> str:
+    """The name of the run that keeps what this one was until now; empty where nothing is lost."""
     from tui_vae.runs.go_back import go_back
 
     former = go_back(directory, epoch, more_epochs)
-    if former:
-        print(f"{directory.name} is back at epoch {epoch}; what it was until now is kept as run {former.name}")
+    return former.name if former else ""
 
 
 def set_values(options: argparse.Namespace) -> int:
@@ -110,8 +115,8 @@ def set_values(options: argparse.Namespace) -> int:
     done = request(directory, protocol.Set(**values), protocol.Done, LOADING_LIMIT)
     rising = "" if done.rising_to is None else f", rising to {done.rising_to:.3g}"
     muon = "" if done.muon_lr is None else f", muon-lr {done.muon_lr:.3g}"
-    print(f"{directory.name}: lr {done.lr:.3g}{muon}, β {done.beta:g} from step {done.step} on{rising}")
-    return 0
+    words = f"lr {done.lr:.3g}{muon}, β {done.beta:g} from step {done.step} on{rising}"
+    return _tell(options, directory, _facts(done), words)
 
 
 def _checked_value(name: str, text: str) -> float:
@@ -123,8 +128,21 @@ def _checked_value(name: str, text: str) -> float:
 def _control(options: argparse.Namespace, message: protocol.AnyRequest, what: str) -> int:
     directory = _training_run(options)
     done = request(directory, message, protocol.Done, LOADING_LIMIT)
-    print(f"{directory.name}: {what} at step {done.step}, epoch {done.epoch}")
+    return _tell(options, directory, _facts(done), f"{what} at step {done.step}, epoch {done.epoch}")
+
+
+def _tell(options: argparse.Namespace, directory: RunDirectory, facts: dict[str, object], words: str) -> int:
+    """Say what was done: in words, or with `--json` as an object of the facts."""
+    if options.json:
+        print(json.dumps({"run": directory.name, "path": str(directory.path), **facts}))
+    else:
+        print(f"{directory.name}: {words}")
     return 0
+
+
+def _facts(done: protocol.Done | None) -> dict[str, object]:
+    """The step and the values in force; None where the run has not said."""
+    return {name: getattr(done, name, None) for name in protocol.Done.__struct_fields__}
 
 
 def _training_run(options: argparse.Namespace) -> RunDirectory:

@@ -38,7 +38,7 @@ def data(options: argparse.Namespace) -> int:
         DatasetError: they cannot be used, or not be downloaded.
     """
     if options.download:
-        return _download(options.download)
+        return _download(options.download, options.json)
     if options.data is None:
         return _list(options.json)
     from tui_vae.core.data.datasets import load
@@ -58,13 +58,14 @@ def data(options: argparse.Namespace) -> int:
     return 0
 
 
-def _download(name: str) -> int:
+def _download(name: str, as_json: bool) -> int:
     if name in published.DATASETS:
         found = download(name, progress_on_stderr())
-        print(f"{found.dataset}: {found.train:,} + {found.test:,} images, {found.description}")
+        where, words = found.path, f"{found.train:,} + {found.test:,} images, {found.description}"
     else:
-        path = named.fetched(name, progress_on_stderr())
-        print(f"{name}: {path.parent}")
+        where = named.fetched(name, progress_on_stderr()).parent
+        words = str(where)
+    print(json.dumps({"name": name, "path": str(where)}) if as_json else f"{name}: {words}")
     return 0
 
 

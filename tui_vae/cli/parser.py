@@ -18,6 +18,7 @@ DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, s
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
 
 CONFIG = "TOML file with any of the options below, and with runs-dir"
+DONE_JSON = "a JSON object on stdout: at which step, and the values in force"
 NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep", "on_end", "log")
 """Options of a run that say what it leaves behind."""
 
@@ -125,7 +126,11 @@ def _add_training(add: Add) -> None:
     train = add("train", "train", "train a new run and follow it; Ctrl-C stops it after a checkpoint")
     train.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
     train.add_argument("--json", action="store_true", help="the epoch events on stdout as they come, nothing else")
-    train.add_argument("--detach", action="store_true", help="start in the background and print the run's name")
+    train.add_argument(
+        "--detach",
+        action="store_true",
+        help="start in the background and print the run's name; with --json, an object of name and path",
+    )
     train.add_argument(
         "--resume-if-exists", action="store_true",
         help="for jobs of batch systems: go on with the run of this --name where it is there; SIGTERM and SIGUSR1 stop "
@@ -203,6 +208,7 @@ def _add_steering(add: Add) -> None:
     ):
         command = add(name, "control", summary)
         command.add_argument("name", metavar="RUN")
+        command.add_argument("--json", action="store_true", help=DONE_JSON)
         if name == "resume":
             _add_trust(command)
             command.add_argument(
@@ -231,6 +237,7 @@ def _add_steering(add: Add) -> None:
     change.add_argument("name", metavar="RUN")
     change.add_argument("changes", metavar="lr=X|muon-lr=X|beta=X", nargs="+",
                         help="the new learning rate, Muon's, or β; each scales the rest of its schedule")  # fmt: skip
+    change.add_argument("--json", action="store_true", help=DONE_JSON)
     change.set_defaults(run=_lazily("control", "set_values"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import time
@@ -76,7 +77,7 @@ def train(options: argparse.Namespace) -> int:
         _wait_until_loaded(directory, signals)
         if signals:
             return follow(directory, SilentReporter(), signals, options.resume_if_exists)
-        print(directory.name)
+        print(json.dumps({"run": directory.name, "path": str(directory.path)}) if options.json else directory.name)
         if why := why_ended_at_logout():
             print(f"tui-vae: {why}; {WHAT_TO_DO}", file=sys.stderr)
         return 0
