@@ -7,14 +7,17 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -47,6 +50,7 @@ NOT_RUN = {
     "python scripts/reliability.py": "takes hours",
     "python -m tests.fuzz": "takes half an hour; the suite gives each target some inputs",
     "tui-vae bench": "takes turns of seconds; tests/trainer/test_bench.py runs it",
+    "tui-vae serve": "serves until Ctrl-C; tests/cli/test_serve.py does it",
     "--what encoder": "PyTorch takes seconds to export it; tests/cli/test_export_models.py does it",
     "--what decoder": "as the encoder",
     "--beta 1,4 --seed 0,1,2": "trains 18 runs; the six of the same sweep without --seed are run",
@@ -69,6 +73,9 @@ ENDLESS = "100000"
 
 ONCE = ("attach", "data", "doctor", "eval", "export", "show", "sweep")
 """Commands that take a while, and do the same on every page: one page's is run."""
+
+LONGEST = 300
+"""Seconds after which a command counts as one that never ends by itself, on a busy machine too."""
 
 PARSER = make_parser()
 RUN_BY_A_TEST = [page for page in PAGES if page.name not in GENERATED and commands(page)]
@@ -146,12 +153,29 @@ def test_the_commands_of_a_page_do_what_they_say(page: Path, here: Scene, capsys
         if any(part in str(command) and not find_spec(module) for part, module in NEEDS.items()):
             continue
         _prepare(here.runs_dir, command)
-        code, out, err = _run(command, capsys)
+        with _ends(command):
+            code, out, err = _run(command, capsys)
         done.add(command.words)
         if code:
             failed.append(f"{command.line}\n    ends with {code}: {err.strip() or out.strip()[-500:]}")
     _end_training(here.runs_dir)
     assert not failed, "\n".join(failed)
+
+
+@contextmanager
+def _ends(command: DocumentedCommand) -> Iterator[None]:
+    """Fail with the command's name where it never ends, instead of waiting for it."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"{command.page}: {command.line} does not end by itself; should it be in NOT_RUN?")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LONGEST)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _prepare(runs_dir: Path, command: DocumentedCommand) -> None:
@@ -233,7 +257,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 def test_every_command_in_a_text_is_one_with_these_options(page: Path) -> None:
     """With RUN, NAME and dots in place of what a reader fills in, so that it is not parsed as a whole."""
     for command in inline_commands(page):
-        words = re.sub(r"[\[\]…]", " ", command.partition(";")[0]).split()
+        words = re.sub(r"[\[\]…]", " ", re.split(r";|\s[|&>]", command)[0]).split()
         verb = words[1] if len(words) > 1 and not words[1].startswith("-") else ""
         if verb == "COMMAND":
             continue
