@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from subprocess import Popen
 
@@ -10,9 +11,13 @@ from safetensors.torch import load_file
 
 from tests.support.processes import SMALL, command, events, finish, kill_trainer, wait_until
 from tests.support.training import same
+from tui_vae.config import make_config
 from tui_vae.runs import events as ev
+from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.trainer.checkpoints import load_checkpoint
+
+SETTINGS = {word.removeprefix("--"): value for word, value in zip(SMALL[::2], SMALL[1::2], strict=True)}
 
 
 def job(*more: object) -> Popen[str]:
@@ -59,3 +64,18 @@ def test_a_run_of_other_options_is_left_alone(own_runs: Path) -> None:
     code, _, err = finish(command("train", "--resume-if-exists", *SMALL))
     assert code == 2 and "--resume-if-exists needs a name to find the run by; add --name" in err
     assert [path.name for path in own_runs.iterdir() if not path.name.startswith(".")] == ["job"]
+
+
+def test_a_trainer_that_is_tied_to_a_worker_of_a_cluster_stops_without_it(own_runs: Path) -> None:
+    """The cluster starts the run anew on another machine: never may two processes train it."""
+    directory, _ = create_run(own_runs, make_config({**SETTINGS, "name": "tied", "epochs": 1_000_000}))
+    start = "import sys, time; from pathlib import Path; from tui_vae.runs.launch import start_training; " \
+            "from tui_vae.runs.directory import RunDirectory; " \
+            "start_training(RunDirectory(Path(sys.argv[1])), tied=True); time.sleep(600)"  # fmt: skip
+    worker = Popen([sys.executable, "-P", "-c", start, str(directory.path)], start_new_session=True)
+    wait_until(lambda: events(directory, ev.StepEvent))
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: directory.holder() is None)
+    assert events(directory, ev.StateEvent)[-1].state == "stopped"
+    assert load_checkpoint(directory.last)[0].step == events(directory, ev.ControlEvent)[-1].step

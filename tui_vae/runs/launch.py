@@ -58,6 +58,9 @@ bytes at the heap's end that it keeps when they are free. Both are above what a 
 SPINS = 10_000
 """Rounds that a thread of OpenMP spins for another one before it sleeps: some microseconds."""
 
+TIED = "--tied-to"
+"""The trainer's option that names the process without which it stops."""
+
 
 class StartError(UserError):
     """The process ended before it was ready."""
@@ -74,12 +77,13 @@ def start_training(
     warm: WarmTrainer | None = None,
     after: RunDirectory | None = None,
     lr_factor: float | None = None,
+    tied: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
     `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it. `warm`: a
     process that waits for a run, and gets this one. `after`: a run that is to end first. `lr_factor`: what the learning
-    rate is multiplied by before the first step.
+    rate is multiplied by before the first step. `tied`: it stops after a checkpoint when this process has gone.
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there. ReadOnlyRun: it is another user's.
@@ -101,6 +105,7 @@ def start_training(
     if after is not None:
         options += ["--after", os.path.abspath(after.path)]
     options += ["--lr-factor", repr(lr_factor)] if lr_factor else []
+    options += [TIED, str(os.getpid())] if tied else []
     return _start(directory, [*options, "--leave-core"] if leave_core else options, warm=warm)
 
 
@@ -143,6 +148,7 @@ def continue_training(
     leave_core: bool = False,
     warm: WarmTrainer | None = None,
     lr_factor: float | None = None,
+    tied: bool = False,
 ) -> None:
     """Continue a paused, stopped, finished or crashed run.
 
@@ -167,7 +173,7 @@ def continue_training(
             if newest.state == "finished" and not more_epochs and not _has_epochs_left(directory):
                 raise finished_error(directory)
             check_data_of(directory)
-            start_training(directory, more_epochs, leave_core, warm, lr_factor=lr_factor)
+            start_training(directory, more_epochs, leave_core, warm, lr_factor=lr_factor, tied=tied)
             return
         except Forestalled:  # whoever was quicker gets the request
             if time.monotonic() > deadline:

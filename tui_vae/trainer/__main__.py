@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
     parser.add_argument("--after", metavar="DIRECTORY", type=Path, help="wait until nothing trains this run")
     parser.add_argument("--lr-factor", type=float, help="multiply the learning rate by this before the first step")
+    parser.add_argument("--tied-to", metavar="PID", type=int, help="stop once this process, the parent, has gone")
     parser.add_argument("--leave-core", action="store_true", help="leave a core to the app")
     parser.add_argument(
         "--trust",
@@ -87,7 +88,7 @@ def main() -> int:
     if warm_start is None:
         os.nice(NICENESS)
     server = Server(lambda: directory.serving_files(options.read_only).socket, lock, inbox)
-    watch = DirectoryWatch(directory, lock, inbox)
+    watch = DirectoryWatch(directory, lock, inbox, options.tied_to)
     try:
         from tui_vae.trainer.process import RunProcess
 

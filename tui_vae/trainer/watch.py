@@ -13,7 +13,8 @@ from tui_vae.runs.directory import RunError
 from tui_vae.runs.holder import BEAT_EVERY
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.opened import OpenRunDirectory
-from tui_vae.trainer.server import Inbox
+from tui_vae.runs.protocol import Stop
+from tui_vae.trainer.server import Inbox, Ticket
 
 CHECK_EVERY = 1.0
 """Seconds between checks of the directory: soon for a person, and one system call each."""
@@ -33,7 +34,10 @@ class DirectoryWatch:
     lock to one host, beats show other hosts that this process lives; one that finds another's claim has lost the run.
     """
 
-    def __init__(self, directory: OpenRunDirectory, lock: RunLock, inbox: Inbox) -> None:
+    def __init__(self, directory: OpenRunDirectory, lock: RunLock, inbox: Inbox, tied_to: int | None = None) -> None:
+        """`tied_to`: the parent without which the run stops after a checkpoint: a worker of a cluster, which starts the
+        run anew on another machine."""
+        self._tied_to = tied_to
         self._directory = directory
         self._lock = lock
         self._inbox = inbox
@@ -51,6 +55,9 @@ class DirectoryWatch:
     def _run(self) -> None:
         missing, beat_at = False, 0.0
         while not self._ended.wait(CHECK_EVERY):
+            if self._tied_to is not None and os.getppid() != self._tied_to:
+                self._tied_to = None
+                self._inbox.put(Ticket(Stop(), lambda reply: None))
             if time.monotonic() >= beat_at:
                 beat_at = time.monotonic() + BEAT_EVERY
                 with suppress(OSError):
