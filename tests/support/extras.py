@@ -14,3 +14,5 @@ needs_tensorboard = pytest.mark.skipif(
 )
 needs_wandb = pytest.mark.skipif(not find_spec("wandb"), reason="needs the extra wandb")
 needs_plots = pytest.mark.skipif(not find_spec("matplotlib"), reason="needs the extra plots")
+needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="needs the extra ray")
+needs_slurm = pytest.mark.skipif(not find_spec("submitit"), reason="needs the extra slurm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +89,33 @@ def target(text: str) -> Any:
 def jobs(text: str) -> int | None:
     """How many runs at once; None for `auto`."""
     return None if text == "auto" else count(text)
+
+
+def cluster(text: str) -> tuple[str, str]:
+    """A kind of cluster, and the address of one that is given."""
+    kind, separator, address = text.partition("=")
+    if kind not in ("ray", "slurm") or (separator and (kind != "ray" or not address)):
+        raise argparse.ArgumentTypeError(f"it must be ray, ray=ADDRESS or slurm, not {text[:SHOWN]!r}")
+    return kind, address
+
+
+def share(text: str) -> float:
+    """How many CPUs or GPUs a run gets; parts of one are possible."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= MOST_IMAGES:
+        raise argparse.ArgumentTypeError(f"it must be a number from 0 to {MOST_IMAGES}, not {text[:SHOWN]!r}")
+    return number
+
+
+def setting(text: str) -> tuple[str, str | bool]:
+    """KEY=VALUE, or KEY alone, as on a command line without the dashes."""
+    key, separator, value = text.removeprefix("--").partition("=")
+    if not (re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", key) and value.isprintable() and (value or not separator)):
+        raise argparse.ArgumentTypeError(f"it must be like partition=gpu or exclusive, not {text[:SHOWN]!r}")
+    return key.replace("_", "-"), value if separator else True
 
 
 def checkpoint_name(text: str) -> str:

@@ -153,6 +153,19 @@ def _add_training(add: Add) -> None:
         help="how many at once; auto: on a CPU a run a core, with one thread each, or as many as have the --threads "
         "you give; on each GPU as many as fit into its memory and gain (auto)",
     )  # fmt: skip
+    sweep.add_argument(
+        "--on", metavar="ray[=ADDRESS]|slurm", type=argument_types.cluster,
+        help="train on a cluster whose machines share the runs directory: on that of Ray at ADDRESS (RAY_ADDRESS, or "
+        "the one that runs here), as long as this command goes on; or as a job array of Slurm (this machine)",
+    )  # fmt: skip
+    sweep.add_argument("--cpus", metavar="N", type=argument_types.share,
+                       help="with --on: CPUs for each run, and its threads (--threads, or 1)")  # fmt: skip
+    sweep.add_argument("--gpus", metavar="N", type=argument_types.share,
+                       help="with --on: GPUs for each run; on Ray also a part of one, such as 0.25 (on Ray 1 if it has "
+                       "any, on Slurm 0)")  # fmt: skip
+    sweep.add_argument("--slurm", metavar="KEY[=VALUE]", type=argument_types.setting, action="append", default=[],
+                       help="with --on slurm: an option of sbatch, such as partition=gpu or time=4:00:00; may be given "
+                       "again for each")  # fmt: skip
     sweep.add_argument("--detach", action="store_true", help="run the sweep in the background; says how to follow it")
     sweep.add_argument("--config", metavar="FILE", type=Path, help=CONFIG)
     sweep.add_argument("--json", action="store_true", help="at the end a JSON array on stdout, nothing else there")

@@ -10,6 +10,7 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -40,14 +41,7 @@ def _request(inbox: Inbox, request: Stop | Checkpoint, number: int, frame: Frame
     inbox.put(Ticket(request, lambda reply: None))
 
 
-def main() -> int:
-    arguments, warm_start = sys.argv[1:], None
-    if arguments == [WARM]:
-        from tui_vae.trainer.warm_start import WarmStart
-
-        os.nice(NICENESS)
-        warm_start = WarmStart()
-        arguments = warm_start.wait_for_run()
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
@@ -64,7 +58,18 @@ def main() -> int:
         default=[],
         help="what may run: the code of a model of the user's own, a command for the run's end",
     )
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    arguments, warm_start = sys.argv[1:], None
+    if arguments == [WARM]:
+        from tui_vae.trainer.warm_start import WarmStart
+
+        os.nice(NICENESS)
+        warm_start = WarmStart()
+        arguments = warm_start.wait_for_run()
+    options = _parse(arguments)
     for digest in options.trust:
         allow_digest(digest)
     forgive_output()

@@ -17,7 +17,8 @@ ACCENT, GOOD, BAD, QUIET, TRACK = "#d7875f", "#5faf5f", "#d75f5f", "#8a8a8a", "#
 """On the colour cube and the grey ramp of 256 colours, legible on dark and on light; text has the terminal's own."""
 
 STATES = {
-    "waiting": QUIET, "starting": ACCENT, "loading": ACCENT, "training": ACCENT, "paused": ACCENT, "stopping": ACCENT,
+    "waiting": QUIET, "queued": QUIET, "starting": ACCENT, "loading": ACCENT, "training": ACCENT, "paused": ACCENT,
+    "stopping": ACCENT,
     "finished": GOOD, "failed": BAD, "crashed": BAD, "stopped": BAD,
 }  # fmt: skip
 """Each state of a run with its colour."""
@@ -46,7 +47,7 @@ class Signs:
     def mark(self, run: SweepRun) -> Text:
         """The sign of a run's state."""
         failed = dict.fromkeys(("failed", "crashed", "stopped"), self.failed)
-        sign = {**failed, "finished": self.finished, "waiting": self.waiting}.get(run.state, self.going)
+        sign = {**failed, "finished": self.finished}.get(run.state, self.waiting if run.waits else self.going)
         return Text(sign, STATES.get(run.state, ""))
 
     def bar(self, share: float, width: int, colour: str = ACCENT) -> Text:
@@ -141,7 +142,7 @@ def _figures(runs: Sequence[SweepRun], signs: Signs) -> list[Column]:
         return Text(run.state.ljust(STATE_WIDTH), STATES.get(run.state, ""))
 
     def epoch(run: SweepRun) -> Text:
-        colour = QUIET if run.state == "waiting" and not run.epoch else ""
+        colour = QUIET if run.waits and not run.epoch else ""
         return Text(f"{run.epoch}/{run.planned:<{digits}}".rjust(size), colour)
 
     def figure(name: str, form: str) -> Callable[[SweepRun], Text]:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from tui_vae import config
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.sweep.detached import SweepLock, attached, detach
-from tui_vae.cli.sweep.places import Places, places_for
 from tui_vae.cli.sweep.plan import check_existing, plan, sweep_name, varied_options
 from tui_vae.cli.sweep.report import LineReport, Report
 from tui_vae.cli.sweep.results import print_results, results_json
 from tui_vae.cli.sweep.run import SweepRun
 from tui_vae.cli.sweep.runner import Runner
+from tui_vae.cli.sweep.site import Room, Site
+from tui_vae.cli.sweep.where import check_where, on, site_for
 from tui_vae.cli.train import catch_stop_signals, check_first
 from tui_vae.cli.waiting import waiting
 from tui_vae.config.user_file import read_train_defaults
@@ -39,6 +40,7 @@ def sweep(options: argparse.Namespace) -> int:
     values = {name.removeprefix("values_"): each for name, each in vars(options).items() if name.startswith("values_")}
     given = {name: list(dict.fromkeys(itertools.chain(*each))) for name, each in values.items()}
     base = {**read_train_defaults(), **(config.read_config(options.config) if options.config else {})}
+    check_where(options)
     combinations = plan(base, given)
     runs_dir = runs_directory(options.runs_dir)
     if runs_dir.exists() and not runs_dir.is_dir():
@@ -51,21 +53,27 @@ def sweep(options: argparse.Namespace) -> int:
             say(f"reading the data {each.dataset}")
             check_first(each)
     name, varied = sweep_name(base, given), varied_options(given)
+    runs = [SweepRun(number, each, RunDirectory(runs_dir / str(each.name)), name)
+            for number, each in enumerate(combinations, start=1)]  # fmt: skip
+    if on(options) == "slurm":
+        from tui_vae.cli.sweep.slurm import submit_all
+
+        if not submit_all(runs, runs_dir, name, options):
+            _print(runs, name, varied, options.json)
+        return 0
     if options.detach:
         if options.json:
             raise UsageError("with --detach nobody waits for what --json prints",
                              "give the same command with --json, and without --detach, when it has ended")  # fmt: skip
         detach(runs_dir, name, options.words, len(combinations))
         return 0
-    runs = [SweepRun(number, each, RunDirectory(runs_dir / str(each.name)), name)
-            for number, each in enumerate(combinations, start=1)]  # fmt: skip
     lock = SweepLock(runs_dir, name)
     lock.take()
     try:
         with catch_stop_signals() as asked, cursor_comes_back(sys.stdout), cursor_comes_back(sys.stderr):
             with waiting("choosing how many runs train at once"):
-                places = places_for(combinations, options.jobs)
-            has_ended = _train(runs, places, name, varied, options.json, asked)
+                site = site_for(options, combinations, runs_dir, name)
+            has_ended = _train(runs, site, name, varied, options.json, asked)
     finally:
         lock.close()
     again = advice.again(attached(options.words))
@@ -83,23 +91,24 @@ def data_of(wanted: config.RunConfig) -> tuple[object, ...]:
 
 
 def _train(
-    runs: Sequence[SweepRun], places: Places, name: str, varied: Sequence[str], as_json: bool, asked: Sequence[int]
+    runs: Sequence[SweepRun], site: Site, name: str, varied: Sequence[str], as_json: bool, asked: Sequence[int]
 ) -> bool:
-    report = _report(runs, places, name, varied, as_json)
+    report = _report(runs, site.room, name, varied, as_json)
     ended = False
     try:
-        ended = Runner(runs, places, report).train_all(asked)
+        ended = Runner(runs, site, report).train_all(asked)
     finally:
         report.close(keep=not ended)
+        site.close()
     return ended
 
 
-def _report(runs: Sequence[SweepRun], places: Places, name: str, varied: Sequence[str], as_json: bool) -> Report:
+def _report(runs: Sequence[SweepRun], room: Room, name: str, varied: Sequence[str], as_json: bool) -> Report:
     stream = sys.stderr if as_json else sys.stdout
     if stream.isatty():
         from tui_vae.cli.sweep.table import TableReport
 
-        table = TableReport(runs, places, name, varied, stream)
+        table = TableReport(runs, room, name, varied, stream)
         if table.is_possible:
             return table
     return LineReport(len(runs), stream)

@@ -22,7 +22,7 @@ def seconds_left(runs: Sequence[SweepRun], places: int) -> float | None:
     for run in runs:
         run.train_images = run.train_images or known
     going = [run.seconds_left(an_image, start_up) for run in runs if run.under_way]
-    waiting = [run.seconds_left(an_image, start_up) for run in runs if run.state == "waiting"]
+    waiting = [run.seconds_left(an_image, start_up) for run in runs if run.waits]
     return last_end([each or 0.0 for each in going], [each or 0.0 for each in waiting], places)
 
 

@@ -79,6 +79,11 @@ class Places:
     def count(self) -> int:
         return len(self.free) + len(self.taken)
 
+    @property
+    def threads(self) -> int | None:
+        """Of each new run that asks for none; None: as many as its trainer chooses."""
+        return next((place.threads for place in (*self.free, *self.taken)), None)
+
     def take(self, device: str) -> Place | None:
         """A free place for a run on this device (`auto`: any); None where it has to wait for one."""
         every = {place.device for place in (*self.free, *self.taken)}

@@ -84,6 +84,11 @@ class SweepRun:
         return self.state in ("starting", "stopping", *LIVING)
 
     @property
+    def waits(self) -> bool:
+        """Whether it will begin: `queued` where a cluster has been told of it already."""
+        return self.state in ("waiting", "queued")
+
+    @property
     def share(self) -> float:
         """How much of it is done, from 0 to 1."""
         if self.state == "finished":

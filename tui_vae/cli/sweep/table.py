@@ -14,9 +14,9 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from tui_vae.cli.sweep.columns import ACCENT, ASCII, BAD, GOOD, QUIET, STATES, Column, Signs, columns_for
-from tui_vae.cli.sweep.places import Places
 from tui_vae.cli.sweep.report import LineReport, Status, bits_of
 from tui_vae.cli.sweep.run import SweepRun
+from tui_vae.cli.sweep.site import Room
 from tui_vae.cli.tables import GAP
 from tui_vae.config import option_name
 from tui_vae.plain_text import plain
@@ -33,13 +33,11 @@ LINES_AROUND = 8
 class TableReport(LineReport):
     """Lines only for what the table does not show: warnings, and why a run failed."""
 
-    def __init__(
-        self, runs: Sequence[SweepRun], places: Places, name: str, varied: Sequence[str], stream: TextIO
-    ) -> None:
+    def __init__(self, runs: Sequence[SweepRun], room: Room, name: str, varied: Sequence[str], stream: TextIO) -> None:
         super().__init__(len(runs), stream)
         self._console = Console(file=stream, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
-        self._name, self._varied, self._places = name, varied, places
+        self._name, self._varied, self._room = name, varied, room
         self._signs = Signs() if has_unicode(os.environ) else ASCII
         self._status: Status | None = None
         self._painted: Sequence[Text] = ()
@@ -140,10 +138,9 @@ class TableReport(LineReport):
             (f"{failed} failed" if failed else "", BAD), f"  {100 * status.share:3.0f} %  ",
             (end, f"bold {ACCENT}"),
         )  # fmt: skip
-        places = self._places
-        threads = next((place.threads for place in (*places.free, *places.taken)), None)
+        threads = self._room.threads
         each = f", {threads} thread{'s' if threads > 1 else ''} each" if threads else ""
-        at_once = f"  {len(status.runs)} runs, {places.count} at once"
+        at_once = f"  {len(status.runs)} runs, {self._room.count} at once"
         room = width - len(right) - 2 - len(self._name)
         about = next((words for words in (at_once + each, at_once) if len(words) <= room), "")
         left = Text.assemble((self._name, "bold"), (about, QUIET))
@@ -178,7 +175,7 @@ def shown_runs(runs: Sequence[SweepRun], room: int) -> list[SweepRun]:
 
     ranked = sorted(runs, key=importance)
     going = sum(run.under_way for run in runs)
-    upcoming = [run for run in runs if run.state == "waiting"][: max(1, (room - going) // 3)]
+    upcoming = [run for run in runs if run.waits][: max(1, (room - going) // 3)]
     others = [run for run in ranked if run not in upcoming][: max(0, room - len(upcoming))]
     return sorted([*upcoming, *others][:room], key=lambda run: run.number)
 
