@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui_vae.cli.sweep.begin import TRAINING
 from tui_vae.cli.sweep.node import Outcome, order
 from tui_vae.cli.sweep.ray_driver import (
     START_HERE,
@@ -35,6 +36,7 @@ from tui_vae.cli.train import request_stop
 from tui_vae.config import RunConfig
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.safe_files import cannot, open_own
+from tui_vae.runs.summary import summarize
 
 REACH, CONNECT = 5.0, 60.0
 """Seconds within which an address must take a connection, and then Ray must answer: Ray itself tries for minutes."""
@@ -105,7 +107,7 @@ class QueuedStart:
     def __init__(self, run: SweepRun, cluster: RayCluster) -> None:
         self.run_of_sweep = run
         self.error: UserError | None = None
-        self.what = f"was {run.state}, goes on" if run.history is not None else "training"
+        self.what = f"was {summarize(run.directory).state}, goes on" if run.directory.config.is_file() else TRAINING
         self._cluster = cluster
         self._size = _size(run.directory.events)
         self._look_at = 0.0

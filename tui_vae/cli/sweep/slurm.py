@@ -211,7 +211,7 @@ def _say(
     again: str,
 ) -> None:
     arrays = sorted({number.partition("_")[0] for number in jobs.values() if number}, key=int)
-    words = [f"{submitted} jobs submitted" if submitted != 1 else "1 job submitted"]
+    words = [f"{submitted} job{'s' if submitted > 1 else ''} submitted"] if submitted else []
     if others := len(jobs) - submitted:
         words.append(f"{others} under way already")
     if finished := len(runs) - len(jobs):
