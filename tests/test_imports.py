@@ -69,7 +69,13 @@ ONLY_THERE = {
         "cli.export_images",
         "cli.animation",
     ),  # a preview's facts; an exported picture's description
-    "socket": ("runs.client", "runs.warm_trainer", "trainer.server", "cli.serve"),  # the last one that for a browser
+    "socket": (  # that of `cli.serve` is for a browser, `cli.sweep.ray_cluster` asks whether anything listens
+        "runs.client",
+        "runs.warm_trainer",
+        "trainer.server",
+        "cli.serve",
+        "cli.sweep.ray_cluster",
+    ),
 }
 """Which modules alone import what reads or writes a file's or message's format."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +21,23 @@ STOP_LIMIT = 60.0
 """Seconds to wait for a checkpoint before the job comes again: mostly it is there within one."""
 
 
+ANSWER = 30.0
+"""Seconds within which Slurm must say what it thinks of a job."""
+
+
+def is_wanted() -> bool:
+    """Whether Slurm still counts its job as running: it is preempted then, and not cancelled, if it was told to end."""
+    number = os.environ.get("SLURM_JOB_ID", "")
+    if not number.isdecimal():
+        return False
+    try:
+        command = ["scontrol", "--oneliner", "show", "job", number]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER)  # noqa: S603  # a number
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return " JobState=RUNNING " in found.stdout
+
+
 class ArrayTask:
     """What submitit calls in a job. `told`: the run to train."""
 
@@ -33,10 +52,14 @@ class ArrayTask:
         """
         from submitit import JobEnvironment
 
-        handler = signal.getsignal(JobEnvironment._usr_sig())  # SIGUSR2, by which submitit lets the job come again
-        if callable(handler):
-            signal.signal(signal.SIGUSR1, handler)  # for `--slurm signal=USR1@120`
+        come_again = signal.getsignal(JobEnvironment._usr_sig())  # of submitit: it saves, and lets the job come again
+        if callable(come_again):
+            signal.signal(signal.SIGUSR1, come_again)  # for `--slurm signal=USR1@120`; its own is SIGUSR2
+        ended: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, frame: ended.append(number))  # which the trainer gets as well
         outcome = train_here(self.told)
+        if ended and outcome.state == "stopped" and callable(come_again) and is_wanted():
+            come_again(signal.SIGTERM, None)
         if outcome.message:
             print(f"tui-vae: {outcome.message}; {outcome.hint}", file=sys.stderr)
             raise SystemExit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from tui_vae.config import RunConfig, recorded_config
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.launch import signal_trainer
+from tui_vae.runs.processes import host_name
 from tui_vae.runs.summary import summarize
 
 LOOK = 0.2
@@ -100,7 +100,7 @@ def train_here(told: Order) -> Outcome:
         except UserError as error:
             return Outcome("failed", error.message, error.hint)
         except OSError as error:
-            return Outcome("failed", f"the run cannot be used on {socket.gethostname()}: {error}")
+            return Outcome("failed", f"the run cannot be used on {host_name()}: {error}")
     return _outcome(directory)
 
 
@@ -109,7 +109,7 @@ def _check(told: Order) -> None:
     Raises:
         UserError: this machine cannot train the run as the sweep means it.
     """
-    host = socket.gethostname()
+    host = host_name()
     if told.version != __version__:
         raise UserError(f"{host} has tui-vae {__version__}, the sweep is of {told.version}",
                         "install the same version on all machines")  # fmt: skip
