@@ -90,7 +90,7 @@ def test_every_command_that_a_message_names_is_one_that_the_parser_takes() -> No
                 assert words[0] == "tui-vae"
                 PARSER.parse_args(words[1:])
                 parsed.add((path.name, words[1]))
-    assert {verb for _, verb in parsed} == {"attach", "ls", "note", "resume", "set", "show", "stop", "tag", "train"}
+    assert {verb for _, verb in parsed} == {"attach", "ls", "note", "resume", "show", "stop", "tag", "train"}
     for path, tree in sources():
         for _, text in texts(tree):
             for words in map(shlex.split, re.findall(advice.COMMAND, text.replace("{}", "fashion-mnist"))):
