@@ -32,6 +32,7 @@ SHARED = {
     "i": {"closer", "shortest"},  # a shorter stretch of the x axis
     "a": {"mark-a", "end-a"},
     "b": {"mark-b", "end-b"},
+    "Y": {"figure-back", "plane"},  # from the first figure the one before is the plane
     "y": {"figure", "figures", "form"},  # the same in another form
 }
 """Letters whose one meaning has several names, by the last parts of the commands' ids or their descriptions."""

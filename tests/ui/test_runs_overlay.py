@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_run import make_run
+from tests.support.piloting import in_event_loop, opened, seen
 from tui_vae.runs.rate_distortion import rate_distortion
 from tui_vae.runs.run_records import Ledger
+from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts.draw import GUTTER
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.runs.draw_overlay import MEASURES, Series, cut_to_shortest, draw_overlay
@@ -98,3 +100,19 @@ def test_what_is_not_known_or_not_finite_has_no_place_in_the_plane() -> None:
     assert rate_distortion(6.7, 60.0, 784) == pytest.approx((60.0, 6.7 * 784 * math.log(2) - 60))
     for bits, kl, pixels in ((None, 60.0, 784), (6.7, None, 784), (6.7, 60.0, None), (math.nan, 60.0, 784)):
         assert rate_distortion(bits, kl, pixels) is None
+
+
+@in_event_loop
+async def test_a_key_leads_from_train_to_the_plane_with_the_run_marked(tmp_path: Path) -> None:
+    make_run(tmp_path, "other", epochs=4)
+    app = TuiVae(tmp_path, make_run(tmp_path, "mine", epochs=4))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await opened(app, pilot)
+        await seen(app, pilot, "● test")
+        await pilot.press("Y")
+        shown = await seen(app, pilot, "distortion over rate (KL)")
+        assert "1 marked" in shown and "● mine" in shown.partition("distortion over rate")[2]
+        await pilot.press("1")
+        await seen(app, pilot, "● test")
+        await pilot.press("Y")  # what is marked stays so
+        await seen(app, pilot, "1 marked")

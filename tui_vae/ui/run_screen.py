@@ -240,6 +240,14 @@ class RunScreen(RunControls):
         if isinstance(pane := self.pane, LatentActions):
             pane.look_at(message)
 
+    async def action_rate_plane(self) -> None:
+        """Show the run in the plane of rate and distortion."""
+        await self.action_show_pane("runs")
+        from tui_vae.ui.runs.pane import RunsPane
+
+        if isinstance(pane := self.pane, RunsPane):
+            pane.show_plane(self.session.directory.path)
+
     def action_export_figure(self) -> None:
         from tui_vae.ui.export import ask_and_write
 

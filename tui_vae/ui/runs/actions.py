@@ -79,6 +79,11 @@ class RunActions(Pane):
         row = self.selected_row
         return row if isinstance(row, Record) else None
 
+    @property
+    def compared(self) -> list[Row]:
+        """The marked runs and groups; the selected one where none is marked."""
+        raise NotImplementedError
+
     def _chosen(self) -> Record | None:
         """The run under the cursor. Where that is a group, the user is told so."""
         if isinstance(self.selected_row, Group):
@@ -97,6 +102,16 @@ class RunActions(Pane):
             self._wake.set()
 
         self.run_worker(act(), group="actions")
+
+    def action_beside(self) -> None:
+        """Show the images of two marked runs, or of two epochs of one, side by side."""
+        from tui_vae.ui.runs.beside import Beside
+
+        runs = [row for row in self.compared if isinstance(row, Record)]
+        if runs:
+            self.app.push_screen(Beside(runs[:2]))
+        elif self._chosen() is None:
+            self.notify("Select a run, or mark two.", severity="warning", timeout=4)
 
     def action_resume(self) -> None:
         record = self._chosen()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
@@ -327,15 +328,12 @@ class RunsPane(RunActions, can_focus=True):
         self._show()
         self.call_after_refresh(self._show)
 
-    def action_beside(self) -> None:
-        """Show the images of two marked runs, or of two epochs of one, side by side."""
-        from tui_vae.ui.runs.beside import Beside
-
-        runs = [row for row in self.compared if isinstance(row, Record)]
-        if runs:
-            self.app.push_screen(Beside(runs[:2]))
-        elif self._chosen() is None:
-            self.notify("Select a run, or mark two.", severity="warning", timeout=4)
+    def show_plane(self, path: Path) -> None:
+        """Show the plane of rate and distortion, with the run at `path` marked."""
+        if path not in self.marks:
+            self.marks.toggle(path)
+        self.cursor, self.measure, self.lower_chosen = path, PLANE, "curves"
+        self._show()
 
     def action_measure(self, by: int) -> None:
         self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]

@@ -239,6 +239,9 @@ class ChartPane(Pane):
         self._drawn = None
         self._show_page()
 
+    async def action_rate_plane(self) -> None:
+        await self.run_action("screen.rate_plane")
+
     def action_cursor(self, columns: int) -> None:
         """Move the cursor, which first appears at the newest step."""
         if self.cursor is None:

@@ -16,6 +16,8 @@ BINDINGS: list[BindingType] = [
             tooltip="ELBO, learning rate, β and images/s instead of the losses, and back; or the pages of your own"),
     Binding("y", "choose_charts", "figures", id="train.figures", show=False,
             tooltip="Choose the figures of the charts, and how many stand beside and below each other"),
+    Binding("Y", "rate_plane", "rate-distortion plane", id="train.plane", show=False,
+            tooltip="The plane of rate (KL) and distortion, in Runs, with this run marked"),
     Binding("h", "x_axis", "x axis", id="train.axis", show=False,
             tooltip="Count the x axis in epochs, steps or wall time"),
     Binding("i", "magnify(0.5)", "closer", id="train.closer", show=False,
