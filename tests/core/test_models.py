@@ -190,7 +190,7 @@ BROKEN = {
     "broken:Single": "must give two tensors",
     "broken:Cut": "decode's images must have shape (2, 1, 28, 28), not (2, 100)",
     "broken:Nan": "decode's images must be finite",
-    "broken:Angry": "encode raised ValueError: no images today",
+    "broken:Angry": "encode raised ValueError: no images today (broken.py, line 65)",
     "broken:Double": "must be float32",
     "broken:Severed": "no gradient",
     "needy:Ours": "needs 'a_package_nobody_has'",
@@ -301,6 +301,25 @@ def test_the_command_says_it_and_leaves_no_run_in_the_way(workplace: Path, own_r
     assert "has no class Theirs" in err and "Traceback" not in err
     assert not (own_runs / "own").exists()
     create_run(own_runs, make_config({"name": "own"}))
+
+
+def test_an_error_in_the_user_s_code_is_a_sentence_in_a_command_and_a_traceback_in_the_trainer_s_log(
+    workplace: Path, own_runs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory, _ = create_run(own_runs, make_config({"name": "own", "model": "ours:Ours", "model-dir": str(workplace),
+                                                     "epochs": 1, "train-limit": 300, "test-limit": 100}))  # fmt: skip
+    assert train_here(directory) == 0
+    broken = OWN.replace("def encode(self, x):", "def encode(self, x):\n        raise ValueError('no images today')")
+    (workplace / "ours.py").write_text(broken)
+    where = f"(ours.py, line {1 + broken[: broken.index('raise')].count(chr(10))})"
+    sys.modules.pop("ours")
+    capfd.readouterr()
+    assert main(["show", "own", "--trust"]) == 1
+    said = capfd.readouterr().err
+    assert f"encode raised ValueError: no images today {where}" in said and "Traceback" not in said
+    sys.modules.pop("ours")
+    assert train_here(directory, more_epochs=1) == 1
+    assert "Traceback" in capfd.readouterr().err
 
 
 def test_tied_and_frozen_weights_are_kept(workplace: Path) -> None:

@@ -148,7 +148,7 @@ class RunProcess:
         return Serving(self._directory, self._inbox, self._read_only).until_left()
 
     def _fail(self, log: ev.EventLog, error: UserError, refused: bool = False) -> int:
-        error = self._with_path(error)
+        error = self._explained(error)
         log.write(ev.ErrorEvent(message=error.message, hint=error.hint, refused=refused))
         log.write(ev.StateEvent(state="failed", reason=error.message))
         for ticket in self._inbox.pending():
@@ -156,8 +156,13 @@ class RunProcess:
         run_end_commands(self._directory, "failed", error.message)
         return error.exit_code
 
-    def _with_path(self, error: UserError) -> UserError:
-        """The error with the directory's path as users know it, not as this process holds the directory open."""
+    def _explained(self, error: UserError) -> UserError:
+        """The error with the directory's path as users know it, not as this process holds the directory open.
+
+        What is behind it, such as an exception in a model of the user's own, has its traceback in trainer.log.
+        """
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         error.message, error.hint = (
             text.replace(str(self._directory.files.path), str(self._directory.path))
             for text in (error.message, error.hint)
@@ -166,7 +171,7 @@ class RunProcess:
 
     def _refuse_all(self, error: UserError) -> int:
         """Answer every request of the next moments with the reason why nothing can be served."""
-        error = self._with_path(error)
+        error = self._explained(error)
         print(error, flush=True)
         deadline = time.monotonic() + FAREWELL
         while time.monotonic() < deadline:

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tui_vae.core.evaluation.forward import evaluation_mode
 from tui_vae.core.models.vae import VAE
+from tui_vae.core.own_line import own_line
 from tui_vae.core.pixels import Shape, to_unit_interval
 from tui_vae.errors import UserError
 
@@ -29,9 +29,6 @@ OF_EXPORT = 2
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 """How far a number of the file may be from PyTorch's: both are float32, and sum products in different orders."""
-
-OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
-"""Where the code lies that is nobody's own model."""
 
 
 class Encoder(nn.Module):
@@ -131,14 +128,6 @@ def hold_against_torch(part: Part, run: Callable[[Tensor], Sequence[Tensor]]) ->
 def name_of(part: Part) -> str:
     """`encoder` or `decoder`."""
     return type(part).__name__.lower()
-
-
-def own_line(frames: Iterable[traceback.FrameSummary]) -> str:
-    """` (my_vae.py, line 12)`: the innermost frame in neither PyTorch nor this package; empty if there is none."""
-    for frame in reversed(list(frames)):
-        if not frame.filename.startswith((*OURS, "<")) and "site-packages" not in frame.filename:
-            return f" ({Path(frame.filename).name}, line {frame.lineno})"
-    return ""
 
 
 def _check_draws_nothing(part: Part) -> None:

@@ -21,6 +21,7 @@ from tui_vae.config import RunConfig
 from tui_vae.config.own_code import HINT, NotTrusted, OwnCode, check_allowed, model_folder
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.models.vae import VAE
+from tui_vae.core.own_line import own_line
 from tui_vae.core.pixels import Shape
 from tui_vae.errors import UserError
 
@@ -118,8 +119,7 @@ def _import(name: str, config: RunConfig) -> Any:
     except NotTrusted:
         raise
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
-        raise _misfit(config, f"importing {name} raised {_message_of(error)}") from None
+        raise _misfit(config, f"importing {name} raised {_message_of(error)}") from error
     finally:
         sys.meta_path.remove(finder)
         # What else is imported later is looked for in its usual places first.
@@ -262,13 +262,15 @@ def _calling(config: RunConfig, what: str, call: Callable[[], Value]) -> Value:
     try:
         return call()
     except Exception as error:
-        traceback.print_exc()
-        raise _misfit(config, f"{what} raised {_message_of(error)}") from None
+        raise _misfit(config, f"{what} raised {_message_of(error)}") from error
 
 
 def _message_of(error: BaseException) -> str:
+    """Its type, its first line, and the line of the user's code that it comes from."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    message = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    says_it_itself = isinstance(error, SyntaxError)
+    return message if says_it_itself else message + own_line(traceback.extract_tb(error.__traceback__))
 
 
 def _misfit(config: RunConfig, why: str) -> UserError:
