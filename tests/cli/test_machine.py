@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from tests.support.commands import Run, assert_one_sentence
 from tests.support.processes import Trained, command, finish
+from tui_vae.cli import doctor
 
 OWN = """
 from torch import nn
@@ -53,6 +55,14 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tui_vae: Run, own_runs: Path, 
     assert code == 1
     assert "BAD  runs directory" in out
     assert "--runs-dir" in out
+
+
+def test_doctor_says_that_torchvision_is_of_another_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with PyTorch for CPUs and torchvision for CUDA: its version alone looks well."""
+    whole = doctor.Finding("torchvision", True, "0.29.1")
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    found = doctor.fits_torch(whole)
+    assert not found.ok and found.found.startswith("0.29.1 does not import: ") and "one build" in found.hint
 
 
 def test_the_app_says_in_a_sentence_where_it_cannot_run(trained: Trained) -> None:

@@ -42,6 +42,7 @@ from tui_vae.runs.directory import RunDirectory, list_runs
 
 NOT_RUN = {
     "srun tui-vae": "a batch system's",
+    "systemd-run --user": "asks the user's service manager",
     "--name table": "trains 15 runs on all images: half an hour",
     "--name quick": "trains on all images: minutes",
     "--name best": "trains on all images: minutes",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tui_vae.runs.logout import why_ended_at_logout
+from tui_vae.runs import logout
+from tui_vae.runs.logout import told_once, why_ended_at_logout
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 SESSION_V1 = "3:cpuset:/\n1:name=systemd:/user.slice/user-1000.slice/session-c2.scope\n0::/\n"
@@ -52,3 +53,14 @@ def test_a_service_manager_ends_with_the_last_session_unless_it_lingers(tmp_path
 def test_where_there_is_no_session_nothing_is_said(tmp_path: Path) -> None:
     assert said(tmp_path, "0::/\n") == said(tmp_path, "0::/system.slice/ssh.service\n") == ""
     assert why_ended_at_logout(tmp_path, tmp_path / "missing") == ""
+
+
+def test_what_is_the_same_each_time_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    why = "this machine ends your processes when you log out"
+    monkeypatch.setattr(logout, "why_ended_at_logout", lambda: why)
+    assert told_once() == f"{why}; {logout.WHAT_TO_DO}"
+    assert told_once() == ""
+    monkeypatch.setattr(logout, "why_ended_at_logout", lambda: "your service manager ends when you log out")
+    assert "service manager" in told_once()
+    monkeypatch.setenv("TUI_VAE_STATE", "/dev/null/nowhere")
+    assert "service manager" in told_once() and "service manager" in told_once()

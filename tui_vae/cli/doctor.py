@@ -121,7 +121,17 @@ def _packages() -> list[Finding]:
             findings.append(Finding(package, True, version(package)))
         except PackageNotFoundError:
             findings.append(Finding(package, False, "not installed", f"pip install {package}"))
-    return findings
+    return [fits_torch(finding) if finding.name == "torchvision" and finding.ok else finding for finding in findings]
+
+
+def fits_torch(finding: Finding) -> Finding:
+    """The finding about torchvision, or why it does not import: it must be of the same build as torch."""
+    try:
+        import torchvision  # noqa: F401
+    except Exception as error:  # of its compiled half, which torch's loader reports in many ways
+        hint = "install torch and torchvision of one build, both for CPUs or both for one CUDA; downloads need it"
+        return replace(finding, ok=False, found=f"{finding.found} does not import: {first_line(error)}", hint=hint)
+    return finding
 
 
 def _terminal() -> Finding:

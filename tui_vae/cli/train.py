@@ -30,7 +30,7 @@ from tui_vae.runs.directory import RunDirectory, deleted_error, find_run
 from tui_vae.runs.failures import refusal
 from tui_vae.runs.history import History
 from tui_vae.runs.launch import continue_training, signal_trainer, start_training
-from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
+from tui_vae.runs.logout import told_once
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.queue import end_of_queue
 from tui_vae.runs.runs_directory import runs_directory
@@ -78,8 +78,8 @@ def train(options: argparse.Namespace) -> int:
         if signals:
             return follow(directory, SilentReporter(), signals, options.resume_if_exists)
         print(json.dumps({"run": directory.name, "path": str(directory.path)}) if options.json else directory.name)
-        if why := why_ended_at_logout():
-            print(f"tui-vae: {why}; {WHAT_TO_DO}", file=sys.stderr)
+        if why := told_once():
+            print(f"tui-vae: {why}", file=sys.stderr)
         return 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import re
 from contextlib import suppress
 from pathlib import Path
+
+from tui_vae.config.state_directory import state_directory
 
 CONFIGURATION = ("/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd", "/etc/systemd")
 """Folders of logind.conf and logind.conf.d; a later one prevails (logind.conf(5))."""
@@ -15,6 +18,9 @@ LINGER = Path("/var/lib/systemd/linger")
 """A file here, with a user's name, keeps the user's service manager when they have logged out."""
 
 WHAT_TO_DO = "keep it out of the session: loginctl enable-linger, then start it by: systemd-run --user --scope"
+
+TOLD = "told-of-logout"
+"""The file in the state directory that keeps a user from being told of the same thing with every start."""
 
 
 def why_ended_at_logout(root: Path = Path("/"), cgroup: Path = Path("/proc/self/cgroup")) -> str:
@@ -31,6 +37,26 @@ def why_ended_at_logout(root: Path = Path("/"), cgroup: Path = Path("/proc/self/
     if re.search(r"/user@\d+\.service", groups) and not (root / LINGER.relative_to("/") / user).exists():
         return "your service manager, in which this terminal runs, ends when you log out"
     return ""
+
+
+def told_once() -> str:
+    """Why processes that are started here end with the login session, with what to do; empty where it was said before.
+
+    `doctor` says it each time.
+    """
+    why = why_ended_at_logout()
+    if not why:
+        return ""
+    known = hashlib.sha256(f"{os.uname().nodename} {why}".encode()).hexdigest()
+    try:
+        file = state_directory() / TOLD
+        if file.exists() and file.read_text() == known:
+            return ""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(known)
+    except (OSError, ValueError, RuntimeError):
+        pass  # said once too often
+    return f"{why}; {WHAT_TO_DO}"
 
 
 def _kills_user_processes(root: Path, user: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tui_vae.errors import UserError
 from tui_vae.runs import advice
 from tui_vae.runs.launch import START_LIMIT, StartError
-from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
+from tui_vae.runs.logout import told_once
 from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.runs.safe_files import cannot, open_own, read_tail
 
@@ -112,8 +112,8 @@ def detach(runs_dir: Path, name: str, words: Sequence[str], count: int) -> None:
     print(f"see its runs:               {advice.command('ls', runs_dir)}")
     print(f"stop it after checkpoints:  kill {process.pid}")
     print(f"go on with it after that:   {advice.again(words)}")
-    if why := why_ended_at_logout():
-        print(f"tui-vae: {why}; {WHAT_TO_DO}", file=sys.stderr)
+    if why := told_once():
+        print(f"tui-vae: {why}", file=sys.stderr)
 
 
 def attached(words: Sequence[str]) -> list[str]:
