@@ -278,6 +278,7 @@ def test_the_table_stays_in_its_place_and_repaints_only_what_changes(monkeypatch
     lines = [line.rstrip() for line in screen.display]
     assert lines[0] == "1/2 sweep-beta-1: failed: it diverged; lower the rate"
     assert "1 failed" in lines[1] and "failed" in lines[changed[0]]
+    assert "training" in lines[changed[0] + 1] and "6.789" in lines[changed[0] + 1]  # before, it fell back
     table.close(keep=False)
     sent()
     assert [line.rstrip() for line in screen.display if line.strip()] == lines[:1]

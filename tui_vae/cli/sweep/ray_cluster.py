@@ -305,6 +305,8 @@ class RayCluster:
 
     def ended(self, run: SweepRun) -> None:
         self._submitted.discard(run.number)
+        if run.number in self._queued and run.number in self._cancelled:
+            run.state, run.error = "waiting", None  # its machine was lost, and nothing has gone wrong since
         self._queued.discard(run.number)
 
     def news(self, going: Sequence[SweepRun], some_wait: bool) -> Iterable[str]:

@@ -63,6 +63,7 @@ class TableReport(LineReport):
     def note(self, text: str) -> None:
         if not self._live.is_started:
             self._live.start()
+        self._live.refresh()  # it would paint the table below as it was before its lines were repainted one by one
         self._console.print(Text(plain(text)), soft_wrap=True)
 
     def show(self, status: Status) -> None:
