@@ -133,6 +133,28 @@ def test_samples_are_the_decoded_draws_of_their_seed(trained: Trained, tmp_path:
     np.testing.assert_array_equal(tiles(files[0]).ravel(), np.frombuffer(shown.images, np.uint8))
 
 
+def test_samples_of_a_class_are_those_that_the_model_answers(trained: Trained, tmp_path: Path) -> None:
+    export(trained, "samples", tmp_path / "bags.png", "--class", "bag", "--images", 9, "--seed", 1)
+    request = protocol.Sample(count=9, seed=1, label=8)
+    shown = ImageSource(trained.directory, None).ask(request, protocol.Samples)
+    np.testing.assert_array_equal(tiles(tmp_path / "bags.png").ravel(), np.frombuffer(shown.images, np.uint8))
+    with Image.open(tmp_path / "bags.png") as image:
+        assert "fitted to the encoder's z of class bag, seed 1" in image.info["Description"]
+
+
+def test_classes_that_cannot_be_sampled_are_refused(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["export", "done", "--runs-dir", str(trained.runs_dir), "--out", str(tmp_path / "x.png"), "--class"]
+    for words, told in (
+        (["hat", "--what", "samples"], "there is no class 'hat'; classes are T-shirt/top, "),
+        (["Bag", "--what", "samples", "--prior"], "the prior has no classes; leave out --prior or --class"),
+        (["Bag", "--what", "grid"], "--class goes with --what samples only"),
+    ):
+        assert main([*given, *words]) == 2
+        assert told in capsys.readouterr().err and not (tmp_path / "x.png").exists()
+
+
 def test_a_timelapse_shows_each_saved_epoch_below_the_originals(trained: Trained, tmp_path: Path) -> None:
     out = tmp_path / "learning.gif"
     export(trained, "timelapse", out)

@@ -14,6 +14,7 @@ from tests.support.processes import Trained, command, finish
 from tui_vae.cli import main
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EpochEvent, LogTail
+from tui_vae.runs.tags import Tags, read_tags
 
 
 @pytest.fixture
@@ -31,12 +32,15 @@ def here(run: RunDirectory, *words: str) -> int:
 
 
 def test_a_copy_has_everything_and_goes_its_own_way(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here(run, "tag", "mine", "good", "@widths") == 0
     assert here(run, "clone", "mine", "other") == 0
     other = RunDirectory(run.path.with_name("other"))
     for name in ("last.safetensors", "best.safetensors", "events.jsonl"):
         assert (other.path / name).read_bytes() == (run.path / name).read_bytes()
     assert (other.path / "events.jsonl").stat().st_ino != (run.path / "events.jsonl").stat().st_ino
     assert other.read_config().name == "other"
+    assert read_tags(other) == Tags(("good",), "widths")
+    assert here(run, "tag", "other", "bad") == 0 and read_tags(run) == Tags(("good",), "widths")
     capsys.readouterr()
     assert here(run, "verify", "other") == 0
     assert here(run, "eval", "mine", "--json") == 0

@@ -325,22 +325,6 @@ async def test_a_run_is_renamed_and_noted(runs: list[RunDirectory]) -> None:
 
 
 @in_event_loop
-async def test_a_strangers_end_command_does_not_get_into_the_form(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "theirs", epochs=1)
-    run.config.write_text(run.config.read_text().replace('on-end = "none"', 'on-end = "touch /tmp/x"'))
-    assert run.read_config().on_end == "touch /tmp/x"
-    app = TuiVae(tmp_path, run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: bool(app.screen.query(RunsPane)) and len(app.screen.query_one(RunsPane).rows) == 1)
-        await pilot.press("A")
-        await until(pilot, lambda: isinstance(app.screen, NewRun))
-        await pilot.pause()
-        assert app.screen.query_one("#field-on-end Input", Input).value == "none"
-        assert any("touch /tmp/x" in each.message and "left out" in each.message for each in app._notifications)
-
-
-@in_event_loop
 async def test_opening_continuing_and_again(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, int]] = []
 

@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "export": (
         ("export fashion-1 --what metrics --out metrics.csv", "the figures of every epoch"),
         ("export fashion-1 --what samples --images 100 --out samples.png", "a sheet of 100 samples"),
+        ("export fashion-1 --what samples --class Bag --out bags.png", "samples of one class"),
         ("export fashion-1 --what decoder --out decoder.onnx", "for other programs"),
     ),
     "bench": (

@@ -68,10 +68,15 @@ def _check_together(options: argparse.Namespace) -> None:
     Raises:
         UsageError: an option does not apply to what is to be exported.
     """
-    of_samples = {"images": options.images is not None, "prior": options.prior, "seed": options.seed is not None}
+    of_samples = {
+        "images": options.images is not None, "class": options.label is not None, "prior": options.prior,
+        "seed": options.seed is not None,
+    }  # fmt: skip
     for name, given in of_samples.items():
         if given and options.what != "samples":
             raise UsageError(f"--{name} goes with --what samples only", f"leave it out for {options.what}")
+    if options.prior and options.label is not None:
+        raise UsageError("the prior has no classes", "leave out --prior or --class")
     if options.checkpoint and options.what in WITHOUT_WEIGHTS:
         raise UsageError(f"--what {options.what} is made of what the run saved on its way, not from a checkpoint",
                          "leave out --checkpoint")  # fmt: skip
@@ -110,7 +115,7 @@ def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], 
 
     def samples(directory: RunDirectory, which: str | None) -> bytes:
         count, seed = options.images or SAMPLES, options.seed or 0
-        return export_images.samples_png(directory, which, count, options.prior, seed)
+        return export_images.samples_png(directory, which, count, options.prior, seed, options.label)
 
     makers: dict[tuple[str, str], Callable[[RunDirectory, str | None], bytes]] = {
         ("metrics", ending): lambda run, which: export_metrics.FORMATS[ending](export_metrics.rows_of(run)),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tui_vae.cli.class_names import class_number
 from tui_vae.cli.load_trained import load_trained
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
@@ -14,6 +15,9 @@ from tui_vae.runs.directory import RunDirectory
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
+
+    from tui_vae.trainer.run_setup import LoadedRun
 
     Image8 = NDArray[np.uint8]
 
@@ -94,13 +98,17 @@ def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
     return _png(sheet(rows, between=2 * GAP), scale, f"originals and reconstructions of run {directory.name}")
 
 
-def samples_png(directory: RunDirectory, which: str | None, count: int, prior: bool, seed: int) -> bytes:
-    """Decoded latents in a square: from the Gaussian fitted to the encoder's z, or from the prior N(0, I).
+def samples_png(
+    directory: RunDirectory, which: str | None, count: int, prior: bool, seed: int, class_name: str | None = None
+) -> bytes:
+    """Decoded latents in a square: from the Gaussian fitted to the encoder's z, or to that of training images of one
+    class, or from the prior N(0, I).
 
     The same checkpoint, device and seed give the same image.
 
     Raises:
-        UserError: no Gaussian fits, as the encoder has diverged.
+        UsageError: there is no such class.
+        UserError: no Gaussian fits, as the encoder has diverged, or as there is no image of the class.
     """
     run, progress = load_trained(directory, which)
     import torch
@@ -114,17 +122,36 @@ def samples_png(directory: RunDirectory, which: str | None, count: int, prior: b
     if prior:
         z = torch.randn(count, run.model.latent_dim, generator=generator)
     else:
+        chosen = None if class_name is None else _places_of_class(run, class_name)
         try:
-            z = fit_gaussian(encode_posteriors(run.model, run.subset)).draw(count, generator)
+            z = fit_gaussian(encode_posteriors(run.model, run.subset), chosen).draw(count, generator)
         except RuntimeError:
             hint = "sample from the prior with --prior, or take --checkpoint best"
             raise UserError(f"no Gaussian fits the latents of {directory.name!r}: it has diverged", hint) from None
     images = unit_to_grey_levels(as_images(decode(run.model, z.to(run.device)), run.dataset.shape))
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
-    source = "the prior N(0, I)" if prior else "the Gaussian fitted to the encoder's z"
+    of_class = "" if class_name is None else f" of class {class_name}"
+    source = "the prior N(0, I)" if prior else f"the Gaussian fitted to the encoder's z{of_class}"
     words = f"samples of run {directory.name}, step {progress.step}, from {source}, seed {seed}"
     return _png(sheet(rows, between=GAP), _scale(run.dataset.shape), words)
+
+
+def _places_of_class(run: LoadedRun, name: str) -> Tensor:
+    """The places of a class's images in the training subset.
+
+    Raises:
+        UsageError: there is no such class. UserError: there is no image of it.
+    """
+    import torch
+
+    labels, classes = run.subset_labels, run.dataset.classes
+    label = class_number(classes, labels is not None, name)
+    found = torch.from_numpy(labels == label).nonzero()[:, 0]
+    if not len(found):
+        what = f"none of the {len(run.subset):,} training images that the Gaussian is fitted to is {classes[label]}"
+        raise UserError(what, "choose another --class")
+    return found
 
 
 def _scale(shape: tuple[int, int, int]) -> int:

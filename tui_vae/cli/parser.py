@@ -314,6 +314,8 @@ def _add_export(add: Add) -> None:
     export.add_argument("--force", action="store_true", help="replace a file that is there already")
     of_samples = export.add_argument_group("of samples")
     of_samples.add_argument("--images", metavar="N", type=argument_types.count, help="how many (64)")
+    of_samples.add_argument("--class", dest="label", metavar="NAME",
+                            help="from the Gaussian fitted to the training images of this class")  # fmt: skip
     of_samples.add_argument("--prior", action="store_true",
                             help="from the prior N(0, I), not from the Gaussian fitted to the encoder's z")  # fmt: skip
     of_samples.add_argument("--seed", metavar="S", type=argument_types.checked("seed"), help="seed of the draw (0)")

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from tui_vae.cli.class_names import class_number, some
 from tui_vae.cli.load_trained import load_trained
 from tui_vae.cli.waiting import waiting
 from tui_vae.errors import UsageError
@@ -21,9 +22,6 @@ from tui_vae.ui.test_set import pairs_of, test_set_of
 if TYPE_CHECKING:
     from tui_vae.trainer.inference import Inference
     from tui_vae.ui.images.halfblocks import Drawing
-
-MOST_NAMES = 30
-"""Names of classes in a message."""
 
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
@@ -73,7 +71,7 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
         wanted = _label(facts, options.label)
         chosen = [index for index in chosen if labels[index] == wanted]
         if not chosen:
-            there = _some([facts.classes[label] for label in sorted(set(labels))])
+            there = some([facts.classes[label] for label in sorted(set(labels))])
             raise UsageError(f"none of the run's {len(labels):,} test images is of class {facts.classes[wanted]!r}",
                              f"there are some of {there}")  # fmt: skip
     if options.worst:
@@ -83,23 +81,7 @@ def _choose(source: ImageSource, options: argparse.Namespace) -> list[int]:
 
 
 def _label(facts: protocol.Description, name: str) -> int:
-    """The number of a class.
-
-    Raises:
-        UsageError: there is no such class, or no image has one.
-    """
-    if not facts.labels:
-        raise UsageError("the run's images have no labels, so that none is of a class", "leave out --class")
-    names = [each.casefold() for each in facts.classes]
-    if name.casefold() not in names:
-        raise UsageError(f"there is no class {name!r}", f"classes are {_some(facts.classes)}")
-    return names.index(name.casefold())
-
-
-def _some(names: Sequence[str]) -> str:
-    """The names with commas between them, of many the first."""
-    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+    return class_number(facts.classes, bool(facts.labels), name)
 
 
 class ImageSource:

@@ -33,7 +33,7 @@ def copy_run(directory: RunDirectory, target: RunDirectory) -> bool:
             copy.flush()
             os.fsync(copy.fileno())
         kept = kept_epochs(files.kept)
-        pairs = [(files.last, fresh.last), (files.best, fresh.best), (files.note, fresh.note)]
+        pairs = [(files.last, fresh.last), (files.best, fresh.best), (files.note, fresh.note), (files.tags, fresh.tags)]
         pairs += [(path, fresh.previews / path.name) for _, path in preview_files(files.previews)]
         if not why_no_folder(files.previews):  # what a link leads to is not the run's
             pairs += [(files.previews / ORIGINALS, fresh.previews / ORIGINALS)]

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tui_vae.core.data.datasets import evaluation_subset
 from tui_vae.core.evaluation.forward import decode, reconstruct
 from tui_vae.core.evaluation.kl_split import SHOWN_POINTS, KlSplit, split_kl_in_parts
 from tui_vae.core.evaluation.latent_gaussian import LatentGaussian, fit_gaussian
@@ -326,14 +325,13 @@ class Inference:
 
     def _of_class(self, label: int, count: int) -> Tensor | protocol.Failure:
         """The places of a class's images among the first `count` of the training subset."""
-        dataset = self._run.dataset
-        if dataset.train_labels is None:
+        labels, classes = self._run.subset_labels, self._run.dataset.classes
+        if labels is None:
             return _failure("the images have no classes")
-        labels = dataset.train_labels[evaluation_subset(len(self._run.train), len(self._run.test))][:count]
-        found = np.flatnonzero(labels == label)
+        found = np.flatnonzero(labels[:count] == label)
         if not len(found):
-            name = dataset.classes[label] if label < len(dataset.classes) else f"class {label}"
-            return _failure(f"none of the {len(labels):,} training images that the Gaussian is fitted to is {name}")
+            name = classes[label] if label < len(classes) else f"class {label}"
+            return _failure(f"none of the {count:,} training images that the Gaussian is fitted to is {name}")
         return torch.from_numpy(found)
 
     def _nearest(self, request: protocol.Nearest) -> Job:

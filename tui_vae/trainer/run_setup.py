@@ -21,7 +21,7 @@ from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.arithmetic import set_arithmetic
 from tui_vae.core.data.assemble import GIVEN
 from tui_vae.core.data.check import check_same, same_again
-from tui_vae.core.data.datasets import Dataset, evaluation_subset, load, preview_indices
+from tui_vae.core.data.datasets import Dataset, Labels, evaluation_subset, load, preview_indices
 from tui_vae.core.data.duplicates import across_note, count_duplicates
 from tui_vae.core.data.mapped import ReadAhead, nothing_ahead, read_ahead_of
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
@@ -73,6 +73,12 @@ class LoadedRun:
     subset: Tensor
     previews: tuple[int, ...]
     read_ahead: ReadAhead = nothing_ahead
+
+    @property
+    def subset_labels(self) -> Labels | None:
+        """The class of each image of `subset`; None where the images have none."""
+        labels = self.dataset.train_labels
+        return None if labels is None else labels[evaluation_subset(len(self.train), len(self.test))]
 
     @property
     def steps_per_epoch(self) -> int:

@@ -175,12 +175,9 @@ class RunControls(Screen[None], KeysInContext):
         if not self.session.untrusted:
             self.notify("Nothing waits for being allowed: no code of this run was in the way.", markup=False)
             return
-        from tui_vae.ui.dialogs import Confirm
+        from tui_vae.ui.allow_code import question
 
-        said = self.session.untrusted
-        explanation = f"{said[0].upper()}{said[1:]}.\n\nIt can do whatever you can do. Read that file first."
-        question = Confirm(f"Run the code of {self.session.name}?", explanation, "allow it", careful=True)
-        self.app.push_screen(question, self._trust)
+        self.app.push_screen(question(self.session.name, self.session.untrusted), self._trust)
 
     async def _trust(self, yes: bool | None) -> None:
         if not yes:

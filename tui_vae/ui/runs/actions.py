@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tui_vae.config import check_option
+from tui_vae.config import RunConfig, check_option
 from tui_vae.config.end_command import check_end_command
-from tui_vae.config.own_code import NotTrusted
+from tui_vae.config.own_code import NotTrusted, allow, check_allowed
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
 from tui_vae.runs.directory import RunDirectory
@@ -153,15 +153,35 @@ class RunActions(Pane):
         return f"Training of {run.name} goes on.{former}"
 
     def action_again(self) -> None:
-        from tui_vae.ui.new_run.screen import NewRun
-
         record = self._chosen()
         if record is None:
             return
         if record.config is None:
             self.notify(f"The config.toml of {record.name} cannot be read.", severity="warning", markup=False)
             return
-        config, steered = record.config, bool(record.steered)
+        self.run_worker(self._ask_to_trust(record.name, record.config, bool(record.steered)))
+
+    async def _ask_to_trust(self, name: str, config: RunConfig, steered: bool) -> None:
+        """Open the form. What it starts runs the code of the run's own model: where the user has not allowed that yet,
+        they are asked first."""
+        from tui_vae.ui.allow_code import question
+
+        try:
+            await asyncio.to_thread(check_allowed, config)
+        except NotTrusted as error:
+
+            async def allowed(yes: bool | None) -> None:
+                if yes:
+                    await asyncio.to_thread(allow, config)
+                    self._show_form(name, config, steered)
+
+            self.app.push_screen(question(name, error.message), allowed)
+        else:
+            self._show_form(name, config, steered)
+
+    def _show_form(self, name: str, config: RunConfig, steered: bool) -> None:
+        from tui_vae.ui.new_run.screen import NewRun
+
         try:
             check_end_command(config)
         except NotTrusted as error:  # what the form starts counts as given by the user
