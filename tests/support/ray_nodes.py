@@ -4,9 +4,11 @@ It prints the cluster's address. `kill N` on stdin kills the node N as a lost ma
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,15 +51,17 @@ class Nodes:
 @contextmanager
 def ray_nodes(count: int) -> Iterator[Nodes]:
     """A cluster for as long as the block lasts."""
+    folder = tempfile.mkdtemp(prefix="tv-", dir="/tmp")  # short: the paths of its sockets have at most 107 bytes
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.ray_nodes", str(count)], text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder},
     )  # fmt: skip
     try:
         yield Nodes(process)
     finally:
         process.communicate(timeout=60)  # which closes its stdin first
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

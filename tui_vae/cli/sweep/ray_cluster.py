@@ -38,8 +38,9 @@ from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.safe_files import cannot, open_own
 from tui_vae.runs.summary import summarize
 
-REACH, CONNECT = 5.0, 60.0
-"""Seconds within which an address must take a connection, and then Ray must answer: Ray itself tries for minutes."""
+REACH, CONNECT, START = 5.0, 30.0, 120.0
+"""Seconds within which an address must take a connection; then Ray must answer there, which itself tries for minutes; or
+Ray must have been started here."""
 
 END = 20.0
 """Seconds that Ray's end may take; its process is killed then, and the cluster ends its tasks."""
@@ -164,12 +165,20 @@ class RayCluster:
     """Seconds: the cluster's own decisions take as long."""
 
     def __init__(
-        self, address: str, runs_dir: Path, name: str, combinations: Sequence[RunConfig], share: Share, jobs: int | None
+        self,
+        address: str,
+        runs_dir: Path,
+        name: str,
+        combinations: Sequence[RunConfig],
+        share: Share,
+        jobs: int | None,
+        asked: Sequence[int] = (),
     ) -> None:
-        """`address`: as of `check_ray`. `jobs`: how many runs at once at most.
+        """`address`: as of `check_ray`. `jobs`: how many runs at once at most. `asked`: gathers signals to stop.
 
         Raises:
-            UserError: the cluster does not answer, or the runs directory cannot be written.
+            UserError: the cluster does not answer, or the runs directory cannot be written. KeyboardInterrupt: a signal
+                came before it answered.
         """
         self._runs_dir, self._group, self._share, self._jobs = runs_dir, name, share, jobs
         self._log = ray_log(runs_dir, name)
@@ -184,7 +193,7 @@ class RayCluster:
         self._known: list[Node] = []
         self._started = False
         self._process = self._start(address)
-        self._await_answer(address)
+        self._await_answer(address, asked)
         has_gpus = any(node.gpus for node in self._nodes)
         self._shares = {str(each.name): share.of(each, has_gpus) for each in combinations}
         self.room = RayRoom(list(self._shares.values()), jobs)
@@ -206,24 +215,27 @@ class RayCluster:
         finally:
             os.close(log)
 
-    def _await_answer(self, address: str) -> None:
+    def _await_answer(self, address: str, asked: Sequence[int]) -> None:
         """
         Raises:
-            UserError: there is none in time, or it is that Ray cannot be used.
+            UserError: there is none in time, or Ray cannot be used. KeyboardInterrupt: it was not waited for.
         """
         assert self._process.stdout is not None
+        deadline = time.monotonic() + (START if address == START_HERE else CONNECT)
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            answered = selector.select(CONNECT)
+            while not (answered := selector.select(self.poll)) and not asked and time.monotonic() < deadline:
+                pass
         line = self._process.stdout.readline() if answered else b""
         if line:
             self._take(line)
         else:
             self._process.kill()
-            self._broken = unreachable(address, f"Ray does not answer there, see {self._log}")
-        if self._broken is not None:
+            where = "this machine" if address == START_HERE else address
+            self._broken = unreachable(where, f"Ray does not answer there, see {self._log}")
+        if asked or self._broken is not None:
             self.close()
-            raise self._broken
+            raise KeyboardInterrupt if asked or self._broken is None else self._broken
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -40,16 +40,19 @@ def check_where(options: argparse.Namespace) -> None:
         check_slurm(options)
 
 
-def site_for(options: argparse.Namespace, combinations: Sequence[RunConfig], runs_dir: Path, name: str) -> Site:
+def site_for(
+    options: argparse.Namespace, combinations: Sequence[RunConfig], runs_dir: Path, name: str, asked: Sequence[int]
+) -> Site:
     """What trains the runs while this command goes on; `options` have passed `check_where`.
 
+    `asked`: gathers signals to stop.
+
     Raises:
-        UserError: the cluster does not answer.
+        UserError: the cluster does not answer. KeyboardInterrupt: a signal came before it did.
     """
     if on(options) != "ray":
         return Here(places_for(combinations, options.jobs))
     from tui_vae.cli.sweep.ray_cluster import RayCluster, Share
 
-    return RayCluster(
-        options.on[1], runs_dir, name, combinations, Share(options.cpus, options.gpus), options.jobs
-    )  # fmt: skip
+    share = Share(options.cpus, options.gpus)
+    return RayCluster(options.on[1], runs_dir, name, combinations, share, options.jobs, asked)
