@@ -14,13 +14,13 @@ from tui_vae.runs.directory import RunDirectory
 
 
 def check_same(directory: RunDirectory, wanted: RunConfig, given: Iterable[str], hint: str) -> None:
-    """Check that a run is what is wanted. Device and threads count only where they are `given`.
+    """Check that a run is what is wanted. Devices and threads count only where they are `given`.
 
     Raises:
         UsageError: it has other options; `hint` says what to do.
         UserError: its config.toml cannot be read.
     """
-    machine: dict[str, Any] = {"device": "auto", "threads": None}
+    machine: dict[str, Any] = {"device": "auto", "threads": None, "devices": 1}
     free = {name: value for name, value in machine.items() if name not in given}
     of_run, of_wanted = directory.read_config(), with_model_folder(wanted)  # as it is recorded
     for each in differences([replace(of_run, **free), replace(of_wanted, **free)]):

@@ -10,6 +10,7 @@ from tui_vae.config.options import Option
 from tui_vae.config.presets import PRESETS
 from tui_vae.config.run_config import (
     MAX_BETA,
+    MAX_DEVICES,
     MAX_EPOCHS,
     MAX_LR,
     MAX_NAME,
@@ -31,6 +32,7 @@ from tui_vae.config.train_options import train_options
 
 __all__ = [
     "MAX_BETA",
+    "MAX_DEVICES",
     "MAX_EPOCHS",
     "MAX_LR",
     "MAX_NAME",

@@ -63,6 +63,11 @@ _allowed: set[str] = set()
 """Digests of what this process may run besides what the record holds."""
 
 
+def allowed_here() -> tuple[str, ...]:
+    """The digests that this process was told of, for another one that does a part of its work."""
+    return tuple(sorted(_allowed))
+
+
 def with_model_folder(config: RunConfig) -> RunConfig:
     """The configuration with the folder of the user's own model, where it names none: the working directory.
 

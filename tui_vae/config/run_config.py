@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from tui_vae.config.combinations import check_together
 from tui_vae.config.data_options import DEFAULT_SET, SIDES, SIZE, dataset_or_path
 from tui_vae.config.options import (
     Alternative,
@@ -40,7 +41,7 @@ KEEP_EVERY = r"every:([1-9][0-9]{0,6})"
 MODEL = r"mlp|conv|[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
 """Patterns of these options' texts, compiled where they are used: a quick command uses few of them."""
 
-MAX_LR, MAX_BETA, MAX_EPOCHS = 10.0, 1e6, 10_000_000
+MAX_LR, MAX_BETA, MAX_EPOCHS, MAX_DEVICES = 10.0, 1e6, 10_000_000, 1024
 """The largest values of these options, and what a living run may be set to: far beyond what is of use."""
 
 
@@ -220,6 +221,16 @@ class RunConfig:
         str,
         Option("auto, cpu, cuda, cuda:N or mps", "machine", check=matching(DEVICE, "auto, cpu, cuda, cuda:N or mps")),
     ] = "auto"
+    devices: Annotated[
+        int | str,
+        Option(
+            "devices of each machine that train it together, on the same batches; auto: all its GPUs",
+            "machine",
+            minimum=1,
+            maximum=MAX_DEVICES,
+            alternative=Alternative("auto", "auto"),
+        ),
+    ] = 1
     threads: Annotated[int | None, Option("CPU threads", "machine", minimum=1, maximum=1024, unset="auto")] = None
     precision: Annotated[
         str, Option("precision of the matrix products", "machine", choices=("auto", "float32", "bfloat16"))
@@ -346,7 +357,7 @@ def make_config(given: Mapping[str, Any]) -> RunConfig:
     """
     values = {field_name(name): check_option(name, value) for name, value in given.items()}
     config = RunConfig(**{**PRESETS[values.get("preset", "default")], **values})
-    _check_together(config)
+    check_together(config)
     return config
 
 
@@ -372,23 +383,3 @@ def preset_config(preset: str) -> RunConfig:
         UsageError: there is no preset of this name.
     """
     return make_config({"preset": preset})
-
-
-def _check_together(config: RunConfig) -> None:
-    """
-    Raises:
-        UsageError: two options contradict each other.
-    """
-    if config.objective == "bce" and config.output not in ("auto", "logits"):
-        raise UsageError(f"objective bce needs probabilities, which output {config.output} does not give",
-                         "leave output at auto, or choose objective mse or sigma")  # fmt: skip
-    if config.objective != "bce" and config.output == "logits":
-        raise UsageError(f"output logits goes with objective bce, not with {config.objective}",
-                         "leave output at auto, or choose objective bce")  # fmt: skip
-    if config.kl_cycles > 1 and config.kl_warmup * config.kl_cycles > config.epochs:
-        raise UsageError(f"kl-warmup {config.kl_warmup:g} is longer than a cycle: {config.epochs} epochs in "
-                         f"{config.kl_cycles} kl-cycles", "shorten it, or leave it at 0 for half a cycle")  # fmt: skip
-    if config.batch_size == 1 and config.norm == "batch":
-        raise UsageError("norm batch needs a batch-size of at least 2", "raise it, or choose norm layer")
-    if config.batch_size == 1 and config.tc_weight > 0:
-        raise UsageError("tc-weight needs a batch-size of at least 2, which it estimates q(z) from", "raise it")

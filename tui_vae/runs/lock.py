@@ -54,6 +54,10 @@ class RunLock:
     def _path(self) -> Path:
         return self._directory.serving_files(True).lock if self._read_only else self._directory.files.lock
 
+    def descriptor(self) -> int:
+        """The locked file, which another process may keep open as well: the lock then lives until both have ended."""
+        return self._file
+
     def in_place(self) -> bool:
         """Whether the lock that is held is still that of the run's directory.
 

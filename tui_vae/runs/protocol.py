@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from tui_vae.config import MAX_BETA, MAX_EPOCHS, MAX_LR
+from tui_vae.config import MAX_BETA, MAX_DEVICES, MAX_EPOCHS, MAX_LR
 from tui_vae.runs.float_arrays import FLOAT_BYTES
 from tui_vae.runs.foreign_text import cleaned
 from tui_vae.runs.labels import check_labels
@@ -54,11 +54,11 @@ class Pause(Request, frozen=True):
 
 class Resume(Request, frozen=True, kw_only=True, omit_defaults=True):
     """Go on training. `epochs` more than planned; a finished run needs them. `lr_factor`: as in `Set`, in force before
-    the first step. What is not asked for is not sent, so that an older process understands the rest.
-    """
+    the first step. `devices`: how many, of a run that nobody trains now. An older process is sent what is asked for."""
 
     epochs: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
     lr_factor: Factor | None = None
+    devices: Annotated[int, Meta(ge=1, le=MAX_DEVICES)] | Literal["auto"] | None = None
 
 
 class Stop(Request, frozen=True):

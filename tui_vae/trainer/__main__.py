@@ -24,6 +24,7 @@ from tui_vae.runs.safe_files import reason
 from tui_vae.runs.warm_trainer import WARM
 from tui_vae.trainer.output import forgive_output
 from tui_vae.trainer.server import Inbox, Server, Ticket
+from tui_vae.trainer.several.machines import add_machine_options, machines_of
 from tui_vae.trainer.watch import DirectoryWatch
 
 NICENESS = 10
@@ -41,12 +42,17 @@ def _request(inbox: Inbox, request: Stop | Checkpoint, number: int, frame: Frame
     inbox.put(Ticket(request, lambda reply: None))
 
 
+def _devices(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--serve", action="store_true", help="answer requests, train only when asked to resume")
     parser.add_argument("--read-only", action="store_true", help="serve, and write nothing into the directory")
     parser.add_argument("--epochs", type=int, default=0, help="train so many epochs more than planned")
+    parser.add_argument("--devices", type=_devices, help="how many train it from now on")
     parser.add_argument("--after", metavar="DIRECTORY", type=Path, help="wait until nothing trains this run")
     parser.add_argument("--lr-factor", type=float, help="multiply the learning rate by this before the first step")
     parser.add_argument("--tied-to", metavar="PID", type=int, help="stop once this process, the parent, has gone")
@@ -58,6 +64,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         default=[],
         help="what may run: the code of a model of the user's own, a command for the run's end",
     )
+    add_machine_options(parser)
     return parser.parse_args(arguments)
 
 
@@ -98,13 +105,13 @@ def main() -> int:
         from tui_vae.trainer.process import RunProcess
 
         leave_core = options.leave_core or options.serve
-        process = RunProcess(directory, lock, inbox, leave_core, options.read_only, warm_start)
+        process = RunProcess(directory, lock, inbox, leave_core, options.read_only, warm_start, machines_of(options))
         try:
             server.start()
             watch.start()
         except RuntimeError as error:  # no thread
             return process.give_up(error, trains=not options.serve)
-        wanted = Resume(epochs=options.epochs, lr_factor=options.lr_factor)
+        wanted = Resume(epochs=options.epochs, lr_factor=options.lr_factor, devices=options.devices)
         return process.run(options.serve, wanted, after=options.after)
     finally:
         watch.close()

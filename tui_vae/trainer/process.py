@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import sys
 import time
 import traceback
@@ -10,16 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_vae.errors import NO_MORE_PROCESSES, UserError, is_out_of_memory, is_out_of_threads
-from tui_vae.runs import advice, protocol
+from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
+from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.safe_files import cannot
-from tui_vae.runs.write_errors import HINTS, unwritable
 from tui_vae.trainer.end_commands import run_end_commands
+from tui_vae.trainer.explain import explain
 from tui_vae.trainer.server import Inbox
+from tui_vae.trainer.several.machines import Machines
 from tui_vae.trainer.spare_cores import SpareCores
 from tui_vae.trainer.trackers import start_trackers
 from tui_vae.trainer.turn import wait_for_turn
@@ -35,12 +36,13 @@ FAREWELL = 5.0
 class RunProcess:
     """The process of one run. It holds the run's lock; `read_only`: one of its own, and it only ever serves.
 
-    warm_start: what the process has done before it knew the run, if it has waited for it.
+    warm_start: what the process has done before it knew the run, if it has waited for it. machines: those that
+        train it.
     """
 
     def __init__(
         self, directory: RunDirectory, lock: RunLock, inbox: Inbox, leave_core: bool = False, read_only: bool = False,
-        warm_start: WarmStart | None = None,
+        warm_start: WarmStart | None = None, machines: Machines | None = None,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._lock = lock
@@ -48,6 +50,8 @@ class RunProcess:
         self._leave_core = leave_core
         self._read_only = read_only
         self._warm_start = warm_start
+        self._machines = machines or Machines()
+        self._loaded_here = False
         self._loaded = directory.files.last.exists()
         """Whether there is something of the run to come back to."""
 
@@ -87,36 +91,18 @@ class RunProcess:
             return self._fail(log, error, refused=not self._loaded)
         except Exception as error:
             traceback.print_exc()
-            return self._fail(log, self._explain(error))
+            return self._fail(log, explain(error, self._directory))
         run_end_commands(self._directory, state)
         return 0 if state in ("finished", "stopped") else 1
 
     def give_up(self, error: Exception, trains: bool) -> int:
         """Say why the process cannot even begin, in the log where it `trains`; return the exit code."""
-        explained = self._explain(error)
+        explained = explain(error, self._directory)
         print(explained, file=sys.stderr)
         if trains:
             with suppress(UserError, OSError):
                 self._fail(ev.EventLog(self._directory.files.events), explained)
         return explained.exit_code
-
-    def _explain(self, error: Exception) -> UserError:
-        kind = type(error).__name__
-        then = f", then go on with: {advice.of_run('resume', self._directory.path)}"
-        if is_out_of_memory(error):
-            most = resource.getrlimit(resource.RLIMIT_AS)[0]
-            if kind != "OutOfMemoryError" and most != resource.RLIM_INFINITY:
-                what = f"the limit on a process's memory, of {most / 2**30:.1f} GiB, is too low for this run"
-                return UserError(what, f"raise it (ulimit -v){then}")
-            whose = "the device" if kind == "OutOfMemoryError" else "this machine"
-            return UserError(f"{whose} has no memory left for this run", f"free some of it{then}")
-        if is_out_of_threads(error):
-            return UserError("the system starts no more threads", f"{NO_MORE_PROCESSES}{then}")
-        if isinstance(error, OSError) and error.errno in HINTS:
-            again = f"; then: {advice.of_run('resume', self._directory.path)}"
-            wrong = unwritable("a file of the run", error, self._directory.path)
-            return UserError(wrong.message, wrong.hint + again)
-        return UserError(f"the trainer failed: {kind}: {error}", f"see {self._directory.log}")
 
     def _train(self, log: ev.EventLog, wanted: protocol.Resume) -> ev.RunState:
         def loading(what: str) -> None:
@@ -125,17 +111,49 @@ class RunProcess:
         offset = log.size()
         loading("importing PyTorch")
         spare = self._warm_start.finish() if self._warm_start else SpareCores()
+        import torch  # noqa: F401  # which takes long enough to see how busy the cores are
+
+        from tui_vae.trainer.several.machines import place, recorded
+
+        described = recorded(self._directory)
+        placement = place(described, wanted.devices, is_new=not self._loaded)
+        if placement.warning:
+            log.write(ev.WarningEvent(message=placement.warning, hint=""))
+        if placement.devices > 1 or self._machines.most > 1:
+            return self._train_on_several(log, wanted, placement.devices, spare.count(), offset)
+
         from tui_vae.core.devices import Cores
         from tui_vae.trainer.run_setup import set_up_training
         from tui_vae.trainer.training import Training
 
         cores = Cores(leave_one=self._leave_core, spare=spare.count())
-        setup = set_up_training(self._directory, log, wanted.epochs, loading, cores)
+        setup = set_up_training(self._directory, log, wanted.epochs, loading, cores, devices=1)
         self._loaded = True
         if setup.run.config.log:
             start_trackers(self._directory, setup.run.config.log, offset)
         first = protocol.Set(lr_factor=wanted.lr_factor) if wanted.lr_factor else None
         return Training(self._directory, log, self._inbox, setup, self._lock.announce_trouble).run(first)
+
+    def _train_on_several(
+        self, log: ev.EventLog, wanted: protocol.Resume, devices: int, spare: float, offset: int
+    ) -> ev.RunState:
+        """Train with a process for each device of this machine, which this process looks after."""
+        from tui_vae.config.own_code import allowed_here
+        from tui_vae.trainer.several.lines import Loaded, Welcome
+        from tui_vae.trainer.several.supervisor import Supervisor
+
+        def loaded(what: Loaded) -> None:
+            if what.log and not self._loaded_here:
+                start_trackers(self._directory, what.log, offset)
+            self._loaded = self._loaded_here = True
+
+        welcome = Welcome(
+            leads=True, devices=devices, leave_core=self._leave_core, trust=allowed_here(),
+            spare=None if math.isinf(spare) else spare,
+        )  # fmt: skip
+        return Supervisor(
+            self._directory, log, self._inbox, self._lock, wanted, welcome, devices, self._machines, loaded
+        ).run()
 
     def _serve(self) -> protocol.Resume | None:
         """Answer from the newest checkpoint. Return the request to go on training, or None when no client is left.

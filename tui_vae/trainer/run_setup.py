@@ -44,6 +44,7 @@ from tui_vae.runs.previews import Originals, remove_previews_after, write_origin
 from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.crew import NO_CREW, Crew
 from tui_vae.trainer.learner import Learner
 
 MOST_COMPARED = 256 << 20
@@ -107,14 +108,17 @@ class TrainingSetup(NamedTuple):
     run: LoadedRun
     learner: Learner
     progress: Progress
+    crew: Crew = NO_CREW
 
 
 def set_up_training(
-    directory: RunDirectory, log: ev.EventLog, more_epochs: int, loading: Callable[[str], None], cores: Cores
-) -> TrainingSetup:
+    directory: RunDirectory, log: ev.EventLog, more_epochs: int, loading: Callable[[str], None], cores: Cores,
+    devices: int = 1, crew: Crew = NO_CREW,
+) -> TrainingSetup:  # fmt: skip
     """Load a run from its last checkpoint, or from its config.toml where it has none, and write its `run` event.
 
-    `loading` is told what is under way. `more_epochs` are added to those planned.
+    `loading` is told what is under way. `more_epochs` are added to those planned. `devices`: what the run's description
+    says from now on. `crew`: who trains it together.
 
     Raises:
         UserError: the device or the data are not there, the checkpoint is damaged or does not fit, or the run is
@@ -136,8 +140,8 @@ def set_up_training(
     else:
         config = _resolve_new_run(directory.read_config(), cores, warn)
         progress = Progress(config=config.to_dict(), segments=[config.epochs], beta=config.beta)
-    config = replace(config, name=directory.name)  # the directory may have been renamed
-    progress.config["name"] = directory.name
+    config = replace(config, name=directory.name, devices=devices)  # the directory may have been renamed
+    progress.config |= {"name": directory.name, "devices": devices}
     progress.run_id = progress.run_id or os.urandom(RUN_ID_BYTES).hex()
     if more_epochs:
         progress.plan_more(more_epochs)
@@ -145,13 +149,15 @@ def set_up_training(
         raise finished_error(directory)
 
     loading("loading the data")
-    run = load_data_and_model(config, loading)
+    crew.told(config)
+    run = replace(load_data_and_model(crew.on_my_device(config), loading), config=config)
     check_data(directory, run.dataset, progress)
     _tell_of_data(run, warn)
     progress.train_images, progress.data = len(run.train), run.dataset.fingerprint
-    learner = Learner(config, run.model, run.device, train_size=len(run.train), warn=warn)
+    learner = Learner(config, run.model, run.device, train_size=len(run.train), warn=warn, ranks=crew.ranks)
     if tensors is not None:
         _restore(directory, learner, tensors)
+    crew.begin(learner, run.dataset)
     remove_previews_after(directory.files.previews, progress.evaluated)
     try:
         _write_originals(directory, run)
@@ -159,7 +165,7 @@ def set_up_training(
         wrong = unwritable("the preview images", error, directory.path)
         warn(wrong.message, wrong.hint)
     log.write(run_event(directory, run, progress, learner.kernels))
-    return TrainingSetup(run, learner, progress)
+    return TrainingSetup(run, learner, progress, crew)
 
 
 # -- The machine: device, threads, precision ---------------------------------------------------------------------------

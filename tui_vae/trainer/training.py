@@ -24,6 +24,7 @@ from tui_vae.runs.write_errors import Unwritable, unwritable
 from tui_vae.trainer.batches import batches
 from tui_vae.trainer.checkpoint_keeper import CheckpointKeeper
 from tui_vae.trainer.checkpoints import save_checkpoint
+from tui_vae.trainer.crew import Order
 from tui_vae.trainer.diagnose_epochs import Diverged, SymptomReporter, diverged
 from tui_vae.trainer.epoch_events import EpochEvents
 from tui_vae.trainer.gauges import Gauges
@@ -55,14 +56,10 @@ class Training:
         self, directory: RunDirectory, log: ev.EventLog, inbox: Inbox, setup: TrainingSetup,
         announce_trouble: Callable[[str], None] = lambda reason: None,
     ) -> None:  # fmt: skip
-        run, learner, progress = setup
-        self._directory = directory
-        self._log = log
+        run, learner, progress, self._crew = setup
+        self._directory, self._log, self._inbox = directory, log, inbox
+        self._run, self._learner, self._progress = run, learner, progress
         self._epoch_events = EpochEvents(log, run.dataset)
-        self._inbox = inbox
-        self._run = run
-        self._learner = learner
-        self._progress = progress
         self._hyperparameters = Hyperparameters(run, progress)
         learner.set_muon_ratio(self._hyperparameters.muon_ratio)
         self._inference = Inference(run, where=lambda: (progress.epoch, progress.step), state=lambda: self._state)
@@ -114,11 +111,16 @@ class Training:
         first = progress.step - progress.evaluated * run.steps_per_epoch
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
-        for images in batches(run.train, order[first * size :], size, run.device, run.read_ahead):
+        ranks = self._crew.ranks
+        for batch, images in enumerate(
+            batches(run.train, order[first * size :], size, run.device, run.read_ahead, ranks), first
+        ):
             self._newest_lr = lr = self._hyperparameters.lr
-            self._learner.step(images, lr, self._hyperparameters.beta)
+            beta, together = self._hyperparameters.beta, min(size, count - batch * size)
+            self._crew.give(Order(progress.evaluated, batch, lr, beta, self._hyperparameters.muon_ratio))
+            self._learner.step(images, lr, beta, together)
             progress.step += 1
-            self._epoch_images += len(images)
+            self._epoch_images += together
             if self._step_events.is_due:
                 self._write_step_event()
                 if self._checkpoint_timer.due(at_epoch_end=False):

@@ -1,0 +1,163 @@
+"""torchrun's agent in this process: it starts the processes of this machine, and starts all again where one is lost.
+
+It runs on a thread of its own. On the main thread it would install its own handlers of signals, of which that of SIGHUP
+ends everything with the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec, WorkerState
+from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.rendezvous import RendezvousParameters
+from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+
+from tui_vae.trainer.several.machines import Machines
+
+WORKER = "tui_vae.trainer.several.worker"
+
+PEERS_LOST = 76
+"""Exit code of a process that ends only because another one is gone."""
+
+MEET_LIMIT = 900
+"""Seconds within which the machines of a run must find each other: a cluster starts them at different times."""
+
+
+class Lost(NamedTuple):
+    """A process that is gone: how it ended, in words."""
+
+    rank: int
+    pid: int
+    how: str
+
+
+class _Over(Exception):
+    """Nobody wants these processes any more."""
+
+
+class Agent(LocalElasticAgent):
+    """Starts and watches over the processes. `lost` is told of each failure, and how many restarts are left; not once
+    `is_done` says that all has been done."""
+
+    def __init__(
+        self, spec: WorkerSpec, logs: DefaultLogsSpecs, lost: Callable[[list[Lost], int], None],
+        is_done: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        super().__init__(spec=spec, logs_specs=logs)
+        self._lost, self._is_done = lost, is_done
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Have all processes of this machine killed; what they have not written by now is not wanted."""
+        self._ended.set()
+
+    def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
+        if self._ended.is_set():
+            raise _Over
+        result: RunResult = super()._monitor_workers(worker_group)
+        if result.state in (WorkerState.FAILED, WorkerState.UNHEALTHY):
+            if self._is_done():
+                raise _Over  # somebody was slow to end after all was done
+            lost = [Lost(rank, each.pid, _how(each.exitcode)) for rank, each in sorted(result.failures.items())]
+            causes = [each for each in lost if result.failures[each.rank].exitcode != PEERS_LOST]
+            self._lost(causes or lost, self._remaining_restarts)
+        return result
+
+    def _shutdown(self, *arguments: Any, **settings: Any) -> None:
+        # A process that waits for a lost one, or is stopped, ends in no other way; and every file of theirs is whole.
+        for worker in self._worker_group.workers:
+            if isinstance(worker.id, int):
+                with suppress(OSError):
+                    os.kill(worker.id, signal.SIGKILL)
+        super()._shutdown(*arguments, **settings)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    with suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"
+
+
+class AgentThread:
+    """An agent at work on a thread of its own, with `count` processes on this machine.
+
+    Attributes:
+        result: what became of it, once it is over; None where it was ended, or an exception was raised.
+        error: that exception.
+    """
+
+    def __init__(
+        self, machines: Machines, count: int, line: str, folder: str, lost: Callable[[list[Lost], int], None],
+        is_done: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """`line`: the socket at which processes say hello. `folder`: for what they leave behind."""
+        self._machines, self._count, self._line, self._folder = machines, count, line, folder
+        self._lost, self._is_done = lost, is_done
+        self.result: RunResult | None = None
+        self.error: BaseException | None = None
+        self._agent: Agent | None = None
+        self._is_over = False
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def end(self) -> None:
+        """Kill the processes, and wait until they are gone. One that waits for other machines is left behind."""
+        self._is_over = True
+        if self._agent is not None:
+            self._agent.end()
+            self._thread.join(10 if self._machines.most > 1 else None)
+
+    def _run(self) -> None:
+        try:
+            self._agent = Agent(self._spec(), DefaultLogsSpecs(log_dir=self._folder), self._lost, self._is_done)
+            if self._is_over:
+                self._agent.end()
+            handler = self._agent.get_worker_group().spec.rdzv_handler
+            try:
+                self.result = self._agent.run()
+            finally:
+                handler.shutdown()
+        except _Over:
+            pass
+        except BaseException as error:
+            self.error = error
+
+    def _spec(self) -> WorkerSpec:
+        machines = self._machines
+        alone = machines.most == 1
+        endpoint = machines.rdzv_endpoint or ("localhost:0" if alone else "")
+        host, _, port = endpoint.rpartition(":")
+        settings: dict[str, Any] = {"join_timeout": MEET_LIMIT, "read_timeout": MEET_LIMIT}
+        if machines.rdzv_backend == "c10d":
+            settings["is_host"] = machines.node_rank == 0
+        elif machines.rdzv_backend == "static":
+            settings["rank"] = machines.node_rank
+        is_near = alone or host in ("localhost", "127.0.0.1", socket.gethostname())
+        static = machines.rdzv_backend == "static"
+        return WorkerSpec(
+            role="rank", local_world_size=self._count, entrypoint=sys.executable,
+            args=("-P", "-m", WORKER, self._line, str(os.getpid())),
+            rdzv_handler=get_rendezvous_handler(RendezvousParameters(
+                backend=machines.rdzv_backend, endpoint=endpoint, run_id=machines.rdzv_id or "tui-vae",
+                min_nodes=machines.fewest, max_nodes=machines.most,
+                local_addr="localhost" if is_near and not static else None, **settings,
+            )),
+            max_restarts=machines.max_restarts, monitor_interval=0.1,
+            master_addr=host if static else None, master_port=int(port) if static else None,
+            local_addr="localhost" if is_near and not static else None,
+        )  # fmt: skip
