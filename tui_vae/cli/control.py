@@ -77,7 +77,7 @@ def resume(options: argparse.Namespace) -> int:
     former = _go_back(directory, options.from_epoch, options.epochs) if options.from_epoch else ""
     if former and not options.json:
         print(f"{directory.name} is back at epoch {options.from_epoch}; what it was until now is kept as run {former}")
-    continue_training(directory, options.epochs, lr_factor=options.lr_factor)
+    continue_training(directory, options.epochs, lr_factor=options.lr_factor, devices=options.devices)
     try:
         # Answered once it is loaded.
         told = request(directory, protocol.Describe(), protocol.Description, LOADING_LIMIT)

@@ -13,6 +13,7 @@ from tui_vae.cli import argument_types
 from tui_vae.cli.command_parser import Parser
 from tui_vae.interrupts import raise_again
 from tui_vae.runs.exports import EXPORTS
+from tui_vae.runs.machines import add_machine_options
 
 DESCRIPTION = "Train a variational autoencoder on a headless server: watch it, steer it, look inside it, in a terminal."
 EPILOG = "Without a command: opens the app, on the living run if there is exactly one."
@@ -138,6 +139,8 @@ def _add_training(add: Add) -> None:
     )  # fmt: skip
     train.add_argument("--after", metavar="RUN", help="begin when this run, and what waits behind it, trains no more")
     _add_options(train, tuple(config.options()))
+    if train.is_named:
+        add_machine_options(train.add_argument_group("several machines, as of torchrun"))
 
     sweep = add("sweep", "sweep.start", "train every combination of several values, side by side")
     sweep.epilog = (
@@ -245,6 +248,8 @@ def _add_steering(add: Add) -> None:
                 type=argument_types.factor,
                 help="multiply the learning rate by this from the next step on: 0.1 after a divergence",
             )
+            command.add_argument("--devices", metavar="N|auto", type=argument_types.checked("devices"),
+                                 help="train it on so many devices of this machine from now on")  # fmt: skip
 
     change = add("set", "control", "change the learning rate or β of a living run")
     change.add_argument("name", metavar="RUN")

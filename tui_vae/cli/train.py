@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from tui_vae import config
 from tui_vae.cli import complain
@@ -29,8 +31,9 @@ from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory, deleted_error, find_run
 from tui_vae.runs.failures import refusal
 from tui_vae.runs.history import History
-from tui_vae.runs.launch import continue_training, signal_trainer, start_training
+from tui_vae.runs.launch import continue_training, signal_trainer, start_training, trainer_environment
 from tui_vae.runs.logout import told_once
+from tui_vae.runs.machines import Machines, machines_of
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.queue import end_of_queue
 from tui_vae.runs.runs_directory import runs_directory
@@ -53,6 +56,9 @@ def train(options: argparse.Namespace) -> int:
     from_file = config.read_config(options.config) if options.config else {}
     given = {**read_train_defaults(), **from_file, **given_options(options)}
     wanted = config.make_config(given)
+    machines = machines_of(options)
+    if machines.node_rank:
+        help_to_train(wanted, machines)
     runs_dir, before = runs_directory(options.runs_dir), None
     if options.resume_if_exists:
         before = run_of_before(runs_dir, wanted, given)
@@ -69,9 +75,9 @@ def train(options: argparse.Namespace) -> int:
         tail = ev.LogTail(directory.files.events)
         tail.read_all()  # what an earlier start has reported
         if before is None:
-            start_training(directory, after=after)
+            start_training(directory, after=after, machines=machines)
         else:
-            continue_training(directory)
+            continue_training(directory, devices=given.get("devices"), machines=machines)
         if not options.detach:
             return follow(directory, reporter(directory, options.json), signals, options.resume_if_exists, tail)
         _wait_until_loaded(directory, signals)
@@ -81,6 +87,14 @@ def train(options: argparse.Namespace) -> int:
         if why := told_once():
             print(f"tui-vae: {why}", file=sys.stderr)
         return 0
+
+
+def help_to_train(wanted: config.RunConfig, machines: Machines) -> NoReturn:
+    """Become the process that helps another machine to train its run, and ends with it."""
+    options = ["--device", wanted.device, "--devices", str(wanted.devices), *machines.words()]
+    os.execve(  # noqa: S606  # this Python, our module
+        sys.executable, [sys.executable, "-P", "-m", "tui_vae.trainer.several.helper", *options], trainer_environment()
+    )  # fmt: skip
 
 
 def check_first(wanted: config.RunConfig) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Literal
 
 from tui_vae.errors import NO_MORE_PROCESSES, UserError
 from tui_vae.runs import advice
@@ -28,6 +29,7 @@ from tui_vae.runs.directory import (
     read_output,
 )
 from tui_vae.runs.events import ErrorEvent, LogTail
+from tui_vae.runs.machines import Machines
 from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.processes import COMMAND
 from tui_vae.runs.protocol import Done, Resume
@@ -62,6 +64,10 @@ TIED = "--tied-to"
 """The trainer's option that names the process without which it stops."""
 
 
+Devices = int | Literal["auto"]
+"""How many devices of a machine: a number, or all there are."""
+
+
 class StartError(UserError):
     """The process ended before it was ready."""
 
@@ -78,12 +84,15 @@ def start_training(
     after: RunDirectory | None = None,
     lr_factor: float | None = None,
     tied: bool = False,
+    devices: Devices | None = None,
+    machines: Machines | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
     `leave_core`: where a new run may choose its CPU threads, it leaves a core to the app that started it. `warm`: a
     process that waits for a run, and gets this one. `after`: a run that is to end first. `lr_factor`: what the learning
     rate is multiplied by before the first step. `tied`: it stops after a checkpoint when this process has gone.
+    `devices`: how many train it from now on, by default as many as it says. `machines`: those that train it together.
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there. ReadOnlyRun: it is another user's.
@@ -106,6 +115,8 @@ def start_training(
         options += ["--after", os.path.abspath(after.path)]
     options += ["--lr-factor", repr(lr_factor)] if lr_factor else []
     options += [TIED, str(os.getpid())] if tied else []
+    options += ["--devices", str(devices)] if devices else []
+    options += machines.words() if machines else []
     return _start(directory, [*options, "--leave-core"] if leave_core else options, warm=warm)
 
 
@@ -149,6 +160,8 @@ def continue_training(
     warm: WarmTrainer | None = None,
     lr_factor: float | None = None,
     tied: bool = False,
+    devices: Devices | None = None,
+    machines: Machines | None = None,
 ) -> None:
     """Continue a paused, stopped, finished or crashed run.
 
@@ -166,14 +179,27 @@ def continue_training(
         try:
             if living.holder is not None:
                 check_command(directory)
-                wanted = Resume(epochs=more_epochs, lr_factor=lr_factor)
+                if devices and living.holder.mode == "train" and devices != _devices(directory):
+                    stop = advice.of_run("stop", directory.path)
+                    what = f"run {directory.name!r} is being trained, and cannot change its devices meanwhile"
+                    raise RunError(what, f"stop it first: {stop}")
+                wanted = Resume(epochs=more_epochs, lr_factor=lr_factor, devices=devices)
                 request(directory, wanted, Done)  # a process that only serves then trains
                 return
             newest = summarize(directory)  # which says so where the run has been deleted
             if newest.state == "finished" and not more_epochs and not _has_epochs_left(directory):
                 raise finished_error(directory)
             check_data_of(directory)
-            start_training(directory, more_epochs, leave_core, warm, lr_factor=lr_factor, tied=tied)
+            start_training(
+                directory,
+                more_epochs,
+                leave_core,
+                warm,
+                lr_factor=lr_factor,
+                tied=tied,
+                devices=devices,
+                machines=machines,
+            )
             return
         except Forestalled:  # whoever was quicker gets the request
             if time.monotonic() > deadline:
@@ -182,6 +208,14 @@ def continue_training(
             if time.monotonic() > deadline or (living.holder is not None and living.holder.elsewhere):
                 raise
         time.sleep(ENDING_PAUSE)
+
+
+def _devices(directory: RunDirectory) -> Any:
+    """How many devices the last checkpoint says that the run is trained on, or its config.toml."""
+    try:
+        return read_facts(directory.files.last)["config"].get("devices", 1)
+    except (CheckpointError, KeyError, TypeError, AttributeError):
+        return directory.read_config().devices
 
 
 def _has_epochs_left(directory: RunDirectory) -> bool:

@@ -18,13 +18,13 @@ from types import FrameType
 from tui_vae.config.own_code import allow_digest
 from tui_vae.errors import UserError
 from tui_vae.runs.lock import RunLock
+from tui_vae.runs.machines import add_machine_options, machines_of
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.protocol import Checkpoint, Resume, Stop
 from tui_vae.runs.safe_files import reason
 from tui_vae.runs.warm_trainer import WARM
 from tui_vae.trainer.output import forgive_output
 from tui_vae.trainer.server import Inbox, Server, Ticket
-from tui_vae.trainer.several.machines import add_machine_options, machines_of
 from tui_vae.trainer.watch import DirectoryWatch
 
 NICENESS = 10

@@ -15,12 +15,12 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
+from tui_vae.runs.machines import Machines
 from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.safe_files import cannot
 from tui_vae.trainer.end_commands import run_end_commands
 from tui_vae.trainer.explain import explain
 from tui_vae.trainer.server import Inbox
-from tui_vae.trainer.several.machines import Machines
 from tui_vae.trainer.spare_cores import SpareCores
 from tui_vae.trainer.trackers import start_trackers
 from tui_vae.trainer.turn import wait_for_turn
@@ -113,7 +113,7 @@ class RunProcess:
         spare = self._warm_start.finish() if self._warm_start else SpareCores()
         import torch  # noqa: F401  # which takes long enough to see how busy the cores are
 
-        from tui_vae.trainer.several.machines import place, recorded
+        from tui_vae.trainer.several.placement import place, recorded
 
         described = recorded(self._directory)
         placement = place(described, wanted.devices, is_new=not self._loaded)

@@ -6,11 +6,13 @@ ends everything with the terminal.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -21,12 +23,15 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.rendezvous import RendezvousParameters
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
-from tui_vae.trainer.several.machines import Machines
+from tui_vae.runs.machines import Machines
 
 WORKER = "tui_vae.trainer.several.worker"
 
 PEERS_LOST = 76
 """Exit code of a process that ends only because another one is gone."""
+
+ROUND = "TUI_VAE_ROUND"
+"""The variable in the processes' environment that tells one start of all of them from the next."""
 
 MEET_LIMIT = 900
 """Seconds within which the machines of a run must find each other: a cluster starts them at different times."""
@@ -54,11 +59,26 @@ class Agent(LocalElasticAgent):
     ) -> None:  # fmt: skip
         super().__init__(spec=spec, logs_specs=logs)
         self._lost, self._is_done = lost, is_done
+        self._is_static = spec.rdzv_handler.get_backend() == "static"
         self._ended = threading.Event()
 
     def end(self) -> None:
         """Have all processes of this machine killed; what they have not written by now is not wanted."""
         self._ended.set()
+
+    def _start_workers(self, worker_group: WorkerGroup) -> dict[int, Any]:
+        """As the agent's, with a word that all processes of this start have in common and no others.
+
+        The store in which they then look for each other may be that of the start before (torch 2.14), and still hold
+        the addresses of the dead.
+        """
+        assert worker_group.store is not None
+        key = f"{ROUND}/{worker_group.spec.max_restarts - self._remaining_restarts if self._is_static else 0}"
+        if worker_group.group_rank == 0:
+            worker_group.store.set(key, uuid.uuid4().hex)
+        os.environ[ROUND] = worker_group.store.get(key).decode()  # which they inherit
+        started: dict[int, Any] = super()._start_workers(worker_group)
+        return started
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         if self._ended.is_set():
@@ -115,6 +135,15 @@ class AgentThread:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether all processes have done what was to be done."""
+        return self.result is not None and not self.result.is_failed()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is over, or so many seconds."""
+        self._thread.join(seconds)
+
     def end(self) -> None:
         """Kill the processes, and wait until they are gone. One that waits for other machines is left behind."""
         self._is_over = True
@@ -123,6 +152,8 @@ class AgentThread:
             self._thread.join(10 if self._machines.most > 1 else None)
 
     def _run(self) -> None:
+        # Its warning says that signals are not handled, which this process does better.
+        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.ERROR)
         try:
             self._agent = Agent(self._spec(), DefaultLogsSpecs(log_dir=self._folder), self._lost, self._is_done)
             if self._is_over:

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # it is in its documentation
+from torch.distributed.rendezvous import rendezvous
 
 from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.data.datasets import Dataset
@@ -33,6 +35,10 @@ FOREVER = timedelta(days=365)
 
 END = Order(-1, 0, 0.0, 0.0, 0.0)
 """The last order."""
+
+
+ROUND = "TUI_VAE_ROUND"
+"""As of `agent.py`, which imports more."""
 
 
 class PeersLost(Exception):
@@ -53,7 +59,9 @@ class Group:
         self._pulse = pulse
         self.local, self.here = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
         with _losing_peers():
-            dist.init_process_group("gloo", timeout=FOREVER)
+            store, rank, world = next(rendezvous("env://", timeout=FOREVER))
+            store = PrefixStore(os.environ[ROUND], store)
+            dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=FOREVER)
             self.rank, self.world = dist.get_rank(), dist.get_world_size()
             leaders = torch.zeros(self.world)
             leaders[self.rank] = leads

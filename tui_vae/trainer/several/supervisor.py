@@ -17,11 +17,12 @@ from tui_vae.runs import events as ev
 from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
+from tui_vae.runs.machines import Machines
 from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.several.agent import AgentThread, Lost
 from tui_vae.trainer.several.lines import Ended, Failed, Hello, Loaded, Welcome
-from tui_vae.trainer.several.machines import Machines, limit_of
+from tui_vae.trainer.several.placement import limit_of
 from tui_vae.trainer.several.switchboard import Seat, Switchboard
 
 LOOK_EVERY = 0.2

@@ -41,6 +41,11 @@ class Seat:
     hung: bool = False
 
 
+def nothing() -> int:
+    """The descriptor of a file that is none."""
+    return os.open(os.devnull, os.O_RDONLY)
+
+
 class Switchboard:
     """Answers the lines of this machine's processes, each on a thread of its own.
 
@@ -50,7 +55,7 @@ class Switchboard:
     """
 
     def __init__(
-        self, folder: str, welcome: Callable[[Hello], Welcome], lock: Callable[[], int] | None = None,
+        self, folder: str, welcome: Callable[[Hello], Welcome], lock: Callable[[], int] = nothing,
         announce_trouble: Callable[[str], None] = lambda text: None,
         on_loaded: Callable[[Loaded], None] = lambda loaded: None,
     ) -> None:  # fmt: skip
@@ -117,7 +122,7 @@ class Switchboard:
         if not isinstance(hello, Hello):
             return
         welcome, seat = self._welcome(hello), Seat(hello, line)
-        line.send_file(self._lock() if self._lock else 0)
+        line.send_file(self._lock())
         line.send(welcome)
         with self._guard:
             self._seats.append(seat)

@@ -1,55 +1,14 @@
-"""Where the processes of one run are: how many on this machine, and how they find those on others."""
+"""How many processes of a run this machine gets."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from tui_vae.config import RunConfig, recorded_config
 from tui_vae.errors import UserError
 from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.directory import RunDirectory
-
-if TYPE_CHECKING:
-    import argparse
-
-MAX_RESTARTS = 3
-"""How often processes that were lost are started again: as many times as torch's own launcher does by default."""
-
-
-class Machines(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of torchrun's by the same names. `node_rank`: which machine this is, from 0; that one leads."""
-
-    nnodes: str = "1"
-    node_rank: int = 0
-    rdzv_backend: str = "c10d"
-    rdzv_endpoint: str = ""
-    rdzv_id: str = ""
-    max_restarts: int = MAX_RESTARTS
-
-    @property
-    def fewest(self) -> int:
-        """Machines without which nothing begins."""
-        return int(self.nnodes.partition(":")[0])
-
-    @property
-    def most(self) -> int:
-        """Machines at most."""
-        return int(self.nnodes.rpartition(":")[2])
-
-
-def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the trainer's own command line that `machine_words` writes."""
-    for field in msgspec.structs.fields(Machines):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=field.type, default=field.default)
-
-
-def machines_of(options: argparse.Namespace) -> Machines:
-    """What `add_machine_options` has parsed."""
-    return Machines(**{name: getattr(options, name) for name in Machines.__struct_fields__})
 
 
 @dataclass(frozen=True)

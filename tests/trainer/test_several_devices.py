@@ -1,0 +1,214 @@
+"""One run on two devices, as two processes on a CPU: one device's figures, and the same commands, signals and files."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from safetensors.torch import load_file
+
+from tests.support.processes import command, events, finish, wait_until
+from tests.support.ranks_of_runs import ranks_of
+from tests.support.training import TINY, Script, new_run
+from tui_vae.runs import events as ev
+from tui_vae.runs import protocol
+from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.lock import RunLock
+from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.process import RunProcess
+
+LAST_ALONE = {"train-limit": 385}
+"""Batches of 192, 192 and 1 image: of the last one, one of two ranks has none."""
+
+
+def options(given: dict[str, Any]) -> list[str]:
+    return [word for name, value in {**TINY, **given}.items() for word in (f"--{name}", str(value))]
+
+
+def train_alone(directory: RunDirectory, inbox: Script | None = None, more_epochs: int = 0) -> int:
+    """Train on one device, in the test's own process."""
+    lock = RunLock(directory, "train")
+    try:
+        wanted = protocol.Resume(epochs=more_epochs, devices=1)
+        return RunProcess(directory, lock, inbox or Script()).run(False, wanted)
+    finally:
+        lock.release()
+
+
+def assert_like_one_device(found: RunDirectory, alone: RunDirectory) -> None:
+    """The figures of each epoch within a thousandth, and the noise that is drawn next to the last bit."""
+    ours = {event.epoch: event for event in events(found, ev.EpochEvent)}
+    theirs = {event.epoch: event for event in events(alone, ev.EpochEvent)}
+    assert ours.keys() == theirs.keys()
+    for epoch, event in ours.items():
+        for part in ("train", "test"):
+            one, other = getattr(event, part), getattr(theirs[epoch], part)
+            for figure in ("loss", "recon", "kl", "mse", "elbo_bpd"):
+                expected = pytest.approx(getattr(other, figure), rel=1e-3)
+                assert getattr(one, figure) == expected, (epoch, part, figure)
+    mine, other = load_file(found.last), load_file(alone.last)
+    assert mine.keys() == other.keys()
+    assert bool((mine["noise"] == other["noise"]).all())
+
+
+def assert_ends(directory: RunDirectory, processes: dict[int, psutil.Process]) -> None:
+    wait_until(lambda: not directory.is_training())
+    wait_until(lambda: not any(each.is_running() and each.status() != "zombie" for each in processes.values()))
+
+
+def test_two_processes_have_the_figures_of_one_and_hand_over_to_one_and_back(own_runs: Path) -> None:
+    alone = new_run(own_runs, name="alone", epochs=4, **LAST_ALONE)
+    assert train_alone(alone) == 0
+
+    mixed = new_run(own_runs, name="mixed", epochs=4, **LAST_ALONE)
+    assert train_alone(mixed, Script({4: [protocol.Stop()]})) == 0  # within the first epoch
+    stopped_at = load_checkpoint(mixed.last)[0].step
+    assert finish(command("resume", "mixed", "--devices", 2))[0] == 0
+    wait_until(lambda: len(events(mixed, ev.EpochEvent)) >= 2)
+    finish(command("stop", "mixed"))
+    progress = load_checkpoint(mixed.last)[0]
+    if not progress.finished:
+        assert events(mixed, ev.RunEvent)[-1].config["devices"] == progress.config["devices"] == 2
+        assert train_alone(mixed) == 0
+        assert load_checkpoint(mixed.last)[0].config["devices"] == 1
+    assert stopped_at < progress.step
+    assert_like_one_device(mixed, alone)
+
+
+def replayed(directory: RunDirectory, name: str, steps: int) -> RunDirectory:
+    """The same run on one device, with the same changes after the same steps, stopped where that was stopped.
+
+    An epoch has so many `steps`, and two evaluations with one look each into the inbox.
+    """
+    requests: dict[int, list[protocol.AnyRequest]] = {}
+    for event in events(directory, ev.ControlEvent):
+        look = event.step + 2 * ((event.step - 1) // steps)
+        if event.command == "set lr":
+            requests.setdefault(look, []).append(protocol.Set(lr=event.value))
+        elif event.command == "stop":
+            requests.setdefault(look, []).append(protocol.Stop())
+    again = new_run(directory.path.parent, name=name, **STEERED)
+    assert train_alone(again, Script(requests)) == 0
+    return again
+
+
+STEERED = {"epochs": 4000, "schedule": "constant", "optimizer": "adam"}
+
+
+def test_what_is_asked_of_a_run_reaches_all_its_processes_at_one_step(own_runs: Path) -> None:
+    process = command("train", "--name", "both", "--devices", 2, "--json", *options(STEERED))
+    directory = RunDirectory(own_runs / "both")
+    wait_until(lambda: events(directory, ev.EpochEvent))
+    ranks = ranks_of(directory)
+    assert sorted(ranks) == [0, 1]
+
+    os.kill(process.pid, signal.SIGHUP)  # the terminal goes: nothing of the run cares
+    holder = directory.holder()
+    assert holder is not None
+    for pid in (holder.pid, *(each.pid for each in ranks.values())):
+        os.kill(pid, signal.SIGHUP)
+    assert finish(command("set", "both", "lr=5e-4"))[0] == 0
+    assert finish(command("pause", "both"))[0] == 0
+    assert events(directory, ev.StateEvent)[-1].state == "paused"
+    at = load_checkpoint(directory.last)[0].step
+    assert finish(command("set", "both", "lr=2e-4"))[0] == 0
+    assert load_checkpoint(directory.last)[0].step == at
+    assert finish(command("resume", "both"))[0] == 0
+    code, out, _ = finish(command("checkpoint", "both"))
+    assert code == 0 and "checkpoint written at step" in out
+    assert finish(command("show", "both", "--images", 2))[0] == 0  # the leader answers between two steps
+    assert sorted(ranks_of(directory)) == [0, 1] and ranks_of(directory)[1].pid == ranks[1].pid
+    os.kill(holder.pid, signal.SIGTERM)
+    assert_ends(directory, ranks)
+    stop = events(directory, ev.ControlEvent)[-1]
+    assert (stop.command, stop.step) == ("stop", load_checkpoint(directory.last)[0].step)
+    assert events(directory, ev.StateEvent)[-1].state == "stopped"
+
+    alone = replayed(directory, "alone", steps=3)
+    assert load_checkpoint(alone.last)[0].step == stop.step
+    assert_like_one_device(directory, alone)
+
+
+def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(own_runs: Path) -> None:
+    process = command("train", "--name", "killed", "--devices", 2, "--json", *options({"epochs": 40, **LASTING}))
+    directory = RunDirectory(own_runs / "killed")
+    wait_until(lambda: events(directory, ev.CheckpointEvent))
+    first = ranks_of(directory)
+    first[1].kill()
+    wait_until(lambda: len(events(directory, ev.RunEvent)) > 1)  # begun again
+    code, _, err = finish(process, 180)
+    assert code == 0, err
+    warnings = [event.message for event in events(directory, ev.WarningEvent)]
+    assert f"rank 1 (process {first[1].pid}) was ended by SIGKILL: all go on from the last checkpoint" in warnings
+    assert_ends(directory, first)
+
+    alone = new_run(own_runs, name="alone", epochs=40, **LASTING)
+    assert train_alone(alone) == 0
+    assert_like_one_device(directory, alone)
+
+
+LASTING = {"optimizer": "adam", "train-limit": 6000}
+
+
+@pytest.mark.long
+def test_a_process_that_hangs_is_ended_and_named(own_runs: Path) -> None:
+    environment = {**os.environ, "TUI_VAE_HANG_LIMIT": "6"}
+    process = command(
+        "train", "--name", "hung", "--devices", 2, *options({"epochs": 100_000, **LASTING}), env=environment
+    )
+    directory = RunDirectory(own_runs / "hung")
+    for number, rank in enumerate((1, 0), start=1):
+        wait_until(lambda: len(events(directory, ev.RunEvent)) == number and len(ranks_of(directory)) == 2)  # noqa: B023
+        wait_until(lambda: events(directory, ev.CheckpointEvent))
+        victim = ranks_of(directory)[rank]
+        victim.suspend()
+        wait_until(lambda: not victim.is_running() or victim.status() == "zombie")  # noqa: B023
+        says = f"rank {rank} (process {victim.pid}) has not answered for 6 s, and is ended"
+        wait_until(lambda: says in [event.message for event in events(directory, ev.WarningEvent)])  # noqa: B023
+    wait_until(lambda: len(events(directory, ev.RunEvent)) == 3)
+    ranks = ranks_of(directory)
+    assert finish(command("stop", "hung"))[0] == 0
+    assert_ends(directory, ranks)
+    assert finish(process)[0] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_run_fails_after_its_last_restart(own_runs: Path, restarts: int) -> None:
+    process = command(
+        "train", "--name", "tired", "--devices", 2, "--max-restarts", restarts, *options({"epochs": 100_000})
+    )
+    directory = RunDirectory(own_runs / "tired")
+    for number in range(restarts + 1):
+        wait_until(lambda: len(events(directory, ev.RunEvent)) == number + 1 and len(ranks_of(directory)) == 2)  # noqa: B023
+        ranks = ranks_of(directory)
+        ranks[0].kill()
+    code, _, err = finish(process)
+    assert code == 1
+    assert f"rank 0 (process {ranks[0].pid}) was ended by SIGKILL" in err and "go on with: tui-vae resume tired" in err
+    assert events(directory, ev.StateEvent)[-1].state == "failed"
+    assert_ends(directory, ranks)
+
+
+def test_no_process_outlives_its_trainer(own_runs: Path) -> None:
+    process = command("train", "--name", "orphans", "--devices", 2, *options({"epochs": 100_000}))
+    directory = RunDirectory(own_runs / "orphans")
+    wait_until(lambda: events(directory, ev.EpochEvent))
+    ranks, holder = ranks_of(directory), directory.holder()
+    assert sorted(ranks) == [0, 1] and holder is not None
+    ranks[1].suspend()  # a stopped process as well
+    os.kill(holder.pid, signal.SIGKILL)
+    assert_ends(directory, ranks)
+    code, _, err = finish(process)
+    assert code == 1 and "the trainer of run 'orphans' died" in err
+
+
+def test_more_devices_than_there_are_is_one_sentence(own_runs: Path) -> None:
+    code, out, err = finish(command("train", "--name", "many", "--devices", 999, *options({})))
+    assert (code, out) == (1, "")
+    assert err.startswith("tui-vae: --devices 999: this machine has ") and err.count("\n") == 1
+    assert "train with --devices " in err

@@ -1,0 +1,80 @@
+"""`python -m tui_vae.trainer.several.helper`: the processes of a machine that only helps to train a run of another one.
+
+It knows nothing of the run: its processes hear from the leader what is to be trained. It ends with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from types import FrameType
+
+from tui_vae.config import check_option, make_config
+from tui_vae.errors import UserError
+from tui_vae.runs.machines import Machines, add_machine_options, machines_of
+from tui_vae.runs.runtime_directory import runtime_directory
+from tui_vae.trainer.several.lines import Failed, Welcome
+
+NICENESS = 10
+"""As of any trainer."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer.several.helper")
+    parser.add_argument("--devices", default="1")
+    parser.add_argument("--device", default="auto")
+    add_machine_options(parser)
+    options = parser.parse_args()
+    os.nice(NICENESS)
+    try:
+        from tui_vae.trainer.several.placement import place
+
+        config = make_config({"device": options.device, "devices": check_option("devices", options.devices)})
+        machines = machines_of(options)
+        return _help(machines, place(config, None, is_new=True).devices)
+    except UserError as error:
+        print(f"tui-vae: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _help(machines: Machines, count: int) -> int:
+    from tui_vae.trainer.several.agent import AgentThread, Lost
+    from tui_vae.trainer.several.switchboard import Switchboard
+
+    def lost(gone: list[Lost], left: int) -> None:
+        for each in gone:
+            print(f"rank {each.rank} (process {each.pid}) {each.how}; {left} restarts left", file=sys.stderr)
+
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    # A batch system tells every machine; the leader then has all stop after a checkpoint.
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, note)
+    folder = tempfile.mkdtemp(prefix="ranks-", dir=runtime_directory())
+    board = Switchboard(folder, lambda hello: Welcome(leads=False))
+    agent = AgentThread(machines, count, board.path, folder, lost, lambda: board.outcome is not None)
+    print(f"machine {machines.node_rank} of {machines.nnodes}: {count} ranks of the run of machine 0", flush=True)
+    try:
+        while agent.is_alive and not came and not isinstance(board.outcome, Failed):
+            agent.wait(0.5)
+    finally:
+        agent.end()
+        board.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    if isinstance(board.outcome, Failed):
+        raise UserError(board.outcome.message, board.outcome.hint)
+    if agent.error is not None:
+        raise UserError(f"the machines of the run have not met: {agent.error}", "see that machine 0 can be reached")
+    return 0 if agent.succeeded else 130 if came else 1
+
+
+if __name__ == "__main__":
+    os._exit(main())
