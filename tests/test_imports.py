@@ -15,6 +15,7 @@ from tests.support.processes import Trained
 
 PACKAGE = Path(tui_vae.__file__).parent
 CONFIG_FILES = (
+    "combinations",
     "convolutions",
     "data_options",
     "data_places",
@@ -73,6 +74,7 @@ ONLY_THERE = {
         "runs.client",
         "runs.warm_trainer",
         "trainer.server",
+        "trainer.several",
         "cli.serve",
         "cli.sweep.ray_cluster",
     ),

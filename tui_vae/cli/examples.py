@@ -21,6 +21,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("train --dataset pictures/ --image-size 64 --model conv", "a folder of pictures"),
         ("train --name wide --latent-dim 64 --beta 4 --detach", "in the background"),
         ("train --preset quick --json", "the epochs as JSON lines"),
+        ("train --devices auto", "on all GPUs of this machine"),
     ),
     "sweep": (
         ("sweep --latent-dim 2,8,32 --beta 1,4", "six runs"),

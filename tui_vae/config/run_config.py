@@ -357,7 +357,7 @@ def make_config(given: Mapping[str, Any]) -> RunConfig:
     """
     values = {field_name(name): check_option(name, value) for name, value in given.items()}
     config = RunConfig(**{**PRESETS[values.get("preset", "default")], **values})
-    check_together(config)
+    check_together(vars(config))
     return config
 
 

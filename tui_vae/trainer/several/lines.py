@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import struct
 import threading
 from contextlib import suppress
 
@@ -17,7 +16,8 @@ import msgspec
 
 from tui_vae.runs.protocol import MAX_FRAME
 
-_LENGTH = struct.Struct(">I")
+HEAD = 4
+"""Bytes of the length before each message, big-endian."""
 
 FLUSH = 5.0
 """Seconds for which the last words of a process may take to be read."""
@@ -128,7 +128,7 @@ class Line:
     def send(self, message: AnyMessage) -> None:
         """Say something, after what was said before; nothing happens where the other end is gone."""
         body = _encode(message)
-        self._outgoing.put(_LENGTH.pack(len(body)) + body)
+        self._outgoing.put(len(body).to_bytes(HEAD) + body)
 
     def send_file(self, descriptor: int) -> None:
         """Hand over an open file, as the very first thing on this line."""
@@ -146,7 +146,7 @@ class Line:
     def receive(self) -> AnyMessage | None:
         """Wait for the next message; None where the other end is gone."""
         try:
-            (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+            length = int.from_bytes(self._exactly(HEAD))
             if length > 2 * MAX_FRAME:
                 return None
             return _decode(self._exactly(length))
