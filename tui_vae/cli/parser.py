@@ -242,12 +242,9 @@ def _add_steering(add: Add) -> None:
                 help="go back to a kept epoch (train --keep) and on from there; what the run was until now "
                 "becomes a run of its own",
             )
-            command.add_argument(
-                "--lr-factor",
-                metavar="F",
-                type=argument_types.factor,
-                help="multiply the learning rate by this from the next step on: 0.1 after a divergence",
-            )
+            command.add_argument("--lr-factor", metavar="F", type=argument_types.factor,
+                                 help="multiply the learning rate by this from the next step on: 0.1 after a "
+                                 "divergence")  # fmt: skip
             command.add_argument("--devices", metavar="N|auto", type=argument_types.checked("devices"),
                                  help="train it on so many devices of this machine from now on")  # fmt: skip
 
