@@ -234,14 +234,10 @@ def _add_steering(add: Add) -> None:
                 default=0,
                 help="train so many epochs more than planned, over which the schedule runs anew",
             )
-            command.add_argument(
-                "--from",
-                dest="from_epoch",
-                metavar="EPOCH",
-                type=argument_types.counted(config.MAX_EPOCHS),
-                help="go back to a kept epoch (train --keep) and on from there; what the run was until now "
-                "becomes a run of its own",
-            )
+            command.add_argument("--from", dest="from_epoch", metavar="EPOCH",
+                                 type=argument_types.counted(config.MAX_EPOCHS),
+                                 help="go back to a kept epoch (train --keep) and on from there; what the run was "
+                                 "until now becomes a run of its own")  # fmt: skip
             command.add_argument("--lr-factor", metavar="F", type=argument_types.factor,
                                  help="multiply the learning rate by this from the next step on: 0.1 after a "
                                  "divergence")  # fmt: skip

@@ -65,8 +65,7 @@ class Training:
         self._inference = Inference(run, where=lambda: (progress.epoch, progress.step), state=lambda: self._state)
         self._state: ev.RunState = "training"
         self._checkpoint_timer = CheckpointTimer(run.config.checkpoint_every)
-        self._epoch_time = Stopwatch(progress.epoch_seconds)
-        self._step_time = Stopwatch()
+        self._epoch_time, self._step_time = Stopwatch(progress.epoch_seconds), Stopwatch()
         gauges = Gauges(log, learner)
         self._step_events = StepEvents(log, run, progress, self._hyperparameters, self._step_time, gauges)
         self._epoch_began_at, self._epoch_images = 0.0, 0
