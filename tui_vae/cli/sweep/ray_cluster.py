@@ -39,8 +39,8 @@ from tui_vae.runs.safe_files import cannot, open_own
 from tui_vae.runs.summary import summarize
 
 REACH, CONNECT, START = 5.0, 30.0, 120.0
-"""Seconds within which an address must take a connection; then Ray must answer there, which itself tries for minutes; or
-Ray must have been started here."""
+"""Seconds within which an address must take a connection; then Ray must answer there, which itself tries for minutes;
+or Ray must have been started here."""
 
 END = 20.0
 """Seconds that Ray's end may take; its process is killed then, and the cluster ends its tasks."""
