@@ -152,13 +152,13 @@ def test_the_panes_ask_first(world: World) -> None:
     with Terminal([sys.executable, "-m", "tui_vae", "attach", "brought"], columns=120, rows=40) as terminal:
         terminal.until("brought")
         terminal.press("2")
-        terminal.until("which you have neither")
+        terminal.until("neither trained with")
         terminal.press("3")
         terminal.until("allow it: --trust, or T")
         terminal.press("r")
         terminal.until("More epochs")
         terminal.press("enter")
-        terminal.until(lambda text: "More epochs" not in text and "which you have neither" in text)
+        terminal.until(lambda text: "More epochs" not in text and "neither trained with" in text)
         assert not world.marker.exists()
         assert world.contents() == before
         assert world.run.holder() is None
