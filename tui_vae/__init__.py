@@ -9,17 +9,18 @@ TYPE_CHECKING = False  # `typing` says the same, and takes 3 ms of a command's s
 if TYPE_CHECKING:
     from typing import Any
 
+    from tui_vae.api.hub import load_model
     from tui_vae.api.run import Run, load_run
     from tui_vae.api.training import train
 
 __version__ = "0.2.0.dev0"
-__all__ = ["Run", "load_run", "train"]
+__all__ = ["Run", "load_model", "load_run", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """What Python users import, loaded when they ask for it: the commands and the app start without it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tui_vae.api import run, training
+    from tui_vae.api import hub, run, training
 
-    return {"Run": run.Run, "load_run": run.load_run, "train": training.train}[name]
+    return {"Run": run.Run, "load_model": hub.load_model, "load_run": run.load_run, "train": training.train}[name]

@@ -216,4 +216,4 @@ def test_a_comparison_writes_all_epochs_of_all_runs_in_one_table(trained: Traine
         (name, str(at)) for name in ("one", "two") for at in (1, 2, 3)
     ]
     assert main(given) == 1 and main([*given, "--force"]) == 0
-    assert main([*given[:-1], str(tmp_path / "all.png")]) == 2
+    assert main([*given[:-1], str(tmp_path / "all.xlsx")]) == 2

@@ -15,8 +15,10 @@ from tests.support.extras import needs_plots
 from tests.support.fake_run import make_run
 from tests.support.processes import Trained
 from tui_vae import Run, load_run
-from tui_vae.cli import main
+from tui_vae.cli import export_images, main
 from tui_vae.cli.animation import animated
+from tui_vae.cli.export_images import enlargement
+from tui_vae.cli.load_trained import load_trained
 from tui_vae.runs import events as ev
 
 
@@ -149,3 +151,91 @@ def test_a_timelapse_is_the_same_film_in_each_format(trained: Trained, tmp_path:
         assert np.array_equal(one, other)
     for one, other in zip(films["gif"], films["png"], strict=True):
         assert np.array_equal(one, other)
+
+
+@needs_plots
+@pytest.mark.parametrize("what", ["grid", "samples", "rate-distortion"])
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_sheets_and_the_plane_are_drawn_in_each_format(
+    trained: Trained, tmp_path: Path, what: str, ending: str
+) -> None:
+    first = export(trained, what, tmp_path / f"one.{ending}").read_bytes()
+    assert first == export(trained, what, tmp_path / f"again.{ending}").read_bytes()
+    if ending == "pdf":
+        assert first.startswith(b"%PDF-")
+    elif ending == "png":
+        with Image.open(tmp_path / "one.png") as image:
+            assert image.format == "PNG" and len(image.convert("RGB").getcolors(1 << 20) or ()) > 50
+    elif what == "rate-distortion":
+        assert "rate: KL" in first.decode() and first.count(b"<path") > 5
+    else:
+        assert "run done" in first.decode() and "data:image/png;base64" in first.decode()
+        assert ("Ankle boot" in first.decode()) == (what == "grid")
+
+
+@pytest.mark.parametrize(
+    ("side", "most", "times"), [(8, 2, 2), (28, 3, 3), (42, 3, 3), (64, 3, 2), (100, 2, 2), (101, 3, 1)]
+)
+def test_small_images_are_enlarged_and_large_ones_are_not(side: int, most: int, times: int) -> None:
+    assert enlargement((3, side, side // 2), most) == times
+
+
+def test_a_report_loads_the_run_once(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+
+    def load(*given: Any) -> Any:
+        loads.append(given)
+        return load_trained(*given)
+
+    monkeypatch.setattr("tui_vae.cli.export_report.load_trained", load)
+    monkeypatch.setattr(export_images, "load_trained", None)
+    export(trained, "report", tmp_path / "report.html")
+    assert len(loads) == 1
+
+
+def compared(tmp_path: Path, ending: str, *more: str) -> tuple[int, Path]:
+    for name, epochs in (("one", 6), ("two", 4)):
+        if not (tmp_path / "runs" / name).exists():
+            make_run(tmp_path / "runs", name, epochs=epochs, latent_dim=16 if name == "two" else 32)
+    out = tmp_path / f"both.{ending}"
+    return main(["compare", "one", "two", "--runs-dir", str(tmp_path / "runs"), "--out", str(out), *more]), out
+
+
+@needs_plots
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_a_comparison_is_drawn_with_all_runs(tmp_path: Path, ending: str) -> None:
+    code, out = compared(tmp_path, ending)
+    assert code == 0
+    if ending == "svg":
+        text = out.read_text()
+        assert ">one<" in text and ">two<" in text and "rate: KL" in text and ">loss<" not in text
+    else:
+        assert out.stat().st_size > 5000
+
+
+def test_a_comparison_as_a_page_and_as_markdown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = compared(tmp_path, "html")
+    assert code == 0 and f"{out}: 2 runs, {out.stat().st_size:,} bytes" in capsys.readouterr().out
+    page = Page()
+    page.feed(out.read_text())
+    assert all(each.startswith(("data:image/png;base64,", "#")) for each in page.loads) and "script" not in page.tags
+    assert page.tags.count("img") == 2 and "latent-dim" in page.text and "bits/px" in page.text
+    code, out = compared(tmp_path, "md")
+    lines = [line for line in out.read_text().splitlines() if line.startswith("|")]
+    assert code == 0 and len(lines) == 4 and len({line.count("|") for line in lines}) == 1
+    assert "| one |" in lines[2] and "| 32 |" in lines[2] and "| 16 |" in lines[3] and "**" in lines[2]
+    capsys.readouterr()
+    code, out = compared(tmp_path, "md", "--force", "--json")
+    said = capsys.readouterr()
+    assert code == 0 and [run["name"] for run in json.loads(said.out)] == ["one", "two"] and str(out) in said.err
+
+
+def test_a_page_of_a_strangers_runs_loads_nothing(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "two", epochs=2, data_dir="<img src=x>|")
+    code, out = compared(tmp_path, "html")
+    assert code == 0 and "<img src=x>" not in out.read_text() and "&lt;img src=x&gt;|" in out.read_text()
+    code, out = compared(tmp_path, "md")
+    assert code == 0 and "&lt;img src=x&gt;\\|" in out.read_text()
+    run = tmp_path / "runs" / "two"
+    Image.new("L", (5, 28)).save(run / "previews" / "originals.png")  # a damaged file, too
+    assert compared(tmp_path, "html", "--force")[0] == 0

@@ -14,8 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from tui_vae.cli.export import check_out, write_out
-from tui_vae.cli.export_metrics import metrics_file
+from tui_vae.cli.export import check_out, ending_of, write_out
 from tui_vae.cli.tables import GAP, number, padded
 from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
@@ -23,6 +22,7 @@ from tui_vae.errors import UsageError
 from tui_vae.runs import advice
 from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Candidate, candidate, differences, winners
 from tui_vae.runs.directory import find_run
+from tui_vae.runs.exports import COMPARISONS
 from tui_vae.runs.runs_directory import runs_directory
 
 MARK = "*"
@@ -44,14 +44,19 @@ def compare(options: argparse.Namespace) -> int:
         hint = f"name two runs or more; see them: {advice.command('ls', runs_dir)}"
         raise UsageError("there is nothing to compare one run with", hint)
     directories = [find_run(runs_dir, name) for name in names]
-    runs = [candidate(each) for each in directories]
     if options.out:
-        check_out(options.out, "metrics", options.force)
-        write_out(options.out, metrics_file(directories, options.out.suffix.removeprefix(".").lower() or "csv"))
+        check_out(options.out, COMPARISONS, "a comparison", options.force)
+    runs = [candidate(each) for each in directories]
     if options.json:
         print(as_json(runs))
     else:
         print_comparison(runs)
+    if options.out:
+        from tui_vae.cli.compare_file import comparison_file
+
+        data = comparison_file(directories, runs, ending_of(options.out, COMPARISONS))
+        write_out(options.out, data)
+        print(f"{options.out}: {len(runs)} runs, {len(data):,} bytes", file=sys.stderr if options.json else sys.stdout)
     return 0
 
 

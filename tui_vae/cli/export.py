@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tui_vae.errors import UsageError, UserError
@@ -17,12 +17,15 @@ from tui_vae.runs.trust import find_to_load
 SAMPLES = 64
 """Images on a sheet of samples, by default."""
 
-WITHOUT_WEIGHTS = ("metrics", "timelapse", "card", "curves")
+WITHOUT_WEIGHTS = ("metrics", "timelapse", "card", "curves", "rate-distortion")
 """What is exported from the log and the previews, without a checkpoint."""
+
+OF_FILES = {*(ending for each in EXPORTS for ending in each.endings), "zip", "tar", "gz", "tgz", "7z"}
+"""Endings that say that something is a file, and no folder."""
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write one file, whole or not at all.
+    """Write one file, whole or not at all, or the files of one folder.
 
     Raises:
         UsageError: options do not go together.
@@ -30,24 +33,37 @@ def export(options: argparse.Namespace) -> int:
     """
     out: Path = options.out
     _check_together(options)
-    check_out(out, options.what, options.force)
+    endings = _endings(options.what)
+    if endings:
+        check_out(out, endings, options.what, options.force)
+    else:
+        _check_folder(out, options.what, options.force)
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
-    data = _maker(options)(directory, options.checkpoint)
-    write_out(out, data)
-    print(f"{out}: {options.what} of {directory.name}, {len(data):,} bytes")
+    if endings:
+        data = _maker(options)(directory, options.checkpoint)
+        write_out(out, data)
+        size = len(data)
+    else:
+        from tui_vae.cli.export_hub import hub_files
+
+        size = _write_folder(out, hub_files(directory, options.checkpoint))
+    print(f"{out}: {options.what} of {directory.name}, {size:,} bytes")
     return 0
 
 
-def check_out(out: Path, what: str, force: bool) -> None:
-    """Check a file that is to be written before the work for it is done.
+def check_out(out: Path, endings: Sequence[str], what: str, force: bool) -> None:
+    """Check a file that is to be written before the work for it is done. `endings`: of the formats of `what`.
 
     Raises:
-        UsageError: its name says that it is of another format than `what` has.
+        UsageError: its name says that it is of another format than these.
         UserError: its folder is not there, or it is there already.
     """
-    _check_name(out, what)
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
+    given = out.suffix.removeprefix(".")
+    if given and given.lower() not in endings:
+        formats = " or ".join(ending.upper() for ending in endings)
+        better = shlex.quote(str(out.with_suffix(f".{endings[0]}")))
+        raise UsageError(f"{out} is no name for {what}, whose format is {formats}", f"--out {better}")
+    _check_place(out)
     if out.is_file() and not force:
         raise UserError(f"{out} is there already", "replace it with --force, or choose another --out")
 
@@ -61,6 +77,47 @@ def write_out(out: Path, data: bytes) -> None:
         write_atomic(out.absolute(), data)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}", "choose another --out") from None
+
+
+def ending_of(out: Path, endings: Sequence[str]) -> str:
+    """The ending that decides the format: the name's, else the first one."""
+    return out.suffix.removeprefix(".").lower() or endings[0]
+
+
+def _check_place(out: Path) -> None:
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
+
+
+def _check_folder(out: Path, what: str, force: bool) -> None:
+    """
+    Raises:
+        UsageError: its name says that it is a file.
+        UserError: there is something of that name already, or no place for it.
+    """
+    if out.suffix.removeprefix(".").lower() in OF_FILES:
+        better = shlex.quote(str(out.with_suffix("")))
+        raise UsageError(f"{out} is no name for {what}, which is a folder", f"--out {better}")
+    _check_place(out)
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise UserError(f"{out} is there already", "replace its files with --force, or choose another --out")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file", "choose another --out, for a folder")
+
+
+def _write_folder(out: Path, files: Mapping[str, bytes]) -> int:
+    """The number of bytes of all its files.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    try:
+        out.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {out}: {error.strerror}", "choose another --out") from None
+    for name, data in files.items():
+        write_out(out / name, data)
+    return sum(map(len, files.values()))
 
 
 def _check_together(options: argparse.Namespace) -> None:
@@ -82,18 +139,6 @@ def _check_together(options: argparse.Namespace) -> None:
                          "leave out --checkpoint")  # fmt: skip
 
 
-def _check_name(out: Path, what: str) -> None:
-    """
-    Raises:
-        UsageError: the file's name says that it is of another format.
-    """
-    endings, given = _endings(what), out.suffix.removeprefix(".")
-    if given and given.lower() not in endings:
-        formats = " or ".join(ending.upper() for ending in endings)
-        better = shlex.quote(str(out.with_suffix(f".{endings[0]}")))
-        raise UsageError(f"{out} is no name for {what}, whose format is {formats}", f"--out {better}")
-
-
 def _endings(what: str) -> tuple[str, ...]:
     return next(each.endings for each in EXPORTS if each.what == what)
 
@@ -111,20 +156,22 @@ def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], 
         export_traversal,
     )
 
-    ending = options.out.suffix.removeprefix(".").lower() or _endings(options.what)[0]
+    ending = ending_of(options.out, _endings(options.what))
 
     def samples(directory: RunDirectory, which: str | None) -> bytes:
         count, seed = options.images or SAMPLES, options.seed or 0
-        return export_images.samples_png(directory, which, count, options.prior, seed, options.label)
+        draw = export_images.Draw(count, options.prior, seed, options.label)
+        return export_images.samples_file(directory, which, ending, draw)
 
     makers: dict[tuple[str, str], Callable[[RunDirectory, str | None], bytes]] = {
         ("metrics", ending): lambda run, which: export_metrics.FORMATS[ending](export_metrics.rows_of(run)),
         ("reconstructions", "npz"): export_images.reconstructions_npz,
-        ("grid", "png"): export_images.grid_png,
-        ("samples", "png"): samples,
+        ("grid", ending): lambda run, which: export_images.grid_file(run, which, ending),
+        ("samples", ending): samples,
         ("timelapse", ending): lambda run, which: export_timelapse.timelapse(run, ending),
         ("traversal", ending): lambda run, which: export_traversal.traversal(run, which, ending),
         ("curves", ending): lambda run, which: export_curves.curves(run, ending),
+        ("rate-distortion", ending): lambda run, which: export_curves.plane(run, ending),
         ("report", ending): lambda run, which: export_report.report(run, which, ending),
         ("encoder", ending): lambda run, which: export_parts.part_file(run, which, "Encoder", ending),
         ("decoder", ending): lambda run, which: export_parts.part_file(run, which, "Decoder", ending),

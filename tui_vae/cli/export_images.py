@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui_vae.cli.class_names import class_number
@@ -14,6 +15,7 @@ from tui_vae.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -30,8 +32,77 @@ ROWS_WITHOUT_CLASSES = 10
 MOST_ROWS, MOST_HEIGHT = 100, 10_000
 """Classes on a sheet, the first ones, at most, and its height in pixels, before it is enlarged."""
 
-GAP, SCALE, SMALL = 2, 2, 64
-"""Pixels between images, before each becomes a square of SCALE × SCALE, where images have at most SMALL a side."""
+GAP, SCALE = 2, 2
+"""Pixels between images, before each becomes a square of SCALE × SCALE."""
+
+STEPS_OF_SCALE = ((42, 3), (100, 2))
+"""Images of at most so many pixels a side are enlarged so many times; larger ones stay as they are."""
+
+POINTS_A_PIXEL, POINTS_AN_INCH = 2.0, 72.0
+LEAST_INCHES, NAMES_INCHES, TITLE_INCHES = 3.0, 1.0, 0.5
+"""Of a sheet in a figure: its size, the least width, and the room for the names of its rows and for its words."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Images in rows, with what they are in words, and perhaps a name for each row.
+
+    pixels: `(height, width)` or `(height, width, 3)`, before they are enlarged `scale` times.
+    """
+
+    pixels: Image8
+    scale: int
+    words: str
+    names: tuple[str, ...] = ()
+
+    def file(self, ending: str) -> bytes:
+        """The sheet as PNG, its pixels alone; or as SVG or PDF, with its words and names.
+
+        Raises:
+            UserError: matplotlib is not installed, for SVG and PDF.
+        """
+        return self.png() if ending == "png" else self._drawn(ending)
+
+    def png(self) -> bytes:
+        """A PNG file, enlarged without smoothing, with the words as its description."""
+        from PIL import Image, PngImagePlugin
+
+        facts = PngImagePlugin.PngInfo()
+        facts.add_text("Description", self.words)
+        image = Image.fromarray(self.pixels)
+        buffer = io.BytesIO()
+        large = image.resize((image.width * self.scale, image.height * self.scale), Image.Resampling.NEAREST)
+        large.save(buffer, "PNG", pnginfo=facts)
+        return buffer.getvalue()
+
+    def _drawn(self, ending: str) -> bytes:
+        from tui_vae.cli.plots import drawn
+
+        height, width = (side * POINTS_A_PIXEL / POINTS_AN_INCH for side in self.pixels.shape[:2])
+
+        def draw(figure: Figure) -> None:
+            axis = figure.subplots()
+            axis.imshow(self.pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
+            axis.set_title(self.words, fontsize="small", wrap=True)
+            axis.spines[:].set_visible(False)
+            axis.set_xticks([])
+            each = (self.pixels.shape[0] + GAP) / max(1, len(self.names))
+            axis.set_yticks([at * each + (each - GAP) / 2 for at in range(len(self.names))], self.names)
+            axis.tick_params(length=0)
+
+        size = max(LEAST_INCHES, width) + NAMES_INCHES * bool(self.names), height + TITLE_INCHES
+        return drawn(draw, size, ending, instead="take PNG")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """So many latents: of the Gaussian fitted to the encoder's z, or to that of training images of one class, or of the
+    prior N(0, I)."""
+
+    count: int
+    prior: bool = False
+    seed: int = 0
+    class_name: str | None = None
 
 
 def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> bytes:
@@ -67,50 +138,61 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     return buffer.getvalue()
 
 
-def grid_png(directory: RunDirectory, which: str | None = None) -> bytes:
-    """A row a class: its first test images, each original with its reconstruction to the right. Without labels, rows of
-    the first test images.
+def grid_file(directory: RunDirectory, which: str | None, ending: str) -> bytes:
+    """The file of `grid`.
 
     Raises:
-        UserError: as `load_trained`.
+        UserError: as `load_trained` and `Sheet.file`.
     """
     run, _ = load_trained(directory, which)
+    return grid(run, directory.name).file(ending)
+
+
+def samples_file(directory: RunDirectory, which: str | None, ending: str, drawn: Draw) -> bytes:
+    """The file of `samples_of`.
+
+    Raises:
+        UserError: as `load_trained`, `samples_of` and `Sheet.file`.
+    """
+    run, progress = load_trained(directory, which)
+    return samples_of(run, directory.name, progress.step, drawn).file(ending)
+
+
+def grid(run: LoadedRun, name: str) -> Sheet:
+    """A row a class: its first test images, each original with its reconstruction to the right. Without labels, rows of
+    the first test images.
+    """
     import numpy as np
     import torch
 
     from tui_vae.core.evaluation.forward import reconstruct
     from tui_vae.core.pixels import as_images, grey_levels, unit_to_grey_levels
 
-    labels, originals = run.dataset.test_labels, run.dataset.test_images
+    labels, originals, names = run.dataset.test_labels, run.dataset.test_images, ()
     if labels is None:
         first = np.arange(min(len(originals), ROWS_WITHOUT_CLASSES * PAIRS_A_CLASS))
         groups = [first[start : start + PAIRS_A_CLASS] for start in range(0, len(first), PAIRS_A_CLASS)]
     else:
         most = max(1, min(MOST_ROWS, MOST_HEIGHT // originals.shape[1]))
-        there = [np.flatnonzero(labels == label) for label in np.unique(labels)[:most]]
-        groups = [indices[:PAIRS_A_CLASS] for indices in there]
+        there = np.unique(labels)[:most]
+        groups = [np.flatnonzero(labels == label)[:PAIRS_A_CLASS] for label in there]
+        names = tuple(run.dataset.classes[label] for label in there)
     rows = []
     for chosen in groups:
         made = reconstruct(run.model, run.test[torch.from_numpy(chosen).to(run.device)]).images
         pixels = unit_to_grey_levels(as_images(made, run.dataset.shape))
         rows.append([np.concatenate(pair, axis=1) for pair in zip(grey_levels(originals[chosen]), pixels, strict=True)])
-    scale = _scale(run.dataset.shape)
-    return _png(sheet(rows, between=2 * GAP), scale, f"originals and reconstructions of run {directory.name}")
+    words = f"originals and reconstructions of run {name}"
+    return Sheet(sheet(rows, between=2 * GAP), enlargement(run.dataset.shape), words, names)
 
 
-def samples_png(
-    directory: RunDirectory, which: str | None, count: int, prior: bool, seed: int, class_name: str | None = None
-) -> bytes:
-    """Decoded latents in a square: from the Gaussian fitted to the encoder's z, or to that of training images of one
-    class, or from the prior N(0, I).
-
-    The same checkpoint, device and seed give the same image.
+def samples_of(run: LoadedRun, name: str, step: int, drawn: Draw) -> Sheet:
+    """Decoded latents in a square. The same checkpoint, device and seed give the same image.
 
     Raises:
         UsageError: there is no such class.
         UserError: no Gaussian fits, as the encoder has diverged, or as there is no image of the class.
     """
-    run, progress = load_trained(directory, which)
     import torch
 
     from tui_vae.core.evaluation.forward import decode
@@ -118,23 +200,23 @@ def samples_png(
     from tui_vae.core.evaluation.posteriors import encode_posteriors
     from tui_vae.core.pixels import as_images, unit_to_grey_levels
 
-    generator = torch.Generator().manual_seed(seed)
-    if prior:
-        z = torch.randn(count, run.model.latent_dim, generator=generator)
+    generator = torch.Generator().manual_seed(drawn.seed)
+    if drawn.prior:
+        z = torch.randn(drawn.count, run.model.latent_dim, generator=generator)
     else:
-        chosen = None if class_name is None else _places_of_class(run, class_name)
+        chosen = None if drawn.class_name is None else _places_of_class(run, drawn.class_name)
         try:
-            z = fit_gaussian(encode_posteriors(run.model, run.subset), chosen).draw(count, generator)
+            z = fit_gaussian(encode_posteriors(run.model, run.subset), chosen).draw(drawn.count, generator)
         except RuntimeError:
             hint = "sample from the prior with --prior, or take --checkpoint best"
-            raise UserError(f"no Gaussian fits the latents of {directory.name!r}: it has diverged", hint) from None
+            raise UserError(f"no Gaussian fits the latents of {name!r}: it has diverged", hint) from None
     images = unit_to_grey_levels(as_images(decode(run.model, z.to(run.device)), run.dataset.shape))
-    columns = math.ceil(math.sqrt(count))
-    rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
-    of_class = "" if class_name is None else f" of class {class_name}"
-    source = "the prior N(0, I)" if prior else f"the Gaussian fitted to the encoder's z{of_class}"
-    words = f"samples of run {directory.name}, step {progress.step}, from {source}, seed {seed}"
-    return _png(sheet(rows, between=GAP), _scale(run.dataset.shape), words)
+    columns = math.ceil(math.sqrt(drawn.count))
+    rows = [list(images[start : start + columns]) for start in range(0, drawn.count, columns)]
+    of_class = "" if drawn.class_name is None else f" of class {drawn.class_name}"
+    source = "the prior N(0, I)" if drawn.prior else f"the Gaussian fitted to the encoder's z{of_class}"
+    words = f"samples of run {name}, step {step}, from {source}, seed {drawn.seed}"
+    return Sheet(sheet(rows, between=GAP), enlargement(run.dataset.shape), words)
 
 
 def _places_of_class(run: LoadedRun, name: str) -> Tensor:
@@ -154,9 +236,10 @@ def _places_of_class(run: LoadedRun, name: str) -> Tensor:
     return found
 
 
-def _scale(shape: tuple[int, int, int]) -> int:
-    """How many times images of this shape are enlarged."""
-    return SCALE if max(shape[1:]) <= SMALL else 1
+def enlargement(shape: Sequence[int], most: int = SCALE) -> int:
+    """How many times images of this shape, `(…, height, width)`, are enlarged in a picture: `most` times at most."""
+    times = (each for side, each in STEPS_OF_SCALE if max(shape[-2:]) <= side)
+    return min(most, next(times, 1))
 
 
 def sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
@@ -172,16 +255,3 @@ def sheet(rows: Sequence[Sequence[Image8]], between: int) -> Image8:
             top, left = y * (height + GAP), x * (width + between)
             whole[top : top + height, left : left + width] = image
     return whole
-
-
-def _png(pixels: Image8, scale: int, words: str) -> bytes:
-    """A PNG file of a sheet, enlarged without smoothing, with a description in words."""
-    from PIL import Image, PngImagePlugin
-
-    facts = PngImagePlugin.PngInfo()
-    facts.add_text("Description", words)
-    image = Image.fromarray(pixels)
-    buffer = io.BytesIO()
-    large = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    large.save(buffer, "PNG", pnginfo=facts)
-    return buffer.getvalue()

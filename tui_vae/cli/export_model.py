@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tui_vae.config import train_options
 from tui_vae.config.end_command import without_command
 from tui_vae.runs import advice
+from tui_vae.runs import events as ev
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import read_history
 from tui_vae.runs.steering import read_steering
 from tui_vae.runs.trust import check_code
 
-KNOWN = {"fashion-mnist": "datasets: [zalando-datasets/fashion_mnist]"}
+if TYPE_CHECKING:
+    from tui_vae.trainer.trained_run import TrainedNetwork
+
+KNOWN = {"fashion-mnist": "zalando-datasets/fashion_mnist", "mnist": "ylecun/mnist"}
 """How a hub calls data sets, in a card's first lines."""
+
+TASK = "unconditional-image-generation"
 
 
 def model_safetensors(directory: RunDirectory, which: str | None = None) -> bytes:
@@ -29,18 +36,22 @@ def model_safetensors(directory: RunDirectory, which: str | None = None) -> byte
     from tui_vae.trainer.trained_run import load_trained_network
 
     network = load_trained_network(directory, which)
-    facts = {
+    return plain_file(dict(network.model.state_dict()), facts_of(directory, network))
+
+
+def facts_of(directory: RunDirectory, network: TrainedNetwork) -> dict[str, str]:
+    """What a file of weights says of them: enough to build the network again; as JSON what is no text."""
+    return {
         "format": "pt", "run": directory.name, "dataset": network.dataset, "epoch": str(network.progress.evaluated),
         "step": str(network.progress.step), "shape": json.dumps(network.shape),
         "config": json.dumps(without_command(network.progress.config)),
     }  # fmt: skip
-    return plain_file(dict(network.model.state_dict()), facts)
 
 
 CARD = """\
 ---
 library_name: pytorch
-pipeline_tag: unconditional-image-generation
+pipeline_tag: {task}
 tags: [variational-autoencoder, tui-vae]
 {front}---
 
@@ -54,13 +65,8 @@ A variational autoencoder (`{config.model}`) of {dataset}, trained by tui-vae.
 
 {figures}## Load
 
-```python
-from safetensors.torch import load_file
-weights = load_file("model.safetensors")  # the network's state_dict
-```
-
-or, with the run's directory, `from tui_vae import load_run; load_run("{name}").model()`: `encode(x)` → μ, log σ² and
-`decode(z)` → x̂, for x of shape (N, D) in [-1, 1].
+{load}
+`encode(x)` → μ, log σ² and `decode(z)` → x̂, for x of shape (N, D) in [-1, 1]: an image's pixels one after the other.
 
 ## Train it again
 
@@ -73,6 +79,16 @@ or, with the run's directory, `from tui_vae import load_run; load_run("{name}").
 That of the weights is yours to choose: put it into the lines at the top as `license:`.
 """
 
+LOAD = """\
+```python
+from safetensors.torch import load_file
+weights = load_file("model.safetensors")  # the network's state_dict
+```
+
+or, with the run's directory, `from tui_vae import load_run; load_run("{name}").model()`:
+"""
+"""How to load the weights of `--what model`, which lie beside the card."""
+
 FIGURES = (
     ("elbo_bpd", "negative ELBO, bits a pixel"),
     ("mse", "mse at z = μ, a pixel on [0, 1]"),
@@ -83,8 +99,10 @@ FIGURES = (
 """What the card tells of an epoch, in the words of docs/figures.md."""
 
 
-def card_md(directory: RunDirectory) -> bytes:
+def card_md(directory: RunDirectory, load: str | None = None) -> bytes:
     """A README.md in the layout of a hub's model card: the data, the recipe, the figures, how to load the weights.
+
+    `load`: the words about that, in Markdown; by default those for weights that lie beside the card.
 
     Raises:
         UserError: config.toml cannot be read.
@@ -109,13 +127,28 @@ def card_md(directory: RunDirectory) -> bytes:
         )
         figures = head + "\n".join(rows) + "\n\n"
     changes = "; ".join(map(str, read_steering(directory)))
-    known = KNOWN.get(dataset, "")
     words = ["tui-vae", "train", *train_options(replace(config, on_end=None))]  # which may hold a secret
     return CARD.format(
-        front=f"{known}\n" if known else "", name=directory.name, config=config, dataset=dataset,
-        facts="\n".join(facts), figures=figures, command=" ".join(map(advice.quoted, words)),
+        front=_front(directory.name, dataset, last), task=TASK, load=load or LOAD.format(name=directory.name),
+        name=directory.name, config=config, dataset=dataset, facts="\n".join(facts), figures=figures,
+        command=" ".join(map(advice.quoted, words)),
         steered=f"\nIt was steered meanwhile: {changes}.\n" if changes else "",
     ).encode()  # fmt: skip
+
+
+def _front(name: str, dataset: str, last: ev.EpochEvent | None) -> str:
+    """The lines of a card that the hub itself reads: its name of the data, and the figures of the test set. YAML takes
+    JSON, in which any name of data is safe."""
+    known = KNOWN.get(dataset)
+    lines = [f"datasets: [{known}]"] if known else []
+    if last is not None:
+        values = {field: getattr(last.test, field) for field, _ in FIGURES}
+        metrics = [{"type": field, "name": words, "value": values[field]} for field, words in FIGURES
+                   if values[field] is not None and math.isfinite(values[field])]  # fmt: skip
+        result = {"task": {"type": TASK}, "dataset": {"type": known or dataset, "name": dataset, "split": "test"},
+                  "metrics": metrics}  # fmt: skip
+        lines.append(f"model-index: {json.dumps([{'name': name, 'results': [result]}], ensure_ascii=False)}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _figure(value: float | None) -> str:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import replace
-from html import escape
-from importlib.util import find_spec
 
+from tui_vae.cli.export_curves import curves
+from tui_vae.cli.export_images import Draw, grid, samples_of
 from tui_vae.cli.export_model import card_md
-from tui_vae.plain_text import plain
+from tui_vae.cli.load_trained import load_trained
+from tui_vae.cli.plots import can_draw
+from tui_vae.cli.report_page import bullets, figure, page, picture, text
 from tui_vae.runs import events as ev
 from tui_vae.runs.comparison import whole
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History, read_history
 from tui_vae.runs.steering import read_steering
 from tui_vae.runs.summary import state_of
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-body { color: #222; background: #fff }
-table { border-collapse: collapse; margin: .5rem 0 } td, th { padding: .15rem .9rem .15rem 0; text-align: left }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } tr.best { font-weight: 600 }
-img, svg { max-width: 100%; height: auto }
-.pixels { image-rendering: pixelated } h1 { margin-bottom: 0 } .about { color: #666 } code { font-size: 90% }
-"""
 
 EPOCH = (
     ("elbo_bpd", "bits a pixel", ".3f"), ("mse", "mse", ".5f"), ("recon", "reconstruction", ".2f"),
@@ -51,33 +43,22 @@ def report(directory: RunDirectory, which: str | None, ending: str) -> bytes:
 
 
 def _html(directory: RunDirectory, which: str | None) -> str:
-    from tui_vae.cli.export_curves import curves
-    from tui_vae.cli.export_images import grid_png, samples_png
-
     history = read_history(directory.events)
-    parts = [f"<h1>{_text(directory.name)}</h1>", f'<p class="about">{_about(directory, history)}</p>']
-    if find_spec("matplotlib") and history.epochs:
-        drawn = curves(directory, "svg").decode()
-        parts += ["<h2>Curves</h2>", drawn[drawn.index("<svg") :]]
+    parts = [f"<h1>{text(directory.name)}</h1>", f'<p class="about">{_about(directory, history)}</p>']
+    if can_draw() and history.epochs:
+        parts += ["<h2>Curves</h2>", figure(curves(directory, "svg"))]
     parts += ["<h2>Epochs, on the test set</h2>", _epochs(history)]
     if directory.files.last.exists() or directory.files.best.exists():
-        parts += ["<h2>Originals and reconstructions</h2>", _picture(grid_png(directory, which), "pairs")]
-        samples = samples_png(directory, which, SAMPLES, prior=False, seed=0)
-        parts += ["<h2>Samples from the Gaussian fitted to the encoder’s z</h2>", _picture(samples, "samples")]
+        run, progress = load_trained(directory, which)
+        pairs, samples = grid(run, directory.name), samples_of(run, directory.name, progress.step, Draw(SAMPLES))
+        parts += ["<h2>Originals and reconstructions</h2>", picture(pairs.png(), "pairs")]
+        parts += ["<h2>Samples from the Gaussian fitted to the encoder’s z</h2>", picture(samples.png(), "samples")]
     said = [f"{event.message}; {event.hint}" if event.hint else event.message
             for event in history.messages if isinstance(event, (ev.WarningEvent, ev.ErrorEvent))]  # fmt: skip
-    changes = [str(change) for change in read_steering(directory)]
-    for head, lines in (("What it said", said), ("How it was steered", changes)):
-        if lines:
-            parts += [f"<h2>{head}</h2>", "<ul>", *(f"<li>{_text(line)}</li>" for line in lines), "</ul>"]
+    parts += bullets("What it said", said)
+    parts += bullets("How it was steered", [str(change) for change in read_steering(directory)])
     parts += ["<h2>Options</h2>", _options(directory)]
-    head = f'<meta charset="utf-8"><title>{_text(directory.name)}</title><style>{STYLE}</style>'
-    return "\n".join(["<!DOCTYPE html>", f'<html lang="en"><head>{head}</head><body>', *parts, "</body></html>", ""])
-
-
-def _text(words: str) -> str:
-    """What may stand in a page: a log may be a stranger's."""
-    return escape(plain(words))
+    return page(directory.name, parts)
 
 
 def _about(directory: RunDirectory, history: History) -> str:
@@ -87,7 +68,7 @@ def _about(directory: RunDirectory, history: History) -> str:
         words += [f"{run.dataset.name}, {run.dataset.train:,} + {run.dataset.test:,} images",
                   f"{run.parameters:,} parameters", f"{run.device_name or run.device}, {run.precision}",
                   *(f"{name} {version}" for name, version in run.versions.items())]  # fmt: skip
-    return _text(" · ".join(words))
+    return text(" · ".join(words))
 
 
 def _epochs(history: History) -> str:
@@ -107,10 +88,10 @@ def _figure(value: float | None, form: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], best: Sequence[bool]) -> str:
-    head = "".join(f'<th class="n">{escape(cell)}</th>' for cell in rows[0])
+    head = "".join(f'<th class="n">{text(cell)}</th>' for cell in rows[0])
     lines = [f"<tr>{head}</tr>"]
     for row, is_best in zip(rows[1:], best, strict=True):
-        cells = "".join(f'<td class="n">{escape(cell)}</td>' for cell in row)
+        cells = "".join(f'<td class="n">{text(cell)}</td>' for cell in row)
         lines.append(f'<tr class="best">{cells}</tr>' if is_best else f"<tr>{cells}</tr>")
     return "<table>" + "\n".join(lines) + "</table>"
 
@@ -118,11 +99,7 @@ def _table(rows: Sequence[Sequence[str]], best: Sequence[bool]) -> str:
 def _options(directory: RunDirectory) -> str:
     rows = []
     for row in whole(replace(directory.read_config(), on_end=None)):  # others see the page, and it may hold a secret
-        here, usual = (_text(value or "") for value in row.values)
-        name = _text(row.name) if row.same else f"<b>{_text(row.name)}</b>"
+        here, usual = (text(value or "") for value in row.values)
+        name = text(row.name) if row.same else f"<b>{text(row.name)}</b>"
         rows.append(f"<tr><td>{name}</td><td>{here}</td><td class=about>{'' if row.same else usual}</td></tr>")
     return f"<table><tr><th></th><th>this run</th><th class=about>its preset</th></tr>{''.join(rows)}</table>"
-
-
-def _picture(png: bytes, what: str) -> str:
-    return f'<img class="pixels" alt="{what}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

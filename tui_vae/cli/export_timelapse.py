@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui_vae.cli.animation import animated
+from tui_vae.cli.export_images import enlargement
 from tui_vae.runs.directory import RunDirectory, RunError
 from tui_vae.runs.previews import Originals, read_originals, read_previews
 from tui_vae.runs.safe_files import why_no_folder
@@ -13,9 +14,8 @@ from tui_vae.runs.safe_files import why_no_folder
 if TYPE_CHECKING:
     from PIL import Image
 
-SCALE, LARGE_SCALE, LARGE, HUGE = 3, 2, 42, 100
-"""The factor by which an image is enlarged, and that for one with more than `LARGE` pixels a side; one with more than
-`HUGE` stays as it is."""
+SCALE = 3
+"""How many times images are enlarged at most."""
 
 GAP, MARGIN, CAPTION = 6, 12, 34
 """Pixels between images, around them, and of the line below them."""
@@ -57,8 +57,7 @@ def _frame(originals: Originals, reconstructions: Sequence[bytes], epochs: tuple
 
     first = Picture.of(reconstructions[0], originals.width, originals.channels)
     mode = "L" if first.is_grey else "RGB"
-    side = max(first.width, first.height)
-    scale = SCALE if side <= LARGE else LARGE_SCALE if side <= HUGE else 1
+    scale = enlargement((first.height, first.width), SCALE)
     tile = first.width * scale, first.height * scale
     columns = len(originals.images)
     size = columns * (tile[0] + GAP) - GAP + 2 * MARGIN, 2 * tile[1] + GAP + MARGIN + CAPTION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tui_vae.cli.animation import animated
-from tui_vae.cli.export_images import GAP, sheet
+from tui_vae.cli.export_images import GAP, enlargement, sheet
 from tui_vae.cli.load_trained import load_trained
 from tui_vae.runs.directory import RunDirectory
 
@@ -21,8 +21,8 @@ REACH, STEPS = 3.0, 15
 MILLISECONDS = 90
 """Of a frame: there and back takes 2.5 seconds."""
 
-SMALL, SCALE = 64, 3
-"""Images of at most SMALL pixels a side are enlarged so many times."""
+SCALE = 3
+"""How many times images are enlarged at most."""
 
 
 def traversal(directory: RunDirectory, which: str | None, ending: str) -> bytes:
@@ -41,7 +41,7 @@ def traversal(directory: RunDirectory, which: str | None, ending: str) -> bytes:
 
     chosen = run.test[torch.tensor(run.previews[:IMAGES], device=run.device)]
     mu, _ = encode(run.model, chosen)
-    dimensions, scale = _most_used(run), SCALE if max(run.dataset.shape[1:]) <= SMALL else 1
+    dimensions, scale = _most_used(run), enlargement(run.dataset.shape, SCALE)
     frames = []
     for value in np.linspace(-REACH, REACH, STEPS):
         z = mu[:, None, :].repeat(1, len(dimensions), 1)

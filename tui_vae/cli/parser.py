@@ -192,8 +192,8 @@ def _add_lists(add: Add) -> None:
     compare.add_argument("names", metavar="RUN", nargs="+")
     compare.add_argument("--json", action="store_true", help="a JSON array on stdout")
     compare.add_argument("--out", metavar="FILE", type=Path,
-                         help="also write every epoch of all of them in one table: CSV, Parquet or JSON lines, as FILE "
-                         "ends")  # fmt: skip
+                         help="also write, as FILE ends, every epoch of all of them in one table (CSV, Parquet, JSON "
+                         "lines: .jsonl), their curves (PNG, SVG, PDF), or a page (HTML, Markdown: .md)")  # fmt: skip
     compare.add_argument("--force", action="store_true", help="replace a file that is there already")
 
 

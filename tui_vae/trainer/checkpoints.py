@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tui_vae.errors import UserError, first_line
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, TensorBytes, file_pieces, verify
 from tui_vae.runs.directory import RunDirectory
@@ -83,6 +84,21 @@ def plain_file(tensors: dict[str, Tensor], facts: dict[str, str]) -> bytes:
     """A safetensors file of these tensors alone, with `facts` as its metadata, for any reader of that format."""
     data: bytes = safetensors.torch.save({name: each.detach().cpu().clone() for name, each in tensors.items()}, facts)
     return data
+
+
+def read_plain_file(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by their names, on the CPU.
+
+    Raises:
+        UserError: it is not there, or damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = safetensors.torch.load(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path} is no whole safetensors file: {first_line(error)}") from None
+    return tensors
 
 
 def _as_bytes(name: str, tensor: Tensor) -> TensorBytes:

@@ -58,7 +58,7 @@ def ask_and_write(node: Widget, name: str, figure: Figure) -> None:
 
 
 async def export(run: RunDirectory, choice: Export, file: Path) -> str:
-    """Run the command, and return the sentence that says where the file is.
+    """Run the command, and return the sentence that says where the file is and how large.
 
     Raises:
         UserError: the command failed; the message is its own.
@@ -68,15 +68,16 @@ async def export(run: RunDirectory, choice: Export, file: Path) -> str:
         *("--what", choice.what, "--out", str(file), "--runs-dir", str(run.path.parent)),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, complaint = await process.communicate()
+    told, complaint = await process.communicate()
     if process.returncode:
         lines = complaint.decode(errors="replace").strip().splitlines()
         raise UserError(lines[-1] if lines else f"the export of {choice.what} failed")
-    return f"Written: {file}"
+    return f"Written: {told.decode(errors='replace').strip() or file}"
 
 
 def _file_of(run: RunDirectory, choice: Export) -> Path:
     """In the working directory, under a name that says what it holds and that no file has."""
     stem = f"{run.name}-{choice.what}"
     stems = chain((stem,), (f"{stem}-{number}" for number in count(2)))
-    return next(file for each in stems if not (file := Path.cwd() / f"{each}.{choice.endings[0]}").exists())
+    ending = f".{choice.endings[0]}" if choice.endings else ""
+    return next(file for each in stems if not (file := Path.cwd() / f"{each}{ending}").exists())
