@@ -1,6 +1,6 @@
 """Train a variational autoencoder on a headless server: watch it, steer it and look inside it from a terminal.
 
-From Python: `from tui_vae import load_run, train`.
+From Python: `from tui_vae import load_model, load_run, train`.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ NOT_RUN = {
 LESS = {"--train-limit": "300", "--test-limit": "100", "--hidden": "16", "--epochs": "2"}
 """What a command that trains is told besides, or in place of what it says, so that it takes a moment."""
 
-NEEDS = {"--what curves": "matplotlib",
+NEEDS = {"--what curves": "matplotlib", "--what rate-distortion": "matplotlib", "--out both.svg": "matplotlib",
          "--what report": "matplotlib", "--probe": "sklearn", "--log tensorboard": "tensorboardX",
          "--log wandb": "wandb"}  # fmt: skip
 """Part of a command → the module of the extra that it needs."""

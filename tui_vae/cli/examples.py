@@ -41,6 +41,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "compare": (
         ("compare fashion-1 fashion-2", "two runs"),
         ("compare fashion-1 fashion-2 --out curves.csv", "every epoch of both in a table"),
+        ("compare fashion-1 fashion-2 --out both.html", "a page with curves and images"),
     ),
     "rm": (("rm fashion-1", "asks first"), ("rm --force fashion-1 fashion-2", "does not")),
     "rename": (("rename fashion-1 baseline", "call it baseline"),),
@@ -79,6 +80,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("export fashion-1 --what samples --images 100 --out samples.png", "a sheet of 100 samples"),
         ("export fashion-1 --what samples --class Bag --out bags.png", "samples of one class"),
         ("export fashion-1 --what decoder --out decoder.onnx", "for other programs"),
+        ("export fashion-1 --what hub --out fashion-1-hub", "a folder for a model hub"),
     ),
     "bench": (
         ("bench", "about a minute"),
