@@ -7,15 +7,15 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from tui_vae.cli.export import check_out, ending_of, write_out
-from tui_vae.cli.tables import GAP, number, padded
+from tui_vae.cli.run_properties import MARK, Cell, Property, properties_of
+from tui_vae.cli.tables import GAP, padded
 from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
 from tui_vae.errors import UsageError
@@ -24,9 +24,6 @@ from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Candidate, c
 from tui_vae.runs.directory import find_run
 from tui_vae.runs.exports import COMPARISONS
 from tui_vae.runs.runs_directory import runs_directory
-
-MARK = "*"
-"""Beside the best value of a figure."""
 
 DISPENSABLE = (LOSS.name, SECONDS.name, ACTIVE.name)
 """Figures that a narrow terminal may leave out where they have no winner, the first one first."""
@@ -84,49 +81,6 @@ def _object(at: int, run: Candidate, different: Sequence[str], wins: dict[str, s
         "distortion": run.distortion,  # of that epoch; the rate is its KL
         "wins": [name for name, places in wins.items() if at in places],
     }  # fmt: skip
-
-
-class Cell(NamedTuple):
-    """A text of the table. `best`: whether it is marked as the best of its figure."""
-
-    text: str
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Property:
-    """A setting or a figure of all runs, a cell a run."""
-
-    head: str
-    cells: tuple[Cell, ...]
-    is_number: bool
-
-    @property
-    def has_winner(self) -> bool:
-        """Whether a run is better in it than another one."""
-        return any(cell.best for cell in self.cells)
-
-
-def properties_of(runs: Sequence[Candidate]) -> list[Property]:
-    """Settings that differ, then how far each run is, then its figures."""
-    found = [
-        Property(each.name, tuple(Cell(value or "-") for value in each.values), is_number=False)
-        for each in differences([run.config for run in runs])
-        if each.name != "epochs"  # the number planned is shown beside the number done
-    ]
-    found.append(Property("epochs", tuple(Cell(f"{run.epochs}/{run.planned}") for run in runs), is_number=True))
-    if any(run.state != "finished" or run.health for run in runs):
-        states = (Cell(", ".join((run.state, *run.health))) for run in runs)
-        found.append(Property("state", tuple(states), is_number=False))
-    if any(run.steered for run in runs):
-        changes = (Cell(", ".join(map(str, run.steered)) or "-") for run in runs)
-        found.append(Property("steered", tuple(changes), is_number=False))
-    for figure in FIGURES:
-        best, values = winners(runs, figure), [figure.value(run) for run in runs]
-        marks = [MARK if at in best else " " * bool(best) for at in range(len(runs))]
-        cells = (Cell(number(value, figure.form) + marks[at], at in best) for at, value in enumerate(values))
-        found.append(Property(figure.name, tuple(cells), is_number=True))
-    return found
 
 
 def print_comparison(runs: Sequence[Candidate]) -> None:

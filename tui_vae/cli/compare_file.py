@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from tui_vae.cli.compare import MARK, Cell, Property, properties_of
 from tui_vae.cli.export_curves import compared
 from tui_vae.cli.export_images import Sheet, enlargement, sheet
 from tui_vae.cli.export_metrics import FORMATS, metrics_file
 from tui_vae.cli.plots import ENDINGS, can_draw
 from tui_vae.cli.report_page import figure, in_markdown, page, picture, text
+from tui_vae.cli.run_properties import MARK, Cell, Property, properties_of
 from tui_vae.runs.comparison import Candidate
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.previews import read_originals, read_previews

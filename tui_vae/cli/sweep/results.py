@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tui_vae.cli.compare import MARK, Cell, Property, as_json, json_objects, print_comparison, print_properties
+from tui_vae.cli.compare import as_json, json_objects, print_comparison, print_properties
+from tui_vae.cli.run_properties import MARK, Cell, Property
 from tui_vae.cli.tables import number
 from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Candidate, Figure
 from tui_vae.runs.seed_groups import SeedGroup, best_groups, seed_groups
