@@ -178,7 +178,7 @@ def usable_kernels() -> tuple[Kernels, ...]:
     if not able:
         return (Kernels(reason="they are for x86-64 CPUs with AVX2"),)
     if not built:
-        return (Kernels(reason="there was no C compiler with OpenMP when tui-vae was installed"),)
+        return (Kernels(reason="tui-vae was installed without a C compiler with OpenMP, or from its pure wheel"),)
     try:
         kernels = tuple(Kernels(level, library=_library(path)) for level, path in built)
     except OSError as error:
