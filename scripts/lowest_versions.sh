@@ -4,7 +4,7 @@
 #     scripts/lowest_versions.sh base|extras [FOLDER [PYTEST ARGUMENT …]]
 #
 # base    the package's dependencies and the test tools, each at its lower bound; without the extras
-# extras  what the extras `onnx`, `probe` and `parquet` demand, at their lower bounds; all else as new as pip finds it
+# extras  what all extras for users demand, at their lower bounds; all else as new as pip finds it
 #
 # Two environments, as no single one can hold both: `onnx` needs a newer torch than the torchvision of the base allows.
 # FOLDER is the environment that it makes, .venv-lowest-base or .venv-lowest-extras if none is named. PyTorch and its CUDA
@@ -28,7 +28,8 @@ import tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 extras = project["optional-dependencies"]
-demanded = {"base": project["dependencies"] + extras["test"], "extras": extras["onnx"] + extras["probe"] + extras["parquet"]}
+of_users = [requirement for name, each in extras.items() if name not in ("test", "dev") for requirement in each]
+demanded = {"base": project["dependencies"] + extras["test"], "extras": of_users}
 for requirement in demanded[sys.argv[1]]:
     if bound := re.fullmatch(r"([\w.-]+)>=([\d.]+)", requirement):
         print(f"{bound[1]}=={bound[2]}")
