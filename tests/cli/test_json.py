@@ -39,6 +39,16 @@ def test_what_is_said_of_runs(name: str, trained: Trained, tui_vae: Run, tmp_pat
         assert PROMISED[name] == each.keys()
 
 
+def test_what_is_said_of_an_exported_file(trained: Trained, tui_vae: Run, tmp_path: Path) -> None:
+    out = tmp_path / "metrics.csv"
+    where = ("--runs-dir", trained.runs_dir)
+    code, said, err = tui_vae("export", "done", "--what", "metrics", "--out", out, "--json", *where)
+    assert (code, err) == (0, "")
+    found = json.loads(said)
+    assert found.keys() == PROMISED["export"]
+    assert (found["path"], found["bytes"]) == (str(out), out.stat().st_size)
+
+
 @pytest.mark.parametrize("name", ["data", "data fashion-mnist", "doctor"])
 def test_what_is_said_of_the_machine(name: str, tui_vae: Run) -> None:
     _, out, _ = tui_vae(*name.split(), "--json")

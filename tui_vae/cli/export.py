@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,7 +48,11 @@ def export(options: argparse.Namespace) -> int:
         from tui_vae.cli.export_hub import hub_files
 
         size = _write_folder(out, hub_files(directory, options.checkpoint))
-    print(f"{out}: {options.what} of {directory.name}, {size:,} bytes")
+    if options.json:
+        facts = {"run": directory.name, "what": options.what, "path": str(out.absolute()), "bytes": size}
+        print(json.dumps(facts))
+    else:
+        print(f"{out}: {options.what} of {directory.name}, {size:,} bytes")
     return 0
 
 

@@ -310,6 +310,7 @@ def _add_export(add: Add) -> None:
     export.add_argument("--out", metavar="FILE", required=True, type=Path,
                         help="where to; its ending decides the format where WHAT has several")  # fmt: skip
     export.add_argument("--force", action="store_true", help="replace a file that is there already")
+    export.add_argument("--json", action="store_true", help="where and how large, as a JSON object on stdout")
     of_samples = export.add_argument_group("of samples")
     of_samples.add_argument("--images", metavar="N", type=argument_types.count, help="how many (64)")
     of_samples.add_argument("--class", dest="label", metavar="NAME",
