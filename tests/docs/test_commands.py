@@ -68,6 +68,9 @@ NEEDS = {"--what curves": "matplotlib", "--what rate-distortion": "matplotlib", 
          "--log wandb": "wandb"}  # fmt: skip
 """Part of a command → the module of the extra that it needs."""
 
+OTHER_PROGRAMS = ("jq",)
+"""Programs of others to which a page sends what a command prints; where one is missing, nothing of it can be run."""
+
 STEERING = ("set", "pause", "checkpoint", "stop")
 """Commands that say something to a run that is being trained."""
 
@@ -154,6 +157,8 @@ def test_the_commands_of_a_page_do_what_they_say(page: Path, here: Scene, capsys
         if any(part in str(command) for part in NOT_RUN) or (command.words in done and command.words[1] in ONCE):
             continue
         if any(part in str(command) and not find_spec(module) for part, module in NEEDS.items()):
+            continue
+        if any(program in command.words and not shutil.which(program) for program in OTHER_PROGRAMS):
             continue
         _prepare(here.runs_dir, command)
         with _ends(command):
