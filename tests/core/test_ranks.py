@@ -34,7 +34,7 @@ def test_every_image_of_a_batch_has_one_rank(count: int, world: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=20)
 @given(count=st.integers(1, 60), size=st.integers(1, 20), world=st.integers(1, 5))
 def test_no_image_of_an_epoch_is_taken_twice_or_left_out(count: int, size: int, world: int) -> None:
     images, order = torch.arange(count), epoch_order(0, 0, count)
@@ -119,7 +119,7 @@ def test_three_ranks_learn_what_one_device_learns(recipe: str, how: str, images:
     assert all(torch.equal(first[name], second[name]) for name in first)  # and to the last bit the same on all
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(
     count=st.integers(2, 16), world=st.integers(2, 4), objective=st.sampled_from(["sigma", "mse", "bce"]),
     free_bits=st.sampled_from([0.0, 0.3]), how=st.sampled_from(["kernels", "autograd"]),

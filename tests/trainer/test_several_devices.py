@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.support.processes import command, events, finish, wait_until
-from tests.support.ranks_of_runs import ranks_of
+from tests.support.ranks_of_runs import WORKER, ranks_of
 from tests.support.training import TINY, Script, new_run
+from tui_vae.config import make_config
+from tui_vae.core.core_limits import usable_cores
+from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.process import RunProcess
+from tui_vae.trainer.several.placement import place
 
 LAST_ALONE = {"train-limit": 385}
 """Batches of 192, 192 and 1 image: of the last one, one of two ranks has none."""
@@ -207,8 +214,68 @@ def test_no_process_outlives_its_trainer(own_runs: Path) -> None:
     assert code == 1 and "the trainer of run 'orphans' died" in err
 
 
-def test_more_devices_than_there_are_is_one_sentence(own_runs: Path) -> None:
-    code, out, err = finish(command("train", "--name", "many", "--devices", 999, *options({})))
-    assert (code, out) == (1, "")
-    assert err.startswith("tui-vae: --devices 999: this machine has ") and err.count("\n") == 1
-    assert "train with --devices " in err
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the sentences here are those of a machine without a GPU")
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"devices": 999}, "--devices 999: this machine has {cores} usable cores, and on a CPU each device is a core"),
+        ({"devices": 2, "device": "cuda"}, "--devices 2: this machine has no CUDA devices"),
+        ({"devices": 2, "device": "mps"}, "--devices 2: this machine has one Apple GPU"),
+        ({"devices": 2, "device": "cuda:1"}, "--device cuda:1 is one device, and --devices 2 are several"),
+    ],
+)
+def test_more_devices_than_there_are_are_one_sentence(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as error:
+        place(make_config(given), None, is_new=True)
+    assert error.value.message.startswith(says.format(cores=usable_cores().cores))
+    assert error.value.hint.startswith("train with --device")
+
+
+def test_a_run_that_goes_on_where_there_are_fewer_devices_takes_those() -> None:
+    elsewhere = place(make_config({"devices": 999, "device": "cpu"}), None, is_new=False)
+    assert elsewhere.devices == usable_cores().cores
+    assert "no 999 devices here any more: going on with" in elsewhere.warning
+    with pytest.raises(UserError):  # but not where somebody asks for them
+        place(make_config({"device": "cpu"}), 999, is_new=False)
+
+
+def free_port() -> int:
+    with socket.socket() as place:
+        place.bind(("localhost", 0))
+        return int(place.getsockname()[1])
+
+
+@pytest.mark.long
+def test_two_machines_train_one_run_and_begin_again_where_one_loses_a_process(own_runs: Path) -> None:
+    """Both are this one: each has a trainer of its own, and they meet at a port."""
+    meet = ("--nnodes", 2, "--rdzv-endpoint", f"localhost:{free_port()}", *options({"epochs": 300, **LASTING}))
+    helper = command("train", "--name", "far", "--node-rank", 1, *meet)
+    leader = command("train", "--name", "far", "--node-rank", 0, "--json", *meet)
+    directory = RunDirectory(own_runs / "far")
+    wait_until(lambda: events(directory, ev.CheckpointEvent))
+    (far,) = [each for each in psutil.Process(helper.pid).children() if WORKER in each.cmdline()]
+    far.kill()
+    wait_until(lambda: len(events(directory, ev.RunEvent)) > 1)
+    code, out, err = finish(leader, 180)
+    assert code == 0, err
+    assert [json.loads(line)["epoch"] for line in out.splitlines()][-1] == 300
+    code, out, err = finish(helper)
+    assert code == 0, err
+    assert out == "machine 1 of 2: 1 ranks of the run of machine 0\n"
+    assert f"(process {far.pid}) was ended by SIGKILL" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--nnodes", 2), "--nnodes needs --node-rank"),
+        (("--nnodes", 2, "--node-rank", 0), "--nnodes needs --rdzv-endpoint HOST:PORT"),
+        (("--nnodes", 2, "--node-rank", 2, "--rdzv-endpoint", "here:1"), "--node-rank 2 is none of 2 machines"),
+        (("--nnodes", "4:2", "--node-rank", 0), "--nnodes must be a number of machines, or MIN:MAX, not '4:2'"),
+        (("--devices", 0), "devices must be a whole number of at least 1 and at most 1024, or auto, not '0'"),
+    ],
+)
+def test_machines_that_cannot_meet_are_wrong_usage(own_runs: Path, given: tuple[object, ...], says: str) -> None:
+    code, out, err = finish(command("train", *given))
+    assert (code, out) == (2, "") and says in err and err.count("\n") == 1
+    assert not own_runs.exists() or not list(own_runs.iterdir())

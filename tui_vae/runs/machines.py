@@ -51,7 +51,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
         """The options of a command line that say the same; none for one machine."""
         usual, words = Machines(), []
         for name in self.__struct_fields__:
-            if getattr(self, name) != getattr(usual, name):
+            if getattr(self, name) != getattr(usual, name) or (name == "node_rank" and self.most > 1):
                 words += [f"--{name.replace('_', '-')}", str(getattr(self, name))]
         return words
 

@@ -22,6 +22,10 @@ from tui_vae.trainer.several.lines import Failed, Welcome
 NICENESS = 10
 """As of any trainer."""
 
+LOOK_EVERY, STOP_LIMIT = 0.5, 60.0
+"""Seconds between two looks; and seconds after SIGTERM within which the leader, to whom batch systems send it as well,
+has all stop after a checkpoint. Then this machine's processes are ended."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tui_vae.trainer.several.helper")
@@ -54,17 +58,20 @@ def _help(machines: Machines, count: int) -> int:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
-    # A batch system tells every machine; the leader then has all stop after a checkpoint.
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, note)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
     folder = tempfile.mkdtemp(prefix="ranks-", dir=runtime_directory())
     board = Switchboard(folder, lambda hello: Welcome(leads=False))
     agent = AgentThread(machines, count, board.path, folder, lost, lambda: board.outcome is not None)
     print(f"machine {machines.node_rank} of {machines.nnodes}: {count} ranks of the run of machine 0", flush=True)
     try:
-        while agent.is_alive and not came and not isinstance(board.outcome, Failed):
-            agent.wait(0.5)
+        left = STOP_LIMIT
+        while agent.is_alive and left > 0 and not isinstance(board.outcome, Failed):
+            agent.wait(LOOK_EVERY)
+            if came:  # where nothing has begun, nothing can be lost
+                left = left - LOOK_EVERY if board.seats() and signal.SIGINT not in came else 0
     finally:
         agent.end()
         board.close()
