@@ -43,6 +43,32 @@ def test_one_figure_in_three_formats() -> None:
     assert {(31, 119, 180), (255, 127, 14)} <= {colour for _, colour in colours}
 
 
+def test_a_long_legend_has_as_many_rows_as_it_needs() -> None:
+    names = [f"a class with a long name {number}" for number in range(9)]
+    figure = Figure("many", "x", "y", tuple(Line(name, [0.0, 1.0], [0.0, 1.0]) for name in names))
+    places = {
+        each.text: (float(each.attrib["x"]), float(each.attrib["y"]))
+        for each in parsed(as_svg(figure)).iter()
+        if each.tag.endswith("text") and each.text in names
+    }
+    assert len(places) == 9 and len(set(places.values())) == 9
+    assert all(x + 7 * len(names[0]) < 900 for x, _ in places.values())
+    plot = [each for each in parsed(as_svg(figure)).iter() if each.tag.endswith("polyline")]
+    top = min(float(point.split(",")[1]) for each in plot for point in each.attrib["points"].split())
+    assert top > max(y for _, y in places.values())
+
+
+def test_contours_are_of_the_axes_and_a_path_has_its_end_marked() -> None:
+    data = Line("run", [1.0, 2.0], [5.0, 4.0], "path"), Line("other", [1.0], [3.0], "path")
+    figure = Figure("plane", "rate", "distortion", (*data, Line("7.0 bits/px", [1.0, 900.0], [5.0, -900.0], "contour")))
+    assert [row[0] for row in rows(as_csv(figure))] == ["series", "run", "run", "other"]
+    bare, shown = parsed(as_svg(Figure("plane", "rate", "distortion", data))), parsed(as_svg(figure))
+    labels = [each.text for each in shown.iter() if each.tag.endswith("text")]
+    assert "7.0 bits/px" in labels and "900" not in labels
+    discs = [each for each in bare.iter() if each.tag.endswith("polygon") and each.attrib["points"].count(",") > 4]
+    assert [each.attrib["fill"] for each in discs] == ["#1f77b4", "#ff7f0e"]
+
+
 @pytest.mark.parametrize("values", [[], [5.0], [math.nan, math.inf], [1e300, -1e300], [0.0, 0.0]])
 def test_a_figure_of_odd_values_is_written(values: list[float]) -> None:
     figure = Figure("odd", "x", "y", (Line("one", range(len(values)), values), Line("more", (), (), "dots")))
@@ -88,6 +114,11 @@ async def test_every_pane_writes_what_it_shows(
             assert found[0] == ["series", "step", "reconstruction"]
             assert found[-1] == ["test", str(float(newest.step)), str(newest.test.recon)]
             assert (await write("chart.svg")).startswith(b"<svg")
+            await pilot.press("ctrl+e")
+            await until(pilot, lambda: isinstance(app.screen, AskText))
+            await pilot.press(*["backspace"] * 3, *"csv", "enter")  # another ending is enough
+            await until(pilot, lambda: (folder / "fashion-1-reconstruction.csv").exists())
+            await until(pilot, lambda: not isinstance(app.screen, AskText))
             await pilot.press("ctrl+e")
             await until(pilot, lambda: isinstance(app.screen, AskText))
             await pilot.press("end", *["backspace"] * 70, *"chart.svg", "enter")

@@ -99,17 +99,26 @@ class AskMoreEpochs(AskNumber):
 
 
 class AskText(Dialog[str]):
-    """A line of text. `complaint` says why a text cannot be accepted; empty where it can."""
+    """A line of text. `complaint` says why a text cannot be accepted; empty where it can. `verb` names what enter does.
+    `at_end`: typing goes on at the end of the text that is there; else it replaces it.
+    """
 
     def __init__(
-        self, question: str, explanation: str, text: str, complaint: Callable[[str], str] = lambda text: ""
+        self,
+        question: str,
+        explanation: str,
+        text: str,
+        complaint: Callable[[str], str] = lambda text: "",
+        verb: str = "keep",
+        at_end: bool = False,
     ) -> None:
-        super().__init__(question, "enter keep   esc cancel")
+        super().__init__(question, f"enter {verb}   esc cancel")
         self._explanation, self._text, self._complaint = explanation, text, complaint
+        self._at_end = at_end
 
     def body(self) -> ComposeResult:
         yield Label(self._explanation, markup=False)
-        yield Input(self._text, compact=True)
+        yield Input(self._text, compact=True, select_on_focus=not self._at_end)
         yield Label("", classes="wrong", markup=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -53,7 +53,7 @@ def ask_and_write(node: Widget, name: str, figure: Figure) -> None:
     stems = chain((stem,), (f"{stem}-{number}" for number in count(2)))
     free = next(f"{each}.png" for each in stems if not (folder / f"{each}.png").exists())
     ask = AskText(f"Write the figure: {figure.title}", "PNG, SVG or CSV, as the name ends.", free,
-                  partial(complaint, folder))  # fmt: skip
+                  partial(complaint, folder), "write it", at_end=True)  # fmt: skip
     node.app.push_screen(ask, written)
 
 

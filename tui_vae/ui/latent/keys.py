@@ -63,7 +63,7 @@ BINDINGS: list[BindingType] = [
     Binding("enter", "open", "nearest", id="latent.open",
             tooltip="Cursor to the nearest test image; from the KL to that dimension's traversal; from a sample to the "
             "training images nearest to it"),
-    Binding("escape", "back", "back", id="latent.back", show=False, tooltip="From the nearest images to the samples"),
+    Binding("escape", "back", "back", id="latent.back", tooltip="From the nearest images to the samples"),
     Binding("home", "home", "mean", id="latent.home", tooltip="Cursor back to the mean of all test images"),
     Binding("a", "mark('a')", "mark a", id="latent.mark-a", group=MARK,
             tooltip="Interpolate from this test image: the one nearest to the cursor, or by its index"),

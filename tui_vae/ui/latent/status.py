@@ -38,7 +38,7 @@ def items_of(
             name = "the fitted Gaussian" if choices.source == "fitted" else "the prior N(0, I)"
             if choices.sample_label is not None:  # in one item, which stays however short the line is
                 name = f"the Gaussian of {test_set.name(choices.sample_label)}"
-            classes = (Item("class", "" if choices.sample_label is not None else "all", "c"),)
+            classes = (Item("class", "all", "c"),) if choices.sample_label is None else ()
             draw = Item("draw", f"{choices.seed}", "f8")
             return Item("from", name, "S"), *(classes if test_set.has_classes else ()), draw
         case View.KL:

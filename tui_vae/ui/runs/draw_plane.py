@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tui_vae.runs.rate_distortion import rate_distortion
 from tui_vae.runs.run_records import Record
@@ -61,15 +62,32 @@ def path_of(row: Record | Group, slot: int) -> Path:
 def figure_of(rows: Sequence[Record | Group], measure: Measure) -> Figure | None:
     """What is compared, as a figure for a file: curves over epochs, or the plane's paths; None where there are none."""
     plane = measure is PLANE
-    found = (path_of(row, 0) if plane else series(row, measure, 0) for row in rows)
+    found = [path_of(row, 0) if plane else series(row, measure, 0) for row in rows]
+    kind: Literal["path", "line"] = "path" if plane else "line"
     lines = [
-        Line(each.name, [x for x, _ in each.points], [y for _, y in each.points], spreads=each.spreads)
+        Line(each.name, [x for x, _ in each.points], [y for _, y in each.points], kind, each.spreads)
         for each in found
         if each.points
     ]
+    if lines and plane:
+        lines += _elbo_lines([each for each in found if isinstance(each, Path) and each.points])
     x, y = ("rate: KL (nats)", "distortion (nats)") if plane else (
         "epoch", f"{measure.title} ({measure.unit})" if measure.unit else measure.title)  # fmt: skip
     return Figure(measure.title, x, y, tuple(lines)) if lines else None
+
+
+def _elbo_lines(paths: Sequence[Path]) -> list[Line]:
+    """Lines along which rate + distortion is the same, as far as the paths reach, each with its bits a pixel."""
+    xs, ys = zip(*(point for each in paths for point in each.points), strict=True)
+    nats = paths[0].pixels * math.log(2)
+    low, high = (min(xs) + min(ys)) / nats, (max(xs) + max(ys)) / nats
+    found = []
+    for tick in scales.ticks(low, high, CONTOURS):
+        total = tick.value * nats
+        ends = max(min(xs), total - max(ys)), min(max(xs), total - min(ys))
+        if ends[0] < ends[1]:
+            found.append(Line(f"{tick.label} bits/px", ends, [total - x for x in ends], "contour"))
+    return found
 
 
 def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs, colours: bool = True) -> Overlay:
