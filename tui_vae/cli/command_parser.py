@@ -29,6 +29,15 @@ REPEATED: dict[str | int | None, str] = {
 """How an argument stands in the usage, by how often it is given."""
 
 
+class _WholeWords(argparse.HelpFormatter):
+    """Breaks no line within a word such as `kl-warmup`, which is to be typed as it stands."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        from textwrap import wrap
+
+        return wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
 class Parser(argparse.ArgumentParser):
     """Reports an error in one sentence instead of printing the whole usage.
 
@@ -56,7 +65,7 @@ class Parser(argparse.ArgumentParser):
         """The help, as wide as the terminal: arguments, the command's own options, those of all commands, examples."""
         from tui_vae.cli.examples import examples_of
 
-        self.formatter_class = argparse.HelpFormatter
+        self.formatter_class = _WholeWords
         self.usage = self._usage_in_short()
         self._action_groups.sort(key=lambda group: group.title == COMMON)
         return super().format_help() + examples_of(self.prog.partition(" ")[2])
