@@ -98,6 +98,17 @@ def test_the_cards_first_lines_have_the_figures_of_the_test_set(trained: Trained
     }
 
 
+def test_the_figures_are_those_of_the_checkpoint(own_runs: Path, tmp_path: Path) -> None:
+    given = ("--name", "kept", *SMALL, "--epochs", "3", "--keep", "every:1", "--train-limit", "500", "--json")
+    code, out, err = finish(command("train", *given))
+    assert code == 0, err
+    second = json.loads(out.splitlines()[1])
+    assert main(["export", "kept", "--what", "hub", "--checkpoint", "2", "--out", str(tmp_path / "hub")]) == 0
+    card = (tmp_path / "hub" / "README.md").read_text()
+    assert "## Figures after epoch 2" in card and f"{second['test']['mse']:.4g} |" in card
+    assert json.loads((tmp_path / "hub" / "config.json").read_text())["epoch"] == 2
+
+
 @pytest.mark.skipif(not find_spec("huggingface_hub"), reason="needs huggingface_hub")
 def test_the_hubs_own_library_reads_the_card(hub: Path) -> None:
     from huggingface_hub import ModelCard

@@ -59,7 +59,7 @@ def hub_files(directory: RunDirectory, which: str | None = None) -> dict[str, by
     facts = {**facts_of(directory, network), "config": json.dumps(_options(network))}
     weights = {name.removeprefix(OWN): tensor for name, tensor in network.model.state_dict().items()}
     return {
-        CARD: card_md(directory, _load(str(network.progress.config["model"]))),
+        CARD: card_md(directory, _load(str(network.progress.config["model"])), network.progress.evaluated),
         WEIGHTS: plain_file(weights, facts),
         OPTIONS: f"{json.dumps(_about(directory, network), indent=2)}\n".encode(),
     }

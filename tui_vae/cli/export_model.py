@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tui_vae.cli.report_page import in_markdown
 from tui_vae.config import train_options
 from tui_vae.config.end_command import without_command
 from tui_vae.runs import advice
@@ -99,16 +100,18 @@ FIGURES = (
 """What the card tells of an epoch, in the words of docs/figures.md."""
 
 
-def card_md(directory: RunDirectory, load: str | None = None) -> bytes:
+def card_md(directory: RunDirectory, load: str | None = None, epoch: int | None = None) -> bytes:
     """A README.md in the layout of a hub's model card: the data, the recipe, the figures, how to load the weights.
 
-    `load`: the words about that, in Markdown; by default those for weights that lie beside the card.
+    `load`: the words about that, in Markdown; by default those for weights that lie beside the card. `epoch`: whose
+    figures, by default the last one's.
 
     Raises:
         UserError: config.toml cannot be read.
     """
     history, config = read_history(directory.events), directory.read_config()
-    run, last = history.run, history.epochs[-1] if history.epochs else None
+    run, shown = history.run, [each for each in history.epochs if epoch in (None, each.epoch)]
+    last = shown[-1] if shown else None
     dataset, facts, figures = config.dataset, [f"| latent dimensions | {config.latent_dim} |"], ""
     if run is not None:
         dataset, shape = run.dataset.name, " × ".join(map(str, run.dataset.shape or (1, 28, 28)))
@@ -130,7 +133,7 @@ def card_md(directory: RunDirectory, load: str | None = None) -> bytes:
     words = ["tui-vae", "train", *train_options(replace(config, on_end=None))]  # which may hold a secret
     return CARD.format(
         front=_front(directory.name, dataset, last), task=TASK, load=load or LOAD.format(name=directory.name),
-        name=directory.name, config=config, dataset=dataset, facts="\n".join(facts), figures=figures,
+        name=directory.name, config=config, dataset=in_markdown(dataset), facts="\n".join(facts), figures=figures,
         command=" ".join(map(advice.quoted, words)),
         steered=f"\nIt was steered meanwhile: {changes}.\n" if changes else "",
     ).encode()  # fmt: skip
