@@ -54,7 +54,7 @@ def _described(file: Path) -> tuple[tuple[int, int, int], dict[str, Any]]:
         if len(shape) != 3 or not all(isinstance(each, int) and each > 0 for each in shape):
             raise ValueError(shape)
     except OSError as error:
-        hint = "name a folder that tui-vae export --what hub has written"
+        hint = "name a folder that was exported with --what hub"
         raise UserError(f"cannot read {file}: {error.strerror}", hint) from None
     except (ValueError, LookupError, TypeError):
         raise UserError(f"{file} does not describe a network of tui-vae") from None

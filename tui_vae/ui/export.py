@@ -43,7 +43,7 @@ def ask_and_write(node: Widget, name: str, figure: Figure) -> None:
 
     async def write(file: Path) -> str:
         await asyncio.to_thread(write_figure, figure, file)
-        return f"Written: {file}"
+        return f"Written: {file}, {file.stat().st_size:,} bytes"
 
     def written(text: str | None) -> None:
         if text is not None:

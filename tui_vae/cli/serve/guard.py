@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 SECRET_BYTES = 24
 """Random bytes of the secret: far more than can be tried."""
 
-WRONG_ADDRESS = "this address lacks the secret: open the one that tui-vae serve has printed"
-FOREIGN_HOST = "this server is not asked under that name: open the address that tui-vae serve has printed"
-FOREIGN_PAGE = "pages of other places are not answered: open the address that tui-vae serve has printed"
+WRONG_ADDRESS = "this address lacks the secret: open the one that the server printed at its start"
+FOREIGN_HOST = "this server is not asked under that name: open the address that it printed at its start"
+FOREIGN_PAGE = "pages of other places are not answered: open the address that it printed at its start"
 
 
 def why_refused(path: str, host: str, origin: str | None, secret: str, names: Collection[str]) -> str:
