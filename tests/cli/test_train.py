@@ -86,7 +86,7 @@ def test_what_stands_on_the_command_line_goes_over_the_file(
 ) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('preset = "seed"\nlr = 0.25\nhidden = [30, 20]\nepochs = 7\n')
-    monkeypatch.setattr("tui_vae.cli.train.start_training", lambda directory, after: None)
+    monkeypatch.setattr("tui_vae.cli.train.start_training", lambda *given, **more: None)
     assert tui_vae("train", "--config", file, "--epochs", 5, "--detach") == (0, "fashion-1\n", "")
     made = RunDirectory(own_runs / "fashion-1").read_config()
     assert (made.preset, made.lr, made.hidden, made.epochs, made.latent_dim) == ("seed", 0.25, (30, 20), 5, 20)
@@ -98,7 +98,7 @@ def test_a_file_says_where_the_runs_are_unless_the_command_line_does(
 ) -> None:
     """The file was named on the command line, so it counts more than TUI_VAE_RUNS, which the tests set."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tui_vae.cli.train.start_training", lambda directory, after: None)
+    monkeypatch.setattr("tui_vae.cli.train.start_training", lambda *given, **more: None)
     file = tmp_path / "mine.toml"
     file.write_text(f'{word} = "elsewhere"\nname = "mine"\n')
     train = ("train", "--config", file, "--detach")
