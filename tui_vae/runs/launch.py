@@ -187,6 +187,7 @@ def continue_training(
                 request(directory, wanted, Done)  # a process that only serves then trains
                 return
             newest = summarize(directory)  # which says so where the run has been deleted
+            check_resumable(directory)  # before more epochs are advised
             if newest.state == "finished" and not more_epochs and not _has_epochs_left(directory):
                 raise finished_error(directory)
             check_data_of(directory)

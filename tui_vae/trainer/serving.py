@@ -98,9 +98,9 @@ class Serving:
         """
         if self._read_only:
             raise read_only_error(self._directory, self._directory.why_read_only() or "lives elsewhere")
+        check_resumable(self._directory)
         if self._progress.finished and not wanted.epochs:
             raise finished_error(self._directory)
-        check_resumable(self._directory)
 
     def _where(self) -> tuple[int, int]:
         return self._progress.epoch, self._progress.step
