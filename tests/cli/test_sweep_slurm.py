@@ -16,6 +16,7 @@ import pytest
 from tests.support.commands import Run, assert_one_sentence
 from tests.support.extras import needs_slurm
 from tests.support.processes import command, events, finish, wait_until
+from tui_vae.cli.sweep.array_task import ArrayTask, is_wanted
 from tui_vae.cli.sweep.node import Order, order
 from tui_vae.cli.sweep.slurm import minutes, read_record
 from tui_vae.config import make_config
@@ -46,8 +47,6 @@ def test_time_limits_are_read_as_sbatch_reads_them(text: str, expected: int) -> 
 @needs_slurm
 def test_a_job_stops_after_a_checkpoint_comes_again_and_goes_on(own_runs: Path) -> None:
     import submitit
-
-    from tui_vae.cli.sweep.array_task import ArrayTask
 
     own_runs.mkdir()
     executor = submitit.LocalExecutor(own_runs / ".sweep-far.slurm", max_num_timeout=9)
@@ -82,8 +81,6 @@ def task_of(job: Any) -> list[int]:
 def test_a_job_that_cannot_train_says_why(own_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import submitit
 
-    from tui_vae.cli.sweep.array_task import ArrayTask
-
     own_runs.mkdir()
     (good,) = submitit.DebugExecutor(own_runs / ".jobs").submit_array([ArrayTask(told(own_runs, "a", epochs=1))])
     assert good.result() == "finished"
@@ -94,6 +91,23 @@ def test_a_job_that_cannot_train_says_why(own_runs: Path, capfd: pytest.CaptureF
         bad.result()
     assert "has tui-vae" in capfd.readouterr().err
     assert not (own_runs / "b").exists()
+
+
+def test_a_job_that_is_told_to_end_comes_again_unless_it_was_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert not is_wanted()  # no job of Slurm's
+    monkeypatch.setenv("SLURM_JOB_ID", "72")
+    for state, wanted in {"RUNNING": True, "CANCELLED": False, "TIMEOUT": False}.items():
+        says = f"JobId=72 ArrayJobId=71 ArrayTaskId=1 JobName=far JobState={state} Reason=None Requeue=1"
+        (tmp_path / "scontrol").write_text(f'#!/bin/sh\n[ "$*" = "--oneliner show job 72" ] && echo "{says}"\n')
+        (tmp_path / "scontrol").chmod(0o755)
+        assert is_wanted() == wanted
+    (tmp_path / "scontrol").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not is_wanted()
 
 
 @pytest.fixture

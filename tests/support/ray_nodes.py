@@ -25,7 +25,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": LOST}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    nodes = [cluster.add_node(num_cpus=1, wait=False) for _ in range(int(sys.argv[1]))]
+    # Addresses of their own: the sweep connects with a node at its own, which is to be the head, as none kills that.
+    nodes = [
+        cluster.add_node(num_cpus=1, wait=False, node_ip_address=f"127.0.0.{at + 2}") for at in range(int(sys.argv[1]))
+    ]
     cluster.wait_for_nodes()
     os.write(printed, f"{cluster.address}\n".encode())
     for line in sys.stdin:
