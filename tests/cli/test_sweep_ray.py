@@ -5,6 +5,7 @@ import signal
 import socket
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -12,6 +13,7 @@ from tests.support.commands import Run, assert_one_sentence
 from tests.support.extras import needs_ray
 from tests.support.processes import command, events, finish, wait_until
 from tests.support.ray_nodes import ray_nodes
+from tui_vae.cli.sweep.node import order, train_here
 from tui_vae.cli.sweep.ray_cluster import RayRoom, Share, placed
 from tui_vae.cli.sweep.ray_driver import Node
 from tui_vae.config import make_config
@@ -81,6 +83,7 @@ def test_no_trainer_outlives_its_worker_or_its_sweep_and_control_c_stops_all(own
         assert states(first)[-1] == states(second)[-1] == "stopped"
 
 
+@needs_ray
 def test_an_address_where_no_cluster_is_makes_one_sentence(tui_vae: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("sweep", *QUICK, "--lr", "0.001,0.002", "--on")
     with socket.socket() as free:
@@ -92,8 +95,23 @@ def test_an_address_where_no_cluster_is_makes_one_sentence(tui_vae: Run, monkeyp
     assert_one_sentence(tui_vae(*words, "ray=nonsense"), 2, "'nonsense' is no address of a Ray cluster")
     assert_one_sentence(tui_vae(*words, "rays"), 2, "it must be ray, ray=ADDRESS or slurm, not 'rays'")
     assert_one_sentence(tui_vae(*words[:-1], "--gpus", "1"), 2, "add --on ray or --on slurm")
+
+
+def test_without_ray_it_says_what_to_install(tui_vae: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_vae.cli.sweep.ray_cluster.find_spec", lambda name: None)
-    assert_one_sentence(tui_vae(*words, "ray"), 1, "install it: pip install 'tui-vae[ray]'")
+    words = ("sweep", *QUICK, "--lr", "0.001,0.002", "--on", "ray")
+    assert_one_sentence(tui_vae(*words), 1, "install it: pip install 'tui-vae[ray]'")
+
+
+def test_a_machine_that_cannot_train_the_run_says_why(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_vae.cli.sweep.node.SEEN", 0.0)
+    wanted = make_config({"name": "far", "latent-dim": 2})
+    lost = train_here(order(wanted, own_runs, "far", own_runs / ".sweep-far.ray.log"))
+    assert "does not see" in lost.message and "on a disk that all machines share" in lost.hint
+    own_runs.mkdir()
+    other = msgspec.structs.replace(order(wanted, own_runs, "far", own_runs), version="0.0")
+    assert "the sweep is of 0.0" in train_here(other).message
+    assert not list(own_runs.iterdir())
 
 
 def test_a_run_has_its_share_of_a_node() -> None:
