@@ -13,8 +13,8 @@ from tests.support.commands import Run, assert_one_sentence
 from tests.support.extras import needs_ray
 from tests.support.processes import command, events, finish, wait_until
 from tests.support.ray_nodes import ray_nodes
-from tui_vae.cli.sweep.node import order, train_here
-from tui_vae.cli.sweep.ray_cluster import RayRoom, Share, placed
+from tui_vae.cli.sweep.node import order, placed, train_here
+from tui_vae.cli.sweep.ray_cluster import RayRoom, Share
 from tui_vae.cli.sweep.ray_driver import Node
 from tui_vae.config import make_config
 from tui_vae.runs import events as ev
@@ -123,6 +123,8 @@ def test_a_run_has_its_share_of_a_node() -> None:
     run = placed(auto, 4, 0.25)
     assert (run.device, run.threads) == ("cuda:0", 4)
     assert (placed(auto, 0.5, 0).device, placed(auto, 0.5, 0).threads, placed(threads, 4, 0).threads) == ("cpu", 1, 3)
+    several = make_config({"devices": 2})
+    assert Share().of(several, has_gpus=True) == (2, 2) and placed(several, 2, 2).device == "cuda"
     nodes = [Node("a", "10.0.0.1", 8, 1), Node("b", "10.0.0.2", 3, 2), Node("c", "10.0.0.3", 64, 0)]
     room = RayRoom([(1, 0.5), (2, 0.5)] * 9, None)
     room.look(nodes)

@@ -61,6 +61,8 @@ def _completer_of(action: argparse.Action) -> Completer | None:
         return _runs
     if action.metavar == "best|last|EPOCH":
         return _checkpoints
+    if action.metavar == "ray[=ADDRESS]|slurm":
+        return partial(_choices, ("ray", "slurm"))
     if name == "dataset" or action.metavar == "NAME|PATH":
         return _data
     option = config.options().get(name) if name != action.dest else None

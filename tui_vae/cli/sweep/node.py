@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -66,6 +67,28 @@ class Outcome(msgspec.Struct, frozen=True):
     message: str = ""
     hint: str = ""
     log_size: int = 0
+
+
+def processes_of(wanted: RunConfig) -> int:
+    """How many processes train a run, on a device each; `auto` is taken for one."""
+    return wanted.devices if isinstance(wanted.devices, int) else 1
+
+
+def threads_of(wanted: RunConfig) -> int:
+    """The CPU threads of a run, of all its processes together: those asked for, or one each."""
+    return wanted.threads or processes_of(wanted)
+
+
+def placed(wanted: RunConfig, cpus: float, gpus: float, without: str = "cpu") -> RunConfig:
+    """A new run with so much of a machine: it has as many threads as CPUs, and uses a GPU if it gets one.
+
+    `without`: the device of a run that gets no GPU and asks for no device.
+    """
+    device = wanted.device
+    if device == "auto":
+        one = "cuda:0" if wanted.devices == 1 else "cuda"
+        device = one if gpus else without
+    return replace(wanted, device=device, threads=wanted.threads or max(1, int(cpus)))
 
 
 def order(wanted: RunConfig, runs_dir: Path, group: str, witness: Path) -> Order:

@@ -12,14 +12,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 
 from tui_vae.cli.sweep.begin import TRAINING
-from tui_vae.cli.sweep.node import Outcome, order
+from tui_vae.cli.sweep.node import Outcome, order, placed, processes_of, threads_of
 from tui_vae.cli.sweep.ray_driver import (
     START_HERE,
     Broken,
@@ -64,16 +64,10 @@ class Share:
 
     def of(self, wanted: RunConfig, has_gpus: bool) -> tuple[float, float]:
         """CPUs and GPUs of one run; `has_gpus`: whether any node has one."""
-        cpus = self.cpus if self.cpus is not None else float(wanted.threads or 1)
+        cpus = self.cpus if self.cpus is not None else float(threads_of(wanted))
         if self.gpus is not None:
             return cpus, self.gpus
-        return cpus, 1.0 if has_gpus and wanted.device != "cpu" else 0.0
-
-
-def placed(wanted: RunConfig, cpus: float, gpus: float) -> RunConfig:
-    """A new run with this share: it has as many threads as CPUs, and uses a GPU if it gets one."""
-    device = wanted.device if wanted.device != "auto" else "cuda:0" if gpus else "cpu"
-    return replace(wanted, device=device, threads=wanted.threads or max(1, int(cpus)))
+        return cpus, float(processes_of(wanted)) if has_gpus and wanted.device != "cpu" else 0.0
 
 
 def check_ray(address: str) -> str:

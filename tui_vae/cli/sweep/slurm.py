@@ -10,13 +10,12 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_vae.cli.sweep.array_task import ArrayTask
-from tui_vae.cli.sweep.node import order
+from tui_vae.cli.sweep.node import order, placed, threads_of
 from tui_vae.cli.sweep.run import LIVING, SweepRun
 from tui_vae.errors import UsageError, UserError, first_line
 from tui_vae.runs import advice
@@ -132,7 +131,7 @@ def _submit(
     import submitit
 
     given = dict(options.slurm)
-    cpus = int(options.cpus) if options.cpus is not None else max(run.wanted.threads or 1 for run in runs)
+    cpus = int(options.cpus) if options.cpus is not None else max(threads_of(run.wanted) for run in runs)
     gpus = int(options.gpus or 0)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,8 +143,7 @@ def _submit(
         )  # fmt: skip
         tasks = []
         for run in runs:
-            device = "cuda:0" if gpus and run.wanted.device == "auto" else run.wanted.device
-            wanted = replace(run.wanted, device=device, threads=run.wanted.threads or max(1, cpus))
+            wanted = placed(run.wanted, cpus, gpus, without="auto")  # `--slurm gres=gpu:1` gives one, too
             tasks.append(ArrayTask(order(wanted, runs_dir, name, folder)))
         return {run.name: job for run, job in zip(runs, submit_tasks(executor, tasks), strict=True)}
     except OSError as error:
