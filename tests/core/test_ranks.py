@@ -85,6 +85,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "free bits": {"free-bits": 0.5, "objective": "mse"},
     "bce": {"objective": "bce"},
     "adam with decay": {"optimizer": "adam", "weight-decay": 0.1},
+    "muon": {"optimizer": "muon", "weight-decay": 0.1},
     "total correlation": {"tc-weight": 3.0, "objective": "mse"},
     "batch normalization": {"norm": "batch"},
     "conv": {"model": "conv"},
@@ -93,7 +94,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 CASES = [
-    *[(recipe, "kernels", 43) for recipe in ("sigma", "free bits", "bce", "adam with decay", "conv")],
+    *[(recipe, "kernels", 43) for recipe in ("sigma", "free bits", "bce", "adam with decay", "muon", "conv")],
     *[(recipe, "autograd", 43) for recipe in RECIPES if recipe != "conv"],
     *[("sigma", how, 33) for how in ("kernels", "autograd")],
     ("batch normalization", "autograd", 34),

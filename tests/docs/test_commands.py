@@ -54,6 +54,7 @@ NOT_RUN = {
     "tui-vae serve": "serves until Ctrl-C; tests/cli/test_serve.py does it",
     "--what encoder": "PyTorch takes seconds to export it; tests/cli/test_export_models.py does it",
     "--what decoder": "as the encoder",
+    "--devices": "on several processes: tests/trainer/test_several_devices.py does it",
     "sweep --on ray": "needs a cluster; tests/cli/test_sweep_ray.py makes one",
     "sweep --on slurm": "needs Slurm; tests/cli/test_sweep_slurm.py has a stand-in",
     "--beta 1,4 --seed 0,1,2": "trains 18 runs; the six of the same sweep without --seed are run",

@@ -268,7 +268,7 @@ def test_two_machines_train_one_run_and_begin_again_where_one_loses_a_process(ow
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (("--nnodes", 2), "--nnodes needs --node-rank"),
+        (("--nnodes", 2), "--nnodes needs --node-rank: which machine this is, from 0"),
         (("--nnodes", 2, "--node-rank", 0), "--nnodes needs --rdzv-endpoint HOST:PORT"),
         (("--nnodes", 2, "--node-rank", 2, "--rdzv-endpoint", "here:1"), "--node-rank 2 is none of 2 machines"),
         (("--nnodes", "4:2", "--node-rank", 0), "--nnodes must be a number of machines, or MIN:MAX, not '4:2'"),
@@ -276,6 +276,7 @@ def test_two_machines_train_one_run_and_begin_again_where_one_loses_a_process(ow
     ],
 )
 def test_machines_that_cannot_meet_are_wrong_usage(own_runs: Path, given: tuple[object, ...], says: str) -> None:
-    code, out, err = finish(command("train", *given))
+    outside = {name: value for name, value in os.environ.items() if name != "SLURM_NODEID"}
+    code, out, err = finish(command("train", *given, env=outside))
     assert (code, out) == (2, "") and says in err and err.count("\n") == 1
     assert not own_runs.exists() or not list(own_runs.iterdir())

@@ -22,7 +22,7 @@ from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, Si
 from tui_vae.config.data_options import is_own
 from tui_vae.config.trackers import check_installed
 from tui_vae.config.user_file import read_train_defaults
-from tui_vae.errors import UserError
+from tui_vae.errors import UsageError, UserError
 from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
@@ -57,13 +57,13 @@ def train(options: argparse.Namespace) -> int:
     given = {**read_train_defaults(), **from_file, **given_options(options)}
     wanted = config.make_config(given)
     machines = machines_of(options)
-    if machines.node_rank:
-        help_to_train(wanted, machines)
     runs_dir, before = runs_directory(options.runs_dir), None
     if options.resume_if_exists:
         before = run_of_before(runs_dir, wanted, given)
         if before is not None and is_done(before):
             return 0
+    if machines.node_rank:
+        help_to_train(wanted, machines, options.detach)
     if before is None:
         check_first(wanted)
     after = end_of_queue(find_run(runs_dir, options.after)) if options.after else None
@@ -89,8 +89,14 @@ def train(options: argparse.Namespace) -> int:
         return 0
 
 
-def help_to_train(wanted: config.RunConfig, machines: Machines) -> NoReturn:
-    """Become the process that helps another machine to train its run, and ends with it."""
+def help_to_train(wanted: config.RunConfig, machines: Machines, detach: bool) -> NoReturn:
+    """Become the process that helps another machine to train its run, and ends with it.
+
+    Raises:
+        UsageError: it is to be in the background, where it has no run whose log could tell of it.
+    """
+    if detach:
+        raise UsageError("--detach is for machine 0, which has the run", "put nohup before the others' command")
     options = ["--device", wanted.device, "--devices", str(wanted.devices), *machines.words()]
     os.execve(  # noqa: S606  # this Python, our module
         sys.executable, [sys.executable, "-P", "-m", "tui_vae.trainer.several.helper", *options], trainer_environment()

@@ -54,8 +54,10 @@ def legacy_table(history: History) -> list[str]:
 
 def introduction(run: ev.RunEvent) -> str:
     """One line about the network, the device and the data of a run."""
+    count = run.config.get("devices", 1)
+    several = "" if count == 1 else f"{count} processes of " if run.device == "cpu" else f"{count} × "
     return (
-        f"{run.name}: {run.parameters:,} parameters on {run.device_name or run.device}, {run.precision}, "
+        f"{run.name}: {run.parameters:,} parameters on {several}{run.device_name or run.device}, {run.precision}, "
         f"{run.dataset.train:,} + {run.dataset.test:,} images of {run.dataset.name} from "
         f"{with_article(run.dataset.source)}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 
@@ -13,12 +14,15 @@ from tui_vae.errors import UsageError
 MAX_RESTARTS = 3
 """How often processes that were lost are started again: as many times as torch's own launcher does by default."""
 
-MOST = 10_000
-"""Machines, or restarts, at most."""
+WHOLE = r"\d{1,4}"
+"""A number of a machine, or of restarts."""
+
+OF_SLURM = "SLURM_NODEID"
+"""The variable in which Slurm tells each machine of a job which it is."""
 
 HELP: dict[str, tuple[str, str]] = {
     "nnodes": ("N|MIN:MAX", "how many machines (1); each starts this command"),
-    "node_rank": ("N", "which of them this is, from 0: that one makes the run and writes it"),
+    "node_rank": ("N", "which of them this is, from 0, which makes the run and writes it (in a job of Slurm known)"),
     "rdzv_endpoint": ("HOST:PORT", "where they meet: a free port of machine 0"),
     "rdzv_backend": ("NAME", "how they meet: c10d, static, or another that is installed (c10d)"),
     "rdzv_id": ("ID", "a name for their meeting, where several meet at one place"),
@@ -70,15 +74,16 @@ def machines_of(options: argparse.Namespace) -> Machines:
     """
     given = {name: value for name in HELP if (value := getattr(options, name)) is not None}
     counts = [given[name] for name in ("node_rank", "max_restarts") if name in given]
-    if any(not re.fullmatch(r"\d{1,4}", text) for text in counts):
+    if any(not re.fullmatch(WHOLE, text) for text in counts):
         raise UsageError("--node-rank and --max-restarts must be whole numbers from 0", "such as 0 or 3")
     nnodes = given.get("nnodes", "1")
     parts: Sequence[str] = nnodes.split(":")
     if not re.fullmatch(r"[1-9]\d{0,3}(:[1-9]\d{0,3})?", nnodes) or int(parts[0]) > int(parts[-1]):
         raise UsageError(f"--nnodes must be a number of machines, or MIN:MAX, not {nnodes!r}", "such as 2 or 2:4")
     if int(parts[-1]) > 1:
-        if "node_rank" not in given:
-            raise UsageError("--nnodes needs --node-rank: which machine this is, from 0", "in Slurm: $SLURM_NODEID")
+        given.setdefault("node_rank", os.environ.get(OF_SLURM, ""))
+        if not re.fullmatch(WHOLE, given["node_rank"]):
+            raise UsageError("--nnodes needs --node-rank: which machine this is, from 0", "give each another one")
         if not re.fullmatch(r".+:\d{1,5}", given.get("rdzv_endpoint", "")):
             raise UsageError("--nnodes needs --rdzv-endpoint HOST:PORT, where the machines meet",
                              "give all machines that of machine 0, with a port that is free there")  # fmt: skip

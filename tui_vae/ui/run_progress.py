@@ -77,12 +77,14 @@ def checkpoint_age(history: History, now: float | None = None) -> float | None:
 
 
 def device(history: History) -> str:
-    """`cuda:0 H200 bf16`, `cpu ×2 fp32`."""
+    """`cuda:0 H200 bf16`, `cuda ×4 H200 bf16`, `cpu ×2 fp32`."""
     run = history.run
     if run is None:
         return ""
     name = run.device_name.removeprefix("NVIDIA ").split(" (")[0].strip()
-    words = [run.device]
+    words, several = [run.device], run.config.get("devices", 1)
+    if run.device.startswith("cuda") and several != 1:
+        words = ["cuda", f"×{several}"]
     if run.device == "cpu":
         words += [f"×{run.threads}"] if run.threads else []
     elif name and len(name) <= LONGEST_DEVICE:
