@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 import tui_vae
-from tests.support.documents import ROOT
+from tests.support.documents import PAGES, ROOT
 from tui_vae.cli import doctor
 from tui_vae.core.data.published import DATASETS
 from tui_vae.trainer.symptoms import Symptom
@@ -61,6 +61,19 @@ def test_the_pages_of_commands_and_keys_are_those_of_the_program() -> None:
 def test_every_page_is_in_the_list_of_pages() -> None:
     listed = set(re.findall(r"\]\(([\w./-]+)\)", (DOCS / "README.md").read_text()))
     assert {page.name for page in (*DOCS.glob("*.md"), *DOCS.glob("*.ipynb"))} - {"README.md"} <= listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    for file, place in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text()):
+        target = page.parent / file if file else page
+        assert place in anchors(target), f"{page.name} links to {file}#{place}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_readme_is_short_and_its_pictures_are_small() -> None:
