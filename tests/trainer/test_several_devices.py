@@ -24,9 +24,11 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
+from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.process import RunProcess
 from tui_vae.trainer.several.placement import place
+from tui_vae.trainer.several.switchboard import line_folder
 
 LAST_ALONE = {"train-limit": 385}
 """Batches of 192, 192 and 1 image: of the last one, one of two ranks has none."""
@@ -212,6 +214,8 @@ def test_no_process_outlives_its_trainer(own_runs: Path) -> None:
     assert_ends(directory, ranks)
     code, _, err = finish(process)
     assert code == 1 and "the trainer of run 'orphans' died" in err
+    (left,) = runtime_directory().glob("ranks-*")
+    assert line_folder() != str(left) and not left.exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the sentences here are those of a machine without a GPU")

@@ -10,13 +10,11 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from types import FrameType
 
 from tui_vae.config import check_option, make_config
 from tui_vae.errors import UserError
 from tui_vae.runs.machines import Machines, add_machine_options, machines_of
-from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.trainer.several.lines import Failed, Welcome
 
 NICENESS = 10
@@ -47,7 +45,7 @@ def main() -> int:
 
 def _help(machines: Machines, count: int) -> int:
     from tui_vae.trainer.several.agent import AgentThread, Lost
-    from tui_vae.trainer.several.switchboard import Switchboard
+    from tui_vae.trainer.several.switchboard import Switchboard, line_folder
 
     def lost(gone: list[Lost], left: int) -> None:
         for each in gone:
@@ -62,7 +60,7 @@ def _help(machines: Machines, count: int) -> int:
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
-    folder = tempfile.mkdtemp(prefix="ranks-", dir=runtime_directory())
+    folder = line_folder()
     board = Switchboard(folder, lambda hello: Welcome(leads=False))
     agent = AgentThread(machines, count, board.path, folder, lost, lambda: board.outcome is not None)
     print(f"machine {machines.node_rank} of {machines.nnodes}: {count} ranks of the run of machine 0", flush=True)

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,12 +17,11 @@ from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.machines import Machines
-from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.trainer.server import Inbox
 from tui_vae.trainer.several.agent import AgentThread, Lost
 from tui_vae.trainer.several.lines import Ended, Failed, Hello, Loaded, Welcome
 from tui_vae.trainer.several.placement import limit_of
-from tui_vae.trainer.several.switchboard import Seat, Switchboard
+from tui_vae.trainer.several.switchboard import Seat, Switchboard, line_folder
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the processes."""
@@ -64,7 +62,7 @@ class Supervisor:
         Raises:
             UserError: the run failed; or it is lost (`RunLost`).
         """
-        folder = tempfile.mkdtemp(prefix="ranks-", dir=runtime_directory())
+        folder = line_folder()
         board = agent = None
         try:
             board = Switchboard(folder, self._welcome, self._lock.descriptor, self._lock.announce_trouble, self._loaded)

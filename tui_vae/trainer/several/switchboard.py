@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -12,9 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
+import psutil
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
+from tui_vae.runs.runtime_directory import runtime_directory
 from tui_vae.trainer.server import Ticket
 from tui_vae.trainer.several.lines import (
     Answered,
@@ -44,6 +48,27 @@ class Seat:
 def nothing() -> int:
     """The descriptor of a file that is none."""
     return os.open(os.devnull, os.O_RDONLY)
+
+
+def line_folder() -> str:
+    """A new private folder for a socket and what processes leave behind; those of trainers that were killed go.
+
+    Raises:
+        UserError, OSError: none can be made.
+    """
+    place = runtime_directory()
+    for folder in place.glob("ranks-*"):
+        with suppress(ValueError):
+            if not _lives(int(folder.name.split("-")[1])):
+                shutil.rmtree(folder, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"ranks-{os.getpid()}-", dir=place)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 class Switchboard:
