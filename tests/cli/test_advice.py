@@ -181,6 +181,13 @@ def test_advice_carries_the_runs_directory_that_the_command_was_given(tmp_path: 
         assert PARSER.parse_args(words[1:]).runs_dir == str(runs)
 
 
+def test_a_finished_run_is_not_to_be_resumed_without_a_number_of_epochs(tmp_path: Path, tui_vae: Run) -> None:
+    run = make_run(tmp_path / "runs", "done", epochs=1, state="finished")
+    for verb in ("pause", "stop"):
+        _, _, err = tui_vae(verb, "done", "--runs-dir", run.path.parent)
+        assert PARSER.parse_args(shlex.split(re.findall(advice.COMMAND, err)[-1])[1:]).epochs == 10
+
+
 @pytest.mark.long
 def test_a_trained_run_s_advice_is_run_for_real(tmp_path: Path, own_runs: Path) -> None:
     """A run that diverges says what to do; what it says is done, by a shell, and its own advice after that."""

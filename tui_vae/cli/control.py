@@ -155,6 +155,8 @@ def _training_run(options: argparse.Namespace) -> RunDirectory:
     if not directory.is_training():
         directory.check_own()
         state = summarize(directory).state
+        on = advice.of_run("resume", directory.path)
+        further = advice.of_run("resume", directory.path, options=("--epochs", "10"))  # a finished run needs a number
         raise RunError(f"run {directory.name!r} is not training, it is {state}",
-                       f"continue it with: {advice.of_run('resume', directory.path)}")  # fmt: skip
+                       f"continue it with: {further if state == 'finished' else on}")  # fmt: skip
     return directory
