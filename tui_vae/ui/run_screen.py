@@ -164,6 +164,7 @@ class RunScreen(RunControls):
         self.run_worker(self.session.follow(self._changed), name="follow")
 
     def on_unmount(self) -> None:
+        self.app.remove_class("-notes-below")
         self.session.close()
 
     def on_screen_resume(self) -> None:
@@ -229,8 +230,8 @@ class RunScreen(RunControls):
         self._place_notes()
 
     @on(Pane.NotesMoved)
-    def _place_notes(self) -> None:
-        self.set_class(self.pane is not None and self.pane.notes_below, "-notes-below")
+    def _place_notes(self) -> None:  # of the app: a dialog above this screen shows toasts too
+        self.app.set_class(self.pane is not None and self.pane.notes_below, "-notes-below")
 
     @on(LookInLatent)
     async def _look_in_latent(self, message: LookInLatent) -> None:
