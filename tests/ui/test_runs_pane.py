@@ -17,6 +17,7 @@ from tui_vae.config import make_config, option_name, options
 from tui_vae.runs import events as ev
 from tui_vae.runs import launch
 from tui_vae.runs.comparison import differences, whole, why_incomparable
+from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.manage import read_note
@@ -152,6 +153,17 @@ def test_a_run_continued_from_the_app_leaves_it_a_core(tmp_path: Path) -> None:
     with mock.patch.object(launch, "start_training") as start:
         asyncio.run(RunsPane._resume(run, 5))
     assert start.call_args.args[:3] == (run, 5, True)
+
+
+def test_a_run_that_waits_in_the_queue_is_the_newest(tmp_path: Path) -> None:
+    make_run(tmp_path, "old", t=1000.0)
+    waiting, _ = create_run(tmp_path, make_config({"name": "waiting"}))
+    log = ev.EventLog(waiting.events)
+    log.write(ev.StateEvent(t=2000.0, state="queued", after="old", reason="begins when old has ended"))
+    log.close()
+    shelf = Library(tmp_path)
+    assert shelf.update(5)
+    assert names(sort(shelf.records, NAMED["started"], reverse=False)) == ["waiting", "old"]
 
 
 def test_the_library_reads_only_what_is_new_and_counts_training_alone(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ async def test_words_are_found_in_the_log(run: RunDirectory) -> None:
         await pilot.press("enter")
         shown = await seen(app, pilot, "1 of 2 lines")
         assert "CUDA [out] of memory" in shown and "line 41" in shown
+        await pilot.press(*"z")
+        assert "enter" not in (await seen(app, pilot, "no line with 'cuda [out]z'")).partition("no line with")[2]
         await pilot.press("escape")
         assert app.screen.query_one(LogPane).has_focus and "lines with" not in screen(app)
         await pilot.press("G")

@@ -132,6 +132,8 @@ class Ledger:
             self.complete = True
 
     def _apply(self, events: list[ev.AnyEvent]) -> None:
+        if events and self._started is None:
+            self._started = events[0].t
         for event in events:
             if self._last is not None and not isinstance(event, ev.RunEvent):
                 self._seconds += max(0.0, event.t - self._last)
@@ -152,7 +154,6 @@ class Ledger:
                     self._run = event
                     self._said.clear()
                     self._last = None  # whatever was before it has ended, perhaps long ago
-                    self._started = event.t if self._started is None else self._started
                 case ev.StateEvent():
                     self._state = event
                     self._last = event.t if event.state == "training" else None

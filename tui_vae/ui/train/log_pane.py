@@ -70,6 +70,8 @@ class LogPane(VerticalScroll, can_focus=True):
         keys = "↑ ↓ scroll · / search · w or escape: back to the curves"
         found = f"{self._at + 1} of {len(self._found)} lines" if self._at >= 0 else f"{len(self._found)} lines"
         text = f"{found} with {self._words!r} · enter: the next" if self._words else keys
+        if self._words and not self._found:
+            text = f"no line with {self._words!r} · escape leaves the search"
         self.border_subtitle = Content(glyphs().plain(text))
 
     def refresh_history(self) -> None:
