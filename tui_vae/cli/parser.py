@@ -20,8 +20,8 @@ EPILOG = "Without a command: opens the app, on the living run if there is exactl
 
 CONFIG = "TOML file with any of the options below, and with runs-dir"
 DONE_JSON = "a JSON object on stdout: at which step, and the values in force"
-NOT_OF_A_BENCHMARK = ("name", "checkpoint_every", "keep", "on_end", "log")
-"""Options of a run that say what it leaves behind."""
+NOT_OF_A_BENCHMARK = ("name", "devices", "checkpoint_every", "keep", "on_end", "log")
+"""Options of a run that say what it leaves behind, or which processes train it."""
 
 METAVARS = {
     "dataset": "NAME|PATH", "image_size": "PIXELS", "train_limit": "N", "test_limit": "N", "model": "NAME|MODULE:CLASS",
