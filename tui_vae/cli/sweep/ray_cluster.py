@@ -38,7 +38,7 @@ from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.safe_files import cannot, open_own
 from tui_vae.runs.summary import summarize
 
-REACH, CONNECT, START = 5.0, 30.0, 120.0
+REACH, CONNECT, START = 5.0, 60.0, 120.0
 """Seconds within which an address must take a connection; then Ray must answer there, which itself tries for minutes;
 or Ray must have been started here."""
 
