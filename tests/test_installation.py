@@ -51,7 +51,7 @@ def test_an_sdist_has_all_that_a_build_and_the_tests_need(tmp_path: Path) -> Non
     code = "from setuptools import setup; import runpy; runpy.run_path('setup.py')"
     subprocess.run([sys.executable, "-c", code, "-q", "egg_info"], cwd=tmp_path, check=True, capture_output=True)
     found = set((tmp_path / "tui_vae.egg-info" / "SOURCES.txt").read_text().splitlines())
-    wanted = {str(path.relative_to(tmp_path)) for folder in ("tui_vae", "tests", "scripts", "docs/man", "docs/systemd")
+    wanted = {str(path.relative_to(tmp_path)) for folder in ("tui_vae", "tests", "scripts", "docs")
               for path in (tmp_path / folder).rglob("*") if path.is_file()}  # fmt: skip
     assert {"pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md"} <= found
     assert wanted - found == set()
