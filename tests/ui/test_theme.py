@@ -1,6 +1,8 @@
 """What the app looks like where: colours that arrive as they are meant and can be told apart, signs that fonts have."""
 
 import math
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 
@@ -105,6 +107,16 @@ def test_terminals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environ = {"TERM": "foot"}
     terminal.prepare_environment(environ)
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "truecolor" and environ["TEXTUAL_ANIMATIONS"] == "none"
+
+
+@pytest.mark.parametrize(("term", "expected"), [("vt100", True), ("xterm-mono", True), ("xterm", False), ("?", False)])
+def test_a_terminal_without_colours_is_sent_none(term: str, expected: bool) -> None:
+    """In a process of its own, as the terminal database is asked about one terminal only."""
+    told = "from tui_vae.ui import terminal; e = {'TERM': %r}; terminal.prepare_environment(e, %r); print(e)"
+    for colour, wanted in (("auto", expected), ("16", False)):  # who asks for colours gets them
+        command = [sys.executable, "-c", told % (term, colour)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert ("NO_COLOR" in found) == wanted
 
 
 @pytest.mark.parametrize(

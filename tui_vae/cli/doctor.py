@@ -137,17 +137,18 @@ def fits_torch(finding: Finding) -> Finding:
 def _terminal() -> Finding:
     from rich.console import Console
 
-    from tui_vae.ui.terminal import has_unicode, why_unsuitable
+    from tui_vae.ui.terminal import has_unicode, is_monochrome, why_unsuitable
 
     columns, rows = shutil.get_terminal_size()
     problem = why_unsuitable(os.environ, sys.stdout.isatty())
     if problem:
         return Finding("terminal", False, *problem)
     console = Console()
-    system = "" if console.no_color else console.color_system
+    monochrome = "COLORTERM" not in os.environ and is_monochrome(os.environ.get("TERM", ""))
+    system = "" if console.no_color or monochrome else console.color_system
     colours = {"standard": "16", "256": "256", "truecolor": "16 million"}.get(system or "", "no")
     characters = "Unicode" if has_unicode(os.environ) else "ASCII only"
-    why = " (NO_COLOR is set)" if console.no_color else ""
+    why = " (NO_COLOR is set)" if console.no_color else " (this TERM has none)" if monochrome else ""
     found = f"{os.environ.get('TERM', '')}, {columns}x{rows}, {colours} colours{why}, {characters}"
     large_enough = columns >= COLUMNS and rows >= ROWS
     hint = "" if large_enough else f"the app wants at least {COLUMNS}x{ROWS}"

@@ -70,6 +70,22 @@ COLOURS = {"truecolor": "truecolor", "256": "256", "16": "standard"}
 """Textual's names of the values of `--color`, which are these, `auto` and `none`."""
 
 
+def is_monochrome(term: str) -> bool:
+    """Whether the terminal database knows this TERM and says that it has no colours, as of vt100 and xterm-mono.
+
+    A process can ask it about one TERM only.
+    """
+    if not term or "color" in term or term.startswith(_TRUE_COLOUR_TERMINALS):
+        return False
+    try:
+        import curses
+
+        curses.setupterm(term, os.dup(1))  # it keeps the descriptor
+        return curses.tigetnum("colors") <= 0
+    except Exception:  # curses is missing, or the database, or its entry
+        return False
+
+
 def prepare_environment(environ: MutableMapping[str, str], colour: str = "auto") -> None:
     """Set what Textual reads at its import: no animations, and the colours asked for, or those of the terminal."""
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
@@ -81,5 +97,7 @@ def prepare_environment(environ: MutableMapping[str, str], colour: str = "auto")
         environ.pop("NO_COLOR", None)
         environ["TEXTUAL_COLOR_SYSTEM"] = COLOURS[colour]
     term = environ.get("TERM", "")
+    if colour == "auto" and "COLORTERM" not in environ and is_monochrome(term):
+        environ["NO_COLOR"] = "1"  # else it is sent 16 colours, which it leaves out: then only shapes differ
     if "COLORTERM" not in environ and (term.startswith(_TRUE_COLOUR_TERMINALS) or term.endswith("-direct")):
         environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")
