@@ -61,7 +61,7 @@ NOT_RUN = {
 }
 """Part of a command → why no test runs it."""
 
-LESS = {"--train-limit": "300", "--test-limit": "100", "--hidden": "16", "--epochs": "2"}
+LESS = {"--train-limit": "200", "--test-limit": "60", "--hidden": "16", "--epochs": "2"}
 """What a command that trains is told besides, or in place of what it says, so that it takes a moment."""
 
 NEEDS = {"--what curves": "matplotlib", "--what rate-distortion": "matplotlib", "--out both.svg": "matplotlib",
@@ -78,8 +78,8 @@ STEERING = ("set", "pause", "checkpoint", "stop")
 ENDLESS = "100000"
 """Epochs of a run that is to live until it is stopped."""
 
-ONCE = ("attach", "data", "doctor", "eval", "export", "show", "sweep")
-"""Commands that take a while, and do the same on every page: one page's is run."""
+ONCE = ("attach", "compare", "data", "doctor", "eval", "export", "ls", "show", "sweep", "train", "verify")
+"""Commands that do the same on every page: one page's is run."""
 
 LONGEST = 300
 """Seconds after which a command counts as one that never ends by itself, on a busy machine too."""
