@@ -193,8 +193,8 @@ def running(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("code", "without"),
     [
-        (running("--help"), {*HEAVY, "textual", "numpy", "rich"}),
-        (running("train", "--help"), {*HEAVY, "textual", "numpy"}),
+        (running("--help"), {*HEAVY, "textual", "numpy", "rich", "msgspec"}),
+        (running("train", "--help"), {*HEAVY, "textual", "numpy", "msgspec"}),
         (running("ls", "--runs-dir", "."), {*HEAVY, "textual", "numpy", "rich"}),
         (running("data"), {*HEAVY, "textual"}),
         ("import tui_vae.ui.open_app", {*HEAVY, "textual"}),

@@ -6,8 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
-
-import msgspec
+from dataclasses import dataclass, fields
 
 from tui_vae.errors import UsageError
 
@@ -31,7 +30,8 @@ HELP: dict[str, tuple[str, str]] = {
 """Each option's value and what it means."""
 
 
-class Machines(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Machines:
     """Which machines train a run, and how they find each other. The one with the `node_rank` 0 leads."""
 
     nnodes: str = "1"
@@ -54,7 +54,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> list[str]:
         """The options of a command line that say the same; none for one machine."""
         usual, words = Machines(), []
-        for name in self.__struct_fields__:
+        for name in (field.name for field in fields(self)):
             if getattr(self, name) != getattr(usual, name) or (name == "node_rank" and self.most > 1):
                 words += [f"--{name.replace('_', '-')}", str(getattr(self, name))]
         return words
