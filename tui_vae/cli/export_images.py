@@ -128,7 +128,6 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        allow_pickle=False,
         **arrays,
         original=originals,
         reconstruction=as_images(result.images, run.dataset.shape).cpu().numpy(),
