@@ -122,7 +122,7 @@ def reconstructions_npz(directory: RunDirectory, which: str | None = None) -> by
 
     result, labels = reconstruct(run.model, run.test), run.dataset.test_labels
     originals = run.dataset.test_images
-    arrays = {"index": np.arange(len(originals), dtype=np.int64)}
+    arrays: dict[str, Any] = {"index": np.arange(len(originals), dtype=np.int64)}
     if labels is not None:
         arrays["label"] = labels.astype(np.int64)
     buffer = io.BytesIO()
