@@ -20,7 +20,7 @@ class FakeLauncher:
 
     def start(
         self, directory: RunDirectory, more_epochs: int = 0, leave_core: bool = False, warm: object = None,
-        after: RunDirectory | None = None, lr_factor: float | None = None, tied: bool = False,
+        after: RunDirectory | None = None, lr_factor: float | None = None, **rest: object,
     ) -> None:  # fmt: skip
         self.started.append((directory, more_epochs))
         self.lr_factors.append(lr_factor)
