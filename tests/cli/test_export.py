@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import shutil
 import struct
 import zlib
 from importlib import util
@@ -66,6 +68,28 @@ def test_no_file_is_replaced_unasked_nor_named_for_what_it_is_not(
     assert "whose format is CSV" in capsys.readouterr().err
     assert main([*given, "--out", str(tmp_path / "MINE.CSV")]) == 0
     assert main([*given, "--out", str(tmp_path / "mine")]) == 0
+
+
+def test_only_a_files_contents_are_ever_replaced(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe, link, real, nowhere = (tmp_path / name for name in ("pipe.csv", "link.csv", "real.csv", "nowhere.csv"))
+    os.mkfifo(pipe)  # root would else replace even a device
+    real.write_text("old")
+    link.symlink_to(real.name)
+    nowhere.symlink_to("gone/x.csv")
+    given = ["export", "done", "--runs-dir", str(trained.runs_dir), "--what", "metrics", "--force", "--out"]
+    for out, says in ((pipe, "is no ordinary file"), (nowhere, "there is no folder"), (tmp_path, "is a folder; name")):
+        assert main([*given, str(out)]) == 1 and says in capsys.readouterr().err
+    assert pipe.is_fifo() and nowhere.is_symlink()
+    assert main([*given, str(link)]) == 0 and link.is_symlink() and real.read_text().startswith("epoch,")
+    assert main([*given, ""]) == 2 and "name a file" in capsys.readouterr().err
+    two = ["compare", "done", "done-2", "--runs-dir", str(trained.runs_dir), "--out", str(tmp_path)]
+    shutil.copytree(Path(trained.runs_dir) / "done", Path(trained.runs_dir) / "done-2")
+    assert main(two) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and "is a folder" in told.err  # before anything else is said
+    shutil.rmtree(Path(trained.runs_dir) / "done-2")
 
 
 def test_exported_reconstructions_are_as_the_design_names_them(trained: Trained, tmp_path: Path) -> None:

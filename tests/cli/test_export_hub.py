@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -76,7 +77,26 @@ def test_no_folder_is_written_over_unasked_nor_named_like_a_file(
     assert main([*given, str(tmp_path / "mine.zip")]) == 2 and not (tmp_path / "mine.zip").exists()
     assert "which is a folder" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
-    assert main([*given, str(tmp_path / "file"), "--force"]) == 1 and "is a file" in capsys.readouterr().err
+    assert main([*given, str(tmp_path / "file"), "--force"]) == 1 and "is no folder" in capsys.readouterr().err
+
+
+def test_a_folder_is_written_whole_or_not_at_all(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(path: Path, data: bytes) -> None:
+        if path.name == "model.safetensors":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.write_bytes(data)
+
+    monkeypatch.setattr("tui_vae.cli.export.write_atomic", no_room)
+    given = ["export", "done", "--runs-dir", trained.runs_dir, "--what", "hub", "--force", "--out"]
+    assert main([*given, str(tmp_path / "new")]) == 1
+    assert f"cannot write {tmp_path / 'new'}: No space left on device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("of the weights that are there")
+    assert main([*given, str(tmp_path / "mine")]) == 1
+    assert [each.read_text() for each in tmp_path.rglob("*.*")] == ["of the weights that are there"]
 
 
 def front(card: Path) -> dict[str, Any]:
@@ -125,8 +145,17 @@ def test_the_hubs_own_library_reads_the_card(hub: Path) -> None:
         ("config.json", "{", "does not describe a network of tui-vae"),
         ("config.json", '{"shape": [1, 0, 28], "config": {}}', "does not describe a network of tui-vae"),
         ("config.json", '{"shape": [1, 28, 28], "config": {"model": "evil:Class"}}', "its author's own class"),
-        ("config.json", '{"shape": [1, 28, 28], "config": {"latent-dim": "many"}}', "latent-dim"),
+        ("config.json", '{"shape": [1, 28, 28], "config": {"latent-dim": "many"}}', "config.json: latent-dim"),
         ("config.json", '{"shape": [1, 28, 28], "config": {"latent-dim": 3}}', "does not fit the network"),
+        (
+            "config.json",
+            '{"shape": [1, 28, 28], "config": [["latent-dim", 8]]}',
+            "does not describe a network of tui-vae",
+        ),
+        ("config.json", "[" * 100_000, "does not describe a network of tui-vae"),
+        ("config.json", '{"shape": [1, 1000000, 1000000], "config": {}}', "does not fit the network"),  # 2 PB
+        ("config.json", f'{{"shape": [1, {10**30}, 1], "config": {{}}}}', "does not fit the network"),
+        ("config.json", '{"shape": [3, 30000, 30000], "config": {"model": "conv"}}', "does not fit the network"),
         ("config.json", None, "cannot read"),
         ("model.safetensors", "no tensors", "is no whole safetensors file"),
         ("model.safetensors", None, "cannot read"),

@@ -220,7 +220,17 @@ def test_a_port_that_is_taken_and_an_address_that_is_not_here(tmp_path: Path) ->
         taken = finish(command("serve", "--runs-dir", tmp_path, "--port", port))
     assert_one_sentence(taken, 1, f"port {port} is another program's; choose another, or any free one: --port 0")
     elsewhere = finish(command("serve", "--runs-dir", tmp_path, "--host", "192.0.2.1"))
-    assert_one_sentence(elsewhere, 1, "nothing can listen at 192.0.2.1")
+    assert_one_sentence(elsewhere, 1, "nothing can listen at '192.0.2.1': Cannot assign requested address; name")
+    longest = finish(command("serve", "--runs-dir", tmp_path, "--host", "a" * 64))
+    assert_one_sentence(longest, 1, "is no name of a machine; name an address of this machine")
+
+
+@needs_serve
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_an_address_that_nobody_can_read_ends_the_server(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        code, _, err = finish(command("serve", "--runs-dir", tmp_path, "--port", 0, stdout=full))
+    assert_one_sentence((code, "", err), 1, "standard output cannot be written: No space left on device")
 
 
 @needs_serve

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tui_vae import config
@@ -116,6 +117,13 @@ def setting(text: str) -> tuple[str, str | bool]:
     if not (re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", key) and value.isprintable() and (value or not separator)):
         raise argparse.ArgumentTypeError(f"it must be like partition=gpu or exclusive, not {text[:SHOWN]!r}")
     return key.replace("_", "-"), value if separator else True
+
+
+def place(text: str) -> Path:
+    """Where something is to be written; no text at all would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty, name a file")
+    return Path(text)
 
 
 def checkpoint_name(text: str) -> str:

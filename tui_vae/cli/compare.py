@@ -19,6 +19,7 @@ from tui_vae.cli.tables import GAP, padded
 from tui_vae.config import option_name, toml_value
 from tui_vae.config import options as all_options
 from tui_vae.errors import UsageError
+from tui_vae.plain_text import plain
 from tui_vae.runs import advice
 from tui_vae.runs.comparison import ACTIVE, FIGURES, LOSS, SECONDS, Candidate, candidate, differences, winners
 from tui_vae.runs.directory import find_run
@@ -53,7 +54,8 @@ def compare(options: argparse.Namespace) -> int:
 
         data = comparison_file(directories, runs, ending_of(options.out, COMPARISONS))
         write_out(options.out, data)
-        print(f"{options.out}: {len(runs)} runs, {len(data):,} bytes", file=sys.stderr if options.json else sys.stdout)
+        told = plain(f"{options.out}: {len(runs)} runs, {len(data):,} bytes")
+        print(told, file=sys.stderr if options.json else sys.stdout)
     return 0
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tui_vae.errors import UsageError, UserError
+from tui_vae.plain_text import plain
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.exports import EXPORTS
-from tui_vae.runs.files import write_atomic
+from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.trust import find_to_load
 
@@ -52,7 +54,7 @@ def export(options: argparse.Namespace) -> int:
         facts = {"run": directory.name, "what": options.what, "path": str(out.absolute()), "bytes": size}
         print(json.dumps(facts))
     else:
-        print(f"{out}: {options.what} of {directory.name}, {size:,} bytes")
+        print(plain(f"{out}: {options.what} of {directory.name}, {size:,} bytes"))
     return 0
 
 
@@ -69,17 +71,23 @@ def check_out(out: Path, endings: Sequence[str], what: str, force: bool) -> None
         better = shlex.quote(str(out.with_suffix(f".{endings[0]}")))
         raise UsageError(f"{out} is no name for {what}, whose format is {formats}", f"--out {better}")
     _check_place(out)
+    if out.is_dir():
+        better = shlex.quote(str(out / f"{what.split()[-1]}.{endings[0]}"))
+        raise UserError(f"{out} is a folder", f"name a file in it, such as --out {better}")
+    if out.exists() and not out.is_file():  # a device or a pipe would be replaced by a file
+        raise UserError(f"{out} is no ordinary file", "choose another --out")
     if out.is_file() and not force:
         raise UserError(f"{out} is there already", "replace it with --force, or choose another --out")
 
 
 def write_out(out: Path, data: bytes) -> None:
-    """
+    """Write a file whole or not at all. A link stays, and what it leads to is written.
+
     Raises:
         UserError: it cannot be written.
     """
     try:
-        write_atomic(out.absolute(), data)
+        write_atomic(out.resolve(), data)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}", "choose another --out") from None
 
@@ -90,8 +98,18 @@ def ending_of(out: Path, endings: Sequence[str]) -> str:
 
 
 def _check_place(out: Path) -> None:
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.absolute().parent}", "create it, or choose another --out")
+    """
+    Raises:
+        UserError: the folder is not there, or nothing can be written into it.
+    """
+    try:
+        folder = out.resolve().parent
+    except RuntimeError:  # of Python before 3.13
+        raise UserError(f"{out} is a link that leads to itself", "choose another --out") from None
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}", "create it, or choose another --out")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"nothing can be written into {folder}", "choose another --out, or change its permissions")
 
 
 def _check_folder(out: Path, what: str, force: bool) -> None:
@@ -107,21 +125,31 @@ def _check_folder(out: Path, what: str, force: bool) -> None:
     if out.is_dir() and any(out.iterdir()) and not force:
         raise UserError(f"{out} is there already", "replace its files with --force, or choose another --out")
     if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file", "choose another --out, for a folder")
+        raise UserError(f"{out} is no folder", "choose another --out, for a folder")
 
 
 def _write_folder(out: Path, files: Mapping[str, bytes]) -> int:
-    """The number of bytes of all its files.
+    """Write files into a folder, all or none. Return the number of their bytes.
 
     Raises:
         UserError: they cannot be written.
     """
+    import shutil
+
+    whole = out.resolve()
+    part = whole.with_name(f".{whole.name}.{os.urandom(4).hex()}.part")
     try:
-        out.mkdir(exist_ok=True)
+        part.mkdir()
+        for name, data in files.items():
+            write_atomic(part / name, data)
+        whole.mkdir(exist_ok=True)
+        for name in files:  # none before all of them have found room
+            os.replace(part / name, whole / name)
+        sync_directory(whole)
     except OSError as error:
-        raise UserError(f"cannot make {out}: {error.strerror}", "choose another --out") from None
-    for name, data in files.items():
-        write_out(out / name, data)
+        raise UserError(f"cannot write {out}: {error.strerror}", "choose another --out") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return sum(map(len, files.values()))
 
 

@@ -191,7 +191,7 @@ def _add_lists(add: Add) -> None:
     compare = add("compare", "compare", "put runs side by side: their figures, and the settings in which they differ")
     compare.add_argument("names", metavar="RUN", nargs="+")
     compare.add_argument("--json", action="store_true", help="a JSON array on stdout")
-    compare.add_argument("--out", metavar="FILE", type=Path,
+    compare.add_argument("--out", metavar="FILE", type=argument_types.place,
                          help="also write, as FILE ends, every epoch of all of them in one table (CSV, Parquet, JSON "
                          "lines: .jsonl), their curves (PNG, SVG, PDF), or a page (HTML, Markdown: .md)")  # fmt: skip
     compare.add_argument("--force", action="store_true", help="replace a file that is there already")
@@ -307,7 +307,7 @@ def _add_export(add: Add) -> None:
     _add_run_and_checkpoint(export)
     export.add_argument("--what", metavar="WHAT", required=True, choices=tuple(each.what for each in EXPORTS),
                         help="; ".join(f"{each.what} → {each.about}" for each in EXPORTS))  # fmt: skip
-    export.add_argument("--out", metavar="FILE", required=True, type=Path,
+    export.add_argument("--out", metavar="FILE", required=True, type=argument_types.place,
                         help="where to; its ending decides the format where WHAT has several")  # fmt: skip
     export.add_argument("--force", action="store_true", help="replace a file that is there already")
     export.add_argument("--json", action="store_true", help="where and how large, as a JSON object on stdout")

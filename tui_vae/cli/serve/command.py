@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import os
 import secrets
 import signal
 import socket
@@ -13,6 +14,7 @@ from importlib.util import find_spec
 
 from tui_vae.cli import complain
 from tui_vae.cli.serve import guard
+from tui_vae.cli.streams import output_error
 from tui_vae.errors import UserError
 from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs.directory import list_runs
@@ -20,6 +22,8 @@ from tui_vae.runs.runs_directory import runs_directory
 
 PORT = 8000
 """The port where none is asked for and nobody else has it; else any free one."""
+
+NAME_ONE = "name an address of this machine, or leave --host out"
 
 MOST_WAITING = 128
 """Connections that wait to be accepted."""
@@ -49,6 +53,8 @@ def serve(options: argparse.Namespace) -> int:
 
     def ready() -> None:
         print("\n".join(_told(options.host, listening.getsockname()[1], secret)), flush=True)
+        if output_error() is not None:  # nobody will ever know the address; `main` says why
+            os.kill(os.getpid(), signal.SIGTERM)
 
     ended_by = asyncio.run(server.serve_until_told(listening, ready))
     return INTERRUPTED if ended_by == signal.SIGINT else 0
@@ -86,13 +92,15 @@ def _listen(host: str, port: int | None) -> socket.socket:
         try:
             family = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0][0]
             return socket.create_server((host, tried), family=family, backlog=MOST_WAITING)
+        except UnicodeError:  # what no name of a machine can be, such as one that is too long
+            raise UserError(f"{host!r} is no name of a machine", NAME_ONE) from None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 problem = UserError(f"port {tried} is another program's", "choose another, or any free one: --port 0")
             elif error.errno in (errno.EACCES, errno.EPERM):
                 problem = UserError(f"port {tried} is not yours to take", "choose one from 1024 on, or --port 0")
             else:
-                problem = UserError(f"nothing can listen at {host}: {error.strerror or error}",
-                                    "name an address of this machine, or leave --host out")  # fmt: skip
+                reason = str(error.strerror or error).partition(" (while")[0]  # Python adds the address
+                problem = UserError(f"nothing can listen at {host!r}: {reason}", NAME_ONE)
                 break
     raise problem
