@@ -127,6 +127,18 @@ def test_a_strangers_words_stay_words(tmp_path: Path) -> None:
     assert "<script" not in text and "&lt;script&gt;" in text and "\x1b" not in text
 
 
+@needs_plots
+def test_figures_near_the_largest_number_do_not_end_a_drawing(tmp_path: Path) -> None:
+    """Of a damaged log, or a stranger's."""
+    run = make_run(tmp_path / "runs")
+    text = run.events.read_text()
+    run.events.write_text(re.sub(r'"(kl|recon|elbo_bpd)":[0-9.e+-]+', r'"\1":-1.7e308', text, count=20))
+    for what in ("curves", "rate-distortion"):
+        out = tmp_path / f"{what}.svg"
+        assert main(["export", run.name, "--runs-dir", str(tmp_path / "runs"), "--what", what, "--out", str(out)]) == 0
+        assert out.stat().st_size > 10_000
+
+
 def test_a_long_runs_report_has_its_last_epoch_and_marks_the_best(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs", "long", epochs=83)
     lines = run.events.read_bytes().splitlines(keepends=True)

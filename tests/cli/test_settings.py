@@ -108,6 +108,17 @@ def test_a_file_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.M
         read_train_defaults()
 
 
+def test_settings_that_cannot_be_read_are_named(tui_vae: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    for name, says in (("folder", "Is a directory"), ("bytes", "is not a TOML file")):
+        monkeypatch.setenv("TUI_VAE_CONFIG", str(tmp_path / name))
+        output = tui_vae("train")
+        assert_one_sentence(output, 2, str(tmp_path / name))
+        assert says in output[2] and "Errno" not in output[2]
+        assert "Errno" not in doctor._settings().found
+
+
 # -- The page ----------------------------------------------------------------------------------------------------------
 
 

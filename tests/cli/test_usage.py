@@ -106,7 +106,7 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(
     "arguments",
     [["attach", "gone"], ["pause", "gone"], ["resume", "gone"], ["stop", "gone"], ["checkpoint", "gone"],
      ["set", "gone", "lr=1e-3"], ["compare", "gone", "other"], ["eval", "gone"], ["show", "gone"],
-     ["export", "gone", "--what", "metrics", "--out", "/dev/null"]],
+     ["export", "gone", "--what", "metrics", "--out", "gone.csv"]],
     ids=lambda arguments: arguments[0],
 )  # fmt: skip
 def test_a_run_that_is_not_there_is_one_sentence(tui_vae: Run, own_runs: Path, arguments: list[str]) -> None:
@@ -128,6 +128,8 @@ def test_a_run_that_cannot_do_it_is_one_sentence(tui_vae: Run, own_runs: Path, t
 
 
 def test_a_finished_run_wants_more_epochs(tui_vae: Run, trained: Trained) -> None:
+    change = ("set", "done", "lr=1e-3", "--runs-dir", trained.runs_dir)
+    assert_one_sentence(tui_vae(*change), 1, "it is finished; continue it with: tui-vae resume done --epochs 10")
     size = trained.directory.events.stat().st_size
     assert_one_sentence(tui_vae("resume", "done", "--runs-dir", trained.runs_dir), 1, "--epochs")
     assert_one_sentence(tui_vae("pause", "done", "--runs-dir", trained.runs_dir), 1, "it is finished")
@@ -147,7 +149,7 @@ def test_places_that_cannot_be_used_are_one_sentence(tui_vae: Run, trained: Trai
     assert_one_sentence(tui_vae("train", "--runs-dir", file / "x"), 1, "cannot create a run")
     export = ("export", "done", "--runs-dir", trained.runs_dir, "--what", "metrics", "--out")
     assert_one_sentence(tui_vae(*export, tmp_path / "none" / "x.csv"), 1, "there is no folder")
-    assert_one_sentence(tui_vae(*export, tmp_path), 1, "cannot write")
+    assert_one_sentence(tui_vae(*export, tmp_path), 1, "is a folder")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     show = ("show", "done", "--runs-dir", trained.runs_dir)
     assert_one_sentence(tui_vae(*show, "--class", "Spaceship"), 2, "T-shirt/top, Trouser")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from tui_vae.cli.plots import COLOURS, TEST, TRAIN, drawn, plain_axes
 from tui_vae.runs import events as ev
@@ -43,6 +43,10 @@ MARGIN, LEAST_MARGIN = 0.06, 1e-3
 
 CONTOURS = 7
 """Lines of one ELBO, about."""
+
+LARGEST = 1e100
+"""Figures beyond are left out, as those that are not finite: the arithmetic of axes overflows near the largest float, and
+no training gets there, which counts in floats of 32 bits."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -124,8 +128,12 @@ def _draw_runs(histories: dict[str, History], figure: Figure) -> None:
 
 def _draw_curve(axis: Axes, history: History, side: str, field: str, colour: str, name: str) -> None:
     values = [getattr(getattr(event, side), field) for event in history.epochs]
-    axis.plot([event.epoch for event in history.epochs], [math.nan if each is None else each for each in values],
+    axis.plot([event.epoch for event in history.epochs], [each if _can_be_drawn(each) else math.nan for each in values],
               color=colour, label=name, marker="." if len(values) < 2 else None)  # fmt: skip
+
+
+def _can_be_drawn(value: float | None) -> TypeGuard[float]:
+    return value is not None and abs(value) < LARGEST
 
 
 def _over_epochs(axis: Axes, title: str) -> None:
@@ -141,7 +149,7 @@ def _path(history: History, side: str) -> Points:
     """(rate, distortion) of each epoch whose are finite, nats an image."""
     metrics: list[ev.Metrics] = [getattr(event, side) for event in history.epochs]
     found = (rate_distortion(each.elbo_bpd, each.kl, _pixels([history])) for each in metrics)
-    return [point for point in found if point is not None]
+    return [point for point in found if point is not None and all(map(_can_be_drawn, point))]
 
 
 def _pixels(histories: Iterable[History]) -> int | None:

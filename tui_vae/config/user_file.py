@@ -51,8 +51,10 @@ def _read(instead: str) -> tuple[Path | None, dict[str, Any], str]:
         return file, tomllib.loads(_text(file)), ""
     except FileNotFoundError:
         return file, {}, ""
-    except (OSError, RuntimeError) as error:
-        return file, {}, f"The settings cannot be read: {error}; {instead}."
+    except RuntimeError as error:
+        return file, {}, f"The settings cannot be looked for: {error}; {instead}."
+    except OSError as error:
+        return file, {}, f"{file} cannot be read: {error.strerror or error}; {instead}."
     except ValueError as error:
         return file, {}, f"{file} is not a TOML file: {error}; {instead}."
 
@@ -101,8 +103,11 @@ def read_train_defaults() -> dict[str, Any]:
         text = _text(file)
     except (FileNotFoundError, NotADirectoryError, RuntimeError):
         return {}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the settings cannot be read: {error}", "TUI_VAE_CONFIG names another file") from None
+    except OSError as error:
+        hint = "mend that, or name another file of settings in TUI_VAE_CONFIG"
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}", hint) from None
+    except ValueError as error:
+        raise UsageError(f"{file} is not a TOML file: {error}", "mend it; it is UTF-8 text") from None
     if "train" not in text:
         return {}
     table = _parsed(text, file).get("train", {})
