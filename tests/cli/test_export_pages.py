@@ -166,6 +166,12 @@ def test_a_timelapse_is_the_same_film_in_each_format(trained: Trained, tmp_path:
 
 
 @needs_plots
+def test_the_names_of_classes_are_no_formulas() -> None:
+    drawn = export_images.Sheet(np.zeros((4, 4), np.uint8), 1, r"samples of $\frac{$", (r"$\nonsense$",)).file("svg")
+    assert rb"samples of $\frac{$" in drawn and rb"$\nonsense$" in drawn
+
+
+@needs_plots
 @pytest.mark.parametrize("what", ["grid", "samples", "rate-distortion"])
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_sheets_and_the_plane_are_drawn_in_each_format(

@@ -45,8 +45,8 @@ CONTOURS = 7
 """Lines of one ELBO, about."""
 
 LARGEST = 1e100
-"""Figures beyond are left out, as those that are not finite: the arithmetic of axes overflows near the largest float, and
-no training gets there, which counts in floats of 32 bits."""
+"""Figures beyond are left out, as those that are not finite: the arithmetic of axes overflows near the largest float.
+No training gets there, which counts in floats of 32 bits."""
 
 Points = Sequence[tuple[float, float]]
 

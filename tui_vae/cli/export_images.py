@@ -76,18 +76,19 @@ class Sheet:
         return buffer.getvalue()
 
     def _drawn(self, ending: str) -> bytes:
-        from tui_vae.cli.plots import drawn
+        from tui_vae.cli.plots import drawn, literal
 
         height, width = (side * POINTS_A_PIXEL / POINTS_AN_INCH for side in self.pixels.shape[:2])
 
         def draw(figure: Figure) -> None:
             axis = figure.subplots()
             axis.imshow(self.pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
-            axis.set_title(self.words, fontsize="small", wrap=True)
+            axis.set_title(literal(self.words), fontsize="small", wrap=True)
             axis.spines[:].set_visible(False)
             axis.set_xticks([])
             each = (self.pixels.shape[0] + GAP) / max(1, len(self.names))
-            axis.set_yticks([at * each + (each - GAP) / 2 for at in range(len(self.names))], self.names)
+            axis.set_yticks([at * each + (each - GAP) / 2 for at in range(len(self.names))],
+                            [literal(each) for each in self.names])  # fmt: skip
             axis.tick_params(length=0)
 
         size = max(LEAST_INCHES, width) + NAMES_INCHES * bool(self.names), height + TITLE_INCHES

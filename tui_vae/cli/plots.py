@@ -55,6 +55,11 @@ def drawn(
     return buffer.getvalue()
 
 
+def literal(words: str) -> str:
+    """Words as matplotlib is told them, which would take what stands between two dollars for a formula."""
+    return words.replace("$", r"\$")
+
+
 def plain_axes(axis: Axes, title: str = "") -> None:
     """A faint grid, and no frame above and at the right."""
     axis.set_title(title, fontsize="medium")
