@@ -1,6 +1,7 @@
 """Exports to look at: animations in three formats, curves, and a page that needs nothing else."""
 
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image, ImageSequence
 
 from tests.support.extras import needs_plots
 from tests.support.fake_run import make_run
-from tests.support.processes import Trained
+from tests.support.processes import Trained, command, finish
 from tui_vae import Run, load_run
 from tui_vae.cli import export_images, main
 from tui_vae.cli.animation import animated
@@ -246,6 +247,17 @@ def test_a_comparison_as_a_page_and_as_markdown(tmp_path: Path, capsys: pytest.C
     code, out = compared(tmp_path, "md", "--force", "--json")
     said = capsys.readouterr()
     assert code == 0 and [run["name"] for run in json.loads(said.out)] == ["one", "two"] and str(out) in said.err
+
+
+def test_a_comparison_is_written_though_nobody_reads_the_table(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_run(tmp_path / "runs", name, epochs=2)
+    reading, writing = os.pipe()
+    os.close(reading)
+    given = ("compare", "one", "two", "--runs-dir", tmp_path / "runs", "--out", tmp_path / "both.csv")
+    code, _, err = finish(command(*given, stdout=writing))
+    os.close(writing)
+    assert (code, err) == (1, "") and (tmp_path / "both.csv").read_text().startswith("run,")
 
 
 def test_a_page_of_a_strangers_runs_loads_nothing(tmp_path: Path) -> None:

@@ -45,15 +45,17 @@ def compare(options: argparse.Namespace) -> int:
     if options.out:
         check_out(options.out, COMPARISONS, "a comparison", options.force)
     runs = [candidate(each) for each in directories]
+    data = b""
+    if options.out:  # before the table, whose reader may leave, as in `| head -1`
+        from tui_vae.cli.compare_file import comparison_file
+
+        data = comparison_file(directories, runs, ending_of(options.out, COMPARISONS))
+        write_out(options.out, data)
     if options.json:
         print(as_json(runs))
     else:
         print_comparison(runs)
     if options.out:
-        from tui_vae.cli.compare_file import comparison_file
-
-        data = comparison_file(directories, runs, ending_of(options.out, COMPARISONS))
-        write_out(options.out, data)
         told = plain(f"{options.out}: {len(runs)} runs, {len(data):,} bytes")
         print(told, file=sys.stderr if options.json else sys.stdout)
     return 0
