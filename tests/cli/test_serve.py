@@ -99,6 +99,7 @@ async def _until(screen: Screen, tab: ClientWebSocketResponse, words: str) -> No
             screen.heard((await tab.receive()).data)
 
 
+@pytest.mark.slow
 @needs_serve
 def test_a_tab_ends_its_app_and_ctrl_c_all_of_them_and_training_goes_on(own_runs: Path) -> None:
     long = ("train", "--detach", "--name", "long", "--epochs", 10_000, *SMALL)
@@ -132,6 +133,7 @@ def test_a_tab_ends_its_app_and_ctrl_c_all_of_them_and_training_goes_on(own_runs
     assert run.is_training()
 
 
+@pytest.mark.slow
 @needs_serve
 def test_an_app_whose_server_is_killed_ends(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", "demo", epochs=2)
@@ -150,6 +152,7 @@ def test_an_app_whose_server_is_killed_ends(tmp_path: Path) -> None:
         asyncio.run(look(served))
 
 
+@pytest.mark.slow
 @needs_serve
 @needs_chromium
 def test_a_browser_shows_curves_and_pictures_and_hears_keys_and_the_mouse(tmp_path: Path) -> None:

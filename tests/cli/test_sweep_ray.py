@@ -35,6 +35,7 @@ def epochs(directory: RunDirectory) -> list[int]:
     return [event.epoch for event in events(directory, ev.EpochEvent)]
 
 
+@pytest.mark.slow
 @needs_ray
 def test_it_goes_on_when_a_node_is_lost_and_when_a_run_fails(own_runs: Path) -> None:
     first, second, bad = (RunDirectory(own_runs / f"far-lr-{lr}") for lr in ("0.001", "0.002", "10"))
@@ -83,6 +84,7 @@ def test_no_trainer_outlives_its_worker_or_its_sweep_and_control_c_stops_all(own
         assert states(first)[-1] == states(second)[-1] == "stopped"
 
 
+@pytest.mark.slow
 @needs_ray
 def test_an_address_where_no_cluster_is_makes_one_sentence(tui_vae: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("sweep", *QUICK, "--lr", "0.001,0.002", "--on")

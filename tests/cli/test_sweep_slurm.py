@@ -44,6 +44,7 @@ def test_time_limits_are_read_as_sbatch_reads_them(text: str, expected: int) -> 
         minutes(f"{text} hours")
 
 
+@pytest.mark.slow
 @needs_slurm
 def test_a_job_stops_after_a_checkpoint_comes_again_and_goes_on(own_runs: Path) -> None:
     import submitit
@@ -93,6 +94,7 @@ def test_a_job_that_cannot_train_says_why(own_runs: Path, capfd: pytest.CaptureF
     assert not (own_runs / "b").exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_is_told_to_end_comes_again_unless_it_was_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +154,7 @@ def test_the_sweep_submits_what_is_missing_and_says_how_to_follow_it(
     assert read_record(own_runs / ".sweep-far.slurm")["far-latent-dim-4"] == "71"
 
 
+@pytest.mark.slow
 @needs_slurm
 def test_when_all_have_finished_the_same_command_shows_the_results(
     tui_vae: Run, own_runs: Path, commands: Path

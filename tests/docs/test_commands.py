@@ -151,6 +151,7 @@ def _write_images(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / "pictures" / kind / f"{number}.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_BY_A_TEST, ids=lambda page: page.name)
 def test_the_commands_of_a_page_do_what_they_say(page: Path, here: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     failed, done = [], here.done

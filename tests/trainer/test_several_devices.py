@@ -69,6 +69,7 @@ def assert_ends(directory: RunDirectory, processes: dict[int, psutil.Process]) -
     wait_until(lambda: not any(each.is_running() and each.status() != "zombie" for each in processes.values()))
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_figures_of_one_and_hand_over_to_one_and_back(own_runs: Path) -> None:
     alone = new_run(own_runs, name="alone", epochs=4, **LAST_ALONE)
     assert train_alone(alone) == 0
@@ -108,6 +109,7 @@ def replayed(directory: RunDirectory, name: str, steps: int) -> RunDirectory:
 STEERED = {"epochs": 4000, "schedule": "constant", "optimizer": "adam"}
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_a_run_reaches_all_its_processes_at_one_step(own_runs: Path) -> None:
     process = command("train", "--name", "both", "--devices", 2, "--json", *options(STEERED))
     directory = RunDirectory(own_runs / "both")
@@ -142,6 +144,7 @@ def test_what_is_asked_of_a_run_reaches_all_its_processes_at_one_step(own_runs: 
     assert_like_one_device(directory, alone)
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(own_runs: Path) -> None:
     process = command("train", "--name", "killed", "--devices", 2, "--json", *options({"epochs": 40, **LASTING}))
     directory = RunDirectory(own_runs / "killed")
@@ -203,6 +206,7 @@ def test_a_run_fails_after_its_last_restart(own_runs: Path, restarts: int) -> No
     assert_ends(directory, ranks)
 
 
+@pytest.mark.slow
 def test_no_process_outlives_its_trainer(own_runs: Path) -> None:
     process = command("train", "--name", "orphans", "--devices", 2, *options({"epochs": 100_000}))
     directory = RunDirectory(own_runs / "orphans")
