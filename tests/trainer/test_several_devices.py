@@ -239,6 +239,16 @@ def test_more_devices_than_there_are_are_one_sentence(given: dict[str, Any], say
     assert error.value.hint.startswith("train with --device")
 
 
+def test_a_finished_run_that_is_refused_so_many_devices_stays_finished(own_runs: Path) -> None:
+    directory = new_run(own_runs)
+    assert train_alone(directory) == 0
+    before = directory.events.read_bytes()
+    resume = command("resume", directory.name, "--epochs", 1, "--devices", 999, "--runs-dir", own_runs)
+    code, _, said = finish(resume)
+    assert code == 1 and "--devices 999" in said
+    assert directory.events.read_bytes()[len(before) :] == b""
+
+
 def test_a_run_that_goes_on_where_there_are_fewer_devices_takes_those() -> None:
     elsewhere = place(make_config({"devices": 999, "device": "cpu"}), None, is_new=False)
     assert elsewhere.devices == usable_cores().cores

@@ -74,6 +74,10 @@ def resume(options: argparse.Namespace) -> int:
 
     which = str(options.from_epoch) if options.from_epoch else None
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, which)
+    if options.devices:
+        from tui_vae.trainer.several.placement import place, recorded
+
+        place(recorded(directory), options.devices, is_new=False)  # before its log would say that the run has failed
     former = _go_back(directory, options.from_epoch, options.epochs) if options.from_epoch else ""
     if former and not options.json:
         print(f"{directory.name} is back at epoch {options.from_epoch}; what it was until now is kept as run {former}")
