@@ -13,13 +13,11 @@ from tui_vae.runs.history import read_history
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.verify import verify_run
 
-HARD = {"batch-size": 50, "lr": 1e-9, "muon-lr": 1e-9, "schedule": "constant", "kl-warmup": 0}
-"""A run that learns nothing, so that its first epochs are as good as any."""
-
 
 def test_a_run_without_progress_ends_with_the_reason_and_goes_on_when_asked(own_runs: Path) -> None:
-    directory = new_run(own_runs, **{**HARD, "epochs": 40, "patience": 3})
-    assert train_here(directory) == 0
+    """In its fourth epoch β rises, and no loss after that is as low as those before."""
+    directory = new_run(own_runs, epochs=40, patience=3)
+    assert train_here(directory, Script(at={3 * LOOKS // 2 + 2: [protocol.Set(beta=1e4)]})) == 0
     epochs = events(directory, ev.EpochEvent)
     losses = [event.test.loss for event in epochs]
     best = min(range(len(losses)), key=lambda at: losses[at])

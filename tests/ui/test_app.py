@@ -157,7 +157,7 @@ async def test_the_help_is_searched_by_words_keys_and_names(run: RunDirectory) -
         await seen(app, pilot, "train.gallery")
         await pilot.press(*"rate")
         await until(pilot, lambda: "train.gallery" not in screen(app))
-        assert "Raise the learning rate" in screen(app) and "everywhere" in screen(app)
+        assert "Raise / Lower" in screen(app) and "everywhere" in screen(app)
         await pilot.press(*"xyz")
         await seen(app, pilot, "no key is for")
         await pilot.press("escape", "question_mark")
