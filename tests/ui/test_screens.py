@@ -328,8 +328,8 @@ async def test_the_panes_look_as_they_did(
     differing: list[str] = []
 
     def compare(name: str, text: str) -> None:
-        # Where a list's thumb ends says how long the list is below what is seen: the help has the keys of the moment.
-        text = re.sub("[▁▂▃▄▅▆▇] │$", "█ │", text, flags=re.MULTILINE)
+        # A scroll bar's length says how long a list is below what is seen: the help has the keys of the moment.
+        text = re.sub("[▁▂▃▄▅▆▇█] │$", "  │", text, flags=re.MULTILINE)
         file = SNAPSHOTS / f"{name}.txt"
         if request.config.getoption("--update-snapshots"):
             SNAPSHOTS.mkdir(exist_ok=True)
