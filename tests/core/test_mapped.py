@@ -54,3 +54,14 @@ def test_a_mapped_file_larger_than_memory_is_read_a_batch_ahead(
         begin = header + row * size
         assert option == mmap.MADV_WILLNEED and start % mmap.PAGESIZE == 0
         assert start <= begin < start + mmap.PAGESIZE and start + length == begin + size
+
+
+def test_a_small_mapped_file_is_copied_and_stays_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    array = np.load(tmp_path / "x.npy", "c")
+    copy = mapped.in_large_pages(array)
+    assert not np.shares_memory(copy, array)
+    assert (copy == images).all() and (array == images).all()
+    monkeypatch.setattr(mapped, "SHARE_TO_COPY", 0)
+    assert mapped.in_large_pages(array) is array, "it would take too much of the memory"

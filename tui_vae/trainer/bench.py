@@ -63,7 +63,7 @@ class Candidate:
 
 def ours(config: RunConfig) -> Candidate:
     """This trainer's own step on its own threads and precision; its figures are read every `REPORT_EVERY` seconds."""
-    run = load_data_and_model(config)
+    run = load_data_and_model(config, to_train=True)
     learner = Learner(config, run.model, run.device, train_size=len(run.train), warn=_warn)
     reported = time.perf_counter()
 

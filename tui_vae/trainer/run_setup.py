@@ -23,7 +23,7 @@ from tui_vae.core.data.assemble import GIVEN
 from tui_vae.core.data.check import check_same, same_again
 from tui_vae.core.data.datasets import Dataset, Labels, evaluation_subset, load, preview_indices
 from tui_vae.core.data.duplicates import across_note, count_duplicates
-from tui_vae.core.data.mapped import ReadAhead, nothing_ahead, read_ahead_of
+from tui_vae.core.data.mapped import ReadAhead, in_large_pages, nothing_ahead, read_ahead_of
 from tui_vae.core.devices import ALL_CORES, Cores, choose_device, choose_precision, choose_threads, device_name
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
@@ -150,7 +150,7 @@ def set_up_training(
 
     loading("loading the data")
     crew.told(config)
-    run = replace(load_data_and_model(crew.on_my_device(config), loading), config=config)
+    run = replace(load_data_and_model(crew.on_my_device(config), loading, to_train=True), config=config)
     check_data(directory, run.dataset, progress)
     _tell_of_data(run, warn)
     progress.train_images, progress.data = len(run.train), run.dataset.fingerprint
@@ -220,10 +220,13 @@ def load_data(config: RunConfig, progress: Callable[[str], None] | None = None) 
     )  # fmt: skip
 
 
-def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | None = None) -> LoadedRun:
+def load_data_and_model(
+    config: RunConfig, progress: Callable[[str], None] | None = None, to_train: bool = False
+) -> LoadedRun:
     """Load the data onto the device, and build the network there with its initial weights.
 
-    `config` is resolved. Sets this process's arithmetic, and on CUDA its device.
+    `config` is resolved. `to_train`: the training images will be gathered in any order, epoch after epoch. Sets this
+    process's arithmetic, and on CUDA its device.
 
     Raises:
         UserError: the device or the data are not there, or the data do not fit on the device.
@@ -244,6 +247,8 @@ def load_data_and_model(config: RunConfig, progress: Callable[[str], None] | Non
         )  # twice as fast as `train[…]`
         if config.data_on == "device" or (config.data_on == "auto" and fits(train.nbytes, device)):
             train = train.to(device)
+        if to_train and train.device.type == device.type == "cpu":
+            train = torch.from_numpy(in_large_pages(dataset.train_images))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

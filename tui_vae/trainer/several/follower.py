@@ -30,7 +30,7 @@ def follow(group: Group, pulse: Pulse) -> None:
     config, trust = group.hear_config()
     for digest in trust:
         allow_digest(digest)
-    run = load_data_and_model(group.on_my_device(config))
+    run = load_data_and_model(group.on_my_device(config), to_train=True)
     group.use(run.device)
     learner = Learner(config, run.model, run.device, train_size=len(run.train), ranks=group)
     group.check_data(run.dataset)
