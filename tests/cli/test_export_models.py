@@ -30,6 +30,7 @@ from tui_vae.core.models.own import WrappedModel
 from tui_vae.errors import UserError
 from tui_vae.runs.history import read_history
 from tui_vae.trackers.figures import hyperparameters
+from tui_vae.trainer.checkpoints import plain_file
 
 
 def export(trained: Trained, what: str, out: Path) -> Path:
@@ -156,6 +157,8 @@ def test_the_weights_are_a_plain_file_of_the_state_dict(trained: Trained, tmp_pa
     assert json.loads(facts["shape"]) == [1, 28, 28] and json.loads(facts["config"])["latent-dim"] == 8
     model = build_model(make_config({**json.loads(facts["config"])}), tuple(json.loads(facts["shape"])))
     model.load_state_dict(found)  # the facts are enough to build the network again
+    assert len({plain_file(found, facts) for _ in range(6)}) == 1, "equal to the last byte, however often"
+    assert out.read_bytes() == plain_file(found, facts)
 
 
 def test_the_card_says_how_to_load_and_to_train_it_again(trained: Trained, tmp_path: Path) -> None:

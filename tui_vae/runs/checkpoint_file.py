@@ -171,12 +171,16 @@ def file_pieces(progress: Progress, tensors: Sequence[TensorBytes]) -> Iterator[
         code, width = NAMES[dtype]
         first, end = end, end + math.prod(shape) * width
         header[name] = {"dtype": code, "shape": shape, "data_offsets": (first, end)}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % HEADER_MULTIPLE)
-    yield len(text).to_bytes(8, "little")
-    yield text
+    yield header_bytes(header)
     for tensor in ordered:
         yield from tensor.pieces
+
+
+def header_bytes(header: dict[str, Any]) -> bytes:
+    """The beginning of a safetensors file, up to its tensors: the length of the header, and the header."""
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % HEADER_MULTIPLE)
+    return len(text).to_bytes(8, "little") + text
 
 
 def read_facts(path: Path) -> dict[str, Any]:

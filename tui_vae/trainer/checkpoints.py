@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,15 @@ from torch import Tensor
 
 from tui_vae.errors import UserError, first_line
 from tui_vae.runs import advice
-from tui_vae.runs.checkpoint_file import CheckpointError, Damaged, Progress, TensorBytes, file_pieces, verify
+from tui_vae.runs.checkpoint_file import (
+    CheckpointError,
+    Damaged,
+    Progress,
+    TensorBytes,
+    file_pieces,
+    header_bytes,
+    verify,
+)
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.files import write_atomic
 from tui_vae.runs.go_back import not_kept
@@ -81,9 +90,14 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
 
 
 def plain_file(tensors: dict[str, Tensor], facts: dict[str, str]) -> bytes:
-    """A safetensors file of these tensors alone, with `facts` as its metadata, for any reader of that format."""
-    data: bytes = safetensors.torch.save({name: each.detach().cpu().clone() for name, each in tensors.items()}, facts)
-    return data
+    """A safetensors file of these tensors alone, with `facts` as its metadata, for any reader of that format.
+
+    Equal tensors and facts make equal bytes: safetensors itself shuffles the metadata at each save.
+    """
+    data: bytes = safetensors.torch.save({name: each.detach().cpu().clone() for name, each in tensors.items()})
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = header_bytes({"__metadata__": dict(sorted(facts.items())), **json.loads(data[8:start])})
+    return header + data[start:]
 
 
 def read_plain_file(path: Path) -> dict[str, Tensor]:
