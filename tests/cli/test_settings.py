@@ -9,10 +9,19 @@ import pytest
 from tests.support.commands import Run, assert_one_sentence
 from tests.support.processes import SMALL, command, finish
 from tui_vae.cli import doctor, manual
-from tui_vae.config.user_file import RUNS_DIR, TABLES, Notices, config_file, read_train_defaults, unknown_names
+from tui_vae.config.user_file import (
+    RUNS_DIR,
+    TABLES,
+    Notices,
+    config_file,
+    read_notices,
+    read_train_defaults,
+    unknown_names,
+)
 from tui_vae.errors import UsageError
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.runs_directory import runs_directory
+from tui_vae.ui.settings import read_keys
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -59,6 +68,7 @@ def test_a_runs_directory_that_is_none_is_one_sentence(
         ('[train]\nname = "x"\n', "name under [train]"),
         ("train = 3\n", "train must be a table"),
         ("[train\n", "is not a TOML file"),
+        ("[keys\n", "is not a TOML file"),
     ],
 )
 def test_defaults_of_train_that_make_no_sense_are_one_sentence(text: str, says: str, tui_vae: Run) -> None:
@@ -91,6 +101,15 @@ def test_doctor_reads_the_settings(tui_vae: Run) -> None:
         write(text)
         finding = doctor._settings()
         assert finding.ok == ok and says in finding.found + finding.hint, finding
+
+
+def test_doctor_says_once_that_the_settings_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TUI_VAE_RUNS")
+    write('runs-dir = "/x"\n[keys\n[train]\n')
+    findings = [doctor._settings(), doctor._runs(None)]
+    assert [finding.ok for finding in findings] == [False, False]
+    assert "".join(finding.found + finding.hint for finding in findings).count("is not a TOML file") == 1
+    assert read_keys()[1] == read_notices()[1], "the app says it once as well"
 
 
 def test_a_name_that_means_nothing_is_told() -> None:

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 from tui_vae import __version__
 from tui_vae.cli.tables import print_table
-from tui_vae.config.user_file import config_file, read_notices, read_runs_dir, read_train_defaults, unknown_names
+from tui_vae.config.user_file import (
+    config_file,
+    read_notices,
+    read_runs_dir,
+    read_train_defaults,
+    unknown_names,
+    why_unreadable,
+)
 from tui_vae.core.data import named, published, sources
 from tui_vae.errors import UsageError, UserError, first_line
 from tui_vae.runs.logout import WHAT_TO_DO, why_ended_at_logout
@@ -178,6 +185,8 @@ def _settings() -> Finding:
     from tui_vae.ui.settings import read_keys
     from tui_vae.ui.user_keys import checked, known_commands
 
+    if why := why_unreadable():  # which every reader of a table would say in its turn
+        return Finding("settings", False, why, "mend that, or name another file in TUI_VAE_CONFIG; docs/settings.md")
     keys, complaint = read_keys()
     complaints = [complaint, *(checked(keys, known_commands())[1] if keys else ()), read_notices()[1], unknown_names()]
     try:
@@ -186,11 +195,8 @@ def _settings() -> Finding:
     except UsageError as error:
         complaints.append(str(error))
     wrong = " ".join(dict.fromkeys(filter(None, complaints)))
-    try:
-        file = config_file()
-        there = "" if file.exists() else " (not there: all is as usual)"
-    except (OSError, RuntimeError) as error:
-        return Finding("settings", False, f"cannot be looked for: {error}", "TUI_VAE_CONFIG names another file")
+    file = config_file()
+    there = "" if file.exists() else " (not there: all is as usual)"
     return Finding(
         "settings", not wrong, wrong or f"{file}{there}", "mend that line; docs/settings.md" if wrong else ""
     )
@@ -201,6 +207,9 @@ def _runs(given: str | None) -> Finding:
         path = runs_directory(given)
         parent = next(folder for folder in (path, *path.parents) if folder.exists())
     except UsageError as error:
+        if why_unreadable():
+            hint = "mend them, or name it: --runs-dir"
+            return Finding("runs directory", False, "unknown: the settings cannot be read", hint)
         return Finding("runs directory", False, error.message, error.hint)
     except OSError as error:
         found = f"cannot be looked at: {error.strerror}"

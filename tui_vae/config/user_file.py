@@ -31,21 +31,27 @@ def config_file() -> Path:
 
 
 def read_table(name: str, instead: str) -> tuple[dict[str, Any], str]:
-    """A table of the file, and a sentence about what is wrong with it, empty if nothing.
+    """A table of the file, and a sentence about what is wrong with it or with the whole file, empty if nothing.
 
-    `instead`: what holds where it cannot be read, as the end of that sentence.
+    `instead`: what holds where the table is none, as the end of that sentence.
     """
-    file, given, complaint = _read(instead)
+    file, given, complaint = _read()
     table = given.get(name, {})
     if not isinstance(table, dict):
         return {}, f"{file}: {name} must be a table, such as [{name}]; {instead}."
     return table, complaint
 
 
-def _read(instead: str) -> tuple[Path | None, dict[str, Any], str]:
+def why_unreadable() -> str:
+    """A sentence about what keeps the whole file from being read; empty if nothing."""
+    return _read()[2]
+
+
+def _read() -> tuple[Path | None, dict[str, Any], str]:
+    """The file, its tables, and why it cannot be read: the same sentence whichever table was asked for."""
     import tomllib  # quick commands read no such file
 
-    file = None
+    file, instead = None, "all is as usual"
     try:
         file = config_file()
         return file, tomllib.loads(_text(file)), ""
@@ -61,7 +67,7 @@ def _read(instead: str) -> tuple[Path | None, dict[str, Any], str]:
 
 def unknown_names() -> str:
     """A sentence about what stands in the file outside all its tables, or in a table that it has not; else empty."""
-    file, given, complaint = _read("")
+    file, given, complaint = _read()
     wrong = next((name for name in given if name not in (*TABLES, RUNS_DIR)), None)
     if complaint or wrong is None:
         return ""
@@ -108,8 +114,6 @@ def read_train_defaults() -> dict[str, Any]:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}", hint) from None
     except ValueError as error:
         raise UsageError(f"{file} is not a TOML file: {error}", "mend it; it is UTF-8 text") from None
-    if "train" not in text:
-        return {}
     table = _parsed(text, file).get("train", {})
     if not isinstance(table, dict):
         raise UsageError(f"{file}: train must be a table", "begin it with a line [train]")
