@@ -79,7 +79,11 @@ def test_only_a_files_contents_are_ever_replaced(
     link.symlink_to(real.name)
     nowhere.symlink_to("gone/x.csv")
     given = ["export", "done", "--runs-dir", str(trained.runs_dir), "--what", "metrics", "--force", "--out"]
-    for out, says in ((pipe, "is no ordinary file"), (nowhere, "there is no folder"), (tmp_path, "is a folder; name")):
+    new = f"{tmp_path}/new/"  # a file called new would be no surprise to Path
+    for out, says in (
+        (pipe, "is no ordinary file"), (nowhere, "there is no folder"), (tmp_path, "is a folder; name"),
+        (new, "is a folder; name a file in it"),
+    ):  # fmt: skip
         assert main([*given, str(out)]) == 1 and says in capsys.readouterr().err
     assert pipe.is_fifo() and nowhere.is_symlink()
     assert main([*given, str(link)]) == 0 and link.is_symlink() and real.read_text().startswith("epoch,")

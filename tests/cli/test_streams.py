@@ -94,6 +94,10 @@ def test_closed_streams_are_silence(trained: Trained, tmp_path: Path) -> None:
     assert csv.read_text().startswith("epoch,")
 
 
+def test_an_address_that_nobody_would_learn_is_not_served(own_runs: Path) -> None:
+    assert_one_sentence(in_shell(f"{TUI_VAE} serve --port 0 >&-"), 1, "nobody would learn the address")
+
+
 def test_training_with_closed_streams(own_runs: Path) -> None:
     output = in_shell(f"{TUI_VAE} train --epochs 1 {' '.join(SMALL)} <&- >&- 2>&-")
     assert output == (0, "", "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tui_vae import config
@@ -119,11 +118,12 @@ def setting(text: str) -> tuple[str, str | bool]:
     return key.replace("_", "-"), value if separator else True
 
 
-def place(text: str) -> Path:
-    """Where something is to be written; no text at all would be the working directory."""
+def place(text: str) -> str:
+    """Where something is to be written; no text at all would be the working directory. As it was given: a slash at its
+    end says that it is a folder."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty, name a file")
-    return Path(text)
+    return text
 
 
 def checkpoint_name(text: str) -> str:

@@ -42,21 +42,20 @@ def compare(options: argparse.Namespace) -> int:
         hint = f"name two runs or more; see them: {advice.command('ls', runs_dir)}"
         raise UsageError("there is nothing to compare one run with", hint)
     directories = [find_run(runs_dir, name) for name in names]
-    if options.out:
-        check_out(options.out, COMPARISONS, "a comparison", options.force)
+    out = check_out(options.out, COMPARISONS, "a comparison", options.force) if options.out else None
     runs = [candidate(each) for each in directories]
     data = b""
-    if options.out:  # before the table, whose reader may leave, as in `| head -1`
+    if out:  # before the table, whose reader may leave, as in `| head -1`
         from tui_vae.cli.compare_file import comparison_file
 
-        data = comparison_file(directories, runs, ending_of(options.out, COMPARISONS))
-        write_out(options.out, data)
+        data = comparison_file(directories, runs, ending_of(out, COMPARISONS))
+        write_out(out, data)
     if options.json:
         print(as_json(runs))
     else:
         print_comparison(runs)
-    if options.out:
-        told = plain(f"{options.out}: {len(runs)} runs, {len(data):,} bytes")
+    if out:
+        told = plain(f"{out}: {len(runs)} runs, {len(data):,} bytes")
         print(told, file=sys.stderr if options.json else sys.stdout)
     return 0
 

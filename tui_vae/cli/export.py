@@ -34,11 +34,11 @@ def export(options: argparse.Namespace) -> int:
         UsageError: options do not go together.
         UserError: the file cannot be written, or the run cannot be found, trusted, loaded or shown in that form.
     """
-    out: Path = options.out
+    out = Path(options.out)
     _check_together(options)
     endings = _endings(options.what)
     if endings:
-        check_out(out, endings, options.what, options.force)
+        check_out(options.out, endings, options.what, options.force)
     else:
         _check_folder(out, options.what, options.force)
     directory = find_to_load(runs_directory(options.runs_dir), options.name, options.trust, options.checkpoint)
@@ -58,13 +58,18 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
-def check_out(out: Path, endings: Sequence[str], what: str, force: bool) -> None:
+def check_out(name: str, endings: Sequence[str], what: str, force: bool) -> Path:
     """Check a file that is to be written before the work for it is done. `endings`: of the formats of `what`.
 
     Raises:
         UsageError: its name says that it is of another format than these.
-        UserError: its folder is not there, or it is there already.
+        UserError: its folder is not there, or it is there already; or its name is that of a folder.
     """
+    out = Path(name)
+    within = shlex.quote(str(out / f"{what.split()[-1]}.{endings[0]}"))
+    is_folder = UserError(f"{name} is a folder", f"name a file in it, such as --out {within}")
+    if os.path.basename(name) in ("", "."):  # whether it is there or not
+        raise is_folder
     given = out.suffix.removeprefix(".")
     if given and given.lower() not in endings:
         formats = " or ".join(ending.upper() for ending in endings)
@@ -72,12 +77,12 @@ def check_out(out: Path, endings: Sequence[str], what: str, force: bool) -> None
         raise UsageError(f"{out} is no name for {what}, whose format is {formats}", f"--out {better}")
     _check_place(out)
     if out.is_dir():
-        better = shlex.quote(str(out / f"{what.split()[-1]}.{endings[0]}"))
-        raise UserError(f"{out} is a folder", f"name a file in it, such as --out {better}")
+        raise is_folder
     if out.exists() and not out.is_file():  # a device or a pipe would be replaced by a file
         raise UserError(f"{out} is no ordinary file", "choose another --out")
     if out.is_file() and not force:
         raise UserError(f"{out} is there already", "replace it with --force, or choose another --out")
+    return out
 
 
 def write_out(out: Path, data: bytes) -> None:
@@ -189,7 +194,7 @@ def _maker(options: argparse.Namespace) -> Callable[[RunDirectory, str | None], 
         export_traversal,
     )
 
-    ending = ending_of(options.out, _endings(options.what))
+    ending = ending_of(Path(options.out), _endings(options.what))
 
     def samples(directory: RunDirectory, which: str | None) -> bytes:
         count, seed = options.images or SAMPLES, options.seed or 0

@@ -14,6 +14,10 @@ LEGIBLE = "tui-vae-legible"
 """The name of the error handler that writes a character in other words where a stream's encoding lacks it."""
 
 
+_closed: set[int] = set()
+"""Which of the standard streams nobody had opened for this process."""
+
+
 def prepare() -> None:
     """Let text of any kind go to any standard stream. A closed one is opened on the null device.
 
@@ -23,6 +27,7 @@ def prepare() -> None:
         try:
             os.fstat(number)
         except OSError:
+            _closed.add(number)
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
     codecs.register_error(LEGIBLE, _in_other_words)
     # Where something else stands there, as in a test, that is left alone.
@@ -30,6 +35,11 @@ def prepare() -> None:
         sys.stdout = StandardOutput(sys.__stdout__ or open(1, "w", encoding="utf-8"))  # noqa: SIM115
     if sys.stderr is sys.__stderr__:
         sys.stderr = StandardError(sys.__stderr__ or open(2, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def output_was_closed() -> bool:
+    """Whether standard output was closed, as by `>&-`, which most commands take for a wish for silence."""
+    return 1 in _closed
 
 
 class _Stream(io.TextIOWrapper):

@@ -88,7 +88,7 @@ class Shape:
 
 def complaint(folder: Path, text: str) -> str:
     """Why a figure cannot be written under this name; empty where it can."""
-    if Path(text).suffix.lower() not in ENDINGS:
+    if text.endswith("/") or Path(text).suffix.lower() not in ENDINGS:
         return f"The name must end in {', '.join(ENDINGS)}."
     if (folder / text).exists():
         return "There is a file of this name already."

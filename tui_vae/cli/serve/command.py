@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 from tui_vae.cli import complain
 from tui_vae.cli.serve import guard
-from tui_vae.cli.streams import output_error
+from tui_vae.cli.streams import output_error, output_was_closed
 from tui_vae.errors import UserError
 from tui_vae.interrupts import INTERRUPTED
 from tui_vae.runs.directory import list_runs
@@ -33,8 +33,11 @@ def serve(options: argparse.Namespace) -> int:
     """Serve the app until Ctrl-C or SIGTERM, an app a tab.
 
     Raises:
-        UserError: textual-serve is not installed, the runs cannot be read, or nothing can listen at that address.
+        UserError: textual-serve is not installed, standard output is closed, the runs cannot be read, or nothing can
+            listen at that address.
     """
+    if output_was_closed():
+        raise UserError("standard output is closed, and nobody would learn the address", "leave out >&-")
     if find_spec("textual_serve") is None:
         raise UserError("the app cannot be shown in a browser without textual-serve",
                         "install it: pip install textual-serve")  # fmt: skip
