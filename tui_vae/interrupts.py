@@ -1,4 +1,4 @@
-"""Ctrl-C while a command starts and ends: exit code 130 and not a word.
+"""Ctrl-C and SIGTERM while a command starts and ends: exit code 130 and not a word.
 
 Python raises `KeyboardInterrupt` wherever it is, also where nobody catches it (in imports before `main`) or where it
 is only printed (in a weak reference's callback). While nothing is being done that wants to be tidied up, the process
@@ -11,24 +11,29 @@ import _signal  # type: ignore[import-not-found]  # what `signal` is made of, wh
 import os
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as of shells."""
+"""Exit code after Ctrl-C: 128 + SIGINT, as of shells; and after SIGTERM, which asks a command for the same."""
+
+ASKS_TO_END = {_signal.SIGINT: _signal.default_int_handler, _signal.SIGTERM: _signal.SIG_DFL}
+"""The signals that ask a command to end, and what Python does at each."""
 
 _quiet = False
 """Whether this process is a command that ends quietly; false where a test or a notebook calls one."""
 
 
 def end_quietly() -> None:
-    """From now on Ctrl-C ends the process at once. Where Ctrl-C is ignored, as behind `nohup … &`, it still is."""
+    """From now on both end the process at once. Where one is ignored, as Ctrl-C behind `nohup … &`, it still is."""
     global _quiet
-    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-        _quiet = True
-        _signal.signal(_signal.SIGINT, _end)
+    for number, usual in ASKS_TO_END.items():
+        if _signal.getsignal(number) in (usual, _signal.default_int_handler):
+            _quiet = True
+            _signal.signal(number, _end)
 
 
 def raise_again() -> None:
-    """From now on Ctrl-C raises `KeyboardInterrupt`, so that files and terminals are left in order."""
-    if _signal.getsignal(_signal.SIGINT) is _end:
-        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    """From now on both raise `KeyboardInterrupt`, so that files and terminals are left in order."""
+    for number in ASKS_TO_END:
+        if _signal.getsignal(number) is _end:
+            _signal.signal(number, _signal.default_int_handler)
 
 
 def end_quietly_again() -> None:

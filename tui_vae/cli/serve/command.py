@@ -59,8 +59,8 @@ def serve(options: argparse.Namespace) -> int:
         if output_error() is not None:  # nobody will ever know the address; `main` says why
             os.kill(os.getpid(), signal.SIGTERM)
 
-    ended_by = asyncio.run(server.serve_until_told(listening, ready))
-    return INTERRUPTED if ended_by == signal.SIGINT else 0
+    asyncio.run(server.serve_until_told(listening, ready))
+    return INTERRUPTED if output_error() is None else 1
 
 
 def _told(host: str, port: int, secret: str) -> list[str]:
