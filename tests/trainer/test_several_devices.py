@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,22 @@ from safetensors.torch import load_file
 from tests.support.processes import command, events, finish, wait_until
 from tests.support.ranks_of_runs import WORKER, ranks_of
 from tests.support.training import TINY, Script, new_run
+from tui_vae.cli import main
 from tui_vae.config import make_config
 from tui_vae.core.core_limits import usable_cores
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
+from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
+from tui_vae.runs.machines import Machines
 from tui_vae.runs.runtime_directory import runtime_directory
-from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.checkpoints import load_checkpoint, save_checkpoint
 from tui_vae.trainer.process import RunProcess
+from tui_vae.trainer.several.lines import Hello, Loaded, Welcome
 from tui_vae.trainer.several.placement import place
+from tui_vae.trainer.several.supervisor import Supervisor
 from tui_vae.trainer.several.switchboard import line_folder
 
 LAST_ALONE = {"train-limit": 385}
@@ -255,6 +261,40 @@ def test_a_run_that_goes_on_where_there_are_fewer_devices_takes_those() -> None:
     assert "no 999 devices here any more: going on with" in elsewhere.warning
     with pytest.raises(UserError):  # but not where somebody asks for them
         place(make_config({"device": "cpu"}), 999, is_new=False)
+
+
+def test_a_job_that_comes_again_where_there_are_fewer_devices_is_refused_before_anything_is_written(
+    own_runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_run(own_runs, name="job", devices=999)
+    before = {path: path.stat().st_mtime_ns for path in own_runs.rglob("*")}
+    assert main(["train", "--name", "job", "--resume-if-exists", *options({"devices": 999})]) == 1
+    assert "--devices 999: this machine has" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in own_runs.rglob("*")} == before
+
+
+def test_a_factor_on_the_learning_rate_holds_until_a_checkpoint_has_it(own_runs: Path) -> None:
+    directory = new_run(own_runs)
+    log = ev.EventLog(directory.events)
+    lock = RunLock(directory, "train")
+
+    def save(progress: Progress) -> None:
+        save_checkpoint(directory.last, progress, {})
+
+    progress = Progress(config=directory.read_config().to_dict(), segments=[2], beta=1.0, step=3)
+    try:
+        save(progress)
+        start = Supervisor(directory, log, Script(), lock, protocol.Resume(lr_factor=0.5), Welcome(leads=True), 2,
+                           Machines(), lambda loaded: None)  # fmt: skip
+        leader = Hello(rank=0, local=0, pid=1)
+        assert start._welcome(leader).lr_factor == 0.5
+        start._loaded(Loaded(log=None, planned=2))
+        assert start._welcome(leader).lr_factor == 0.5, "a worker was lost before the first checkpoint"
+        save(replace(progress, step=4, lr_scale=0.5))
+        assert start._welcome(leader).lr_factor is None
+    finally:
+        lock.release()
+        log.close()
 
 
 def free_port() -> int:

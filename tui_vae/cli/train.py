@@ -62,6 +62,10 @@ def train(options: argparse.Namespace) -> int:
         before = run_of_before(runs_dir, wanted, given)
         if before is not None and is_done(before):
             return 0
+        if before is not None and given.get("devices"):
+            from tui_vae.trainer.several.placement import place, recorded
+
+            place(recorded(before), given["devices"], is_new=False)  # before its log would say that the run has failed
     if machines.node_rank:
         help_to_train(wanted, machines, options.detach)
     if before is None:

@@ -51,6 +51,7 @@ class Supervisor:
         self._wanted, self._welcome_of_leader = wanted, welcome
         self._count, self._machines, self._on_loaded = count, machines, on_loaded
         self._planned: int | None = None
+        self._began_from = self._last_checkpoint()
         self._hung: set[int] = set()
         self._silence_limit = limit_of("TUI_VAE_HANG_LIMIT", SILENCE_LIMIT)
         self._step_limit = self._silence_limit * STEP_LIMIT / SILENCE_LIMIT
@@ -123,9 +124,18 @@ class Supervisor:
         more = self._wanted.epochs if self._planned is None else max(0, self._planned - self._planned_by_checkpoint())
         return Welcome(
             leads=True, directory=str(self._directory.path), epochs=more,
-            lr_factor=self._wanted.lr_factor if self._planned is None else None,
+            lr_factor=self._wanted.lr_factor if self._last_checkpoint() == self._began_from else None,
             devices=told.devices, leave_core=told.leave_core, spare=told.spare, trust=told.trust,
         )  # fmt: skip
+
+    def _last_checkpoint(self) -> tuple[int, float] | None:
+        """The step and the scale of the learning rate of the last checkpoint; None where there is none. A factor of
+        this start is in every later one, and in none before."""
+        try:
+            facts = read_facts(self._directory.files.last)
+            return facts["step"], facts["lr_scale"]
+        except (CheckpointError, KeyError, TypeError):
+            return None
 
     def _planned_by_checkpoint(self) -> int:
         """Epochs that the last checkpoint plans, or the run's description where there is none."""
