@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path, PurePath
 
+import psutil
 import pytest
+from msgspec import structs
 from textual.app import ComposeResult
 
 import tui_vae.ui
 from tests.support.falling_run import START, run_event, step_event, trained, write
 from tests.support.piloting import in_event_loop, screen, seen, until
+from tests.support.processes import wait_until
 from tui_vae.config import make_config
 from tui_vae.runs import device_load
 from tui_vae.runs import events as ev
@@ -318,6 +322,18 @@ def test_the_load_is_of_the_device_that_the_run_sees(monkeypatch: pytest.MonkeyP
     assert device_load.Sampler("cuda:0", 1).sample() == device_load.NOTHING
     load = device_load.Sampler("cpu", os.getpid()).sample()
     assert load.percent is not None and load.memory is not None and load.temperature is None
+
+
+def test_the_memory_is_that_of_all_processes_and_one_gpus_figures_say_whose_they_are() -> None:
+    with subprocess.Popen([sys.executable, "-c", "data = b'.' * (1 << 27); input()"], stdin=subprocess.PIPE) as child:
+        alone = psutil.Process().memory_info().rss
+        wait_until(lambda: (device_load.Sampler("cpu", os.getpid()).sample().memory or 0) > alone + (1 << 27))
+        child.communicate(b"\n")
+    history = History()
+    for devices, says in ((1, " 38% 1.0 GiB"), (2, "cuda:0  38% 1.0 GiB")):
+        history.extend([structs.replace(run_event(), device="cuda:0", config={"devices": devices})])
+        found = status_line.parts(history, "demo", "training", 0.0, glyphs.UNICODE, device_load.Load(38.0, 1 << 30))
+        assert [part.words[0][0] for part in found if part.rank == 6] == [says]
 
 
 def test_curves_are_read_anew_when_a_resume_rewrites_the_past() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 class Load:
     """Of a GPU: its load in percent, its used memory in bytes, its temperature in °C. None: unknown.
 
-    Of a CPU: the whole machine's load in percent, and the memory of the run's process in bytes.
+    Of a CPU: the whole machine's load in percent, and the memory of the run's processes in bytes.
     """
 
     percent: float | None = None
@@ -55,7 +55,11 @@ def _cpu(pid: int) -> Load:
         return NOTHING
     memory = None
     with contextlib.suppress(psutil.Error):
-        memory = psutil.Process(pid).memory_info().rss
+        trainer = psutil.Process(pid)
+        memory = trainer.memory_info().rss
+        for each in trainer.children(recursive=True):  # those that train it, on several devices
+            with contextlib.suppress(psutil.Error):
+                memory += each.memory_info().rss
     return Load(psutil.cpu_percent(interval=CPU_SECONDS), memory)
 
 

@@ -93,6 +93,12 @@ def device(history: History) -> str:
     return " ".join([*words, precision] if precision else words)
 
 
+def first_of_several(history: History) -> str:
+    """`cuda:0`, the GPU that leads a run on several; else empty."""
+    run = history.run
+    return run.device if run and run.device.startswith("cuda") and run.config.get("devices", 1) != 1 else ""
+
+
 ENDS = {"failed": "the run failed", "crashed": "its process died", "stopped": "the run was stopped"}
 """What ended a run before it had done what was planned, by its state."""
 

@@ -71,16 +71,17 @@ def parts(history: History, name: str, state: str, now: float, glyphs: Glyphs, l
         found.append(Part(4, (("ETA ", "label"), (left, "number"))))
         found.append(Part(10, (("step ", "label"), (f"{history.step:>{len(f'{history.total_steps:,}')},}", "number"))))
     found.append(Part(8, ((run_progress.device(history), "label"),)))
-    found.append(Part(6, ((_load(load), "note"),)))
+    found.append(Part(6, ((_load(load, run_progress.first_of_several(history)), "note"),)))
     age = run_progress.checkpoint_age(history, now)
     if age is not None:
         found.append(Part(7, (("saved ", "label"), (numbers.ago(age, 0).ljust(5), "note"))))
     return [part for part in found if any(text for text, _ in part.words) or part.rank == 3]
 
 
-def _load(load: Load) -> str:
-    """` 38% 1.2 GiB 41°C`, as much of it as is known."""
-    words = [f"{load.percent:3.0f}%"] if load.percent is not None else []
+def _load(load: Load, device: str) -> str:
+    """` 38% 1.2 GiB 41°C`, as much of it as is known. `device`: of which alone it is, where the run has several."""
+    words = [device] if device and load != NOTHING else []
+    words += [f"{load.percent:3.0f}%"] if load.percent is not None else []
     words += [numbers.memory(load.memory)] if load.memory is not None else []
     words += [f"{load.temperature:.0f}°C"] if load.temperature is not None else []
     return " ".join(words)
