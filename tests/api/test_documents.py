@@ -32,6 +32,7 @@ def test_the_page_on_python_does_what_it_says(folder: Path, capsys: pytest.Captu
     assert "epoch 1/1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @needs_real
 def test_the_notebook_runs_and_shows_pictures(folder: Path) -> None:
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")

@@ -72,6 +72,7 @@ def test_a_refusal_leaves_nothing(tmp_path: Path, own_runs: Path, detached: bool
     assert not own_runs.exists() or not list(own_runs.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_on_other_data_than_its_own_says_so(tui_vae: Run, tmp_path: Path, own_runs: Path) -> None:
     data = write(tmp_path / "my data.v2", four())
     code, out, err = finish(command("train", "--dataset", data, *SMALL))

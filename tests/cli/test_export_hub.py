@@ -191,6 +191,7 @@ class Mine(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_the_card_of_an_own_network_loads_its_class(own_runs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine_vae.py").write_text(OWN)
     small = [*SMALL, "--epochs", "1", "--train-limit", "500"]

@@ -99,6 +99,7 @@ def test_bench_compares_in_one_run_and_hides_no_ratio() -> None:
     assert until["ordinary_over_ours"] == pytest.approx(until["ordinary"]["seconds"] / until["ours"]["seconds"])
 
 
+@pytest.mark.slow
 def test_bench_times_a_network_of_the_users_own_and_says_what_is_not_reached(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     options = ("--rounds", 1, "--seconds", 1, "--device", "cpu", "--threads", 1, "--model", "mine:Net",

@@ -50,6 +50,7 @@ def test_names_from_outside_and_errors_are_legible_in_any_locale(tmp_path: Path)
     assert_one_sentence(output, 2, "is not a change of lr, muon-lr, beta")
 
 
+@pytest.mark.slow
 def test_a_run_in_an_ascii_locale(own_runs: Path) -> None:
     code, out, err = in_locale(ASCII, "train", "--name", "a", "--preset", "seed", "--epochs", 1, *SMALL)
     assert (code, err) == (0, "")

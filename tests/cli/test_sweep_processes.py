@@ -85,6 +85,7 @@ def test_a_failed_combination_does_not_end_the_sweep_and_says_which_and_why(own_
     assert len(events(bad, ev.ErrorEvent)) == 1 and states(good)[-1] == "finished"
 
 
+@pytest.mark.slow
 def test_control_c_stops_all_after_a_checkpoint_and_the_same_command_goes_on(own_runs: Path) -> None:
     """In a terminal, with a table; then where none is, as the same command."""
     words = ("sweep", *QUICK, "--epochs", "20", "--name", "s", "--latent-dim", "2,4,6", "--jobs", "2")
@@ -133,6 +134,7 @@ def test_a_hang_up_leaves_what_trains_training_and_the_same_command_follows_it(o
     assert not second.config.exists()
 
 
+@pytest.mark.slow
 def test_in_the_background_it_outlives_its_terminal_and_a_signal_stops_it(own_runs: Path) -> None:
     words = ("sweep", *LONG, "--name", "far", "--latent-dim", "2,4", "--jobs", "2", "--detach")
     with Terminal([sys.executable, "-P", "-m", "tui_vae", *words], 100, 30) as terminal:
@@ -154,6 +156,7 @@ def test_in_the_background_it_outlives_its_terminal_and_a_signal_stops_it(own_ru
     assert "\x1b" not in log.read_text() and "--detach" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_run_that_the_trainer_refuses(own_runs: Path) -> None:
     code, _, err = finish(command("sweep", *QUICK, "--epochs", 1, "--norm", "batch", "--batch-size", "100,599"))
     assert code == 1 and "sweep-batch-size-599: the last step of an epoch of 600 images would have one image" in err

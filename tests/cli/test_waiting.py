@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from tests.support.processes import SMALL, Trained, command, finish
 from tests.support.terminal import Terminal
 
@@ -20,6 +22,7 @@ class Remembered(Terminal):
         super().heard(data)
 
 
+@pytest.mark.slow
 def test_show_says_what_it_waits_for(trained: Trained) -> None:
     words = ("show", trained.directory.name, "--images", "1", "--runs-dir", trained.runs_dir)
     with Remembered([*TUI_VAE, *words]) as terminal:

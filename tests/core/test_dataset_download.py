@@ -73,6 +73,7 @@ def outcome(process: subprocess.Popen[str]) -> tuple[str, int, str, list[str]]:
     return kind, train, reason, said
 
 
+@pytest.mark.slow
 @needs_real
 def test_of_two_processes_that_mend_the_cache_one_downloads(
     cache: Path, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -103,6 +104,7 @@ def test_of_two_processes_that_mend_the_cache_one_downloads(
     assert not leftover.exists()
 
 
+@pytest.mark.slow
 def test_a_torn_download_is_no_dataset(tmp_path: Path) -> None:
     expected = {cut_off: "corrupted", stalled: "timed out"}
     with ExitStack() as mirrors:

@@ -70,7 +70,10 @@ def server_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, b
     return {**plain, **own, "gzip.zip": archive}
 
 
-@pytest.mark.parametrize("name", ["mnist", "kmnist", "qmnist", "emnist-letters"])
+@pytest.mark.parametrize(
+    "name",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("kmnist", "qmnist", "emnist-letters")), "mnist"],
+)
 def test_a_named_set_is_fetched_once_and_read(
     name: str, server_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +95,7 @@ def test_a_named_set_is_fetched_once_and_read(
         np.testing.assert_array_equal(found.test_images, OTHERS)
 
 
+@pytest.mark.slow
 def test_a_file_with_other_sums_is_no_data_set(
     server_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:

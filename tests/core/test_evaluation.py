@@ -157,6 +157,7 @@ def test_the_distance_of_known_gaussians() -> None:
     assert math.isnan(frechet_distance(one, Moments(torch.full((2,), math.nan).double(), one.covariance)))
 
 
+@pytest.mark.slow
 def test_distances_of_a_run_follow_from_its_weights(
     run_eval: Callable[..., tuple[int, str, str]], network: Network, dataset: Dataset
 ) -> None:

@@ -222,7 +222,7 @@ def taught_little(each: Learner) -> Learner:
     return each
 
 
-@pytest.mark.parametrize("sides", [(6, 7), (64, 64)])
+@pytest.mark.parametrize("sides", [(6, 7), pytest.param((64, 64), marks=pytest.mark.slow)])
 def test_a_run_on_colours_is_that_of_pytorchs_kernels(sides: tuple[int, int]) -> None:
     settings, means = config(**{"hidden": "9", "batch-size": 5}), []
     images = torch.randint(0, 256, (5, *sides, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -109,7 +109,9 @@ def test_no_command_runs_the_code_of_a_run_from_elsewhere(name: str, world: Worl
     assert world.run.holder() is None
 
 
-@pytest.mark.parametrize("name", ["show", "eval", "resume"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("show", marks=pytest.mark.slow), pytest.param("eval", marks=pytest.mark.slow), "resume"]
+)
 def test_trust_allows_it_from_then_on(name: str, world: World, tmp_path: Path) -> None:
     code, _, err = finish(command(*COMMANDS[name], "--trust", cwd=tmp_path))
     assert code == 0, err
@@ -119,6 +121,7 @@ def test_trust_allows_it_from_then_on(name: str, world: World, tmp_path: Path) -
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_what_ones_own_train_has_recorded_runs_unasked_until_it_changes(own_runs: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
@@ -134,6 +137,7 @@ def test_what_ones_own_train_has_recorded_runs_unasked_until_it_changes(own_runs
     assert finish(command("eval", "a"))[0] == 0, "trained with again: recorded again"
 
 
+@pytest.mark.slow
 def test_training_with_ones_own_model_needs_no_place_for_the_record(own_runs: Path, tmp_path: Path) -> None:
     (tmp_path / "ours.py").write_text(MODULE)
     (tmp_path / "file").touch()

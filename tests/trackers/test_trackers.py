@@ -27,6 +27,7 @@ def read(folder: Path) -> Any:
     return reader
 
 
+@pytest.mark.slow
 @needs_tensorboard
 def test_tensorboard_reads_a_run_while_it_trains(own_runs: Path) -> None:
     directory = RunDirectory(own_runs / "tb")
@@ -100,6 +101,7 @@ def records_in(folder: Path) -> Iterator[Any]:
                 yield record
 
 
+@pytest.mark.slow
 @needs_wandb
 def test_wandb_keeps_a_run_offline(own_runs: Path) -> None:
     code, _, err = finish(command("train", "--name", "wb", "--log", "wandb", "--epochs", 2, *SMALL))

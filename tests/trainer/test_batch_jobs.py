@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from subprocess import Popen
 
+import pytest
 from safetensors.torch import load_file
 
 from tests.support.processes import SMALL, command, events, finish, kill_trainer, wait_until
@@ -28,6 +29,7 @@ def epochs_in(out: str) -> list[int]:
     return [json.loads(line)["epoch"] for line in out.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_job_that_is_stopped_goes_on_when_it_comes_again(own_runs: Path) -> None:
     directory = RunDirectory(own_runs / "job")
     process = job("--epochs", 15)

@@ -53,6 +53,7 @@ def test_a_failed_run_tells_why_and_a_broken_command_changes_nothing(own_runs: P
     assert train_here(new_run(own_runs)) == 0
 
 
+@pytest.mark.slow
 def test_a_command_of_a_run_from_elsewhere_is_not_run_before_it_is_allowed(own_runs: Path, tmp_path: Path) -> None:
     said = tmp_path / "said"
     env = {**os.environ, "TUI_VAE_STATE": str(tmp_path / "stranger")}

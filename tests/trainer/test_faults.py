@@ -255,6 +255,7 @@ def test_each_error_of_a_disk_has_a_hint_of_its_own(tmp_path: Path, number: int)
     assert "{" not in error.hint
 
 
+@pytest.mark.slow
 def test_a_trainer_lives_on_a_disk_with_no_room_for_a_word(own_runs: Path) -> None:
     """A limit on files' sizes, which log, output and checkpoints all reach; then it is lifted."""
     directory = new_run(own_runs, **{"epochs": 100_000, "schedule": "constant", "checkpoint-every": 0.2})

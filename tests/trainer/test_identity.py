@@ -60,6 +60,7 @@ def short(runs: Path, name: str, **given: Any) -> RunDirectory:
     return directory
 
 
+@pytest.mark.slow
 def test_a_renamed_run_goes_on_under_its_new_name_and_leaves_the_next_one_alone(own_runs: Path) -> None:
     old, process = endless(own_runs, "fashion")
     kept = RunDirectory(own_runs / "keep")
@@ -81,6 +82,7 @@ def test_a_renamed_run_goes_on_under_its_new_name_and_leaves_the_next_one_alone(
     assert not list(kept.path.glob(".*")) and not list(new.path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_two_runs_that_have_had_one_name_both_answer(own_runs: Path) -> None:
     old, first = endless(own_runs, "fashion")
     kept = RunDirectory(own_runs / "keep")
@@ -107,6 +109,7 @@ def test_a_trainer_whose_directory_is_deleted_ends_and_leaves_the_next_run_of_th
     assert events(new, ev.StateEvent)[-1].state == "finished"
 
 
+@pytest.mark.slow
 def test_a_trainer_whose_directory_is_deleted_says_so_and_ends(own_runs: Path, tmp_path: Path) -> None:
     directory = new_run(own_runs, name="z", **ENDLESS)
     said = tmp_path / "said"
@@ -202,6 +205,7 @@ def test_a_trainer_whose_disk_was_taken_away_is_listed(tmp_path: Path, monkeypat
     assert sorted(lost_trainers()) == [11, 15, 16]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors have no paths here")
 def test_no_file_of_a_run_is_opened_by_its_path(own_runs: Path) -> None:
     directory = new_run(own_runs, name="watched", **{"epochs": 2, "checkpoint-every": 0})
@@ -225,6 +229,7 @@ sys.exit(code)
     assert load_checkpoint(directory.last)[0].evaluated == 3
 
 
+@pytest.mark.slow
 def test_a_checkpoint_beside_a_log_that_never_spoke_of_it_is_refused(own_runs: Path) -> None:
     other, mine = (new_run(own_runs, name=name, epochs=1) for name in ("other", "mine"))
     for run in (other, mine):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import assert_one_sentence
 from tests.support.processes import SMALL, command, events, finish, kill_trainer, wait_until
 from tui_vae.runs import events as ev
@@ -42,6 +44,7 @@ def test_runs_wait_for_their_turn_one_behind_the_other(own_runs: Path) -> None:
     wait_until(lambda: states(own_runs, "a", "b", "c") == ["stopped", "finished", "training"])
 
 
+@pytest.mark.slow
 def test_a_queued_run_can_be_begun_or_taken_out_and_a_killed_one_lets_the_next_begin(own_runs: Path) -> None:
     train("--name", "a", "--epochs", 100000)
     train("--name", "b", "--epochs", 1, "--after", "a")

@@ -85,6 +85,7 @@ def test_a_long_line_keeps_its_extremes() -> None:
     assert max(heights) - min(heights) > 400
 
 
+@pytest.mark.slow
 @in_event_loop
 async def test_every_pane_writes_what_it_shows(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

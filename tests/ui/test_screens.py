@@ -205,7 +205,12 @@ def is_back(text: str, view: View) -> bool:
 
 
 @pytest.mark.parametrize(
-    "modes", [("256", "ascii"), pytest.param(("true colour", "16", "no colour"), marks=pytest.mark.long)], ids="+".join
+    "modes",
+    [
+        pytest.param(("256", "ascii"), marks=pytest.mark.slow),
+        pytest.param(("true colour", "16", "no colour"), marks=pytest.mark.long),
+    ],
+    ids="+".join,
 )
 def test_every_view_in_every_terminal(tmp_path: Path, modes: Sequence[str]) -> None:
     """While training: nothing breaks, nothing leaves its place, and only what the terminal can show is sent.
@@ -252,6 +257,7 @@ def check_colours(mode: str, sent: set[tuple[str, ...]]) -> None:
             assert grounds and grounds <= set(palette()), f"not of the theme: {sorted(grounds - set(palette()))}"
 
 
+@pytest.mark.slow
 def test_the_start_screen_in_every_terminal(tmp_path: Path) -> None:
     make_run(tmp_path, "fashion-1")
     start = View((), "Start", "describe a run", dialog=True)
