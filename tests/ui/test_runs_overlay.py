@@ -14,6 +14,7 @@ from tui_vae.ui.app import TuiVae
 from tui_vae.ui.charts.draw import GUTTER
 from tui_vae.ui.glyphs import ASCII, UNICODE
 from tui_vae.ui.runs.draw_overlay import MEASURES, Series, cut_to_shortest, draw_overlay
+from tui_vae.ui.runs.draw_plane import Path as PlanePath
 from tui_vae.ui.runs.draw_plane import draw_plane, path_of
 from tui_vae.ui.runs.groups import Group
 from tui_vae.ui.runs.marks import MOST, Marks
@@ -94,6 +95,20 @@ def test_a_run_is_a_path_in_the_plane_of_rate_and_distortion(tmp_path: Path) -> 
                 expected = up.place(float(match[1]) * 784 * math.log(2) - rate)
                 assert 1 - (y + 0.5) / 24 == pytest.approx(expected, abs=0.05)
     assert draw_plane([], 70, 12, UNICODE).rows and draw_plane(paths[:1], 40, 6, ASCII).rows
+
+
+def test_no_marker_hides_a_part_of_a_label() -> None:
+    def path(slot: int, *points: tuple[float, float]) -> PlanePath:
+        return PlanePath("run", slot, points, pixels=784)
+
+    first = path(0, (20.0, 3800.0), (60.0, 3600.0))
+    for rate in range(22, 60, 2):
+        for distortion in range(3605, 3800, 15):
+            picture = draw_plane([first, path(1, (40.0, 3700.0), (rate, distortion))], 90, 24, UNICODE)
+            spans = [span for row in picture.rows for span in row[1:]]
+            labels = [span.text for span in spans if span.role == "label"]
+            assert labels and all(re.fullmatch(r"( \d[\d.]* bits)+", label) for label in labels), labels
+            assert "series-1" in {span.role for span in spans}
 
 
 def test_what_is_not_known_or_not_finite_has_no_place_in_the_plane() -> None:

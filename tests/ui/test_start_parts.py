@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_vae.runs.summary import RunSummary
+from tui_vae.ui import run_progress
 from tui_vae.ui.start.area import area
 from tui_vae.ui.start.news import news_of
 from tui_vae.ui.start_screen import BESIDE_FROM, LEAST_LIST, detail_width
@@ -49,6 +50,14 @@ def test_news_are_what_ended_or_was_warned_since_then_the_bad_first() -> None:
         ("lost", "crashed", "crashed"),
         ("good", "finished at 6.742 bits/px", "finished"),
     ]
+
+
+def test_a_row_says_what_is_wrong_with_a_file_rather_than_its_name() -> None:
+    reason = "events.jsonl: it is a FIFO, not a plain file"
+    for width, shown in ((50, reason), (35, "it is a FIFO, not a plain file"), (17, "a FIFO"), (7, "a FIFO")):
+        assert run_progress.brief(reason, width) == shown
+    assert run_progress.brief("config.toml: Permission denied", 20) == "Permission denied"
+    assert run_progress.brief("the loss diverged: it was nan", 20, "diverged") == "the loss diverged"
 
 
 def test_list_and_pictures_share_the_width() -> None:

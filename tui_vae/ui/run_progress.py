@@ -113,11 +113,18 @@ def why_none(unit: str, state: str, alive: bool) -> str:
 
 
 def brief(reason: str, width: int, word: str = "") -> str:
-    """Why a run failed in so many cells: whole, its first part, the `word` for it if there is one, or cut."""
-    first = reason.partition(": ")[0].partition("; ")[0]
+    """Why a run failed in so many cells: whole, its first part, the `word` for it if there is one, or cut.
+
+    Of a file that cannot be read, `events.jsonl: it is a FIFO, not a plain file`, what is wrong counts, not its name.
+    """
+    first, _, rest = reason.partition(": ")
+    short = [word] if word else []
+    if rest and " " not in first:
+        first, short = rest, [rest.partition(", ")[0].removeprefix("it is "), *short]
     cut = legible("…")
-    short = (word,) if word else ()
-    return first_that_fits((reason, first, *short, reason[: max(0, width - len(cut))].rstrip() + cut), width)
+    return first_that_fits(
+        (reason, first.partition("; ")[0], *short, reason[: max(0, width - len(cut))].rstrip() + cut), width
+    )
 
 
 def state_role(state: str, health: Sequence[str]) -> str:

@@ -104,7 +104,9 @@ def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs, c
     up = scales.linear([y for _, y in late], tick_count(height), [y for _, y in ends])
     dots = raster.BRAILLE if glyphs.braille else raster.one_dot(BLANK)
     canvas = Canvas(plot, height, dots.down)
-    words = _contours(canvas, across, up, known[0].pixels, dots.down, glyphs) if known else {}
+    places = [min(plot - 1, max(0, int(across.place(x) * plot))) for x, _ in ends]
+    taken = {(x, row_at(up.place(y), height, dots.down)) for x, (_, y) in zip(places, ends, strict=True)}
+    words = _contours(canvas, across, up, known[0].pixels, dots.down, glyphs, taken) if known else {}
     if len(known) >= LEAST_SWEEP:
         _link(canvas, sorted(ends), across, up, raster.BRAILLE if glyphs.braille else raster.one_dot("."), colours)
     for each in reversed(known):
@@ -113,10 +115,8 @@ def draw_plane(paths: Sequence[Path], width: int, height: int, glyphs: Glyphs, c
         canvas.paint(line, series_role(each.slot))
     for (column, row), character in words.items():  # above the paths, which would leave parts of numbers
         canvas.put(column, row, character, "label")
-    for each in reversed(known):
-        x, y = each.points[-1]
-        place = min(plot - 1, max(0, int(across.place(x) * plot)))
-        canvas.marker(place, y, up, series_marker(each.slot, glyphs), series_role(each.slot))
+    for each, x, (_, y) in reversed(list(zip(known, places, ends, strict=True))):
+        canvas.marker(x, y, up, series_marker(each.slot, glyphs), series_role(each.slot))
     gutter = gutter_labels(up, height, dots.down, glyphs)
     rows = [[Span(gutter[at], "label"), *canvas.row(at), Span(BLANK, "ground")] for at in range(height)]
     return Overlay(rows, up, Axis(across.low, across.high, ticks=across.ticks))
@@ -142,11 +142,11 @@ def _link(
 
 
 def _contours(
-    canvas: Canvas, across: Scale, up: Scale, pixels: int, down: int, glyphs: Glyphs
+    canvas: Canvas, across: Scale, up: Scale, pixels: int, down: int, glyphs: Glyphs, taken: set[tuple[int, int]]
 ) -> dict[tuple[int, int], str]:
     """Draw faint lines along which rate + distortion is the same. Return the characters, by their cells, of each one's
-    bits a pixel, at its right end."""
-    words = {}
+    bits a pixel: as far right on it as none of the `taken` cells is in the way."""
+    words: dict[tuple[int, int], str] = {}
     nats = pixels * math.log(2)
     low, high = (across.low + up.low) / nats, (across.high + up.high) / nats
     for tick in scales.ticks(low, high, CONTOURS):
@@ -159,8 +159,9 @@ def _contours(
         for x, y in cells[::2]:
             canvas.put(x, y, glyphs.dot if glyphs.braille else ".", "grid")
         label = f" {tick.label} bits"
-        if cells and cells[-1][0] - len(label) >= 0:
-            x, y = cells[-1]
-            for number, character in enumerate(label, x - len(label) + 1):
-                words[number, y] = character
+        for x, y in reversed(cells):
+            places = [(number, y) for number in range(x - len(label) + 1, x + 1)]
+            if places[0][0] > 0 and not any(place in taken or place in words for place in places):
+                words |= zip(places, label, strict=True)
+                break
     return words
