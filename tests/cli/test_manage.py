@@ -83,6 +83,22 @@ def test_the_log_tells_what_happened_in_order(run: RunDirectory, capsys: pytest.
     assert any(line.startswith("checkpoint at step") for line in lines) and lines[-1] == "finished"
 
 
+def test_on_a_terminal_the_rest_of_a_long_line_stands_below_its_words(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert here(run, "log", "mine") == 0
+    lines = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for columns, indent in ((80, 21), (40, 2)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert here(run, "log", "mine") == 0
+        rows = capsys.readouterr().out.splitlines()
+        rest = [row for row in rows if not row.startswith("20")]
+        assert rest and all(len(row) - len(row.lstrip()) == indent for row in rest)
+        assert len(rows) - len(rest) == len(lines) and " ".join(rows).split() == " ".join(lines).split()
+        assert all(len(row) <= columns or " " not in row.strip() for row in rows)
+
+
 def test_the_log_as_json_has_the_same_events(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert here(run, "log", "mine") == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 import time
 
 from tui_vae.cli.train_reporters import control_line, epoch_line, introduction, message_line
@@ -18,6 +20,9 @@ from tui_vae.runs.tags import parse_tags, read_tags, write_tags
 
 FOLLOW_SECONDS = 0.2
 """Seconds between two looks at a log that is followed."""
+
+LEAST_WORDS, NARROW_INDENT = 24, 2
+"""Columns that the log's words have beside the time, at least; where there are fewer, lines go on behind this many."""
 
 
 def rm(options: argparse.Namespace) -> int:
@@ -131,13 +136,25 @@ def log(options: argparse.Namespace) -> int:
             if options.json:
                 print(ev.encode_line(event).decode(), end="")
             else:
-                print(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.t))}  {_words(event, history)}")
+                print(_shown(time.strftime("%Y-%m-%d %H:%M:%S  ", time.localtime(event.t)), _words(event, history)))
         if found or not tail.at_end():
             continue
         if not options.follow or not directory.is_training():
             return 0
         sys.stdout.flush()
         time.sleep(FOLLOW_SECONDS)
+
+
+def _shown(clock: str, words: str) -> str:
+    """A line of the log. On a terminal the rest of a long one stands below its words, not below the time."""
+    if not sys.stdout.isatty():
+        return clock + words
+    width = shutil.get_terminal_size().columns
+    indent = len(clock) if width - len(clock) >= LEAST_WORDS else NARROW_INDENT
+    return textwrap.fill(
+        clock + words, width, subsequent_indent=" " * indent,
+        break_long_words=False, break_on_hyphens=False,  # of paths and commands, which people copy
+    )  # fmt: skip
 
 
 def _words(event: ev.AnyEvent, history: History) -> str:
