@@ -16,11 +16,14 @@ from tests.support.commands import assert_one_sentence
 from tests.support.extras import needs_onnx
 from tests.support.processes import SMALL, command, finish, wait_until
 from tests.support.terminal import Terminal
+from tui_vae.cli import main
 from tui_vae.config import make_config
+from tui_vae.config.end_command import allow_end_command
 from tui_vae.config.own_code import NotTrusted, allow, check_allowed, find_code, record_file
 from tui_vae.core.models.build import build_model
 from tui_vae.errors import UserError
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.trust import check_named
 
 MODULE = dedent(
     """
@@ -119,6 +122,40 @@ def test_trust_allows_it_from_then_on(name: str, world: World, tmp_path: Path) -
     wait_until(lambda: world.run.holder() is None)
     code, _, err = finish(command("show", "brought", "--images", 1))
     assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "verb", [("train", "--name", "mine"), ("sweep", "--name", "mine", "--beta", "1,2")], ids=" ".join
+)
+def test_a_file_of_options_from_elsewhere_runs_no_code(
+    verb: tuple[str, ...], world: World, own_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(file: Path) -> str:
+        assert main([*verb, "--config", str(file)]) == 1
+        told = capsys.readouterr()
+        assert_one_sentence((1, told.out, told.err), 1, f"{file} names it: read it, then give it yourself")
+        return told.err
+
+    assert f"is code in {world.module}, which you have neither trained with" in refused(world.run.config)
+    (tmp_path / "end.toml").write_text(f"on-end = 'touch {tmp_path}/marker'\n")
+    assert "names a command for its end" in refused(tmp_path / "end.toml")
+    assert not world.marker.exists() and [path.name for path in own_runs.iterdir()] == ["brought"]
+
+
+def test_a_file_of_options_names_what_one_trains_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ours.py").write_text("pass\n")
+    config = make_config({"model": "ours:Net", "model-dir": str(tmp_path), "on-end": "true"})
+    check_named(tmp_path, config, {"epochs"})  # the rest is the command line's
+    allow(config)
+    check_named(tmp_path, config, {"model", "model_dir"})
+    with pytest.raises(NotTrusted, match="names a command"):
+        check_named(tmp_path, config, {"on_end"})
+    allow_end_command(config)
+    (tmp_path / "ours.py").write_text("pass  # better\n")
+    check_named(tmp_path, config, {"model", "model_dir", "on_end"})  # as where the command line names it
+    monkeypatch.setattr("tui_vae.runs.trust.is_of_this_user", lambda facts, folder: False)
+    with pytest.raises(NotTrusted, match="has changed since"):
+        check_named(tmp_path, config, {"model"})
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ from tui_vae.runs.machines import Machines, machines_of
 from tui_vae.runs.opened import OpenRunDirectory
 from tui_vae.runs.queue import end_of_queue
 from tui_vae.runs.runs_directory import runs_directory
+from tui_vae.runs.trust import check_named
 
 POLL = 0.1
 """Seconds between checks of the log: events come at most ten times a second."""
@@ -56,6 +57,7 @@ def train(options: argparse.Namespace) -> int:
     from_file = config.read_config(options.config) if options.config else {}
     given = {**read_train_defaults(), **from_file, **given_options(options)}
     wanted = config.make_config(given)
+    check_named(options.config, wanted, from_file.keys() - given_options(options).keys())
     machines = machines_of(options)
     runs_dir, before = runs_directory(options.runs_dir), None
     if options.resume_if_exists:

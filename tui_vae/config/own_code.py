@@ -37,6 +37,10 @@ class NotTrusted(UserError):
     """A run names code that this user has neither trained with nor allowed."""
 
 
+class Changed(NotTrusted):
+    """What stands in a place whose code this user has trained with or allowed is other code now."""
+
+
 @dataclass(frozen=True)
 class OwnCode:
     """The files that importing a model's module runs, each with the SHA-256 of its contents, the module's own last.
@@ -143,10 +147,11 @@ def check_allowed(config: RunConfig) -> OwnCode | None:
         if digest == code.digest:
             return code
         changed |= file == code.file and folder in (None, code.folder)
+    error = Changed if changed else NotTrusted
     why = "which has changed since you allowed it" if changed else "which you have neither trained with nor allowed"
     more = len(code.files) - 1
     rest = f" and {more} other file{'s' if more > 1 else ''} that it imports" if more else ""
-    raise NotTrusted(f"the run's model {config.model} is code in {code.file}{rest}, {why}", HINT)
+    raise error(f"the run's model {config.model} is code in {code.file}{rest}, {why}", HINT)
 
 
 def allow(config: RunConfig) -> None:

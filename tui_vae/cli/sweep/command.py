@@ -26,6 +26,7 @@ from tui_vae.runs import advice
 from tui_vae.runs.comparison import candidate
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.runs_directory import runs_directory
+from tui_vae.runs.trust import check_named
 
 MOST_NAMED = 4
 """Runs that the last sentence names of those that are not finished; the lines and the table name all."""
@@ -39,9 +40,12 @@ def sweep(options: argparse.Namespace) -> int:
     """
     values = {name.removeprefix("values_"): each for name, each in vars(options).items() if name.startswith("values_")}
     given = {name: list(dict.fromkeys(itertools.chain(*each))) for name, each in values.items()}
-    base = {**read_train_defaults(), **(config.read_config(options.config) if options.config else {})}
+    from_file = config.read_config(options.config) if options.config else {}
+    base = {**read_train_defaults(), **from_file}
     check_where(options)
     combinations = plan(base, given)
+    for each in {(each.model, each.model_dir, each.on_end): each for each in combinations}.values():
+        check_named(options.config, each, from_file.keys() - given.keys())
     runs_dir = runs_directory(options.runs_dir)
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UsageError(f"{runs_dir} is no directory", "name another --runs-dir")
