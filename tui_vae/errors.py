@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """An error that a user can understand and mend. Shown as `message`, then `hint`; exit code 1."""
@@ -21,6 +23,14 @@ class UsageError(UserError):
     """A wrong option or argument; exit code 2."""
 
     exit_code = 2
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`, the nearest is fashion-1`: the known name that is most like a misspelt word; empty where none is like it."""
+    from difflib import get_close_matches
+
+    like = get_close_matches(word, known, n=1)
+    return f", the nearest is {like[0]}" if like else ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

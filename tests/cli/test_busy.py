@@ -17,7 +17,7 @@ def test_work_of_others_is_what_ours_is_not(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(time, "monotonic", lambda: now["clock"])
     monkeypatch.setattr(busy, "busy_seconds", lambda: now["busy"])
     child = SimpleNamespace(cpu_times=lambda: SimpleNamespace(user=now["own"], system=1.0), children=lambda **_: [])
-    monkeypatch.setattr(psutil, "Process", lambda pid: child)
+    monkeypatch.setattr(busy, "psutil", SimpleNamespace(Process=lambda pid: child, Error=psutil.Error))
     others = busy.OtherWork([1])
     now.update(clock=110.0, busy=66.0, own=20.0)  # of 16 core seconds in 10 s, ten were ours
     assert others.cores() == pytest.approx(0.6)

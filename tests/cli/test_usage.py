@@ -28,6 +28,10 @@ def test_options_hold_on_either_side_of_the_command(tui_vae: Run, trained: Train
 WRONG_USAGE = [
     (["nonsense"], "nonsense"),
     (["train", "--nonsense"], "--nonsense"),
+    (["trian"], "no command 'trian', the nearest is train; see tui-vae --help"),
+    (["train", "--latent_dim", "10"], "no option --latent_dim of tui-vae train, the nearest is --latent-dim"),
+    (["ls", "--jsn"], "no option --jsn of tui-vae ls, the nearest is --json; see tui-vae ls --help"),
+    (["sweep", "--latent-dim", "2", "8"], "what '8' is for; several values of an option have commas between them"),
     (["train", "--epochs"], "--epochs"),
     (["train", "--epochs", "0"], "of at least 1"),
     (["train", "--epochs", "2.5"], "whole number"),

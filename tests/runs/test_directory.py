@@ -172,6 +172,8 @@ def test_runs_are_found_newest_first_and_what_is_no_run_is_not(own_runs: Path) -
     with pytest.raises(RunError, match="no run 'no-run'") as error:
         find_run(own_runs, "no-run")
     assert error.value.hint == "runs are: new, middle, old"
+    with pytest.raises(RunError, match="the nearest is middle"):
+        find_run(own_runs, "midle")
 
 
 def test_a_run_that_vanishes_while_runs_are_listed_is_not_there(

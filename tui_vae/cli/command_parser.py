@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from tui_vae.errors import UsageError
+from tui_vae.errors import UsageError, nearest
 
 ANY_WIDTH = 80
 """Columns of text that nobody sees."""
@@ -88,6 +89,33 @@ class Parser(argparse.ArgumentParser):
         if not names[0].startswith("-"):
             settings.setdefault("help", HELP_OF.get(settings.get("metavar", ""), ""))
         return super().add_argument(*names, **settings)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As usual, but the command that was meant says what it does not know, with its own options in mind."""
+        options, unknown = self.parse_known_args(args, namespace)
+        command = vars(options).pop("command", self)
+        if unknown:
+            command.refuse(unknown)
+        return options
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """
+        Raises:
+            UsageError: always; names the option that was most likely meant.
+        """
+        word = next((word for word in unknown if word.startswith("-")), unknown[0])
+        if word.startswith("-"):
+            known = [option for option in self._option_string_actions if option.startswith("--")]
+            like = nearest(word.partition("=")[0].replace("_", "-"), known)
+            self.error(f"there is no option {word} of {self.prog}{like}")
+        self.error(f"it is not known what {word!r} is for; several values of an option have commas between them")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        if isinstance(action, argparse._SubParsersAction):
+            self.error(f"there is no command {value!r}{nearest(value, action.choices)}")
+        raise argparse.ArgumentError(action, f"it must be one of {', '.join(map(str, action.choices))}, not {value!r}")
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls for wrong usage.

@@ -105,7 +105,7 @@ def make_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPars
             return command
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
                                       parents=[common, *more])  # fmt: skip
-        command.set_defaults(run=_lazily(module, name.replace("-", "_")))
+        command.set_defaults(run=_lazily(module, name.replace("-", "_")), command=command)
         return command
 
     attach = add("attach", "attach", "open the app on a run, living or not; the newest by default", app)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from tui_vae.cli.tables import print_table
 from tui_vae.runs import advice
-from tui_vae.runs.directory import RunDirectory, RunError, list_runs
+from tui_vae.runs.directory import RunDirectory, find_run, list_runs
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.verify import Check, verify_run
 from tui_vae.ui.terminal import legible
@@ -23,10 +23,7 @@ def verify(options: argparse.Namespace) -> int:
     runs_dir = runs_directory(options.runs_dir)
     runs = list_runs(runs_dir)
     if options.name is not None:
-        chosen = [run for run in runs if run.name == options.name]
-        if not chosen:
-            raise RunError(f"there is no run {options.name!r} in {runs_dir}", f"see {advice.command('ls', runs_dir)}")
-        runs = chosen
+        runs = [run for run in runs if run.name == options.name] or [find_run(runs_dir, options.name)]
     found = [(run, verify_run(run)) for run in runs]
     wrong = [run for run, checks in found if not all(check.ok for check in checks)]
     if options.json:

@@ -27,7 +27,7 @@ from tui_vae.config.options import (
 )
 from tui_vae.config.presets import PRESETS
 from tui_vae.config.trackers import tracker_names
-from tui_vae.errors import UsageError
+from tui_vae.errors import UsageError, nearest
 
 MOST_SHOWN = 40
 """Characters of an unknown option's name that a message shows."""
@@ -278,7 +278,8 @@ class UnknownOption(UsageError):
 
     def __init__(self, name: str, hint: str) -> None:
         self.name = name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}…"
-        super().__init__(f"there is no option {self.name!r}", hint)
+        like = nearest(self.name.replace("_", "-"), map(option_name, options()))
+        super().__init__(f"there is no option {self.name!r}{like}", hint)
 
 
 @cache

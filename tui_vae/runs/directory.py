@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tui_vae import __version__
 from tui_vae.config import RUN_NAME, RunConfig, UnknownOption, parse_config, recorded_config
-from tui_vae.errors import UsageError, UserError
+from tui_vae.errors import UsageError, UserError, nearest
 from tui_vae.plain_text import plain_lines
 from tui_vae.runs import advice
 from tui_vae.runs.holder import Holder, read_holder
@@ -362,4 +362,5 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunDirectory:
             run.check_readable()
             return run
     known = ", ".join(run.name for run in runs[:MOST_NAMED]) + (", …" if len(runs) > MOST_NAMED else "")
-    raise RunError(f"there is no run {name!r} in {runs_dir}", f"runs are: {known}")
+    like = nearest(name, [run.name for run in runs])
+    raise RunError(f"there is no run {name!r} in {runs_dir}{like}", f"runs are: {known}")
