@@ -50,12 +50,8 @@ def _leave_out_what_is_not_used(program: ExportedProgram) -> None:
         node.meta.pop("stack_trace", None)
         if node.name in unused:
             program.graph.erase_node(node)
-    kept = []
-    for spec in signature.input_specs:
-        if spec.arg.name not in unused:
-            kept.append(spec)
-        elif spec.target is not None:
-            program.state_dict.pop(spec.target, None)
-            program.constants.pop(spec.target, None)
-    signature.input_specs[:] = kept
-    program.graph_module.recompile()
+    signature.input_specs[:] = [spec for spec in signature.input_specs if spec.arg.name not in unused]
+    used = {spec.target for spec in signature.input_specs}  # PyTorch 2.6 has no placeholders for the other part's weights
+    for tensors in (program.state_dict, program.constants):
+        for name in tensors.keys() - used:
+            del tensors[name]
