@@ -51,7 +51,7 @@ def _leave_out_what_is_not_used(program: ExportedProgram) -> None:
         if node.name in unused:
             program.graph.erase_node(node)
     signature.input_specs[:] = [spec for spec in signature.input_specs if spec.arg.name not in unused]
-    used = {spec.target for spec in signature.input_specs}  # PyTorch 2.6 has no placeholders for the other part's weights
+    used = {spec.target for spec in signature.input_specs}  # PyTorch 2.6 has no placeholder of an unused weight
     for tensors in (program.state_dict, program.constants):
         for name in tensors.keys() - used:
             del tensors[name]
