@@ -93,7 +93,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As usual, but the command that was meant says what it does not know, with its own options in mind."""
         options, unknown = self.parse_known_args(args, namespace)
-        command = vars(options).pop("command", self)
+        command = options.__dict__.pop("command", self)
         if unknown:
             command.refuse(unknown)
         return options
