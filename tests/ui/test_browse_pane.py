@@ -10,7 +10,7 @@ from textual.geometry import Region
 
 from tests.support.browsing import browse, opening, shown
 from tests.support.fake_run import CLASSES, FakeProcess, blurred, images, make_run
-from tests.support.piloting import in_event_loop, notifications, until
+from tests.support.piloting import in_event_loop, notifications, screen, until
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
@@ -169,6 +169,8 @@ async def test_the_difference_takes_the_reconstructions_place(run: RunDirectory)
             assert before.keys() == after.keys()  # nothing moves
             changed = [at for at in before if before[at] != after[at]]
             assert len(changed) == len(pane.grid.pairs)
+            await pilot.resize_terminal(80, 24)
+            await until(pilot, lambda: f"difference full at ±{pane.grid.full} %" in screen(app))
 
 
 @in_event_loop

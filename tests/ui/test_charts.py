@@ -260,6 +260,14 @@ def test_a_logarithm_of_what_is_not_positive_is_refused() -> None:
     assert [tick.label for tick in positive.scale.ticks] == ["1", "10", "100", "1k"]
 
 
+def test_a_logarithmic_axis_is_no_wider_than_its_values() -> None:
+    """An accuracy between 95.2 and 96 % is no flat line on an axis that goes beyond 100 %."""
+    narrow = scales.logarithmic([95.2, 96.0], 4)
+    assert (narrow.low, narrow.high) == (95.2, 96.0) and len(narrow.ticks) >= 3
+    flat = scales.logarithmic([2.0, 2.0], 4)
+    assert flat.low < 2.0 < flat.high
+
+
 @settings(max_examples=40)
 @given(
     st.lists(any_values, min_size=20, max_size=60), st.integers(0, 59), st.integers(5, 40), st.integers(1, 40),

@@ -100,7 +100,7 @@ async def test_runs_says_why_the_selected_run_failed_and_continues_it_with_a_low
         await pilot.press("4")
         await until(pilot, lambda: "bad" in screen(app))
         await pilot.press("home")
-        await until(pilot, lambda: f"{MESSAGE} · {HINT}" in words(screen(app)))
+        await until(pilot, lambda: f"failed: {MESSAGE} · {HINT.partition(': ')[0]}: R" in words(screen(app)))
         await pilot.press("R")
         await until(pilot, lambda: isinstance(app.screen, AskRate))
         await pilot.press("enter")

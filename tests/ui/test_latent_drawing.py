@@ -19,9 +19,9 @@ from tests.support.latent_process import (
 )
 from tests.support.vision import VISION, is_exact, lab
 from tui_vae.runs.float_arrays import decode_floats
-from tui_vae.ui.images.renderer import cells
+from tui_vae.ui.images.renderer import FULL, cells
 from tui_vae.ui.latent.canvas import CLASS_COLOURS, class_mark
-from tui_vae.ui.latent.image_board import board_for
+from tui_vae.ui.latent.image_board import PATH, board_for
 from tui_vae.ui.latent.kl_bars import bar, row_of, top_of
 from tui_vae.ui.latent.plane import Extent, between, extent_of, plane_of
 from tui_vae.ui.latent.scatter_cells import gather
@@ -87,6 +87,14 @@ def test_boards_stay_inside(width: int, height: int) -> None:
             x, y = board.place(board.capacity - 1)
             assert x + cells(board.scale).width <= width and y + cells(board.scale).height + foot <= height
             assert not odd or board.columns % 2
+
+
+def test_images_of_full_size_give_way_where_too_few_of_them_show_a_path() -> None:
+    narrow, wide = Size(78, 20), Size(118, 35)
+    assert (
+        board_for(narrow, "full", foot=1).scale == FULL and board_for(narrow, "full", foot=1, least=PATH).columns == 5
+    )
+    assert board_for(wide, "full", head=1, odd=True, least=PATH).scale == FULL
 
 
 def test_class_colours_are_apart_in_16_exact_in_256_and_apart_there_for_every_eye() -> None:

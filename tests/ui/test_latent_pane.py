@@ -360,3 +360,6 @@ async def test_a_small_screen_shows_the_ends_of_an_interpolation(run: RunDirecto
             await pilot.press("v", "v", "v")
             board = pane.query_one("#latent-interpolate", ImageBoard)
             await until(pilot, lambda: len(board.pictures) == 2)
+            await pilot.resize_terminal(80, 24)
+            await pilot.press("y")
+            await until(pilot, lambda: "interpolate   a #0   b #1   path on a sphere" in screen(app))

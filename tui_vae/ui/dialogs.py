@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
+from rich.table import Column, Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -146,10 +147,11 @@ class Choose(Dialog[str]):
     def body(self) -> ComposeResult:
         width = max(len(name) for name, _ in self._choices)
         colours = self.app.theme_variables
-        options = [
-            Option(Text.assemble((f"{name:<{width}}  ", colours["emphasis"]), (about, colours["note"])), id=name)
-            for name, about in self._choices
-        ]
+        options = []
+        for name, about in self._choices:
+            row = Table.grid(Column(width=width), Column(ratio=1), padding=(0, 2, 0, 0), expand=True)
+            row.add_row(Text(name, colours["emphasis"]), Text(about, colours["note"]))
+            options.append(Option(row, id=name))
         yield Choices(*options, compact=True, markup=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -9,6 +9,9 @@ from tui_vae.runs.previews import read_originals, read_previews
 from tui_vae.ui.images.picture import Picture
 from tui_vae.ui.test_set import Pair
 
+SAVED_SECONDS = 0.3
+"""Seconds that a living process has for its first answer before the saved previews are shown: mostly it is faster."""
+
 
 @dataclass
 class Film:

@@ -23,6 +23,8 @@ class Item:
     label: str
     value: str
     key: str = ""
+    stays: bool = False
+    """Whether it says what the picture is, so that it is among the last to be left out of a short line."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class StatusFacts:
     """What the line says. A note stands in place of the weights."""
 
     items: tuple[Item, ...] = ()
-    """The most important one first: the last ones are left out where the line is short."""
+    """The most important one first, which is never left out: the last ones are where the line is short."""
     weights: str = ""
     live: bool = False
     """Whether the weights are changing."""
@@ -42,7 +44,8 @@ class StatusFacts:
 
 
 class ModelStatus(Widget):
-    """Draws the facts. A short line leaves out first the keys, then the last items, then the names of other views."""
+    """Draws the facts. A short line leaves out first the keys, then the last items that do not have to stay, then the
+    names of other views, then how old the weights are, and what it must of the other items."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
@@ -68,10 +71,8 @@ class ModelStatus(Widget):
 
     facts: reactive[StatusFacts] = reactive(StatusFacts())
 
-    def __init__(self, fewest_items: int = 1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._fewest_items = fewest_items
-        """So many items stay however short the line is."""
         self._ends: list[int] = []
         """For each view, the column at which its name ends."""
 
@@ -83,10 +84,13 @@ class ModelStatus(Widget):
         line = self._left(items, keys=True)
         if line.cell_len > room:
             line = self._left(items)
-        while len(items) > self._fewest_items and line.cell_len > room:
-            items.pop()
+        while line.cell_len > room and (spare := [item for item in items[1:] if not item.stays]):
+            items.remove(spare[-1])
             line = self._left(items)
         if line.cell_len > room:
+            line = self._left(items, all_views=False)
+        while line.cell_len > width and len(items) > 1:
+            items.pop()
             line = self._left(items, all_views=False)
         room = max(0, width - line.cell_len - 2)
         if right.cell_len > room and not self.facts.note:

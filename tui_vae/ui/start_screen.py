@@ -113,8 +113,9 @@ class Row:
         text, style = self.name
         name = shortened(text, room)
         if self.reason:
-            state, cells = f"{self.state[0]:<{STATE_WIDTH}} ", sum(FIGURES[column] for column in shown)
-            reason = run_progress.brief(legible(self.reason), cells - 1, self.word).ljust(cells - 1)
+            state, cells = f"{self.state[0]} ".ljust(STATE_WIDTH), sum(FIGURES[column] for column in shown)
+            cells += STATE_WIDTH - len(state)
+            reason = run_progress.brief(legible(self.reason), cells, self.word).ljust(cells)
             columns = (f"{name:<{room}}  ", style), (state, self.state[1]), (reason, self.age[1])
             yield Text.assemble(*columns, (f"{self.age[0]:>{AGE_WIDTH}}", self.age[1]), no_wrap=True, overflow="crop")
             return

@@ -23,6 +23,7 @@ from tui_vae.ui.browse.one_image import OneImage
 from tui_vae.ui.browse.pair_grid import PairGrid
 from tui_vae.ui.browse.selection import ImageErrors, Order
 from tui_vae.ui.browse.status import class_items, film_facts, image_items
+from tui_vae.ui.film import SAVED_SECONDS
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.model_pane import NO_MODEL
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
@@ -37,9 +38,6 @@ FOLLOW_SECONDS = 2.0
 MEASURE_SECONDS = 10.0
 """Seconds, at least, between two measurements that the user did not ask for: each costs the trainer a pass over the
 test set."""
-
-SAVED_SECONDS = 0.3
-"""Seconds that a living process has for its first answer before the saved previews are shown: mostly it is faster."""
 
 STILL_LOADING = "The model is still being loaded; these are saved previews."
 
@@ -61,7 +59,7 @@ class BrowsePane(ImageActions, can_focus=True):
         """When the errors were measured, by the monotonic clock."""
 
     def compose(self) -> ComposeResult:
-        yield ModelStatus(fewest_items=2)
+        yield ModelStatus()
         with Vertical():
             yield PairGrid()
             yield OneImage()

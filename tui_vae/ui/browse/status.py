@@ -18,7 +18,9 @@ def film_facts(film: Film) -> StatusFacts:
     """The time-lapse's state, its frame and the frame's epoch."""
     state = "playing" if film.playing else "halted"
     frames = f"{film.position + 1}/{len(film.frames)}"
-    return StatusFacts((Item("time-lapse", state, "t"), Item("frame", frames, "← →")), f"epoch {film.epoch}")
+    return StatusFacts(
+        (Item("time-lapse", state, "t"), Item("frame", frames, "← →", stays=True)), f"epoch {film.epoch}"
+    )
 
 
 def class_items(selection: Selection, newest_step: int) -> tuple[Item, ...]:
@@ -32,19 +34,19 @@ def image_items(view: View, selection: Selection, grid: PairGrid, newest_step: i
     age = _age(selection, newest_step) if selection.order is Order.WORST else ()
     has_classes = selection.test_set is None or selection.test_set.has_classes
     which = (Item("class", selection.label_name, "c"),) if has_classes or selection.label is not None else ()
-    items = (*which, Item("order", selection.order.value, "o"), *age)
+    order = Item("order", selection.order.value, "o", stays=True)
     if view is View.IMAGE:
-        return (*items, Item("image", f"{pager.place + 1:,}/{len(pager.order):,}", "← →"))
+        return (*which, order, *age, Item("image", f"{pager.place + 1:,}/{len(pager.order):,}", "← →"))
+    difference = Item("difference", glyphs().plain(f"full at ±{grid.full} %"), "d", stays=True)
     return (
-        *items,
+        *which,
+        order,
+        *((difference,) if grid.differences else ()),
+        *age,
         Item("page", f"{pager.page + 1:,}/{pager.pages:,}"),
         Item("images", f"{len(pager.order):,}"),
         Item("size", SIZES.get(grid.grid.scale, "large"), "z"),
-        Item(
-            "beside",
-            glyphs().plain(f"difference, full at ±{grid.full} %") if grid.differences else "reconstruction",
-            "d",
-        ),
+        *(() if grid.differences else (Item("beside", "reconstruction", "d"),)),
     )
 
 

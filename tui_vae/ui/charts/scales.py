@@ -33,9 +33,6 @@ FLAT_MARGIN = 0.05
 CLIP_TOLERANCE = 1e-6
 """Values are outside a scale from this part of a quarter of the tick step on: less is rounding."""
 
-FLAT_RATIO, FLAT_FACTOR = 1.02, 1.1
-"""A logarithmic scale whose ends are less than this ratio apart is extended by this factor at each end."""
-
 
 @dataclass(frozen=True)
 class Tick:
@@ -191,8 +188,8 @@ def scale(
 def logarithmic(values: Sequence[float], count: int) -> Scale:
     """A logarithmic scale for all values, which must be positive. It leaves out no extreme."""
     low, high = min(values), max(values)
-    if high < low * FLAT_RATIO:
-        low, high = low / FLAT_FACTOR, high * FLAT_FACTOR
+    if high - low <= high * ROUNDING:
+        low, high = low / (1 + FLAT_MARGIN), high * (1 + FLAT_MARGIN)
     found = _log_ticks(low, high, count)
     if len(found) < 2:  # in less than a decade: round values of a linear step
         found = ticks(low, high, count)

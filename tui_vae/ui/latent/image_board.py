@@ -56,13 +56,17 @@ def board_of(size: Size, scale: int, head: int = 0, foot: int = 0, odd: bool = F
     return Board(scale, columns, rows, max(0, (size.width - used) // 2), head, foot)
 
 
-def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False) -> Board:
+PATH = 3
+"""Images beside each other, at least, that show how one becomes another."""
+
+
+def board_for(size: Size, wish: str = "", head: int = 0, foot: int = 0, odd: bool = False, least: int = 1) -> Board:
     """The board in the size that the user wishes, `full` or `half`; without a wish, the one that shows the most images.
 
-    Where no image fits at full size, it is half size.
+    Where fewer images than `least` fit beside each other at full size, it is half size.
     """
     full, half = board_of(size, FULL, head, foot, odd), board_of(size, SMALL, head, foot, odd)
-    fits = full.row_height <= size.height and cells(FULL).width <= size.width
+    fits = full.row_height <= size.height and cells(FULL).width <= size.width and full.columns >= least
     big = wish == "full" or (wish != "half" and full.capacity >= half.capacity)
     return full if fits and big else half
 
@@ -78,9 +82,11 @@ class Captioned:
 class ImageBoard(Canvas):
     """A page of images, with words above each row or below each image."""
 
-    def __init__(self, *, head: int = 0, foot: int = 0, odd: bool = False, id: str | None = None) -> None:
+    def __init__(
+        self, *, head: int = 0, foot: int = 0, odd: bool = False, least: int = 1, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
-        self._head_lines, self._foot_lines, self._odd_columns = head, foot, odd
+        self._head_lines, self._foot_lines, self._odd_columns, self._least = head, foot, odd, least
         self.wish = ""
         """The size of the images that the user wishes: `full`, `half`, or empty."""
         self.pictures: list[Captioned] = []
@@ -91,7 +97,7 @@ class ImageBoard(Canvas):
 
     def board(self, room: Size) -> Board:
         """Where images stand in so much room. The pane asks before the board is shown and has a size."""
-        return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns)
+        return board_for(room, self.wish, self._head_lines, self._foot_lines, self._odd_columns, self._least)
 
     def show(self, pictures: list[Captioned], heads: list[Line] | None = None) -> None:
         """Show these images. `heads`: the text above each row, where there are such."""

@@ -18,7 +18,7 @@ from tui_vae.ui.images.renderer import cells
 from tui_vae.ui.latent import answers
 from tui_vae.ui.latent.actions import LatentActions
 from tui_vae.ui.latent.figure import figure_of
-from tui_vae.ui.latent.image_board import ImageBoard
+from tui_vae.ui.latent.image_board import PATH, ImageBoard
 from tui_vae.ui.latent.keys import ACTIONS, BINDINGS, BOARDS, DESCRIPTIONS, VIEWS, WAITING, View
 from tui_vae.ui.latent.kl_views import KlViews
 from tui_vae.ui.latent.plane import Plane, plane_of
@@ -74,9 +74,9 @@ class LatentPane(LatentActions, can_focus=True):
             with Horizontal(id="latent-plane"):
                 yield Scatter()
                 yield CursorImage()
-            yield ImageBoard(id="latent-grid")
-            yield ImageBoard(head=1, odd=True, id="latent-traverse")
-            yield ImageBoard(foot=1, id="latent-interpolate")
+            yield ImageBoard(least=PATH, id="latent-grid")
+            yield ImageBoard(head=1, odd=True, least=PATH, id="latent-traverse")
+            yield ImageBoard(foot=1, least=PATH, id="latent-interpolate")
             yield ImageBoard(foot=1, id="latent-samples")
             yield ImageBoard(head=1, foot=1, id="latent-nearest")
             yield KlViews(self.session)

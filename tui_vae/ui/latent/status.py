@@ -32,8 +32,8 @@ def items_of(
             return *axes, Item("the others", _base(plane, choices, cursor)), order
         case View.INTERPOLATE:
             first, last = plane.ends(choices.ends)
-            path = Item("path", "on a sphere" if choices.sphere else "straight", "y")
-            return Item("a", f"#{first}", "↑ ↓"), Item("b", f"#{last}", "← →"), path
+            path = Item("path", "on a sphere" if choices.sphere else "straight", "y", stays=True)
+            return Item("a", f"#{first}", "↑ ↓"), Item("b", f"#{last}", "← →", stays=True), path
         case View.SAMPLES | View.NEAREST:
             name = "the fitted Gaussian" if choices.source == "fitted" else "the prior N(0, I)"
             if choices.sample_label is not None:  # in one item, which stays however short the line is

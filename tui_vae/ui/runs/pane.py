@@ -22,6 +22,7 @@ from tui_vae.ui.charts import raster
 from tui_vae.ui.figure_file import Figure
 from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
+from tui_vae.ui.key_advice import why_failed
 from tui_vae.ui.messages import OpenRun, PreferencesChanged
 from tui_vae.ui.runs.actions import RunActions
 from tui_vae.ui.runs.columns import NAMED, Column, next_column
@@ -217,9 +218,9 @@ class RunsPane(RunActions, can_focus=True):
             if record.steered:
                 changed = first_that_fits(wordings([*map(str, record.steered)]), self.size.width // 2)
                 command = glyphs().plain(f"steered: {changed}; without that it is {command}")
-        low, why = self.size.height < TALL, record.why if record else ""
+        low, why = self.size.height < TALL, why_failed(record.why) if record else ""
         for name, text, shown in (
-            ("why", f"failed: {why} · R goes on with it" if why else "", bool(why)),
+            ("why", why, bool(why)),
             ("note", note or ("N writes a note" if record else ""), bool(note) or not low),
             ("command", command, not (low and note)),
         ):
@@ -370,7 +371,7 @@ class RunsPane(RunActions, can_focus=True):
         self.query_one(Input).focus()
 
     def action_back(self) -> None:
-        self.query_one(Input).value = ""
+        self.query_one(Input).value = self.words = ""
         self._leave_filter()
 
     def _leave_filter(self) -> None:

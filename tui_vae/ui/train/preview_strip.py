@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.ui.film import Film, read_film
+from tui_vae.ui.film import SAVED_SECONDS, Film, read_film
 from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
-from tui_vae.ui.images.canvas import Tile
 from tui_vae.ui.images.pairs import ImagePairs, Pairs
 from tui_vae.ui.images.picture import split
 from tui_vae.ui.run_progress import why_none
@@ -31,6 +29,8 @@ REQUEST_SECONDS = 4.0
 
 ANSWER_LIMIT = 5.0
 """Seconds to wait for the images; then older ones stay, and the next request may be luckier."""
+
+LOADING = "the images are being loaded …"
 
 TITLE, MARKED = "original above, reconstruction below", "marked images: "
 RECONSTRUCTIONS = "reconstructions"
@@ -55,8 +55,6 @@ class PreviewStrip(ImagePairs):
         self._preferences = preferences
         self.border_title = self._title = TITLE
         self._epoch = ""
-        self._waiting_for = ""
-        """The text in the middle once it is known that there are no images."""
         self._known: tuple[object, ...] = ()
         self._requested_at = 0.0
         self._waiting = False
@@ -94,17 +92,27 @@ class PreviewStrip(ImagePairs):
         marked = self.marked
         film = await asyncio.to_thread(read_film, self.session.directory.previews, (), newest_only=True)
         fixed = [pair.index for pair in film.originals if pair.index is not None]
+        self.set_timer(SAVED_SECONDS, partial(self._bridge, film))
         reply = await self._ask(marked or fixed, start=bool(marked))
         if reply is not None:
             title = f"{MARKED if marked else ''}{TITLE}"
             epoch = self.session.epoch_of(reply.step, reply.epoch)
             self._show(title, _pairs(reply), f"epoch {epoch}", reply.step)
         elif film.frames and (self._saved_step(film) >= self._step or (not marked and self._title != TITLE)):
-            self._show(TITLE, film.both, f"epoch {film.epoch}", self._saved_step(film))
+            self._show_saved(film)
         elif not self._pairs:
             unit = "step" if self.session.alive else "images"
-            self._waiting_for = why_none(unit, self.session.state, self.session.alive)
-            self.redraw()
+            self.wait_for(why_none(unit, self.session.state, self.session.alive))
+
+    def _bridge(self, film: Film) -> None:
+        """While the first answer takes long: show what was saved, or say that images are being loaded."""
+        if film.frames and not self._pairs:
+            self._show_saved(film)
+        elif not self._pairs and not self.waiting:
+            self.wait_for(LOADING)
+
+    def _show_saved(self, film: Film) -> None:
+        self._show(TITLE, film.both, f"epoch {film.epoch}", self._saved_step(film))
 
     def _saved_step(self, film: Film) -> int:
         run = self.session.history.run
@@ -130,7 +138,6 @@ class PreviewStrip(ImagePairs):
             self._title = title
             self._first = 0
         self._epoch, self._step = epoch, step
-        self._waiting_for = ""
         self.show_pairs(pairs)
         self._update_frame()
 
@@ -168,12 +175,6 @@ class PreviewStrip(ImagePairs):
         self._first = self._first // shown * shown if shown < len(self._pairs) else 0
         super().on_resize()
         self._update_frame()
-
-    def tiles(self, size: Size) -> Iterable[Tile]:
-        if self._waiting_for:
-            text = self._waiting_for[: size.width]
-            yield self.text((size.width - len(text)) // 2, size.height // 2, len(text), (text, "label"))
-        yield from super().tiles(size)
 
 
 def _pairs(reply: protocol.Reconstructions) -> Pairs:
