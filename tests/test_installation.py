@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tui_vae.cli.parser import make_parser
-from tui_vae.cli.requeued import COMES_AGAIN
+from tui_vae.interrupts import COMES_AGAIN
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -1,10 +1,14 @@
 """Where the command `tui-vae` and `python -m tui_vae` begin. Ctrl-C is seen to before anything else is imported."""
 
-from tui_vae.interrupts import end_quietly
+import sys
+
+from tui_vae.interrupts import come_again_when_stopped, end_quietly
 
 
 def main() -> int:
     """Run the command of this process's arguments and return its exit code."""
+    if "--resume-if-exists" in sys.argv:
+        come_again_when_stopped()
     end_quietly()
     from tui_vae import cli
 
@@ -12,6 +16,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    import sys
-
     sys.exit(main())

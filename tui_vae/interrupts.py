@@ -16,6 +16,10 @@ INTERRUPTED = 130
 ASKS_TO_END = {_signal.SIGINT: _signal.default_int_handler, _signal.SIGTERM: _signal.SIG_DFL}
 """The signals that ask a command to end, and what Python does at each."""
 
+COMES_AGAIN = 75
+"""Exit code of a run that a batch system has stopped, and that goes on when the job comes again: EX_TEMPFAIL of
+sysexits.h, "temporary failure, try again"."""
+
 _quiet = False
 """Whether this process is a command that ends quietly; false where a test or a notebook calls one."""
 
@@ -27,6 +31,16 @@ def end_quietly() -> None:
         if _signal.getsignal(number) in (usual, _signal.default_int_handler):
             _quiet = True
             _signal.signal(number, _end)
+
+
+def come_again_when_stopped() -> None:
+    """From now on a batch system's notice ends the process at once, with the code that lets its job come again.
+
+    `catch_stop_signals` takes them over before there is anything to stop.
+    """
+    for number in (_signal.SIGTERM, _signal.SIGUSR1):
+        if _signal.getsignal(number) is _signal.SIG_DFL:
+            _signal.signal(number, lambda number, frame: os._exit(COMES_AGAIN))
 
 
 def raise_again() -> None:

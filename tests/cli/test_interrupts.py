@@ -62,6 +62,13 @@ def test_a_command_at_work_ends_by_sigterm_as_by_ctrl_c() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_job_that_is_stopped_while_the_command_starts_comes_again(by: signal.Signals) -> None:
+    for number in (1, 8, 21):
+        found = interrupted_at(number, by, "train", "--name", "job", "--resume-if-exists", "--epochs", "0")
+        assert found == (75, "", ""), number
+
+
 def test_ctrl_c_is_ignored_where_the_shell_has_said_so() -> None:
     """As behind `nohup` and `&` in a script: there a person's Ctrl-C means something else."""
     code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nexec({INTERRUPTED_AT!r})"

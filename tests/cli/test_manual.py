@@ -11,9 +11,8 @@ import pytest
 from tests.support.commands import Run
 from tui_vae.cli import manual
 from tui_vae.cli.parser import make_parser
-from tui_vae.cli.requeued import COMES_AGAIN
 from tui_vae.errors import UsageError, UserError
-from tui_vae.interrupts import INTERRUPTED
+from tui_vae.interrupts import COMES_AGAIN, INTERRUPTED
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "man" / "tui-vae.1"

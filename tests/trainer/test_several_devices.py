@@ -154,6 +154,11 @@ def test_what_is_asked_of_a_run_reaches_all_its_processes_at_one_step(own_runs: 
 def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(own_runs: Path) -> None:
     process = command("train", "--name", "killed", "--devices", 2, "--json", *options({"epochs": 40, **LASTING}))
     directory = RunDirectory(own_runs / "killed")
+    wait_until(lambda: ranks_of(directory))
+    early = next(iter(ranks_of(directory).items()))
+    early[1].kill()  # before it has said a word; the other one is not to blame
+    named = f"rank {early[0]} (process {early[1].pid}) was ended by SIGKILL: all go on from the last checkpoint"
+    wait_until(lambda: named in [event.message for event in events(directory, ev.WarningEvent)])
     wait_until(lambda: events(directory, ev.CheckpointEvent))
     first = ranks_of(directory)
     first[1].kill()
@@ -306,7 +311,7 @@ def free_port() -> int:
 @pytest.mark.long
 def test_two_machines_train_one_run_and_begin_again_where_one_loses_a_process(own_runs: Path) -> None:
     """Both are this one: each has a trainer of its own, and they meet at a port."""
-    meet = ("--nnodes", 2, "--rdzv-endpoint", f"localhost:{free_port()}", *options({"epochs": 300, **LASTING}))
+    meet = ("--nnodes", 2, "--rdzv-endpoint", f"localhost:{free_port()}", *options({"epochs": 100_000, **LASTING}))
     helper = command("train", "--name", "far", "--node-rank", 1, *meet)
     leader = command("train", "--name", "far", "--node-rank", 0, "--json", *meet)
     directory = RunDirectory(own_runs / "far")
@@ -314,13 +319,30 @@ def test_two_machines_train_one_run_and_begin_again_where_one_loses_a_process(ow
     (far,) = [each for each in psutil.Process(helper.pid).children() if WORKER in each.cmdline()]
     far.kill()
     wait_until(lambda: len(events(directory, ev.RunEvent)) > 1)
-    code, out, err = finish(leader, 180)
+    done = len(events(directory, ev.EpochEvent))
+    wait_until(lambda: len(events(directory, ev.EpochEvent)) > done)
+    assert finish(command("stop", "far"))[0] == 0
+    code, out, err = finish(leader)
     assert code == 0, err
-    assert [json.loads(line)["epoch"] for line in out.splitlines()][-1] == 300
+    numbers = [json.loads(line)["epoch"] for line in out.splitlines()]
+    assert numbers[-1] == max(numbers) > done
     code, out, err = finish(helper)
     assert code == 0, err
     assert out == "machine 1 of 2: 1 ranks of the run of machine 0\n"
     assert f"(process {far.pid}) was ended by SIGKILL" in err
+
+
+@pytest.mark.slow
+def test_a_run_that_waits_for_other_machines_says_so_and_can_be_stopped(own_runs: Path) -> None:
+    meet = ("--nnodes", 2, "--node-rank", 0, "--rdzv-endpoint", f"localhost:{free_port()}")
+    process = command("train", "--name", "alone", *meet, *options({"epochs": 1}))
+    directory = RunDirectory(own_runs / "alone")
+    wait_until(lambda: "waiting for the other machines" in [each.reason for each in events(directory, ev.StateEvent)])
+    process.terminate()
+    code, _, err = finish(process)
+    assert code == 130, err
+    assert events(directory, ev.StateEvent)[-1].state == "stopped"
+    assert finish(command("resume", "alone"))[0] == 0
 
 
 @pytest.mark.parametrize(

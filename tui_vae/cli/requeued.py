@@ -16,10 +16,6 @@ from tui_vae.runs.failures import last_error
 from tui_vae.runs.history import read_history
 from tui_vae.runs.summary import summarize
 
-COMES_AGAIN = 75
-"""Exit code of a run that a batch system has stopped, and that goes on when the job comes again: EX_TEMPFAIL of
-sysexits.h, "temporary failure, try again"."""
-
 
 def run_of_before(runs_dir: Path, wanted: RunConfig, given: Iterable[str]) -> RunDirectory | None:
     """The run that an earlier start of this job made; None if there is none that is worth keeping.

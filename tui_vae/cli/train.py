@@ -17,13 +17,13 @@ from tui_vae import config
 from tui_vae.cli import complain
 from tui_vae.cli.cursor import cursor_comes_back
 from tui_vae.cli.parser import given_options
-from tui_vae.cli.requeued import COMES_AGAIN, is_done, run_of_before
+from tui_vae.cli.requeued import is_done, run_of_before
 from tui_vae.cli.train_reporters import JsonReporter, LineReporter, Reporter, SilentReporter
 from tui_vae.config.data_options import is_own
 from tui_vae.config.trackers import check_installed
 from tui_vae.config.user_file import read_train_defaults
 from tui_vae.errors import UsageError, UserError
-from tui_vae.interrupts import INTERRUPTED
+from tui_vae.interrupts import COMES_AGAIN, INTERRUPTED
 from tui_vae.runs import advice, protocol
 from tui_vae.runs import events as ev
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
@@ -236,7 +236,7 @@ def _stop(directory: RunDirectory) -> None:
             request(directory, protocol.Stop(), protocol.Done, LOADING_LIMIT)
             return
         except NoProcess:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and directory.is_training():
                 if signal_trainer(directory, signal.SIGTERM):
                     return
                 raise

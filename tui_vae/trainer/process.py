@@ -147,6 +147,8 @@ class RunProcess:
                 start_trackers(self._directory, what.log, offset)
             self._loaded = self._loaded_here = True
 
+        if self._machines.most > 1:
+            log.write(ev.StateEvent(state="loading", reason="waiting for the other machines"))
         welcome = Welcome(
             leads=True, devices=devices, leave_core=self._leave_core, trust=allowed_here(),
             spare=None if math.isinf(spare) else spare,

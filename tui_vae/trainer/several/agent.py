@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+import psutil
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec, WorkerState
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
@@ -38,11 +39,21 @@ MEET_LIMIT = 900
 
 
 class Lost(NamedTuple):
-    """A process that is gone: how it ended, in words."""
+    """A process that is gone. code: its exit code; below 0 the signal that ended it, as of `subprocess`."""
 
     rank: int
     pid: int
-    how: str
+    code: int
+
+    @property
+    def words(self) -> str:
+        """Who it was and how it ended."""
+        return f"rank {self.rank} (process {self.pid}) {_how(self.code)}"
+
+
+def causes(lost: list[Lost]) -> list[Lost]:
+    """Those among the lost that are not lost because of another one, if there are any."""
+    return [each for each in lost if each.code != PEERS_LOST] or lost
 
 
 class _Over(Exception):
@@ -61,6 +72,10 @@ class Agent(LocalElasticAgent):
         self._lost, self._is_done = lost, is_done
         self._is_static = spec.rdzv_handler.get_backend() == "static"
         self._ended = threading.Event()
+        self._healthy: set[int] = set()
+        """Those that lived when one was found to be lost."""
+        self.processes: dict[int, int] = {}
+        """Rank → its process, of those that were started last and may live."""
 
     def end(self) -> None:
         """Have all processes of this machine killed; what they have not written by now is not wanted."""
@@ -78,18 +93,31 @@ class Agent(LocalElasticAgent):
             worker_group.store.set(key, uuid.uuid4().hex)
         os.environ[ROUND] = worker_group.store.get(key).decode()  # which they inherit
         started: dict[int, Any] = super()._start_workers(worker_group)
+        self.processes = {worker_group.workers[local].global_rank: pid for local, pid in started.items()}
+        context = self._pcontext
+        assert context is not None
+        close = context.close
+
+        def kill(death_sig: signal.Signals | None = None, timeout: int = 30) -> None:
+            # Of those that wait for a lost one PyTorch would take half a minute to see that they ignore SIGTERM.
+            self._healthy = {pid for pid in started.values() if _is_healthy(pid)}
+            close(signal.SIGKILL, timeout)
+
+        context.close = kill
         return started
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         if self._ended.is_set():
             raise _Over
         result: RunResult = super()._monitor_workers(worker_group)
+        if result.state != WorkerState.HEALTHY:
+            self.processes = {}
         if result.state in (WorkerState.FAILED, WorkerState.UNHEALTHY):
             if self._is_done():
                 raise _Over  # somebody was slow to end after all was done
-            lost = [Lost(rank, each.pid, _how(each.exitcode)) for rank, each in sorted(result.failures.items())]
-            causes = [each for each in lost if result.failures[each.rank].exitcode != PEERS_LOST]
-            self._lost(causes or lost, self._remaining_restarts)
+            found = [Lost(rank, each.pid, each.exitcode) for rank, each in sorted(result.failures.items())]
+            lost = [each for each in found if each.pid not in self._healthy] or found
+            self._lost(causes(lost), self._remaining_restarts)
         return result
 
     def _shutdown(self, *arguments: Any, **settings: Any) -> None:
@@ -99,6 +127,13 @@ class Agent(LocalElasticAgent):
                 with suppress(OSError):
                     os.kill(worker.id, signal.SIGKILL)
         super()._shutdown(*arguments, **settings)
+
+
+def _is_healthy(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _how(code: int) -> str:
@@ -136,6 +171,11 @@ class AgentThread:
         return self._thread.is_alive()
 
     @property
+    def processes(self) -> dict[int, int]:
+        """Rank → its process on this machine, of those that were started last and may live."""
+        return self._agent.processes if self._agent is not None else {}
+
+    @property
     def succeeded(self) -> bool:
         """Whether all processes have done what was to be done."""
         return self.result is not None and not self.result.is_failed()
@@ -149,11 +189,11 @@ class AgentThread:
         self._is_over = True
         if self._agent is not None:
             self._agent.end()
-            self._thread.join(10 if self._machines.most > 1 else None)
+            self._thread.join((10 if self.processes else 1) if self._machines.most > 1 else None)
 
     def _run(self) -> None:
-        # Its warning says that signals are not handled, which this process does better.
-        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.ERROR)
+        # It warns that signals are not handled, which this process does better, and tells of what is told in our words.
+        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
         try:
             self._agent = Agent(self._spec(), DefaultLogsSpecs(log_dir=self._folder), self._lost, self._is_done)
             if self._is_over:

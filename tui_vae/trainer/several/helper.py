@@ -46,10 +46,11 @@ def main() -> int:
 def _help(machines: Machines, count: int) -> int:
     from tui_vae.trainer.several.agent import AgentThread, Lost
     from tui_vae.trainer.several.switchboard import Switchboard, line_folder
+    from tui_vae.trainer.several.vigil import Vigil
 
     def lost(gone: list[Lost], left: int) -> None:
         for each in gone:
-            print(f"rank {each.rank} (process {each.pid}) {each.how}; {left} restarts left", file=sys.stderr)
+            print(f"{each.words}; {left} restarts left", file=sys.stderr)
 
     came: list[int] = []
 
@@ -64,10 +65,12 @@ def _help(machines: Machines, count: int) -> int:
     board = Switchboard(folder, lambda hello: Welcome(leads=False))
     agent = AgentThread(machines, count, board.path, folder, lost, lambda: board.outcome is not None)
     print(f"machine {machines.node_rank} of {machines.nnodes}: {count} ranks of the run of machine 0", flush=True)
+    vigil = Vigil(board, agent, lambda text: print(text, file=sys.stderr))
     try:
         left = STOP_LIMIT
         while agent.is_alive and left > 0 and not isinstance(board.outcome, Failed):
             agent.wait(LOOK_EVERY)
+            vigil.look()
             if came:  # where nothing has begun, nothing can be lost
                 left = left - LOOK_EVERY if board.seats() and signal.SIGINT not in came else 0
     finally:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,19 +14,15 @@ from tui_vae.runs.checkpoint_file import CheckpointError, read_facts
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.lock import RunLock
 from tui_vae.runs.machines import Machines
-from tui_vae.trainer.server import Inbox
-from tui_vae.trainer.several.agent import AgentThread, Lost
+from tui_vae.trainer.server import Inbox, Ticket
+from tui_vae.trainer.several.agent import PEERS_LOST, AgentThread, Lost
 from tui_vae.trainer.several.lines import Ended, Failed, Hello, Loaded, Welcome
-from tui_vae.trainer.several.placement import limit_of
-from tui_vae.trainer.several.switchboard import Seat, Switchboard, line_folder
+from tui_vae.trainer.several.placement import recorded
+from tui_vae.trainer.several.switchboard import Switchboard, line_folder
+from tui_vae.trainer.several.vigil import Vigil
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the processes."""
-
-SILENCE_LIMIT, STEP_LIMIT = 60.0, 900.0
-"""Seconds without a beat, and seconds of one step, after which a process counts as hung. `TUI_VAE_HANG_LIMIT` in the
-environment sets the first, and the second as 15 times that. A beat comes each second; a step takes as long only where a
-GPU's or a user's own code never returns."""
 
 
 class RunFailed(UserError):
@@ -52,9 +45,6 @@ class Supervisor:
         self._count, self._machines, self._on_loaded = count, machines, on_loaded
         self._planned: int | None = None
         self._began_from = self._last_checkpoint()
-        self._hung: set[int] = set()
-        self._silence_limit = limit_of("TUI_VAE_HANG_LIMIT", SILENCE_LIMIT)
-        self._step_limit = self._silence_limit * STEP_LIMIT / SILENCE_LIMIT
         self._last_words = ""
 
     def run(self) -> ev.RunState:
@@ -86,18 +76,27 @@ class Supervisor:
 
     def _attend(self, board: Switchboard, agent: AgentThread) -> None:
         """Hand over requests and look after the processes until they have ended, or nothing more is to come."""
-        looked_at = time.monotonic()
+        vigil = Vigil(board, agent, lambda text: self._warn(text, ""))
         while agent.is_alive and not isinstance(board.outcome, Failed):
             ticket = self._inbox.wait(LOOK_EVERY)
             if ticket is not None:
+                if isinstance(ticket.request, protocol.Stop) and self._machines.most > 1 and not agent.processes:
+                    self._stop_waiting(board, ticket)
+                    return
                 board.ask(ticket)
-            # A machine that slept, or a trainer that was stopped with its processes, accuses nobody.
-            passed, looked_at = min(time.monotonic() - looked_at, 1.0), time.monotonic()
-            for seat in board.seats():
-                seat.silent += passed
-                if not seat.hung and (why := self._why_hung(seat)):
-                    seat.hung = True
-                    self._end_hung(seat, why)
+            vigil.look()
+
+    def _stop_waiting(self, board: Switchboard, ticket: Ticket) -> None:
+        """Stop while nothing runs, as the other machines are not there: where it is, it has a checkpoint or none."""
+        self._log.write(ev.StateEvent(state="stopped", reason="stopped while it waited for the other machines"))
+        board.outcome = Ended(state="stopped")
+        config = recorded(self._directory)
+        try:
+            facts = read_facts(self._directory.files.last)
+            done = protocol.Done(epoch=facts["evaluated"], step=facts["step"], lr=config.lr, beta=config.beta)
+        except (CheckpointError, KeyError, TypeError):
+            done = protocol.Done(epoch=0, step=0, lr=config.lr, beta=config.beta)
+        ticket.answer(done)
 
     def _end(self, board: Switchboard, agent: AgentThread) -> ev.RunState:
         outcome = board.outcome
@@ -148,24 +147,10 @@ class Supervisor:
         self._planned = max(loaded.planned, self._planned or 0)
         self._on_loaded(loaded)
 
-    def _why_hung(self, seat: Seat) -> str:
-        if seat.silent > self._silence_limit:
-            return f"has not answered for {self._silence_limit:g} s"
-        if seat.busy > self._step_limit:
-            return f"has been at one step for {self._step_limit:g} s"
-        return ""
-
-    def _end_hung(self, seat: Seat, why: str) -> None:
-        rank, pid = seat.hello.rank, seat.hello.pid
-        self._hung.add(pid)
-        self._warn(f"rank {rank} (process {pid}) {why}, and is ended", "")
-        with suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-
     def _tell_of_lost(self, lost: list[Lost], left: int) -> None:
         """Called on the agent's thread."""
-        names = [f"rank {each.rank} (process {each.pid}) {each.how}" for each in lost]
-        self._last_words = " and ".join(names)
+        names = [each.words for each in lost if each.code != PEERS_LOST]
+        self._last_words = " and ".join(names) or "a process of another machine was lost"
         if left:
             most = self._machines.max_restarts
             self._warn(

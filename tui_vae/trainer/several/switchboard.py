@@ -177,7 +177,11 @@ class Switchboard:
         if was_leader and self.outcome is None:
             again = UserError("a process of this run was lost", "it begins again from its last checkpoint; ask again")
             with self._guard:
-                tickets = list(self._asked.values())
+                asked = list(self._asked.values())
                 self._asked.clear()
+                # The next leader obeys them: who sends SIGTERM may send nothing else but SIGKILL.
+                stops = [each for each in asked if isinstance(each.request, protocol.Stop)]
+                tickets = [each for each in asked if not isinstance(each.request, protocol.Stop)]
+                self._waiting.extend(stops)
             for ticket in tickets:
                 ticket.refuse(again)
