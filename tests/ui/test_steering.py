@@ -13,7 +13,7 @@ from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import steering
 from tui_vae.ui.app import TuiVae
-from tui_vae.ui.dialogs import Choose, Confirm
+from tui_vae.ui.dialogs import Choose, Confirm, Dialog
 from tui_vae.ui.pending_change import SEND_AFTER
 from tui_vae.ui.session import RunSession
 
@@ -131,6 +131,18 @@ async def test_a_finished_run_asks_for_more_epochs(run: RunDirectory, launcher: 
         await until(pilot, lambda: bool(launcher.started))
         assert launcher.started == [(run, 5)]
         await until(pilot, lambda: app.session is not None and app.session.state == "training")
+
+
+@in_event_loop
+async def test_a_run_that_keeps_only_its_best_weights_says_so_before_it_asks(run: RunDirectory) -> None:
+    run.files.last.unlink(missing_ok=True)
+    run.files.best.touch()
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: any("has only its best weights" in each for each in notifications(app)))
+        assert not isinstance(app.screen, Dialog)
 
 
 @in_event_loop

@@ -7,9 +7,11 @@ import signal
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
+from tui_vae.runs.directory import check_resumable
 from tui_vae.runs.events import LIVING
 from tui_vae.runs.launch import signal_trainer
 from tui_vae.ui.damaged_last import went_back
+from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.session import RunSession
 
 
@@ -113,6 +115,11 @@ class Steering:
         """Why the run cannot be continued now; empty where it can."""
         if self.session.living.not_own:
             return self._not_own()
+        if not self.session.alive:
+            try:
+                check_resumable(self.session.directory)
+            except UserError as error:  # said before a dialog asks for what comes to nothing
+                return with_keys(str(error))
         if not self.session.alive or self.session.state in ("paused", "queued"):
             return ""
         return f"{self.session.name} is {self.session.state} already."
