@@ -182,4 +182,4 @@ def test_an_unreadable_runs_row_on_the_start_screen_says_why(tmp_path: Path) -> 
     printed = io.StringIO()
     console = Console(file=printed, width=100)
     console.print(run_row(summarize(run), 10, defaultdict(lambda: "white")))
-    assert "unreadable events.jsonl" in printed.getvalue()  # the detail beside the list says the rest
+    assert "unreadable a directory" in printed.getvalue()  # the detail beside the list says the rest
