@@ -32,7 +32,8 @@ CONFIG_FILES = (
     "user_file",
 )
 CONFIG = {f"tui_vae.config.{name}" for name in CONFIG_FILES}
-SHARED = {"tui_vae", "tui_vae.config", "tui_vae.errors", "tui_vae.main_memory", "tui_vae.plain_text", *CONFIG}
+SHARED = {"tui_vae", "tui_vae.affinity", "tui_vae.config", "tui_vae.errors", "tui_vae.main_memory",
+          "tui_vae.plain_text", *CONFIG}  # fmt: skip
 HEAVY = {"torch", "torchvision"}
 
 MAY_IMPORT = {

@@ -34,7 +34,7 @@ mine, loader = most("self") - before, LogLoader(run.events)
 found, highest = 0, 0
 while batches := loader.next_batches():
     found += sum(len(batch.others) for batch in batches)
-    highest = max(highest, most(loader._process.pid))
+    highest = max(highest, most(loader._parts[0].process.pid))
 loader.close()
 assert found > 3
 print(mine, highest)

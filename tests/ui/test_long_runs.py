@@ -13,6 +13,7 @@ import pytest
 from tests.support.fake_run import FakeProcess, make_run
 from tests.support.piloting import in_event_loop, seen, until
 from tui_vae.runs import events as ev
+from tui_vae.runs import log_loader
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.history import History, read_history
 from tui_vae.runs.log_loader import LogLoader
@@ -71,7 +72,10 @@ async def test_the_ends_of_a_long_log_are_told_before_the_whole(long_run: RunDir
     assert whole.run == afresh.run and whole.steps["step"][-1] == STEPS + 1
 
 
-def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
+@pytest.mark.parametrize("parts", [1, 3])
+def test_reading_ahead_tells_the_same_in_pieces(
+    long_run: RunDirectory, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a resume that tells a past anew, a number that is none, a torn line; what comes later is left for later."""
     first = read_history(long_run.events).run
     assert first is not None
@@ -80,6 +84,9 @@ def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
     with long_run.events.open("ab") as log:
         log.write(b"".join(map(ev.encode_line, told)) + b'{"kind":"step","t":1.0,"ep\n')
         log.write(b"".join(ev.encode_line(step(number)) for number in range(STEPS + 10, STEPS + 70_000)) + b'{"ki')
+    monkeypatch.setattr(log_loader, "LONG_PART", long_run.events.stat().st_size // parts)
+    monkeypatch.setattr(log_loader, "usable_core_numbers", lambda: range(parts))
+    assert len(log_loader.part_starts(long_run.events)) == parts
     reading, history, pieces = LogLoader(long_run.events), History(), 0
     while batches := reading.next_batches():
         pieces += 1
@@ -95,9 +102,12 @@ def test_reading_ahead_tells_the_same_in_pieces(long_run: RunDirectory) -> None:
 
 
 @in_event_loop
-async def test_a_reader_that_dies_is_done_without(long_run: RunDirectory) -> None:
+async def test_a_reader_that_dies_is_done_without(long_run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is what another reader tells of a later part taken, before what lies between is known."""
+    monkeypatch.setattr(log_loader, "LONG_PART", long_run.events.stat().st_size // 2)
+    monkeypatch.setattr(log_loader, "usable_core_numbers", lambda: range(2))
     reading = LogLoader(long_run.events)
-    os.kill(reading._process.pid, signal.SIGKILL)
+    os.kill(reading._parts[0].process.pid, signal.SIGKILL)
     session = RunSession(long_run, reading)
     session.drawn.set()
     following = asyncio.create_task(session.follow(lambda: None))

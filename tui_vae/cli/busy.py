@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psutil
 
-from tui_vae.core.affinity import usable_core_numbers
+from tui_vae.affinity import usable_core_numbers
 from tui_vae.runs.device_load import Sampler
 
 BUSY_CORES = 0.25

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from tui_vae.core.affinity import usable_core_numbers
+from tui_vae.affinity import usable_core_numbers
 
 OPENMP = "OMP_NUM_THREADS"
 

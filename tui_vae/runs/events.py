@@ -326,9 +326,10 @@ class LogTail:
     MOST_LINE = 4 << 20
     """Bytes of the longest line that is kept: a `run` event with every option has 2 kB. A longer one is skipped."""
 
-    def __init__(self, path: Path, offset: int = 0, only: tuple[bytes, ...] = ()) -> None:
+    def __init__(self, path: Path, offset: int = 0, only: tuple[bytes, ...] = (), until: int | None = None) -> None:
         """`offset`: where to begin, in bytes; events before it are not read. `only`: lines without any of these are
-        passed over."""
+        passed over. `until`: where to end, in bytes, if not where the log does."""
+        self._until = math.inf if until is None else until
         self.path = path
         self._only = only
         self._offset = offset
@@ -346,7 +347,7 @@ class LogTail:
         try:
             with open_to_read(self.path) as file:
                 file.seek(self._offset)
-                data = file.read(self.CHUNK)
+                data = file.read(int(min(self.CHUNK, self._until - self._offset)))
         except FileNotFoundError:
             return []
         self._offset += len(data)
@@ -375,7 +376,7 @@ class LogTail:
     def at_end(self) -> bool:
         """Whether the log has been read as far as it is written now."""
         try:
-            return self.path.stat().st_size <= self._offset
+            return min(self.path.stat().st_size, self._until) <= self._offset
         except FileNotFoundError:
             return True
 

@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from tui_vae.core.affinity import usable_core_numbers
+from tui_vae.affinity import usable_core_numbers
 
 LEAST_SECONDS = 0.5
 """Seconds to measure for: the kernel counts idle time in steps of 0.01, and other processes come and go."""
