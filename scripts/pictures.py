@@ -182,7 +182,7 @@ def pictures(wanted: Sequence[str]) -> None:
         train(wanted)
     if "start" in wanted:
         with window("--no-warm") as terminal:
-            terminal.until(lambda text: "≈" in text and "what fashion-1 has learnt" in text)
+            terminal.until(lambda text: "≈" in text and "what demo has learnt" in text)
             save(terminal, PICTURES / "start.png")
             terminal.press("q")
             terminal.wait()
