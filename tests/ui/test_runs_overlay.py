@@ -97,6 +97,15 @@ def test_a_run_is_a_path_in_the_plane_of_rate_and_distortion(tmp_path: Path) -> 
     assert draw_plane([], 70, 12, UNICODE).rows and draw_plane(paths[:1], 40, 6, ASCII).rows
 
 
+def test_a_run_whose_log_is_older_than_other_images_has_its_place_in_the_plane(tmp_path: Path) -> None:
+    run = make_run(tmp_path, epochs=4)
+    run.events.write_bytes(re.sub(rb'"shape":\[[\d,]+\],?', b"", run.events.read_bytes()))
+    ledger = Ledger(run, run.events.stat())
+    ledger.read(run.events.stat())
+    path = path_of(ledger.record(0.0), 0)
+    assert b"shape" not in run.events.read_bytes() and len(path.points) > 1 and path.pixels == 784
+
+
 def test_no_marker_hides_a_part_of_a_label() -> None:
     def path(slot: int, *points: tuple[float, float]) -> PlanePath:
         return PlanePath("run", slot, points, pixels=784)

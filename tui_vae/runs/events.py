@@ -29,6 +29,8 @@ MOST_OWED = 1000
 COMPLAIN_EVERY = 60.0
 """Seconds between two complaints about a log that cannot be written."""
 
+FASHION_MNIST_PIXELS = 28 * 28
+
 Number = float | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
@@ -55,9 +57,9 @@ class DatasetFacts(msgspec.Struct, frozen=True):
     fingerprint: str = ""
 
     @property
-    def pixels(self) -> int | None:
-        """D: numbers of an image in all its channels; None in older logs."""
-        return math.prod(self.shape) or None if self.shape else None
+    def pixels(self) -> int:
+        """D: numbers of an image in all its channels. Older logs are of FashionMNIST alone."""
+        return math.prod(self.shape) if self.shape else FASHION_MNIST_PIXELS
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):

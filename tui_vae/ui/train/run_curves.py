@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from tui_vae.runs.epoch_details import EpochDetail
-from tui_vae.runs.events import ControlEvent
+from tui_vae.runs.events import FASHION_MNIST_PIXELS, ControlEvent
 from tui_vae.runs.history import History, StepSeries
 from tui_vae.ui import numbers
 from tui_vae.ui.charts.curves import Curve
 from tui_vae.ui.charts.draw import Control, Sources
 from tui_vae.ui.train.figures import MEASURES, Measure
-
-USUAL_PIXELS = 28 * 28
 
 SPANS = (0.25, 1.0, 0.0)
 """Epochs whose steps a smoothed value is the mean of, in the order in which a key takes them; 0 is the raw curve."""
@@ -147,8 +145,8 @@ class RunCurves:
 
 
 def _pixels(history: History) -> int:
-    """D, the pixels of an image; those of FashionMNIST where an older log does not say."""
-    return math.prod(history.run.dataset.shape) if history.run and history.run.dataset.shape else USUAL_PIXELS
+    """D, the pixels of an image; those of FashionMNIST before the log says."""
+    return history.run.dataset.pixels if history.run else FASHION_MNIST_PIXELS
 
 
 def control_marks(history: History) -> list[Control]:
