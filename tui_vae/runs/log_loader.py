@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from array import array
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +25,6 @@ from tui_vae.runs.safe_files import open_to_read
 
 CHUNKS = 8
 """Chunks of a `LogTail` in one piece: 8 MiB, which keeps the messages few and the first one early."""
-
 
 LONG_PART, MOST_PARTS = 32 << 20, 4
 """Bytes of a part of a log for which a process of its own is worth its start; and such processes at most, of which each
@@ -68,8 +67,7 @@ class LogLoader:
         self._parts: list[_Part] = []
         starts = part_starts(log)
         try:
-            for start, until in pairwise([*starts, None]):
-                assert start is not None
+            for start, until in zip(starts, [*starts[1:], None], strict=True):
                 self._parts.append(_Part(log, start, until))
         except OSError:
             self.close()
