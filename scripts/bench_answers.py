@@ -1,8 +1,8 @@
 """How fast a training run answers, and what that costs it: `python scripts/bench_answers.py [TRAIN OPTION …]`.
 
-A run trains on all cores while a client asks ten times a second, each kind of question in turn, in every other epoch;
-the epochs in between are left alone, and their seconds are compared. Nothing else should run meanwhile. Takes two
-minutes; `--epochs` says how many are looked at.
+A run trains on all cores while a client asks ten times a second, each kind of question in turn, for an epoch, or where
+those are short, for some of them in a second; as long it is left alone, and so on. The seconds of these epochs and of
+those are compared. Nothing else should run meanwhile. Takes two minutes; `--epochs` says how many at least.
 """
 
 from __future__ import annotations
@@ -28,6 +28,16 @@ from tui_vae.runs.float_arrays import encode_floats
 
 EVERY = 0.1
 """Seconds between two requests: a person who holds a key down sends ten a second."""
+
+STRETCH = 1.0
+"""Seconds, at least, for which a client asks or does not: most of the epochs are then wholly of one kind, also where
+they take 30 ms."""
+
+ROUNDS = 3
+"""How often each kind of question is asked at least: with fewer, a percentile says nothing."""
+
+FOREVER = 10**6
+"""Epochs of the run, which is stopped when enough were seen."""
 
 CORES = len(os.sched_getaffinity(0))
 """Cores that the trainer and this script share; it is stated with the figures."""
@@ -68,12 +78,13 @@ def ask_and_leave_alone(directory: RunDirectory, log: LogTail, enough: int) -> I
     took: dict[str, list[float]] = {name: [] for name in kinds}
     alone: list[float] = []
     asked: list[float] = []
-    asking, count, done = False, 0, len(epochs(log))
-    while done < enough:
+    asking, count, since = False, 0, time.monotonic()
+    epochs(log)
+    while len(alone) + len(asked) < enough or count < ROUNDS * len(kinds):
         if fresh := epochs(log):
-            done += len(fresh)
             (asked if asking else alone).extend(event.seconds for event in fresh)
-            asking = not asking
+            if time.monotonic() - since >= STRETCH:
+                asking, since = not asking, time.monotonic()
         due = time.monotonic() + EVERY
         if asking:
             name = list(kinds)[count % len(kinds)]
@@ -99,7 +110,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tv-") as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         command = [sys.executable, "-m", "tui_vae", "train", "--detach", "--runs-dir", folder, "--name", "asked",
-                   "--epochs", str(options.epochs + 20), "--threads", str(CORES), *more]  # fmt: skip
+                   "--epochs", str(FOREVER), "--threads", str(CORES), *more]  # fmt: skip
         subprocess.run(command, check=True)
         directory = RunDirectory(Path(folder, "asked"))
         holder = directory.holder()

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # Python puts the folder of a script there
-os.environ["PYTHONPATH"] = str(ROOT)  # for the processes that this one starts: tui-vae need not be installed
+# For the processes that this one starts: tui-vae need not be installed, what it needs may lie in a folder named there.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 import torch  # noqa: E402
 
@@ -113,8 +114,9 @@ def machine(settings: Settings) -> Rows:
 
 
 def tests(settings: Settings) -> Rows:
-    """Those marked `gpu`, by pytest where it is installed."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/core"]
+    """Those that use a GPU where there is one, by pytest where it is installed."""
+    files = ["tests/core/test_steps.py", *(() if settings.quick else ("tests/core/test_fused_gpu.py",))]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TESTS_LIMIT)
     print(done.stdout[-4000:], done.stderr[-2000:], sep="\n")
     last = (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
