@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tui_vae.core.data.mapped import ReadAhead, nothing_ahead
 from tui_vae.core.ranks import ALONE, Ranks, share_of
+from tui_vae.core.seeds import epoch_order
 
 SHARE_OF_FREE = 0.5  # of the device's free memory; the rest is for the network, its gradients and other people
 
@@ -16,6 +17,36 @@ SHARE_OF_FREE = 0.5  # of the device's free memory; the rest is for the network,
 def fits(size: int, device: torch.device) -> bool:
     """Whether a training set of `size` bytes leaves the device room for everything else."""
     return device.type != "cuda" or size <= SHARE_OF_FREE * torch.cuda.mem_get_info(device)[0]
+
+
+class EpochOrders:
+    """The order of the training images in each epoch; that of the next one can be drawn while the device works.
+
+    Args:
+        images: the training set.
+        device: where its batches go.
+    """
+
+    def __init__(self, seed: int, images: Tensor, device: torch.device) -> None:
+        self._seed, self._count = seed, len(images)
+        self._copies = images.device.type == device.type == "cuda"
+        self._device = device
+        self._prepared: tuple[int, Tensor] | None = None
+
+    def prepare(self, epoch: int) -> None:
+        """Draw the order of an epoch, counted from 0, and have it copied to where the images lie."""
+        order = epoch_order(self._seed, epoch, self._count)
+        if self._copies:  # a copy of ordinary memory would wait for what the device does
+            order = order.pin_memory().to(self._device, non_blocking=True)
+        self._prepared = epoch, order
+
+    def take(self, epoch: int) -> Tensor:
+        """The order of an epoch, `(N,)` int64: see `epoch_order`."""
+        if self._prepared is None or self._prepared[0] != epoch:
+            self.prepare(epoch)
+        assert self._prepared is not None
+        order, self._prepared = self._prepared[1], None
+        return order
 
 
 def batches(

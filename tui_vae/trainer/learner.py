@@ -176,6 +176,17 @@ class Learner:
         """The model's parameters and buffers, of their layers' shapes, under the names that a checkpoint gives them."""
         return {f"model.{name}": value for name, value in self.model.state_dict().items()}
 
+    def copied_weights(self) -> dict[str, Tensor]:
+        """`weights()` as they are now, whatever steps follow. All parameters are copied at once."""
+        flat = self._parameters.detach()
+        copy, place = flat.clone(), flat.data_ptr()
+        return {
+            name: copy.as_strided(value.shape, value.stride(), value.storage_offset())
+            if value.untyped_storage().data_ptr() == place
+            else value.clone()
+            for name, value in self.weights().items()
+        }
+
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Continue from the state that `tensors()` gave, with the same names and shapes.
 

@@ -46,6 +46,7 @@ from tui_vae.trainer.batches import fits
 from tui_vae.trainer.checkpoints import load_checkpoint
 from tui_vae.trainer.crew import NO_CREW, Crew
 from tui_vae.trainer.learner import Learner
+from tui_vae.trainer.repeated_evaluation import RepeatedEvaluation
 
 MOST_COMPARED = 256 << 20
 """Bytes of training images up to which they are compared with the test images at a run's start; `tui-vae data` compares
@@ -98,8 +99,19 @@ class LoadedRun:
 
         `after_batch` is called after each batch. Gives also the statistics that the figures are made of.
         """
-        seed = derived_seed(self.config.seed, 0, 2)
-        return evaluate(self.model, images, make_objective(self.config), beta, seed, after_batch)
+        return evaluate(self.model, images, make_objective(self.config), beta, self._evaluation_seed, after_batch)
+
+    def repeated_evaluation(self, warn: Callable[[str, str], None]) -> RepeatedEvaluation:
+        """What evaluates `test` and `subset` again and again, with the same figures as `evaluate`.
+
+        `warn` is told what makes that slower than it could be, and why.
+        """
+        sets, objective = (self.test, self.subset), make_objective(self.config)
+        return RepeatedEvaluation(self.model, sets, objective, self._evaluation_seed, warn)
+
+    @property
+    def _evaluation_seed(self) -> int:
+        return derived_seed(self.config.seed, 0, 2)
 
 
 class TrainingSetup(NamedTuple):

@@ -5,23 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from itertools import accumulate
 
 from msgspec import UNSET, UnsetType
-from torch import Tensor
 
-from tui_vae.core.evaluation.metrics import Evaluation
-from tui_vae.core.seeds import epoch_order
 from tui_vae.errors import UserError
 from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
-from tui_vae.runs.best_figure import best_figure
-from tui_vae.runs.checkpoint_file import Progress
 from tui_vae.runs.directory import BEST, LAST, RunDirectory
 from tui_vae.runs.previews import is_due
 from tui_vae.runs.write_errors import Unwritable, unwritable
-from tui_vae.trainer.batches import batches
+from tui_vae.trainer.batches import EpochOrders, batches
+from tui_vae.trainer.best_weights import BestWeights
 from tui_vae.trainer.checkpoint_keeper import CheckpointKeeper
 from tui_vae.trainer.checkpoints import save_checkpoint
 from tui_vae.trainer.crew import Order
@@ -72,13 +68,15 @@ class Training:
         self._newest_lr: float | UnsetType = UNSET
         self._epoch_means = Means.from_list(progress.epoch_means)
         self._symptoms = SymptomReporter(directory, log, run, progress)
-        self._best: tuple[Progress, dict[str, Tensor]] | None = None  # not written yet
+        self._best = BestWeights(learner, progress, run.config.best_by)
         self._announce_trouble = announce_trouble
         self._trouble: Unwritable | None = None  # why training waits
         self._reason_logged = self._why_finished = ""
         self._wanted: protocol.AnyRequest | None = None  # a stop or pause that came while no checkpoint was possible
         self._previews = PreviewWriter(directory, log)
         self._keeper = CheckpointKeeper(directory, log, run.config.keep, run.steps_per_epoch)
+        self._orders = EpochOrders(run.config.seed, run.train, run.device)
+        self._evaluation = run.repeated_evaluation(lambda what, why: log.write(ev.WarningEvent(message=what, hint=why)))
 
     def run(self, first: protocol.Set | None = None) -> ev.RunState:
         """Train to the last planned epoch or until a request stops it. Return the final state, which is logged.
@@ -106,7 +104,7 @@ class Training:
         """Make the steps of the epoch under way that are not done yet."""
         run, progress = self._run, self._progress
         size, count = run.config.batch_size, len(run.train)
-        order = epoch_order(run.config.seed, progress.evaluated, count)
+        order = self._orders.take(progress.evaluated)
         first = progress.step - progress.evaluated * run.steps_per_epoch
         self._step_time.start()
         self._epoch_began_at, self._epoch_images = self._step_time.seconds, 0
@@ -140,10 +138,11 @@ class Training:
     def _end_epoch(self) -> None:
         run, progress = self._run, self._progress
         # Full β, not the warm-up's, so that the losses of different epochs can be compared and the lowest is the best.
-        # It is read once, since a request may change it between the two evaluations.
+        # It is read once, since a request may change it meanwhile.
         beta = progress.beta
-        test, test_statistics = run.evaluate(run.test, beta, self._answer_requests)
-        train, train_statistics = run.evaluate(run.subset, beta, self._answer_requests)
+        (test, test_statistics), (train, train_statistics) = self._evaluation(
+            beta, self._answer_requests, self._prepare_next_epoch
+        )
         self._inference.store(test_statistics, train_statistics)
         progress.evaluated += 1
         if progress.evaluated in accumulate(progress.segments) and run.config.schedule != "constant":
@@ -160,7 +159,7 @@ class Training:
         self._epoch_time = Stopwatch()
         self._epoch_time.start()
         self._epoch_means = Means()
-        self._remember_best(test)
+        self._best.epoch_ended(test)
         self._end_where_nothing_is_gained()
         if not math.isfinite(test.loss) and not self._learner.is_finite():
             self._checkpoint_at_last()  # writes the best weights, if they are not written yet, then raises Diverged
@@ -168,6 +167,11 @@ class Training:
         self._preview()
         if self._checkpoint_timer.due(at_epoch_end=True) or self._keeper.due(progress, self._checkpoint_timer):
             self._try_checkpoint()
+
+    def _prepare_next_epoch(self) -> None:
+        following = self._progress.evaluated + 1
+        if following < self._progress.planned_epochs:
+            self._orders.prepare(following)
 
     def _end_where_nothing_is_gained(self) -> None:
         """Plan no more epochs where the run's patience is at its end."""
@@ -177,14 +181,6 @@ class Training:
             self._why_finished = f"no lower {since}, and its patience is {patience} epochs"
             progress.plan_no_more(has_schedule=self._run.config.schedule != "constant")
             self._log.write(run_event(self._directory, self._run, progress, self._learner.kernels))
-
-    def _remember_best(self, test: Evaluation) -> None:
-        progress, figure = self._progress, best_figure(test, self._run.config.best_by)
-        progress.since_best += 1
-        if figure is not None and math.isfinite(figure) and (progress.best_loss is None or figure < progress.best_loss):
-            progress.best_loss, progress.since_best = figure, 0
-            weights = {name: value.clone() for name, value in self._learner.weights().items()}
-            self._best = replace(progress, segments=[*progress.segments], diagnosis=None, log_size=0), weights
 
     def _preview(self) -> None:
         epoch = self._progress.evaluated
@@ -207,10 +203,11 @@ class Training:
         try:
             progress.log_size = self._log.size()
             # The best weights first: the best loss that a checkpoint names is then always that of best.safetensors.
-            if self._best is not None:
-                save_checkpoint(self._directory.files.best, *self._best)
-                self._log_checkpoint(BEST, self._best[0].evaluated, self._best[0].step)
-                self._best = None
+            if self._best.unwritten is not None:
+                then, weights = self._best.unwritten
+                save_checkpoint(self._directory.files.best, then, weights)
+                self._log_checkpoint(BEST, then.evaluated, then.step)
+                self._best.unwritten = None
             if not self._learner.is_finite():
                 epoch = -(-progress.step // run.steps_per_epoch)
                 raise diverged(self._directory, run, epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
@@ -22,10 +23,8 @@ def class_means(statistics: PosteriorStatistics, labels: NDArray[np.integer], cl
         A pixel's squared error on [0, 1] at z = μ, and KL(q(z|x) ‖ N(0, I)) in nats.
     """
     kl = kl_per_dimension(statistics.mu, statistics.logvar).sum(dim=1)
+    of_each = torch.stack([statistics.mse, kl]).cpu().double().numpy()
     counts = np.bincount(labels, minlength=classes)
     with np.errstate(invalid="ignore"):
-        mse, kl_means = (
-            np.bincount(labels, weights=values.double().cpu().numpy(), minlength=classes) / counts
-            for values in (statistics.mse.cpu(), kl.cpu())
-        )
+        mse, kl_means = (np.bincount(labels, weights=values, minlength=classes) / counts for values in of_each)
     return mse, kl_means

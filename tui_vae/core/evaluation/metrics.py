@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tui_vae.core.evaluation.forward import at_once, evaluation_mode
 from tui_vae.core.evaluation.likelihood import decoder_variance
-from tui_vae.core.evaluation.posteriors import PosteriorStatistics, posterior_statistics
+from tui_vae.core.evaluation.posteriors import PosteriorStatistics, mean_over, posterior_sums
 from tui_vae.core.models.vae import VAE, reparameterize
 from tui_vae.core.objectives import Objective, squared_error, total_correlation, with_free_bits
 from tui_vae.core.pixels import normalize
@@ -90,7 +91,29 @@ def pixel_variance(images: Tensor) -> float:
     return float(torch.cat([(part.float() / scale).var(dim=0, correction=0) for part in parts]).mean())
 
 
-@torch.inference_mode()
+class Passed(NamedTuple):
+    """What one pass over N images finds, in B batches; all on the model's device.
+
+    sums: of each batch, `(B, 5)`: see `_evaluate_batch`. kl, variance: `posterior_sums`, `(B, latent_dim)` each.
+    active: the number of active dimensions, without dimensions. mu, logvar: `(N, latent_dim)`. mse: `(N,)`.
+    """
+
+    sums: Tensor
+    kl: Tensor
+    variance: Tensor
+    active: Tensor
+    mu: Tensor
+    logvar: Tensor
+    mse: Tensor
+
+
+READ = ("sums", "kl", "variance", "active")
+"""The fields of `Passed` that figures are computed from on the host."""
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+"""Images `(n, …)` with their noise ε `(n, latent_dim)`."""
+
+
 def evaluate(
     model: VAE,
     images: Tensor,
@@ -107,42 +130,17 @@ def evaluate(
         seed: of the noise ε in z; the same seed gives the same figures to the last bit on the same device.
         after_batch: called after each batch; a trainer answers requests there.
     """
-    generator = torch.Generator(images.device).manual_seed(seed)
-    count, pixels = len(images), model.pixels
-    sums, mus, logvars, errors = [], [], [], []
-    for batch, noise in _batches(images, model.latent_dim, generator):
-        batch_sums, mu, logvar, error = _evaluate_batch(model, objective, normalize(batch), noise, count)
-        sums.append(batch_sums)
-        mus.append(mu)
-        logvars.append(logvar)
-        errors.append(error / pixels)
-        after_batch()
-    recon_sum, distortion_sum, error_sum, hits, tc_sum = torch.stack(sums).cpu().double().sum(dim=0).tolist()
-    statistics = posterior_statistics(mus, logvars, errors)
-    mu = statistics.mu.cpu() if statistics.mu.device.type == "mps" else statistics.mu  # MPS has no float64
-    active = mu.double().var(dim=0, correction=0) > ACTIVE_VARIANCE
-    kl_per_dim = statistics.kl_per_dim
-    recon, kl = recon_sum / count, float(kl_per_dim.sum())
-    distortion = torch.tensor(distortion_sum / count, dtype=torch.float64)
-    loss = objective(distortion, with_free_bits(kl_per_dim[None], objective.free_bits), beta, pixels)
-    figures = Evaluation(
-        loss=float(loss) + objective.tc_weight * tc_sum / count,
-        recon=recon,
-        kl=kl,
-        mse=error_sum / (count * pixels),
-        accuracy=hits / (count * pixels) if math.isfinite(error_sum) else math.nan,  # NaN pixels would count as black
-        elbo_bpd=bits_per_pixel(decoder_variance(recon, pixels), kl, pixels),
-        active_units=int(active.sum()),
-        kl_per_dim=tuple(kl_per_dim.tolist()),
-    )
-    return figures, statistics
+    passed = pass_over(model, with_noise(images, model.latent_dim, seed), objective, len(images), after_batch)
+    return figures_of([passed], objective, beta, model.pixels)[0]
 
 
-def _batches(images: Tensor, latent_dim: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of as many images as the device evaluates at once, each with its noise ε `(n, latent_dim)`.
+@torch.inference_mode()
+def with_noise(images: Tensor, latent_dim: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of as many images `(N, …)` as their device evaluates at once, each with its noise ε `(n, latent_dim)`.
 
     The noise is drawn for `NOISE_BATCH` images at a time, so that an image's ε does not depend on the batch size.
     """
+    generator = torch.Generator(images.device).manual_seed(seed)
     pixels = images[0].numel()
     if images.device.type == "cpu":
         size = at_once(CPU_BATCH, pixels)
@@ -154,6 +152,65 @@ def _batches(images: Tensor, latent_dim: int, generator: torch.Generator) -> Ite
             for part in torch.split(several, NOISE_BATCH)
         ]
         yield from zip(torch.split(several, size), torch.split(torch.cat(drawn), size), strict=True)
+
+
+@torch.inference_mode()
+def pass_over(
+    model: VAE, batches: Batches, objective: Objective, count: int, after_batch: Callable[[], None] = lambda: None
+) -> Passed:
+    """Evaluate `count` images, batch by batch. On a GPU it does not wait for the device."""
+    sums, mus, logvars, errors = [], [], [], []
+    for batch, noise in batches:
+        batch_sums, mu, logvar, error = _evaluate_batch(model, objective, normalize(batch), noise, count)
+        sums.append(batch_sums)
+        mus.append(mu)
+        logvars.append(logvar)
+        errors.append(error / model.pixels)
+        after_batch()
+    mu = torch.cat(mus)
+    exact = (mu.cpu() if mu.device.type == "mps" else mu).double()  # MPS has no float64
+    active = (exact.var(dim=0, correction=0) > ACTIVE_VARIANCE).sum().float().to(mu.device)
+    kl, variance = posterior_sums(mus, logvars)
+    return Passed(torch.stack(sums), kl, variance, active, mu, torch.cat(logvars), torch.cat(errors))
+
+
+def figures_of(
+    passes: Sequence[Passed], objective: Objective, beta: float, pixels: int
+) -> list[tuple[Evaluation, PosteriorStatistics]]:
+    """The figures that passes make, with β = `beta` and images of D = `pixels`. Waits for the device once."""
+    return [_figures(passed, objective, beta, pixels) for passed in _read(passes)]
+
+
+def _read(passes: Sequence[Passed]) -> list[Passed]:
+    """The same passes with what figures are computed from on the CPU, by one copy for all."""
+    parts = [getattr(passed, name) for passed in passes for name in READ]
+    read = torch.cat([part.flatten() for part in parts]).cpu()
+    values = iter(torch.split(read, [part.numel() for part in parts]))
+    return [
+        passed._replace(**{name: next(values).view(getattr(passed, name).shape) for name in READ}) for passed in passes
+    ]
+
+
+def _figures(passed: Passed, objective: Objective, beta: float, pixels: int) -> tuple[Evaluation, PosteriorStatistics]:
+    """The figures of a pass whose fields `READ` are on the CPU."""
+    count = len(passed.mu)
+    recon_sum, distortion_sum, error_sum, hits, tc_sum = passed.sums.double().sum(dim=0).tolist()
+    kl_per_dim = mean_over(passed.kl, count)
+    recon, kl = recon_sum / count, float(kl_per_dim.sum())
+    distortion = torch.tensor(distortion_sum / count, dtype=torch.float64)
+    loss = objective(distortion, with_free_bits(kl_per_dim[None], objective.free_bits), beta, pixels)
+    figures = Evaluation(
+        loss=float(loss) + objective.tc_weight * tc_sum / count,
+        recon=recon,
+        kl=kl,
+        mse=error_sum / (count * pixels),
+        accuracy=hits / (count * pixels) if math.isfinite(error_sum) else math.nan,  # NaN pixels would count as black
+        elbo_bpd=bits_per_pixel(decoder_variance(recon, pixels), kl, pixels),
+        active_units=int(passed.active),
+        kl_per_dim=tuple(kl_per_dim.tolist()),
+    )
+    variance = mean_over(passed.variance, count)
+    return figures, PosteriorStatistics(passed.mu, passed.logvar, passed.mse, variance, kl_per_dim)
 
 
 def _evaluate_batch(

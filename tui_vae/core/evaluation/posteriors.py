@@ -29,6 +29,22 @@ class PosteriorStatistics:
     kl_per_dim: Tensor
 
 
+def posterior_sums(mu: Sequence[Tensor], logvar: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sums over each batch's images of the KL of each dimension, and of σ²: `(batches, latent_dim)` each.
+
+    Args:
+        mu, logvar: of each batch, `(n, latent_dim)`.
+    """
+    kl = [kl_per_dimension(*batch).sum(dim=0) for batch in zip(mu, logvar, strict=True)]
+    return torch.stack(kl), torch.stack([batch.exp().sum(dim=0) for batch in logvar])
+
+
+def mean_over(sums: Tensor, count: int) -> Tensor:
+    """The mean over `count` images, float64, of sums over each batch's, `(batches, …)` on the CPU."""
+    # Sums over a batch are float32, the sum of batches is float64; on the CPU, as not every device has float64.
+    return sums.double().sum(dim=0) / count
+
+
 def posterior_statistics(
     mu: Sequence[Tensor], logvar: Sequence[Tensor], mse: Sequence[Tensor] = ()
 ) -> PosteriorStatistics:
@@ -39,13 +55,8 @@ def posterior_statistics(
         mse: of each batch, `(n,)`; empty where nothing was decoded.
     """
 
-    def mean(sums: list[Tensor]) -> Tensor:
-        """The mean over all images of sums over each batch's images, of one shape: `(latent_dim,)`."""
-        # Sums over a batch are float32, the sum of batches is float64; on the CPU, as not every device has float64.
-        return torch.stack(sums).cpu().double().sum(dim=0) / sum(map(len, mu))
-
-    kl_per_dim = mean([kl_per_dimension(*batch).sum(dim=0) for batch in zip(mu, logvar, strict=True)])
-    mean_variance = mean([batch.exp().sum(dim=0) for batch in logvar])
+    count = sum(map(len, mu))
+    kl_per_dim, mean_variance = (mean_over(sums, count) for sums in torch.stack(posterior_sums(mu, logvar)).cpu())
     errors = torch.cat(list(mse)) if mse else mu[0].new_zeros(0)
     return PosteriorStatistics(torch.cat(list(mu)), torch.cat(list(logvar)), errors, mean_variance, kl_per_dim)
 

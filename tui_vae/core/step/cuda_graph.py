@@ -47,6 +47,23 @@ def record_cuda_graph(body: Callable[[], None], generator: torch.Generator) -> C
     return graph.replay
 
 
+@contextmanager
+def on_stream(stream: torch.cuda.Stream | None) -> Iterator[None]:
+    """On this stream, after what is under way on the current one, which then waits for it; None: on the current one.
+
+    A recording and the steps before it need a stream of their own: the default one cannot be recorded, and libraries
+    keep workspaces for each stream.
+    """
+    if stream is None:
+        yield
+        return
+    usual = torch.cuda.current_stream(stream.device)
+    stream.wait_stream(usual)
+    with torch.cuda.stream(stream):  # its end also leaves the capture mode of a recording that failed
+        yield
+    usual.wait_stream(stream)
+
+
 @dataclass
 class _Recording:
     """The recording for batches of one shape, which reads `images`; `warm` counts the steps before it."""
@@ -98,30 +115,18 @@ class CudaGraphStep:
             recording.replay = self._recorded(recording.images)
         if recording.replay is None:
             recording.warm += 1
-            with self._on_recorded_stream():
+            with on_stream(self._stream):
                 self._body(images, self._lr, self._beta)
             return
         recording.images.copy_(images)
         recording.replay()
-
-    @contextmanager
-    def _on_recorded_stream(self) -> Iterator[None]:
-        """On a stream of its own: the default one cannot be recorded, and libraries keep workspaces for each stream."""
-        if self._stream is None:
-            yield
-            return
-        usual = torch.cuda.current_stream(self._device)
-        self._stream.wait_stream(usual)
-        with torch.cuda.stream(self._stream):  # its end also leaves the capture mode of a recording that failed
-            yield
-        usual.wait_stream(self._stream)
 
     def _recorded(self, images: Tensor) -> Callable[[], None] | None:
         """A function that replays a step on `images`; None if it cannot be recorded."""
         assert self._record is not None
         noise = self._generator().get_state()
         try:
-            with self._on_recorded_stream():
+            with on_stream(self._stream):
                 return self._record(lambda: self._body(images, self._lr, self._beta), self._generator())
         except RuntimeError as error:
             self._record = None
