@@ -15,6 +15,8 @@ from tui_vae.runs.history import read_history
 from tui_vae.runs.lower_rate import Rate, rate_to_lower
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.lower_rate import AskRate
+from tui_vae.ui.run_progress import sentence
+from tui_vae.ui.train.log_pane import log_lines
 
 MESSAGE = f"{DIVERGED} in epoch 4: they are no longer finite numbers, so training has ended"
 HINT = "go on from its last whole checkpoint with a lower learning rate: tui-vae resume bad --lr-factor 0.1"
@@ -49,6 +51,14 @@ def test_why_a_run_failed_and_the_remedy_stand_whole(tmp_path: Path, size: tuple
             assert "r goes on from the last whole checkpoint with a lower learning rate, which it asks for" in shown
 
     walk()
+
+
+@pytest.mark.parametrize("hint", [HINT, "train it anew with a lower learning rate: tui-vae train --config a --name=b"])
+def test_the_log_of_a_diverged_run_names_the_key_that_the_headline_names(tmp_path: Path, hint: str) -> None:
+    history = read_history(failed(tmp_path, hint=hint).events)
+    says = sentence(history, "failed").split(" · ")
+    told = [line.content.plain.strip() for line in log_lines(history, "")]
+    assert says[1].startswith("r ") and told[told.index(next(each for each in told if MESSAGE in each)) + 1] == says[1]
 
 
 @in_event_loop

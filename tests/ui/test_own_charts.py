@@ -1,6 +1,7 @@
 """Charts of the user's own: any figure of the log, in as many rows and columns as they want, and remembered."""
 
 import errno
+import gc
 import math
 from pathlib import Path
 from unittest import mock
@@ -78,6 +79,22 @@ async def test_a_log_that_cannot_be_read_for_a_chart_does_not_end_the_app(run: R
             await until(pilot, lambda: bool(failed))
             await pilot.pause(0.1)
             assert titles(app) == ["KL of z 0"] and app.return_code is None
+
+
+@in_event_loop
+async def test_charts_drawn_again_at_once_leave_no_reading_behind(
+    run: RunDirectory, recwarn: pytest.WarningsRecorder
+) -> None:
+    app = TuiVae(run.path.parent, run)
+    app.preferences.charts, app.preferences.chart_columns, app.preferences.chart_rows = ["kl:0"], 1, 1
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await until(pilot, lambda: titles(app) == ["KL of z 0"])
+        for _ in range(3):
+            app.screen.query_one(TrainPane).refresh_history()
+        await pilot.pause()
+    gc.collect()
+    assert not [each for each in recwarn if "never awaited" in str(each.message)]
 
 
 @in_event_loop

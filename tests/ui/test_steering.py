@@ -2,14 +2,16 @@
 
 import asyncio
 import signal
+import threading
+from pathlib import Path
 
 import pytest
 
 from tests.support.fake_run import FakeProcess
 from tests.support.launches import FakeLauncher
-from tests.support.piloting import in_event_loop, notifications, opened, until
+from tests.support.piloting import in_event_loop, notifications, opened, seen, until
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import BEST, RunDirectory
 from tui_vae.runs.events import EventLog, StateEvent, StepEvent
 from tui_vae.ui import steering
 from tui_vae.ui.app import TuiVae
@@ -140,9 +142,34 @@ async def test_a_run_that_keeps_only_its_best_weights_says_so_before_it_asks(run
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(120, 32)) as pilot:
         await opened(app, pilot)
+        shown = await seen(app, pilot, "finished · best weights only, n trains another · best test")
+        assert "r resume" not in shown and "r trains" not in shown
         await pilot.press("r")
         await until(pilot, lambda: any("has only its best weights" in each for each in notifications(app)))
         assert not isinstance(app.screen, Dialog)
+        await pilot.press("s")
+        await until(pilot, lambda: any("n trains another" in each for each in notifications(app)))
+        run.files.last.touch()
+        await seen(app, pilot, "r resume")
+
+
+@in_event_loop
+async def test_keys_are_answered_while_a_file_system_does_not(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_by: list[threading.Thread] = []
+
+    def best(directory: RunDirectory) -> Path:
+        asked_by.append(threading.current_thread())
+        return directory.path / BEST
+
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        monkeypatch.setattr(RunDirectory, "best", property(best))
+        await pilot.press("tab", "question_mark", "escape", "r", "escape")
+        await until(pilot, lambda: bool(asked_by))
+        assert threading.main_thread() not in asked_by
 
 
 @in_event_loop

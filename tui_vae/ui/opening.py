@@ -75,7 +75,8 @@ class RunOpener(ImageApp[str]):
         return RunScreen(session, self.preferences, self.notices, start, pane)
 
     async def _show_run(self, run: RunDirectory, start: bool = False, pane: str = "") -> None:
-        self.session = RunSession(run, warm=await self._warm_keeper.take() if start else None)
+        warm = await self._warm_keeper.take() if start else None
+        self.session = await asyncio.to_thread(RunSession, run, None, warm)  # it looks at files
         if start:
             self.session.begin_training()  # while the screen is made, which takes longer
         await self.switch_screen(self._run_screen(self.session, start, pane))

@@ -153,11 +153,17 @@ def _figures(epoch: EpochEvent) -> str:
     return f" · recon {numbers.metric(epoch.test.recon, 0)} · KL {numbers.metric(epoch.test.kl, 0)}"
 
 
-def sentence(history: History, state: str) -> str:
-    """A sentence about the run's state; empty while it trains, as the curves show that."""
+ONLY_BEST = "best weights only, n trains another"
+"""What there is to say of a run that cannot go on, in place of the key that continues it."""
+
+
+def sentence(history: History, state: str, resumable: bool = True) -> str:
+    """A sentence about the run's state; empty while it trains, as the curves show that.
+
+    `resumable`: whether the run has what training it further needs.
+    """
     reason = history.state.reason if history.state else ""
     error = next((message for message in reversed(history.messages) if isinstance(message, ErrorEvent)), None)
-    again = "continues from the last checkpoint" if history.checkpoint else "starts it again"
     match state:
         case "queued":
             return f"queued: {reason} · r begins it now · x takes it out of the queue"
@@ -170,25 +176,39 @@ def sentence(history: History, state: str) -> str:
             wrong = history.health(state)
             words = f"finished, {', '.join(wrong)} · w says why" if wrong else "finished"
             words += f": {reason}" if reason else ""
-            return f"{words} · r trains more epochs · {reached(history)}"
+            return f"{words} · {'r trains more epochs' if resumable else ONLY_BEST} · {reached(history)}"
         case "stopped" if reason and not history.step:
             return f"stopped: {reason} · r begins it"
         case "stopped":
-            return f"stopped · r continues it · {reached(history)}"
+            return f"stopped · {'r continues it' if resumable else ONLY_BEST} · {reached(history)}"
         case "failed":
-            return failure(error.message if error else reason, error.hint if error else "", history)
+            what = f"failed: {(error.message if error else reason) or 'see its trainer.log'}"
+            return f"{what} · {remedy(error, history) if resumable else ONLY_BEST}"
         case "crashed":
-            return f"its process has died · r {again} · {reached(history)}"
+            return f"its process has died · {again(history, resumable)} · {reached(history)}"
     return ""
 
 
-def failure(message: str, hint: str, history: History) -> str:
-    """Why a run failed, and what to do about it."""
-    what = f"failed: {message or 'see its trainer.log'}"
-    if rate_to_lower(history) is not None:
-        where = "goes on from the last whole checkpoint" if history.checkpoint else "trains it anew"
-        return f"{what} · r {where} with a lower learning rate, which it asks for"
-    return " · ".join((what, *([with_keys(hint)] if hint else []), "r tries again"))
+def again(history: History, resumable: bool) -> str:
+    """What trains a run further whose process has died."""
+    if not resumable:
+        return ONLY_BEST
+    return "r continues from the last checkpoint" if history.checkpoint else "r starts it again"
+
+
+def remedy(error: ErrorEvent | None, history: History) -> str:
+    """What to do about the error by which a run has failed."""
+    if with_lower := lower_rate(history):
+        return with_lower
+    return " · ".join([with_keys(error.hint), "r tries again"] if error and error.hint else ["r tries again"])
+
+
+def lower_rate(history: History) -> str:
+    """What `r` does with a run that has failed as it diverged; empty for all others."""
+    if rate_to_lower(history) is None:
+        return ""
+    where = "goes on from the last whole checkpoint" if history.checkpoint else "trains it anew"
+    return f"r {where} with a lower learning rate, which it asks for"
 
 
 def fresh_warning(history: History, now: float, seconds: float = WARNING_SECONDS) -> str:

@@ -18,6 +18,7 @@ from textual.types import CSSPathType
 from textual.widgets import Static
 
 from tui_vae.runs.best_figure import best_by
+from tui_vae.ui import run_progress
 from tui_vae.ui.header_figure import HeaderFigure, explained
 from tui_vae.ui.key_bar import KeyBar
 from tui_vae.ui.messages import HistoryChanged, LookInLatent, PreferencesChanged, RunRefused
@@ -135,7 +136,7 @@ class RunScreen(RunControls):
         self.preferences = preferences
         self._start = start
         self._crash_notified = False
-        self._state_of_bindings = "", False
+        self._state_of_bindings = "", False, ""
         self._theme = ""
         self._outdated = False
         """Whether the history has changed since it was last drawn."""
@@ -290,8 +291,9 @@ class RunScreen(RunControls):
             if self.pane is not None:
                 self.pane.history_changed()
         state = self.session.state
-        if (state, self.session.alive) != self._state_of_bindings:
-            self._state_of_bindings = state, self.session.alive
+        of_bindings = state, self.session.alive, self.session.unresumable
+        if of_bindings != self._state_of_bindings:
+            self._state_of_bindings = of_bindings
             self.refresh_bindings()
         refusal = self.session.history.refusal
         if self._start and refusal is not None and not self.session.alive:
@@ -301,7 +303,7 @@ class RunScreen(RunControls):
         self._notices.update(ended_here=self.steering.ended)
         crashed = state == "crashed"
         if crashed and not self._crash_notified and not self.steering.killed:
-            way_out = "r continues from the last checkpoint."
+            way_out = f"{run_progress.again(self.session.history, not self.session.unresumable)}."
             output = self.session.log_tail()
             self.notify(
                 f"{output}\n\n{way_out}" if output else way_out,

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tui_vae.config.own_code import NotTrusted
+from tui_vae.errors import UserError
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.client import ANSWER_LIMIT, Caller, NoProcess, request
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import Living, RunDirectory, check_resumable
 from tui_vae.runs.events import LIVING, AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.holder import Holder
@@ -50,6 +51,16 @@ OUTPUT_BYTES = 4096
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
+class Look(NamedTuple):
+    """What a look at the run's directory has found.
+
+    unresumable: why no process could train the run further, as a message; empty where one could, or trains it.
+    """
+
+    living: Living
+    unresumable: str = ""
+
+
 class RunSession:
     """What the app knows of the run on screen.
 
@@ -63,7 +74,7 @@ class RunSession:
         """`reading`: the reading of the run's log, if that has begun already. `warm`: a process that will train it."""
         self.directory = directory
         self.history = History()
-        self.living = directory.living()
+        self._seen = self._look()
         self.caught_up = False
         """Whether the log has been read to its end once."""
         self.partial = False
@@ -86,6 +97,16 @@ class RunSession:
     @property
     def name(self) -> str:
         return self.directory.name
+
+    @property
+    def living(self) -> Living:
+        """The run's processes, as of a second ago at most."""
+        return self._seen.living
+
+    @property
+    def unresumable(self) -> str:
+        """Why no process could train the run further, as of a second ago at most; empty where one could."""
+        return self._seen.unresumable
 
     @property
     def holder(self) -> Holder | None:
@@ -158,17 +179,17 @@ class RunSession:
             look = now - looked_at >= HOLDER_SECONDS
             # First the process, then the log: a trainer takes its lock before it writes its first event, and frees it
             # after its last one. So "no process, and the log says training" can only mean a crash.
-            living, before, fresh = self.living, self.living, events
+            seen, before, fresh = self._seen, self._seen, events
             while look or any(isinstance(event, StateEvent) for event in fresh):
-                living = await asyncio.to_thread(self.directory.living)
+                seen = await asyncio.to_thread(self._look)
                 look, looked_at = False, now
                 fresh = await self._read()
                 events = events + fresh
             self.history.extend(events)
-            if self.living == before:  # else `look_for_process` has looked later than this
-                self.living = living
+            if self._seen == before:  # else `look_for_process` has looked later than this
+                self._seen = seen
                 self._gone = not self.alive
-            news |= bool(events) or self.living != before
+            news |= bool(events) or self._seen != before
             behind = not self._tail.at_end()
             if not behind and not self.caught_up:
                 self.caught_up = news = True
@@ -213,11 +234,23 @@ class RunSession:
         except OSError:  # it cannot be read at the moment: what is known stays on screen
             return []
 
+    def _look(self) -> Look:
+        """Asks the file system, which may take its time over a network."""
+        living = self.directory.living()
+        if living.holder is None or living.holder.mode != "train":
+            try:
+                check_resumable(self.directory)
+            except UserError as error:
+                return Look(living, str(error))
+            except OSError:  # it cannot be looked at for the moment
+                pass
+        return Look(living)
+
     async def look_for_process(self) -> bool:
         """Look which process holds the run, and return whether that has changed."""
-        before, self.living = self.living, await asyncio.to_thread(self.directory.living)
+        before, self._seen = self._seen, await asyncio.to_thread(self._look)
         self._gone &= not self.alive  # a crash is certain only after the log has been read again
-        return before != self.living
+        return before.living != self.living
 
     async def request(
         self, message: protocol.AnyRequest, expected: type[ReplyType], timeout: float = ANSWER_LIMIT

@@ -143,7 +143,7 @@ class StatusLine(StripWidget):
 
     def _look_at_device(self) -> None:
         if self.session.alive and self.screen.is_current:
-            self.run_worker(self._sample(), group="load", exclusive=True)
+            self.run_worker(self._sample, group="load", exclusive=True)
         elif self._load != NOTHING and not self.session.alive:
             self._load, self._sampler = NOTHING, None
             self.refresh_history()

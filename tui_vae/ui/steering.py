@@ -7,11 +7,11 @@ import signal
 
 from tui_vae.errors import UserError
 from tui_vae.runs import protocol
-from tui_vae.runs.directory import check_resumable
 from tui_vae.runs.events import LIVING
 from tui_vae.runs.launch import signal_trainer
 from tui_vae.ui.damaged_last import went_back
 from tui_vae.ui.key_advice import with_keys
+from tui_vae.ui.run_progress import ONLY_BEST
 from tui_vae.ui.session import RunSession
 
 
@@ -115,11 +115,8 @@ class Steering:
         """Why the run cannot be continued now; empty where it can."""
         if self.session.living.not_own:
             return self._not_own()
-        if not self.session.alive:
-            try:
-                check_resumable(self.session.directory)
-            except UserError as error:  # said before a dialog asks for what comes to nothing
-                return with_keys(str(error))
+        if not self.session.alive and self.session.unresumable:
+            return with_keys(self.session.unresumable)  # before a dialog asks for what comes to nothing
         if not self.session.alive or self.session.state in ("paused", "queued"):
             return ""
         return f"{self.session.name} is {self.session.state} already."
@@ -156,6 +153,8 @@ class Steering:
             return
         state = self.session.state
         how = "r trains more epochs" if state == "finished" else "r continues it"
+        if self.session.unresumable:
+            how = f"it has its {ONLY_BEST}"
         state = "not training any more" if state in LIVING else state
         raise Refused(f"There is nothing to {what}: {self.session.name} is {state}; {how}.")
 

@@ -70,7 +70,7 @@ class BrowsePane(ImageActions, can_focus=True):
         self.set_interval(FOLLOW_SECONDS, self._follow)
         self._change_view(View.PAGE)
         self._load()
-        self.run_worker(self._show_saved(), group="saved")
+        self.run_worker(self._show_saved, group="saved")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.view in ACTIONS.get(action, set(View))
@@ -109,7 +109,7 @@ class BrowsePane(ImageActions, can_focus=True):
 
     def _load(self) -> None:
         """Request what belongs on the screen now, and show it. A newer call replaces an older one."""
-        self._loader = self.run_worker(self._loading(), group="load", exclusive=True)
+        self._loader = self.run_worker(self._loading, group="load", exclusive=True)
 
     def try_again(self) -> None:
         self._load()
@@ -223,7 +223,7 @@ class BrowsePane(ImageActions, can_focus=True):
             self.weights = self.weights or (errors.epoch, errors.step)
             self.query_one(ClassTable).show(test_set.by_class(errors.errors))
             self._refresh_status()
-            self.run_worker(self._read_epochs(), group="epochs", exclusive=True)
+            self.run_worker(self._read_epochs, group="epochs", exclusive=True)
 
     async def _read_epochs(self) -> None:
         """Read the figures of each class from the log, as far as it goes now."""

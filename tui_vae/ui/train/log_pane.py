@@ -19,6 +19,7 @@ from tui_vae.runs.history import History
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.list_keys import SCROLL_KEYS
+from tui_vae.ui.run_progress import lower_rate
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.terminal import legible
 
@@ -76,7 +77,7 @@ class LogPane(VerticalScroll, can_focus=True):
 
     def refresh_history(self) -> None:
         """Read again what the trainer has written."""
-        self.run_worker(self._load(), group="log", exclusive=True)
+        self.run_worker(self._load, group="log", exclusive=True)
 
     async def _load(self) -> None:
         words = await asyncio.to_thread(self.session.directory.output, TAIL)
@@ -167,13 +168,16 @@ def folded(line: Line, width: int) -> list[Content]:
 def log_lines(history: History, words: str) -> list[Line]:
     """The run's messages, each with its time and what to do about it, and the trainer's words."""
     lines: list[Line] = []
+    errors = [message for message in history.messages if isinstance(message, ErrorEvent)]
+    with_lower = lower_rate(history)
     for message in history.messages:
         clock = time.strftime("%H:%M:%S", time.localtime(message.t))
         kind, style = ("error  ", "$error") if isinstance(message, ErrorEvent) else ("warning", "$warning")
         text = Content.assemble((f"{clock}  ", "$label"), (f"{kind}  ", style), legible(message.message))
         lines.append(Line(text, len(INDENT)))
         if message.hint:
-            text = Content.assemble(INDENT, (legible(with_keys(message.hint)), "$note"))
+            hint = with_lower if with_lower and message is errors[-1] else with_keys(message.hint)
+            text = Content.assemble(INDENT, (legible(hint), "$note"))
             lines.append(Line(text, len(INDENT)))
     if not lines:
         lines.append(Line(Content.styled("no warnings, no errors", "$label")))

@@ -73,7 +73,7 @@ class TrainPane(ChartPane):
     def on_mount(self) -> None:
         self.set_class(not glyphs().braille, "-ascii")
         self._arrange(self.app.size - BARS)  # before the first layout, so that there is only one
-        self.run_worker(self._prepare())
+        self.run_worker(self._prepare)
 
     async def _prepare(self) -> None:
         await asyncio.to_thread(raster.preload)
@@ -86,7 +86,7 @@ class TrainPane(ChartPane):
         self._drawn = None
         self._arrange(event.size)
         if self.wanted_shape(self.app.size.height) != self.shape:
-            self.run_worker(self.remake_charts(), exclusive=True, group="charts")
+            self.run_worker(self.remake_charts, exclusive=True, group="charts")
         self.call_after_refresh(self.refresh_history)
 
     def _arrange(self, size: Size) -> None:
@@ -131,7 +131,7 @@ class TrainPane(ChartPane):
             self.call_later(self.refresh_history)
             return
         if any(measure.dimension is not None for measure in self.curves.measures):
-            self.run_worker(self._read_details(), group="details", exclusive=True)
+            self.run_worker(self._read_details, group="details", exclusive=True)
         self._measure()
         self._show_headline()
         if self.has_class("-log"):
@@ -158,7 +158,7 @@ class TrainPane(ChartPane):
         history, state = self.session.history, self.session.state
         if not self.session.caught_up:
             return "loading", f"reading the log… {self.session.share_read:.0%}"
-        settings, sentence = self._settings(), run_progress.sentence(history, state)
+        settings, sentence = self._settings(), run_progress.sentence(history, state, not self.session.unresumable)
         answering = bool(settings) and time.monotonic() < self._answer_until
         if self.cursor is not None and not answering:
             return "settings", f"{self._place_of_the_cursor()} · escape leaves the cursor"

@@ -82,7 +82,7 @@ class PreviewStrip(ImagePairs):
                 self.set_timer(rest, self._waited)
             return
         self._known, self._requested_at = wanted, time.monotonic()
-        self.run_worker(self._load(), group="previews", exclusive=True)
+        self.run_worker(self._load, group="previews", exclusive=True)
 
     def _waited(self) -> None:
         self._waiting = False
