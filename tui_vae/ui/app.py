@@ -161,7 +161,7 @@ class TuiVae(RunOpener):
             if complaint:
                 self._complain(complaint)
         if self._keys:
-            self.run_worker(self._check_keys)
+            self.run_worker(self._check_keys())
 
     def on_ready(self) -> None:
         self.set_timer(HELP_AFTER, self._prepare_help)

@@ -14,6 +14,7 @@ from tui_vae.runs.device_load import NOTHING, Load, Sampler
 from tui_vae.runs.history import History
 from tui_vae.ui import header_figure, numbers, run_progress
 from tui_vae.ui.glyphs import Glyphs, glyphs
+from tui_vae.ui.newest_worker import run_newest
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.strip_widget import StripWidget
 
@@ -143,7 +144,7 @@ class StatusLine(StripWidget):
 
     def _look_at_device(self) -> None:
         if self.session.alive and self.screen.is_current:
-            self.run_worker(self._sample, group="load", exclusive=True)
+            run_newest(self, self._sample, "load")
         elif self._load != NOTHING and not self.session.alive:
             self._load, self._sampler = NOTHING, None
             self.refresh_history()

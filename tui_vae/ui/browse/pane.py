@@ -27,6 +27,7 @@ from tui_vae.ui.film import SAVED_SECONDS
 from tui_vae.ui.messages import PreferencesChanged
 from tui_vae.ui.model_pane import NO_MODEL
 from tui_vae.ui.model_status import ModelStatus, StatusFacts
+from tui_vae.ui.newest_worker import run_newest
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.test_set import NO_CLASSES, Pair, TestSet, pairs_of, test_set_of
@@ -70,7 +71,7 @@ class BrowsePane(ImageActions, can_focus=True):
         self.set_interval(FOLLOW_SECONDS, self._follow)
         self._change_view(View.PAGE)
         self._load()
-        self.run_worker(self._show_saved, group="saved")
+        self.run_worker(self._show_saved(), group="saved")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.view in ACTIONS.get(action, set(View))
@@ -109,7 +110,7 @@ class BrowsePane(ImageActions, can_focus=True):
 
     def _load(self) -> None:
         """Request what belongs on the screen now, and show it. A newer call replaces an older one."""
-        self._loader = self.run_worker(self._loading, group="load", exclusive=True)
+        self._loader = run_newest(self, self._loading, "load")
 
     def try_again(self) -> None:
         self._load()
@@ -223,7 +224,7 @@ class BrowsePane(ImageActions, can_focus=True):
             self.weights = self.weights or (errors.epoch, errors.step)
             self.query_one(ClassTable).show(test_set.by_class(errors.errors))
             self._refresh_status()
-            self.run_worker(self._read_epochs, group="epochs", exclusive=True)
+            run_newest(self, self._read_epochs, "epochs")
 
     async def _read_epochs(self) -> None:
         """Read the figures of each class from the log, as far as it goes now."""

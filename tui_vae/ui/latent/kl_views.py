@@ -107,10 +107,10 @@ class KlViews(Vertical):
         waited = time.monotonic() - self._asked_at >= (AGAIN_SECONDS if self._session.alive else 1.0)
         if old and not self._asking and (self._split_step is None or waited):
             self._asking, self._asked_at, self._of_living = True, time.monotonic(), self._session.alive
-            self.run_worker(self._ask, group="split")
+            self.run_worker(self._ask(), group="split")
         if self.face is Face.EPOCHS and not self._reading:
             self._reading = True
-            self.run_worker(self._read, group="details")
+            self.run_worker(self._read(), group="details")
 
     async def _ask(self) -> None:
         words = self.query_one(SplitWords)

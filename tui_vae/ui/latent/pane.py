@@ -126,7 +126,7 @@ class LatentPane(LatentActions, can_focus=True):
     def _load_plane(self) -> None:
         if not self._requesting_plane:
             self._requesting_plane, self._plane_requested_at = True, time.monotonic()
-            self.run_worker(self._loading_plane, group="plane")
+            self.run_worker(self._loading_plane(), group="plane")
 
     def try_again(self) -> None:
         self._load_plane()
@@ -175,7 +175,7 @@ class LatentPane(LatentActions, can_focus=True):
             self._say_what_for()
         if self._stale and not self._requesting_images:
             self._requesting_images = True
-            self.run_worker(self._loading_images, group="images")
+            self.run_worker(self._loading_images(), group="images")
 
     async def _loading_images(self) -> None:
         """Request images until the latest request is for what is chosen now."""

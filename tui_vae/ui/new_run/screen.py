@@ -140,7 +140,7 @@ class NewRun(ModalScreen[StartRun | None], KeysInContext):
         self._arrange(self.app.size)  # before the first layout, so that there is only one
         self.query_one("#field-name Input").focus(scroll_visible=False)
         self._show()
-        self.run_worker(self._look_around)
+        self.run_worker(self._look_around())
         self.call_after_refresh(self.post_message, RunMayStart(here=True))
 
     def on_unmount(self) -> None:

@@ -125,7 +125,7 @@ class Beside(Screen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.run_worker(self._read)
+        self.run_worker(self._read())
 
     @property
     def _canvas(self) -> BesideCanvas:

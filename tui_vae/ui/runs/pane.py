@@ -102,8 +102,8 @@ class RunsPane(RunActions, can_focus=True):
         self.query_one(RunsTable).border_title = "runs"
         self.sorted_by = NAMED.get(self.preferences.runs_sort, self.sorted_by)
         self.reversed = self.preferences.runs_reversed
-        self.run_worker(self._keep_up, group="keep-up")
-        self.run_worker(self._prepare, group="prepare")
+        self.run_worker(self._keep_up(), group="keep-up")
+        self.run_worker(self._prepare(), group="prepare")
 
     async def _prepare(self) -> None:
         await asyncio.to_thread(raster.preload)
@@ -392,7 +392,7 @@ class RunsPane(RunActions, can_focus=True):
         self.cursor = message.path
         self._show()
         if message.twice:
-            self.run_worker(self.action_open)
+            self.run_worker(self.action_open())
 
     def on_runs_table_head_clicked(self, message: RunsTable.HeadClicked) -> None:
         if message.column.key is not None:

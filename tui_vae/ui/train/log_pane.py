@@ -19,6 +19,7 @@ from tui_vae.runs.history import History
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.key_advice import with_keys
 from tui_vae.ui.list_keys import SCROLL_KEYS
+from tui_vae.ui.newest_worker import run_newest
 from tui_vae.ui.run_progress import lower_rate
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.terminal import legible
@@ -77,7 +78,7 @@ class LogPane(VerticalScroll, can_focus=True):
 
     def refresh_history(self) -> None:
         """Read again what the trainer has written."""
-        self.run_worker(self._load, group="log", exclusive=True)
+        run_newest(self, self._load, "log")
 
     async def _load(self) -> None:
         words = await asyncio.to_thread(self.session.directory.output, TAIL)

@@ -22,6 +22,7 @@ from tui_vae.ui.charts.x_axis import UNITS
 from tui_vae.ui.fitting import SEPARATOR, parts_that_fit
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.messages import PreferencesChanged
+from tui_vae.ui.newest_worker import run_newest
 from tui_vae.ui.train.arrangement import ARRANGEMENTS, arrangement, place_images
 from tui_vae.ui.train.chart_grid import ChartGrid
 from tui_vae.ui.train.chart_pane import ChartPane
@@ -73,7 +74,7 @@ class TrainPane(ChartPane):
     def on_mount(self) -> None:
         self.set_class(not glyphs().braille, "-ascii")
         self._arrange(self.app.size - BARS)  # before the first layout, so that there is only one
-        self.run_worker(self._prepare)
+        self.run_worker(self._prepare())
 
     async def _prepare(self) -> None:
         await asyncio.to_thread(raster.preload)
@@ -86,7 +87,7 @@ class TrainPane(ChartPane):
         self._drawn = None
         self._arrange(event.size)
         if self.wanted_shape(self.app.size.height) != self.shape:
-            self.run_worker(self.remake_charts, exclusive=True, group="charts")
+            run_newest(self, self.remake_charts, "charts")
         self.call_after_refresh(self.refresh_history)
 
     def _arrange(self, size: Size) -> None:
@@ -131,7 +132,7 @@ class TrainPane(ChartPane):
             self.call_later(self.refresh_history)
             return
         if any(measure.dimension is not None for measure in self.curves.measures):
-            self.run_worker(self._read_details, group="details", exclusive=True)
+            run_newest(self, self._read_details, "details")
         self._measure()
         self._show_headline()
         if self.has_class("-log"):

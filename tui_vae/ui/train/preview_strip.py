@@ -20,6 +20,7 @@ from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.images.pairs import ImagePairs, Pairs
 from tui_vae.ui.images.picture import split
+from tui_vae.ui.newest_worker import run_newest
 from tui_vae.ui.run_progress import why_none
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
@@ -82,7 +83,7 @@ class PreviewStrip(ImagePairs):
                 self.set_timer(rest, self._waited)
             return
         self._known, self._requested_at = wanted, time.monotonic()
-        self.run_worker(self._load, group="previews", exclusive=True)
+        run_newest(self, self._load, "previews")
 
     def _waited(self) -> None:
         self._waiting = False
