@@ -108,8 +108,8 @@ def test_the_figures_of_a_run_follow_from_what_it_exports(
 def test_the_same_images_as_bytes_and_as_floats_give_the_same_run_but_for_rounding(
     tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, int], seed: int, preset: str
 ) -> None:
-    """Matrices have fewer rows than a batch has images: Muon makes all directions of a momentum equally long, also those
-    that a batch cannot fill, which hold nothing but rounding."""
+    """Matrices have fewer rows than a batch has images: Muon makes all directions of a momentum equally long, also
+    those that a batch cannot fill, which hold nothing but rounding."""
     place = tmp_path_factory.mktemp("kinds")
     train, test = (as_bytes(discs(count, shape, seed)) for count in (TRAIN, TEST))
     epochs: list[ev.EpochEvent] = []
