@@ -18,16 +18,26 @@ from triton.compiler import ASTSource
 from tui_vae.core.step import triton_kernels as kernels
 from tui_vae.core.step.fused_step import ACTIVATION_NAMES, BERNOULLI, OUTPUT_NAMES
 from tui_vae.core.step.gpu import warps_for
+from tui_vae.core.step.gpu_muon import DEPTH, TILE
 
 Settings = dict[str, Any]
 
 ACTIVATIONS = list(ACTIVATION_NAMES.values())
 OUTPUTS = [*OUTPUT_NAMES.values(), BERNOULLI]
 
-POINTERS = {"images": "*u8", "places": "*i32", "is_matrix": "*i8", "steps": "*i64", "figures": "*fp64"}
+POINTERS = {
+    "images": "*u8",
+    "places": "*i32",
+    "is_matrix": "*i8",
+    "steps": "*i64",
+    "figures": "*fp64",
+    "blocks": "*i64",
+}
 BF16 = {"x_bf16", "product", "out", "gradient", "z", "to_z", "to_product", "bfloat16_gradient", "bfloat16_copy"}
+OF_BLOCKS = dict.fromkeys(("left", "right", "out", "other_left", "other_right", "other_out"), "*fp32")
 NUMBERS = {"count": "i32", "rows": "i32", "programs": "i32", "sums": "i32", "epsilon": "fp32", "free_bits": "fp32",
-           "momentum": "fp32", "weight_decay": "fp32"}  # fmt: skip
+           "momentum": "fp32", "weight_decay": "fp32",
+           "a": "fp32", "b": "fp32", "c": "fp32"}  # fmt: skip
 
 
 def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
@@ -60,6 +70,15 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
     yield kernels.rates, betas, {}
     adam = betas | {"EPSILON": 1e-8, "GRAIN": 16, "BLOCK": 1024}
     yield kernels.adam, adam | {"BF16": True}, {"gradient": "*fp32"}
+    for kind in ("*bf16", "*fp32"):
+        x = {"ahead": kind, "of_matrices": kind, "gradient": "*fp32"}
+        tile = {"ALIGNED": 8, "TILE": TILE, "DEPTH": DEPTH}
+        yield kernels.muon_prepare, adam | {"MOMENTUM": 0.95}, x
+        yield kernels.muon_gram, tile, x
+        for first in (True, False):
+            yield kernels.muon_polynomial, tile | {"SAFETY": 1.01, "TINY": 1e-7, "FIRST": first}, {}
+        yield kernels.muon_multiply, tile, OF_BLOCKS
+        yield kernels.muon_update, tile | {"BF16": kind == "*bf16"}, x
 
 
 def main() -> None:

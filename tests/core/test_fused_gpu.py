@@ -45,11 +45,14 @@ from tui_vae.core.models.build import build_model  # noqa: E402
 from tui_vae.core.models.mlp import MLP  # noqa: E402
 from tui_vae.core.objectives import LEAST_SQUARE, OBJECTIVES, Objective  # noqa: E402
 from tui_vae.core.step import gpu as gpu_step  # noqa: E402
+from tui_vae.core.step import gpu_muon  # noqa: E402
 from tui_vae.core.step.adam import FlatAdam  # noqa: E402
-from tui_vae.core.step.flat_parameters import flatten_parameters  # noqa: E402
-from tui_vae.core.step.fused_step import ACTIVATION_NAMES, OUTPUT_NAMES  # noqa: E402
+from tui_vae.core.step.flat_parameters import flatten_parameters, part_of  # noqa: E402
+from tui_vae.core.step.fused_step import ACTIVATION_NAMES, OUTPUT_NAMES, gradient_of  # noqa: E402
 from tui_vae.core.step.gpu import GPUStep  # noqa: E402
+from tui_vae.core.step.gpu_muon import GPUMuon  # noqa: E402
 from tui_vae.core.step.load_kernels import Kernels, load_kernels  # noqa: E402
+from tui_vae.core.step.muon import Muon  # noqa: E402
 from tui_vae.trainer.learner import Learner  # noqa: E402
 
 KERNELS = load_kernels("cuda")
@@ -69,7 +72,11 @@ def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_step, "PROGRAMS", 4)
     if not HAS_CUDA:
         monkeypatch.setattr(gpu_step, "BLOCK", 1 << 14)  # interpreted, one after the other
+        monkeypatch.setattr(gpu_muon, "ELEMENTS", 1 << 14)
+        monkeypatch.setattr(gpu_muon, "TILE", 128)
         monkeypatch.setattr(interpreter, "_convert_float", rounded(interpreter._convert_float))
+        builder = type(interpreter.interpreter_builder)
+        monkeypatch.setattr(builder, "create_dot", of_numbers(builder.create_dot))
 
 
 def rounded(convert: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,6 +89,22 @@ def rounded(convert: Callable[..., Any]) -> Callable[..., Any]:
         return low.view(torch.int16).numpy().view(np.uint16)
 
     return to_nearest
+
+
+def of_numbers(dot: Callable[..., Any]) -> Callable[..., Any]:
+    """The interpreter multiplies the bits of bfloat16 as if they were whole numbers."""
+
+    def as_float32(tile: Any) -> Any:
+        if tile.dtype != triton.language.bfloat16:
+            return tile
+        bits = np.ascontiguousarray(tile.data).view(np.int16)
+        data = torch.from_numpy(bits).view(torch.bfloat16).float().numpy()
+        return interpreter.TensorHandle(data, triton.language.float32)
+
+    def product(builder: Any, left: Any, right: Any, sums: Any, *how: Any) -> Any:
+        return dot(builder, as_float32(left), as_float32(right), sums, *how)
+
+    return product
 
 
 class OnGPU:
@@ -234,7 +257,15 @@ def test_a_run_on_colours_is_that_of_pytorchs_kernels(sides: tuple[int, int]) ->
     assert (means[0].loss, means[0].recon) == pytest.approx((means[1].loss, means[1].recon), rel=1e-5)
 
 
-@pytest.mark.parametrize("more", [{"norm": "layer"}, {"norm": "batch"}, {"tc-weight": 4}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"norm": "layer"},
+        {"norm": "batch"},
+        {"tc-weight": 4},
+        pytest.param({"optimizer": "muon"}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_is_that_of_pytorchs_kernels(more: Mapping[str, object]) -> None:
     compiled, plain = (learner(more, kernels, [], refuse) for kernels in (KERNELS, Kernels()))
     assert (compiled.kernels, plain.kernels) == ("triton", "none")
@@ -277,6 +308,48 @@ def test_kernels_that_fail_or_are_wrong_are_found_out_and_done_without(broken: s
     assert_same(taught_little(found), taught_little(plain))
 
 
+@pytest.mark.parametrize("error", [None, NO_COMPILER])
+def test_a_muon_of_kernels_that_fail_or_are_wrong_is_done_without(error: Exception | None) -> None:
+    notes: list[str] = []
+    library = with_broken("muon_multiply", error)
+    found = learner({"optimizer": "muon"}, Kernels("triton", library=library), notes, run_again)
+    assert found.kernels == "triton" and len(notes) == 1 and notes[0].startswith("Muon's updates are made of PyTorch's")
+    assert notes[0].endswith("no C compiler") if error else "away from PyTorch's" in notes[0]
+
+
+@pytest.mark.parametrize(("bfloat16", "far"), [(False, 1e-4), (True, 0.02)])
+def test_muons_update_is_that_of_float32(bfloat16: bool, far: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of wide, tall, odd and zero matrices in one or several blocks, and of vectors; also the copy in bfloat16."""
+    monkeypatch.setattr(gpu_muon, "TILE", 16)
+    shapes = [(35, 24), (18, 40), (3, 3, 5, 5), (1, 5), (8, 8), (12,)]
+    copies, zeros = [], 4
+    for _ in range(2):
+        torch.manual_seed(0)
+        module = nn.ParameterList([nn.Parameter(torch.randn(shape)) for shape in shapes]).to(DEVICE)
+        copies.append((flatten_parameters(module), list(module)))
+    (flat, parts), (usual_flat, usual_parts) = copies
+    muon = GPUMuon(KERNELS.library, flat, parts, 20.0, 0.1, bfloat16, block=18)
+    usual = Muon(usual_flat, usual_parts, 20.0, 0.1, block=18)
+    copy = flat.detach().to(torch.bfloat16) if bfloat16 else None
+    for _ in range(3):
+        before = usual_flat.detach().clone()
+        flat.data.copy_(before)
+        for number, (part, other) in enumerate(zip(parts, usual_parts, strict=True)):
+            gradient = torch.zeros(part.shape) if number == zeros else torch.randn(part.shape)
+            for each in (part, other):
+                gradient_of(each).copy_(gradient)
+        of_matrices = gradient_of(flat).to(torch.bfloat16) if bfloat16 else None
+        muon.step(1e-3, of_matrices, copy)
+        usual.step(torch.tensor(1e-3, device=DEVICE), of_matrices)
+        for part, other in zip(parts, usual_parts, strict=True):
+            change, expected = (each.detach() - part_of(before, each) for each in (part, other))
+            assert (change - expected).norm() <= far * expected.norm() + 1e-7
+            if copy is not None and part.dim() > 1:
+                assert torch.equal(part_of(copy, part), part.to(torch.bfloat16))
+    assert torch.allclose(muon.mean, usual.mean, rtol=1e-5, atol=1e-6) and muon.step_count == 3
+    assert torch.allclose(muon.square, usual.square, rtol=1e-5, atol=1e-7)
+
+
 def test_a_device_without_memory_says_nothing_of_its_kernels() -> None:
     library = with_broken("adam", torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(torch.OutOfMemoryError):
@@ -294,7 +367,8 @@ def test_a_network_of_relus_keeps_its_kernels_in_bfloat16() -> None:
     """Where rounding alone changes the sign of so many values that float32's gradients are a fifth away."""
     more = {"hidden": "64,64,64,64", "norm": "batch", "activation": "relu", "precision": "bfloat16"}
     notes: list[str] = []
-    assert learner(more, KERNELS, notes, refuse).kernels == "triton" and not notes
+    found = learner(more, KERNELS, notes, refuse)
+    assert (found.kernels, notes) == ("triton", [])
 
 
 def test_what_has_no_kernels_is_left_to_autograd() -> None:

@@ -39,11 +39,13 @@ from tui_vae.core.step.cpu_conv import ConvCPUStep
 from tui_vae.core.step.cpu_muon import CPUMuon
 from tui_vae.core.step.fused_step import FusedStep, has_kernels
 from tui_vae.core.step.gpu import GPUStep
+from tui_vae.core.step.gpu_muon import GPUMuon
 from tui_vae.core.step.load_kernels import Kernels, load_kernels
 from tui_vae.core.step.muon import Muon
 from tui_vae.errors import first_line
 
 NO_KERNELS = "steps are made of PyTorch's own kernels, which takes longer"
+NO_MUON_KERNELS = "Muon's updates are made of PyTorch's own kernels, which takes longer"
 NO_KERNELS_TOGETHER = "with batch normalization or a total correlation, every image of a batch depends on all others"
 NO_CUDA_GRAPH = "steps are launched one by one: this model's cannot be captured in a CUDA graph"
 
@@ -100,9 +102,21 @@ def make_optimizer(
     parts = [part for part in model.parameters() if part.requires_grad]
     kernels = load_kernels(parameters.device.type) if kernels is None else kernels
     arguments = parameters, parts, config.muon_lr / config.lr, config.weight_decay
-    if kernels and parameters.device.type == "cpu" and parameters.dtype == torch.float32:
+    bfloat16, refusal = config.precision == "bfloat16", ""
+    if kernels.level == "triton":
+        try:
+            compiled = GPUMuon(kernels.library, *arguments, bfloat16)
+            compiled.compare_with_pytorch()
+            return compiled
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a driver's or a compiler's, of any type: PyTorch's products work without them
+            refusal = first_line(error)
+    elif kernels and parameters.device.type == "cpu" and parameters.dtype == torch.float32:
         return CPUMuon(kernels, *arguments)
-    return Muon(*arguments, config.precision == "bfloat16")
+    usual = Muon(*arguments, bfloat16)
+    usual.refusal = refusal
+    return usual
 
 
 def choose_step(
@@ -126,6 +140,8 @@ def choose_step(
     bfloat16 = config.precision == "bfloat16"
     step: Step | None = None
     refusals: list[tuple[str, str]] = []
+    if isinstance(optimizer, Muon) and optimizer.refusal:
+        refusals.append((NO_MUON_KERNELS, optimizer.refusal))
 
     together = ranks.world > 1 and (objective.tc_weight > 0 or any(isinstance(m, _BatchNorm) for m in model.modules()))
     if has_kernels(model, objective, device.type) and together:

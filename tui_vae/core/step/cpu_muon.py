@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from ctypes import byref, c_float
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tui_vae.core.step import load_kernels
 from tui_vae.core.step.load_kernels import Kernels, MuonBlock
-from tui_vae.core.step.muon import BLOCK, MOMENTUM, POLYNOMIALS, SAFETY, TINY, Matrix, Muon
+from tui_vae.core.step.muon import BLOCK, MOMENTUM, POLYNOMIALS, SAFETY, TINY, Muon
 
 
 class CPUMuon(Muon):
@@ -28,7 +28,7 @@ class CPUMuon(Muon):
         super().__init__(parameters, parts, ratio, weight_decay, block=block)
 
     def _prepare(self, bfloat16: bool) -> None:
-        blocks = [block for matrix in self.matrices for block in _blocks_of(matrix)]
+        blocks = [MuonBlock(*block, scale=matrix.scale) for matrix in self.matrices for block in matrix.blocks()]
         # The largest are begun first, so that at the end no thread waits long for another.
         blocks.sort(key=lambda block: block.rows * block.rows * (block.rows + block.columns), reverse=True)
         stride = max((self._functions.muon_scratch(byref(block)) for block in blocks), default=0)
@@ -50,13 +50,3 @@ class CPUMuon(Muon):
         else:
             structure.bfloat16_gradient, structure.bfloat16_copy = gradient.data_ptr(), copy.data_ptr()
         self._functions.muon_step(byref(structure), float(lr), self._threads)
-
-
-def _blocks_of(matrix: Matrix) -> Iterator[MuonBlock]:
-    columns = matrix.values.shape[1]
-    for number in range(matrix.count):
-        first = number * matrix.shape[0]  # row of the matrix, or column of a tall one
-        yield MuonBlock(
-            start=matrix.part.storage_offset() + (first if matrix.is_tall else first * columns), stride=columns,
-            rows=matrix.shape[0], columns=matrix.shape[1], is_tall=matrix.is_tall, scale=matrix.scale,
-        )  # fmt: skip

@@ -19,6 +19,7 @@ from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.step.bfloat16_linear import BFloat16Linear
 from tui_vae.core.step.flat_parameters import ALIGNMENT, part_of
 from tui_vae.core.step.fused_step import FusedStep, Norm, Product, gradient_of
+from tui_vae.core.step.gpu_muon import grains_of
 from tui_vae.core.step.muon import Muon
 
 WIDEST, WIDEST_IMAGE = 8192, 16384
@@ -107,7 +108,8 @@ class GPUStep(FusedStep):
         self._kl_sums = torch.zeros(self._programs(batch), model.latent_dim, device=device)
         self._rates = torch.zeros(3, device=device)
         self._distances = torch.zeros(batch, 3, device=device)
-        self._is_matrix = self._find_matrices()
+        matrices = [part for part in model.parameters() if part.dim() == 2]
+        self._is_matrix = grains_of(matrices, parameters.numel()).to(device)
         self._weight_stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._build(batch)
         self._partials = torch.zeros(self._programs(batch), self._sums, device=device)
@@ -149,7 +151,7 @@ class GPUStep(FusedStep):
         # … and the loss, which as a logarithm may be close to 0, on the scale of a nat per pixel.
         distances = [(loss - expected).abs() / expected.abs().clamp(min=self._model.pixels)]
         compared = [(mine, theirs, least)]
-        if isinstance(self._optimizer, FlatAdam):  # Muon's update is of PyTorch's own kernels
+        if isinstance(self._optimizer, FlatAdam):  # Muon compares its own
             start = values * (1 - lr * self._optimizer.weight_decay)
             self._update(lr)
             updates = [part_of(start - values, part) for part in self._model.parameters()]
@@ -378,11 +380,3 @@ class GPUStep(FusedStep):
 
     def _on_device(self, number: float | Tensor) -> Tensor:
         return number if isinstance(number, Tensor) else torch.tensor(float(number), device=self._device)
-
-    def _find_matrices(self) -> Tensor:
-        """For every `ALIGNMENT` parameters 1 if they belong to a matrix, else 0: `(parameters / ALIGNMENT,)` int8."""
-        grains = torch.zeros(self._parameters.numel() // ALIGNMENT, dtype=torch.int8)
-        for part in self._model.parameters():
-            start = part.storage_offset() // ALIGNMENT
-            grains[start : start - (-part.numel() // ALIGNMENT)] = part.dim() == 2
-        return grains.to(self._device)

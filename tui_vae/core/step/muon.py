@@ -6,15 +6,16 @@ what a step itself does. Four things make them cheap here. A matrix is cut into 
 columns), each of which is made orthogonal by itself, as Khaled et al. 2025 do between whole updates
 (https://arxiv.org/abs/2510.16981). The iterations work on a block's Gram matrix, 128 × 128, instead of the block: a
 matrix of 512 × 784 then takes an eighth of the multiplications. Each iteration has the best polynomial for its place
-(Polar Express, Amsel et al. 2025), so that four do what five of Jordan's do. On a CPU one compiled kernel does all of
-this in float32 (`cpu_muon.py`); elsewhere it is PyTorch's products, in bfloat16 where the run's are.
+(Polar Express, Amsel et al. 2025), so that four do what five of Jordan's do. Compiled kernels do all of this, on a CPU
+(`cpu_muon.py`) and on a GPU (`gpu_muon.py`); elsewhere it is PyTorch's products, in bfloat16 where the run's are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +122,20 @@ class Blocks:
         self.x, self._next = self._next, self.x
 
 
+class Block(NamedTuple):
+    """Where a block lies in the vector of all parameters.
+
+    start: the place of its first number. stride: from one line of the parameter to the next. rows, columns: of the
+    block, rows ≤ columns; if it is tall, its rows are columns of the parameter.
+    """
+
+    start: int
+    stride: int
+    rows: int
+    columns: int
+    is_tall: bool
+
+
 @dataclass
 class Matrix:
     """A parameter as a matrix: `(out, in)`, and of a convolution `(out, in·height·width)`."""
@@ -151,6 +166,14 @@ class Matrix:
     def count(self) -> int:
         """The blocks that the matrix is cut into."""
         return self.part.numel() // (self.shape[0] * self.shape[1])
+
+    def blocks(self) -> Iterator[Block]:
+        """These blocks, one after the other."""
+        columns = self.values.shape[1]
+        for number in range(self.count):
+            first = number * self.shape[0]  # row of the matrix, or column of a tall one
+            start = int(self.part.storage_offset()) + (first if self.is_tall else first * columns)
+            yield Block(start, columns, *self.shape, self.is_tall)
 
 
 class MatrixInBlocks:
@@ -201,6 +224,8 @@ class Muon:
     ) -> None:  # fmt: skip
         self._parameters = parameters
         self.weight_decay = weight_decay
+        self.refusal = ""
+        """Why this is not made of kernels for its device, where that has a reason."""
         values, device = parameters.detach(), parameters.device
         self.ratio = torch.full((), ratio, device=device)
         self.step_count = torch.zeros((), device=device)

@@ -20,11 +20,12 @@ import triton
 import triton.language as tl
 
 from tui_vae.core.step.triton_hidden import ANY_BATCH, batch_backward, batch_forward, hidden_backward, hidden_forward
+from tui_vae.core.step.triton_muon import muon_gram, muon_multiply, muon_polynomial, muon_prepare, muon_update
 
 __all__ = [
     "adam", "add_up", "batch_backward", "batch_forward", "block_of", "compute_loss", "hidden_backward",
-    "hidden_forward", "latent_backward", "latent_forward", "normalize", "output_backward", "output_forward",
-    "parts_of", "rates",
+    "hidden_forward", "latent_backward", "latent_forward", "muon_gram", "muon_multiply", "muon_polynomial",
+    "muon_prepare", "muon_update", "normalize", "output_backward", "output_forward", "parts_of", "rates",
 ]  # fmt: skip
 
 WHITE = tl.constexpr(0.999999)
