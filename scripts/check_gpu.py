@@ -12,14 +12,18 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # Python puts the folder of a script there
@@ -31,10 +35,22 @@ import torch  # noqa: E402
 from tui_vae.config import RunConfig, make_config  # noqa: E402
 from tui_vae.core.devices import device_name  # noqa: E402
 from tui_vae.core.models.build import build_model  # noqa: E402
+from tui_vae.core.objectives import make_objective  # noqa: E402
 from tui_vae.core.step.load_kernels import load_kernels  # noqa: E402
+from tui_vae.runs import protocol  # noqa: E402
+from tui_vae.runs.create import create_run  # noqa: E402
+from tui_vae.runs.events import EpochEvent, ErrorEvent, LogTail, RunEvent, WarningEvent  # noqa: E402
+from tui_vae.runs.lock import RunLock  # noqa: E402
 from tui_vae.trainer import bench  # noqa: E402
+from tui_vae.trainer.best_weights import BestWeights  # noqa: E402
+from tui_vae.trainer.diagnose_epochs import SymptomReporter  # noqa: E402
+from tui_vae.trainer.epoch_events import EpochEvents  # noqa: E402
 from tui_vae.trainer.learner import Learner  # noqa: E402
-from tui_vae.trainer.run_setup import resolve_machine_options  # noqa: E402
+from tui_vae.trainer.process import RunProcess  # noqa: E402
+from tui_vae.trainer.repeated_evaluation import RepeatedEvaluation  # noqa: E402
+from tui_vae.trainer.run_setup import load_data_and_model, resolve_machine_options  # noqa: E402
+from tui_vae.trainer.server import Inbox  # noqa: E402
+from tui_vae.trainer.training import Training  # noqa: E402
 
 BATCHES = (256, 1024, 4096)
 """Images a step: the default's former size, and the sizes at which a GPU's multiprocessors fill."""
@@ -48,10 +64,26 @@ TESTS_LIMIT = 150.0
 KERNELS_SHOWN = 12
 """Kernels of a step that the profile names: those that take the most time."""
 
+EPOCHS = 30
+"""Epochs of a run whose epochs are timed: those after the first differ little, and each writes a preview as yet."""
+
 TARGET = "6.74"
 """Bits a pixel of the test images that the preset `quick` is to reach."""
 
 Rows = Iterator[tuple[str, str]]
+
+
+PIECES: dict[str, tuple[type, str]] = {
+    "(the epoch's steps)": (Training, "_train_epoch"),
+    "(all of it)": (Training, "_end_epoch"),
+    "both evaluations": (RepeatedEvaluation, "__call__"),
+    "event, means of classes": (EpochEvents, "write"),
+    "best weights": (BestWeights, "epoch_ended"),
+    "symptoms": (SymptomReporter, "epoch_ended"),
+    "preview": (Training, "_preview"),
+    "checkpoint": (Training, "_try_checkpoint"),
+}
+"""What happens at an epoch's end, and the methods that do it."""
 
 
 class Settings(NamedTuple):
@@ -80,6 +112,11 @@ class Settings(NamedTuple):
 def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def refuse(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
+    """In place of recording a CUDA graph: it cannot be done."""
+    raise RuntimeError("not wanted")
 
 
 def launch_again(body: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
@@ -115,7 +152,8 @@ def machine(settings: Settings) -> Rows:
 
 def tests(settings: Settings) -> Rows:
     """Those that use a GPU where there is one, by pytest where it is installed."""
-    files = ["tests/core/test_steps.py", *(() if settings.quick else ("tests/core/test_fused_gpu.py",))]
+    files = ["tests/core/test_steps.py", "tests/trainer/test_repeated_evaluation.py"]
+    files += [] if settings.quick else ["tests/core/test_fused_gpu.py"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TESTS_LIMIT)
     print(done.stdout[-4000:], done.stderr[-2000:], sep="\n")
@@ -158,20 +196,90 @@ def comparison(settings: Settings) -> Rows:
             yield f"images/s at batch {batch}, {precision}, Adam", f"{words}: {share}{gain}"
 
 
+def trained(config: RunConfig) -> tuple[int, list[EpochEvent]]:
+    """Train a run in this process: the images of its training set, and its epochs."""
+    with tempfile.TemporaryDirectory(prefix="tui-vae-check-") as folder:
+        directory, _ = create_run(Path(folder), config)
+        lock = RunLock(directory, "train")
+        try:
+            code = RunProcess(directory, lock, Inbox()).run(False, protocol.Resume())
+        finally:
+            lock.release()
+        logged = LogTail(directory.events).read_all()
+    errors = [f"{event.message} ({event.hint})" for event in logged if isinstance(event, ErrorEvent)]
+    if code:
+        raise RuntimeError(f"training ended with {code}: {errors}")
+    for event in logged:
+        if isinstance(event, WarningEvent):
+            print(f"warning: {event.message} ({event.hint})")
+    images = next(event.dataset.train for event in logged if isinstance(event, RunEvent))
+    return images, [event for event in logged if isinstance(event, EpochEvent)]
+
+
 def epochs(settings: Settings) -> Rows:
     """Whole epochs with their evaluation, and time to the figure."""
     from tui_vae.cli.bench_target import parse_target
     from tui_vae.cli.bench_until import train_until
 
-    for batch in settings.batches:
-        config = settings.config(**{"preset": "adam", "batch-size": batch, "epochs": 1 if settings.quick else 4})
-        ran = train_until(config, parse_target("bits=0"))
-        yield f"an epoch with its evaluation, Adam at batch {batch}", f"{1000 * ran.seconds / ran.epoch:.0f} ms"
+    recipes: list[dict[str, Any]] = [{"preset": "adam", "batch-size": batch} for batch in settings.batches]
+    for recipe in [*recipes, {"preset": "default"}]:
+        config = settings.config(**recipe, epochs=3 if settings.quick else EPOCHS)
+        images, found = trained(config)
+        whole = [1000 * event.seconds for event in found]
+        steps = [1000 * images / event.images_per_s for event in found if event.images_per_s]
+        yield (f"an epoch with its evaluation, preset `{recipe['preset']}` at batch {config.batch_size}",
+               f"median {statistics.median(whole[1:]):.1f} ms, of which steps {statistics.median(steps[1:]):.1f}; "
+               f"least {min(whole):.1f}; the first {whole[0]:.0f}, the second {whole[1]:.0f}")  # fmt: skip
     quick = settings.config(preset="quick")
     ran = train_until(quick, parse_target(f"bits={'9' if settings.quick else TARGET}"))
     word = "reached" if ran.reached else f"not reached ({ran.value:.3f})"
     yield (f"preset `quick` to {TARGET} bits a pixel",
            f"{word} after {ran.epoch} epochs, {ran.seconds:.2f} s of training, {ran.wall:.1f} s in all")  # fmt: skip
+
+
+def epoch_end(settings: Settings) -> Rows:
+    """Where the time between two epochs' steps goes: its pieces, with a synchronization before and after each."""
+    device, took = settings.device, dict[str, list[float]]()
+
+    def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            wait(device)
+            start = time.perf_counter()
+            try:
+                return method(*arguments, **more)
+            finally:
+                wait(device)
+                took.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+
+        return call
+
+    config = settings.config(**{"preset": "adam", "batch-size": 1024}, epochs=3 if settings.quick else EPOCHS)
+    with ExitStack() as patched:
+        for name, (owner, method) in PIECES.items():
+            patched.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
+        trained(config)
+    for name, each in took.items():
+        later = each[1:] or each
+        yield (f"end of an epoch: {name}",
+               f"median {statistics.median(later):.2f} ms, most {max(later):.2f}, the first {each[0]:.2f}; "
+               f"{len(each)} times")  # fmt: skip
+    run = load_data_and_model(config)
+    for name, record in (("as it is", None), ("launched kernel by kernel", refuse)):
+        evaluation = RepeatedEvaluation(
+            run.model, (run.test, run.subset), make_objective(config), 0, lambda what, why: None, record
+        )
+        for _ in range(3):
+            evaluation(1.0)
+        with torch.profiler.profile() as seen:
+            start = time.perf_counter()
+            for _ in range(5):
+                evaluation(1.0)
+            wait(device)
+            wall = time.perf_counter() - start
+        key = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
+        busy = sum(getattr(each, key) for each in seen.key_averages()) / 1e6
+        yield (f"both evaluations, {name}, under the profiler",
+               f"{1000 * wall / 5:.2f} ms, of which kernels {1000 * busy / 5:.2f} ms")  # fmt: skip
 
 
 def answers(settings: Settings) -> Rows:
@@ -233,7 +341,7 @@ def profile(settings: Settings) -> Rows:
 
 
 PARTS: tuple[Callable[[Settings], Rows], ...] = (
-    machine, rates, comparison, epochs, memory, profile, answers, tests,
+    machine, rates, comparison, epochs, epoch_end, memory, profile, answers, tests,
 )  # fmt: skip
 
 
