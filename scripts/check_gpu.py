@@ -152,7 +152,7 @@ def machine(settings: Settings) -> Rows:
 
 def tests(settings: Settings) -> Rows:
     """Those that use a GPU where there is one, by pytest where it is installed."""
-    files = ["tests/core/test_steps.py", "tests/trainer/test_repeated_evaluation.py"]
+    files = ["tests/core/test_steps.py", "tests/trainer/test_epoch_end.py"]
     files += [] if settings.quick else ["tests/core/test_fused_gpu.py"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TESTS_LIMIT)

@@ -1,6 +1,11 @@
-"""Writes the preview images' reconstructions as training goes on; where that fails, training goes on all the same."""
+"""Writes the preview images' reconstructions as training goes on; where that fails, training goes on all the same.
+
+A thread of its own writes the files: each is synchronized with the disk, which may take longer than a GPU's epoch.
+"""
 
 from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +24,28 @@ class PreviewWriter:
         self._directory = directory
         self._log = log
         self._limit = WarningLimit()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="previews")
+        self._under_way: tuple[int, Future[str]] | None = None
 
     def write(self, epoch: int, images: NDArray[np.uint8]) -> None:
-        """Write the reconstructions after `epoch`, `(N, height, width)` or `(N, height, width, 3)`.
-
-        A failure is a warning in the log.
-        """
+        """Begin to write the reconstructions after `epoch`, `(N, height, width)` or `(N, height, width, 3)`."""
+        self.finish()
         pixels, channels = [image.tobytes() for image in images], 1 if images.ndim == 3 else 3
+        folder, width = self._directory.files.previews, images.shape[2]
+        self._under_way = epoch, self._thread.submit(write_preview, folder, epoch, pixels, width, channels)
+
+    def log_if_written(self) -> None:
+        """Log the file under way, if it is written by now."""
+        if self._under_way is not None and self._under_way[1].done():
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait for the file under way, if there is one, and log it; a failure is a warning in the log."""
+        if self._under_way is None:
+            return
+        (epoch, written), self._under_way = self._under_way, None
         try:
-            file = write_preview(self._directory.files.previews, epoch, pixels, images.shape[2], channels)
+            file = written.result()
         except OSError as error:
             if self._limit.take("preview"):
                 wrong = unwritable("a preview", error, self._directory.path)

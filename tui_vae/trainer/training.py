@@ -134,6 +134,7 @@ class Training:
     def _write_step_event(self) -> None:
         self._collect_means()
         self._step_events.write()
+        self._previews.log_if_written()
 
     def _end_epoch(self) -> None:
         run, progress = self._run, self._progress
@@ -194,6 +195,7 @@ class Training:
             Unwritable: it could not be written; the checkpoint before it stays.
             Diverged: its weights are not finite; the checkpoint before it stays.
         """
+        self._previews.finish()
         started = time.monotonic()
         self._collect_means()
         run, progress = self._run, self._progress
@@ -289,6 +291,7 @@ class Training:
 
     def _enter(self, state: ev.RunState, reason: str = "") -> None:
         self._state = state
+        self._previews.finish()
         self._epoch_events.before(state)
         self._symptoms.before(state)
         self._log.write(ev.StateEvent(state=state, reason=reason))

@@ -1,4 +1,4 @@
-"""The end of an epoch on a GPU: evaluations that are replayed, weights copied at once, orders drawn ahead."""
+"""The end of an epoch: evaluations that are replayed, best weights copied at once, previews written on a thread."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import astuple
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from tests.support.processes import events
+from tests.support.processes import events, wait_until
 from tests.support.steps import IMAGES, config, into, refuse, run_again
 from tests.support.training import Script, new_run, train_here
 from tui_vae.core.evaluation.metrics import Evaluation, evaluate
@@ -21,7 +22,8 @@ from tui_vae.core.objectives import make_objective
 from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step.cuda_graph import Recorder
 from tui_vae.runs import events as ev
-from tui_vae.trainer import repeated_evaluation
+from tui_vae.runs.previews import preview_files, write_preview
+from tui_vae.trainer import preview_writer, repeated_evaluation
 from tui_vae.trainer.batches import EpochOrders
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.repeated_evaluation import NO_CUDA_GRAPH, RepeatedEvaluation
@@ -153,3 +155,17 @@ def test_a_prepared_order_is_the_order_of_its_epoch(device: str) -> None:
             orders.prepare(prepared)
         order = orders.take(taken)
         assert torch.equal(order.cpu(), epoch_order(4, taken, len(IMAGES))) and order.device.type == device
+
+
+def test_training_goes_on_while_a_preview_waits_for_the_disk(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = new_run(own_runs, **{"epochs": 3, "checkpoint-every": 1000})
+
+    def slow(folder: Path, epoch: int, *rest: Any) -> str:
+        if epoch == 1:
+            wait_until(lambda: len(events(directory, ev.EpochEvent)) == 2)
+        return write_preview(folder, epoch, *rest)
+
+    monkeypatch.setattr(preview_writer, "write_preview", slow)
+    assert train_here(directory) == 0
+    assert [event.epoch for event in events(directory, ev.PreviewEvent)] == [1, 2, 3]
+    assert [epoch for epoch, _ in preview_files(directory.files.previews)] == [1, 2, 3]
