@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.fake_run import FakeProcess
-from tests.support.piloting import in_event_loop, opened, seen, until
+from tests.support.piloting import in_event_loop, opened, screen, seen, until
 from tui_vae.runs.directory import RunDirectory
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.header_figure import explained
@@ -60,3 +60,27 @@ async def test_signs_are_explained_as_they_are_drawn(run: RunDirectory, monkeypa
             await opened(app, pilot)
             await pilot.press("?", *"training images")
             await until(pilot, lambda: wanted in words(app))  # noqa: B023
+
+
+@pytest.mark.parametrize(("size", "columns", "rows"), [((160, 48), 76, 48), ((80, 24), 80, 10), ((30, 8), 30, 0)])
+def test_what_the_help_does_not_cover_stays_as_it_was_each_time(
+    run: RunDirectory, size: tuple[int, int], columns: int, rows: int
+) -> None:
+    def seen_beside(app: TuiVae) -> list[str]:
+        return [line[:columns] for line in screen(app).split("\n")[1:rows]]  # without the clocks
+
+    @in_event_loop
+    async def walk() -> None:
+        app = TuiVae(run.path.parent, run)
+        async with app.run_test(size=size) as pilot:
+            await opened(app, pilot)
+            await pilot.pause(0.2)
+            before = seen_beside(app)
+            for _ in range(2):
+                await pilot.press("?")
+                await seen(app, pilot, "type to search")
+                assert seen_beside(app) == before
+                await pilot.press("escape")
+                await until(pilot, lambda: "type to search" not in screen(app))
+
+    walk()

@@ -142,13 +142,13 @@ async def test_a_run_that_keeps_only_its_best_weights_says_so_before_it_asks(run
     app = TuiVae(run.path.parent, run)
     async with app.run_test(size=(120, 32)) as pilot:
         await opened(app, pilot)
-        shown = await seen(app, pilot, "finished · best weights only, n trains another · best test")
+        shown = await seen(app, pilot, "finished · has its best weights only · best test")
         assert "r resume" not in shown and "r trains" not in shown
         await pilot.press("r")
         await until(pilot, lambda: any("has only its best weights" in each for each in notifications(app)))
         assert not isinstance(app.screen, Dialog)
         await pilot.press("s")
-        await until(pilot, lambda: any("n trains another" in each for each in notifications(app)))
+        await until(pilot, lambda: any("it has its best weights only" in each for each in notifications(app)))
         run.files.last.touch()
         await seen(app, pilot, "r resume")
 

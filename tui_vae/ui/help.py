@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import ClassVar
 
 from rich.console import RenderableType
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -22,7 +22,7 @@ from tui_vae.ui.commands import Command
 from tui_vae.ui.folded import Entry, entries
 from tui_vae.ui.strip_widget import StripWidget
 from tui_vae.ui.terminal import legible
-from tui_vae.ui.workarounds.below import what_is_below
+from tui_vae.ui.workarounds.below import keep_styles, what_is_below
 
 BESIDE_FROM = 110
 """Cells of the screen's width from which the help stands beside what it explains; on narrower ones, below it."""
@@ -142,7 +142,7 @@ class Help(ModalScreen[None]):
         self._theme = ""
 
     def render(self) -> Visual | RenderableType:  # type: ignore[override]  # as of any other widget
-        return what_is_below() or super().render()
+        return what_is_below(self.query_one(Vertical).region) or super().render()
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -177,7 +177,9 @@ class Help(ModalScreen[None]):
         """Scroll the text `up` or `down`, `page_up` or `page_down`."""
         getattr(self._scroll, f"scroll_{where}")(animate=False)
 
-    def on_screen_resume(self) -> None:
-        if self._theme not in ("", self.app.theme):
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        if self._theme == self.app.theme:
+            keep_styles(event)
+        elif self._theme:
             self.call_after_refresh(self._text.restyle)
         self._theme = self.app.theme

@@ -153,8 +153,8 @@ def _figures(epoch: EpochEvent) -> str:
     return f" · recon {numbers.metric(epoch.test.recon, 0)} · KL {numbers.metric(epoch.test.kl, 0)}"
 
 
-ONLY_BEST = "best weights only, n trains another"
-"""What there is to say of a run that cannot go on, in place of the key that continues it."""
+ONLY_BEST = "has its best weights only"
+"""Why a run cannot go on, in place of the key that continues it; the key itself says more."""
 
 
 def sentence(history: History, state: str, resumable: bool = True) -> str:

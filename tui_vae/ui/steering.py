@@ -154,7 +154,7 @@ class Steering:
         state = self.session.state
         how = "r trains more epochs" if state == "finished" else "r continues it"
         if self.session.unresumable:
-            how = f"it has its {ONLY_BEST}"
+            how = f"it {ONLY_BEST}"
         state = "not training any more" if state in LIVING else state
         raise Refused(f"There is nothing to {what}: {self.session.name} is {state}; {how}.")
 
