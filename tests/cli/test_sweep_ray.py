@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from tests.support.commands import Run, assert_one_sentence
 from tests.support.extras import needs_ray
 from tests.support.processes import command, events, finish, wait_until
 from tests.support.ray_nodes import ray_nodes
+from tests.support.terminal import Terminal
 from tui_vae.cli.sweep.node import order, placed, train_here
 from tui_vae.cli.sweep.ray_cluster import RayRoom, Share
 from tui_vae.cli.sweep.ray_driver import Node
@@ -47,7 +49,9 @@ def test_it_goes_on_when_a_node_is_lost_and_when_a_run_fails(own_runs: Path) -> 
         code, out, err = finish(sweep, 150)
     assert code == 1 and "1 of 3 runs did not finish (far-lr-10: the weights diverged in epoch 1" in err
     assert states(bad)[-1] == "failed"
-    assert "Ray: 3 nodes with 2 CPUs, 1 CPU for each run\n" in out and "Ray has lost the node " in out
+    assert (
+        f"Ray at {nodes.address}: 3 nodes with 2 CPUs, 1 CPU for each run\n" in out and "Ray has lost the node " in out
+    )
     assert out.isascii() and all(line.isprintable() for line in out.splitlines())
     for run in (first, second):
         assert states(run)[-1] == "finished" and set(epochs(run)) == set(range(1, 201))
@@ -97,6 +101,28 @@ def test_an_address_where_no_cluster_is_makes_one_sentence(tui_vae: Run, monkeyp
     assert_one_sentence(tui_vae(*words, "ray=nonsense"), 2, "'nonsense' is no address of a Ray cluster")
     assert_one_sentence(tui_vae(*words, "rays"), 2, "it must be ray, ray=ADDRESS or slurm, not 'rays'")
     assert_one_sentence(tui_vae(*words[:-1], "--gpus", "1"), 2, "add --on ray or --on slurm")
+
+
+@needs_ray
+def test_an_address_that_never_answers_is_said_to_be_waited_for_and_how_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        words = (
+            sys.executable,
+            "-P",
+            "-m",
+            "tui_vae",
+            "sweep",
+            *QUICK,
+            "--lr",
+            "0.001,0.002",
+            "--on",
+            f"ray={address}",
+        )
+        with Terminal(words) as terminal:
+            terminal.until(f"waiting up to 60 s for Ray at {address} ...")
+            os.kill(terminal.pid, signal.SIGINT)
+            assert terminal.wait() == 130
 
 
 def test_without_ray_it_says_what_to_install(tui_vae: Run, monkeypatch: pytest.MonkeyPatch) -> None:

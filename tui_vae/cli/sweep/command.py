@@ -75,8 +75,7 @@ def sweep(options: argparse.Namespace) -> int:
     lock.take()
     try:
         with catch_stop_signals() as asked, cursor_comes_back(sys.stdout), cursor_comes_back(sys.stderr):
-            with waiting("waiting for Ray" if on(options) == "ray" else "choosing how many runs train at once"):
-                site = site_for(options, combinations, runs_dir, name, asked)
+            site = site_for(options, combinations, runs_dir, name, asked)
             has_ended = _train(runs, site, name, varied, options.json, asked)
     finally:
         lock.close()

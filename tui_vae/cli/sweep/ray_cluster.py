@@ -33,6 +33,7 @@ from tui_vae.cli.sweep.ray_driver import (
 )
 from tui_vae.cli.sweep.run import SweepRun
 from tui_vae.cli.train import request_stop
+from tui_vae.cli.waiting import waiting
 from tui_vae.config import RunConfig
 from tui_vae.errors import UsageError, UserError
 from tui_vae.runs.safe_files import cannot, open_own
@@ -85,10 +86,24 @@ def check_ray(address: str) -> str:
     if not found or not 0 < int(found[2]) < 1 << 16:
         raise UsageError(f"{address!r} is no address of a Ray cluster", "it is HOST:PORT or ray://HOST:PORT")
     try:
-        socket.create_connection((found[1], int(found[2])), REACH).close()
+        with waiting(f"waiting up to {REACH:.0f} s for {address}"):
+            socket.create_connection((found[1], int(found[2])), REACH).close()
     except OSError as error:
         raise unreachable(address, error.strerror or "it does not answer") from None
     return address
+
+
+def _place(address: str) -> str:
+    return "this machine" if address in (START_HERE, "auto", "local") else address
+
+
+def _patience(address: str) -> float:
+    return START if address == START_HERE else CONNECT
+
+
+def awaited(address: str) -> str:
+    """What is waited for, and for how long at most, until the cluster answers. `address`: as of `check_ray`."""
+    return f"waiting up to {_patience(address):.0f} s for Ray at {_place(address)}"
 
 
 def unreachable(address: str, why: str) -> UserError:
@@ -185,7 +200,8 @@ class RayCluster:
         self._broken: UserError | None = None
         self._nodes: list[Node] = []
         self._known: list[Node] = []
-        self._started = False
+        self._at: Nodes | None = None
+        """What the cluster said first."""
         self._process = self._start(address)
         self._await_answer(address, asked)
         has_gpus = any(node.gpus for node in self._nodes)
@@ -215,7 +231,7 @@ class RayCluster:
             UserError: there is none in time, or Ray cannot be used. KeyboardInterrupt: it was not waited for.
         """
         assert self._process.stdout is not None
-        deadline = time.monotonic() + (START if address == START_HERE else CONNECT)
+        deadline = time.monotonic() + _patience(address)
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while not (answered := selector.select(self.poll)) and not asked and time.monotonic() < deadline:
@@ -225,8 +241,7 @@ class RayCluster:
             self._take(line)
         else:
             self._process.kill()
-            where = "this machine" if address == START_HERE else address
-            self._broken = unreachable(where, f"Ray does not answer there, see {self._log}")
+            self._broken = unreachable(_place(address), f"Ray does not answer there, see {self._log}")
         if asked or self._broken is not None:
             self.close()
             raise KeyboardInterrupt if asked or self._broken is None else self._broken
@@ -239,8 +254,8 @@ class RayCluster:
 
     def _take(self, line: bytes) -> None:
         match msgspec.json.decode(line, type=Report):
-            case Nodes(nodes, started):
-                self._nodes, self._started = nodes, started
+            case Nodes(nodes) as told:
+                self._nodes, self._at = nodes, self._at or told
             case Ended(number, outcome):
                 self._outcomes[number] = outcome, time.monotonic()
             case Broken(message, hint):
@@ -326,7 +341,9 @@ class RayCluster:
 
     def _changes(self, before: Sequence[Node], nodes: Sequence[Node]) -> Iterator[str]:
         if not before:
-            where = "no Ray cluster was found, so it was started on this machine" if self._started else "Ray"
+            assert self._at is not None
+            found, started = f"Ray at {self._at.address}", self._at.started
+            where = "no Ray cluster was found, so it was started on this machine" if started else found
             has = _share(sum(node.cpus for node in nodes), sum(node.gpus for node in nodes))
             each = _share(self.room.cpus, self.room.gpus)
             yield f"{where}: {len(nodes)} node{'s' if len(nodes) > 1 else ''} with {has}, {each} for each run"

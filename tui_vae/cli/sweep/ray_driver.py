@@ -61,10 +61,14 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Nodes(msgspec.Struct, tag_field="is", tag="nodes", frozen=True):
-    """The living nodes, at first and whenever they have changed. `started`: Ray was started for this sweep."""
+    """The living nodes, at first and whenever they have changed.
+
+    `started`: Ray was started for this sweep. `address`: of the cluster, HOST:PORT.
+    """
 
     nodes: list[Node]
     started: bool = False
+    address: str = ""
 
 
 class Ended(msgspec.Struct, tag_field="is", tag="ended", frozen=True):
@@ -112,6 +116,7 @@ class Driver:
         """When each task that is to stop was last told so."""
         self._nodes: list[Node] = []
         self._started = False
+        self._address = ""
 
     def report(self, what: Report) -> None:
         with suppress(OSError):  # the sweep has gone
@@ -127,15 +132,16 @@ class Driver:
 
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address != START_HERE:
-            ray.init(address=address, **options)
+            context = ray.init(address=address, **options)
         else:
             try:
-                ray.init(address="auto", **options)
+                context = ray.init(address="auto", **options)
             except ConnectionError:
                 from tui_vae.core.core_limits import usable_cores
 
                 self._started = True
-                ray.init(address="local", num_cpus=usable_cores().cores, include_dashboard=False, **options)
+                context = ray.init(address="local", num_cpus=usable_cores().cores, include_dashboard=False, **options)
+        self._address = getattr(context, "address_info", {}).get("gcs_address") or address  # ray:// tells of none
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -212,7 +218,7 @@ class Driver:
         nodes.sort(key=lambda node: node.name)
         if nodes != self._nodes:
             self._nodes = nodes
-            self.report(Nodes(nodes, self._started))
+            self.report(Nodes(nodes, self._started, self._address))
 
 
 def _outcome(task: Any) -> Outcome:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tui_vae.cli.sweep.here import Here
 from tui_vae.cli.sweep.places import places_for
 from tui_vae.cli.sweep.site import Site
+from tui_vae.cli.waiting import waiting
 from tui_vae.config import RunConfig
 from tui_vae.errors import UsageError
 
@@ -51,8 +52,10 @@ def site_for(
         UserError: the cluster does not answer. KeyboardInterrupt: a signal came before it did.
     """
     if on(options) != "ray":
-        return Here(places_for(combinations, options.jobs))
-    from tui_vae.cli.sweep.ray_cluster import RayCluster, Share
+        with waiting("choosing how many runs train at once"):
+            return Here(places_for(combinations, options.jobs))
+    from tui_vae.cli.sweep.ray_cluster import RayCluster, Share, awaited
 
     share = Share(options.cpus, options.gpus)
-    return RayCluster(options.on[1], runs_dir, name, combinations, share, options.jobs, asked)
+    with waiting(awaited(options.on[1])):
+        return RayCluster(options.on[1], runs_dir, name, combinations, share, options.jobs, asked)
