@@ -18,7 +18,7 @@ from triton.compiler import ASTSource
 from tui_vae.core.step import triton_kernels as kernels
 from tui_vae.core.step.fused_step import ACTIVATION_NAMES, BERNOULLI, OUTPUT_NAMES
 from tui_vae.core.step.gpu import warps_for
-from tui_vae.core.step.gpu_muon import DEPTH, TILE
+from tui_vae.core.step.gpu_muon import DEPTH, PLANES, TILE, X_PLANES
 
 Settings = dict[str, Any]
 
@@ -33,11 +33,30 @@ POINTERS = {
     "figures": "*fp64",
     "blocks": "*i64",
 }
-BF16 = {"x_bf16", "product", "out", "gradient", "z", "to_z", "to_product", "bfloat16_gradient", "bfloat16_copy"}
-OF_BLOCKS = dict.fromkeys(("left", "right", "out", "other_left", "other_right", "other_out"), "*fp32")
+BF16 = {
+    "x_bf16",
+    "product",
+    "out",
+    "gradient",
+    "z",
+    "to_z",
+    "to_product",
+    "bfloat16_gradient",
+    "bfloat16_copy",
+    "ahead",
+    "grams",
+    "factors",
+    "scaled",
+    "left",
+    "right",
+    "other_left",
+    "other_right",
+    "other_out",
+    "products",
+}
 NUMBERS = {"count": "i32", "rows": "i32", "programs": "i32", "sums": "i32", "epsilon": "fp32", "free_bits": "fp32",
            "momentum": "fp32", "weight_decay": "fp32",
-           "a": "fp32", "b": "fp32", "c": "fp32"}  # fmt: skip
+           "size": "i32", "a": "fp32", "b": "fp32", "c": "fp32"}  # fmt: skip
 
 
 def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
@@ -70,15 +89,17 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
     yield kernels.rates, betas, {}
     adam = betas | {"EPSILON": 1e-8, "GRAIN": 16, "BLOCK": 1024}
     yield kernels.adam, adam | {"BF16": True}, {"gradient": "*fp32"}
-    for kind in ("*bf16", "*fp32"):
-        x = {"ahead": kind, "of_matrices": kind, "gradient": "*fp32"}
+    for bfloat16 in (True, False):
+        count = {"X_PLANES": X_PLANES[bfloat16]}
         tile = {"ALIGNED": 8, "TILE": TILE, "DEPTH": DEPTH}
-        yield kernels.muon_prepare, adam | {"MOMENTUM": 0.95}, x
-        yield kernels.muon_gram, tile, x
+        planes = tile | {"PLANES": PLANES[bfloat16]}
+        parts = {"of_matrices": "*bf16" if bfloat16 else "*fp32", "gradient": "*fp32"}
+        yield kernels.muon_prepare, adam | {"MOMENTUM": 0.95, "PLANES": X_PLANES[bfloat16]}, parts
+        yield kernels.muon_gram, planes | count, {}
         for first in (True, False):
-            yield kernels.muon_polynomial, tile | {"SAFETY": 1.01, "TINY": 1e-7, "FIRST": first}, {}
-        yield kernels.muon_multiply, tile, OF_BLOCKS
-        yield kernels.muon_update, tile | {"BF16": kind == "*bf16"}, x
+            yield kernels.muon_polynomial, planes | {"SAFETY": 1.01, "TINY": 1e-7, "FIRST": first}, {}
+        yield kernels.muon_multiply, planes, {}
+        yield kernels.muon_update, tile | count | {"BF16": bfloat16}, {}
 
 
 def main() -> None:

@@ -16,6 +16,10 @@ from tui_vae.core.step.muon import BLOCK, MOMENTUM, POLYNOMIALS, SAFETY, TINY, M
 ELEMENTS = 1024
 """Elements per program of the elementwise kernel."""
 
+X_PLANES, PLANES = {False: 3, True: 1}, {False: 3, True: 2}
+"""Planes of bfloat16 that a run of float32, and one of bfloat16, keeps X and Gram matrices in. The iterations multiply
+the rounding errors of a Gram matrix, so that one plane would not do (`BFLOAT16_RESTART`)."""
+
 TILE, DEPTH = 32, 64
 """The sides of the tile that a program computes, and how deep the parts are that it multiplies at once."""
 
@@ -31,7 +35,7 @@ TRIAL_LR = 1e-3
 
 
 class GPUMuon(Muon):
-    """`Muon` in kernels of its own. All but X itself is float32; `bfloat16`: whether X is bfloat16.
+    """`Muon` in kernels of its own.
 
     Args:
         kernels: the module `triton_kernels`, or another copy of it. The others as of `Muon`.
@@ -47,7 +51,8 @@ class GPUMuon(Muon):
     def _prepare(self, bfloat16: bool) -> None:
         values, device = self._parameters.detach(), self._parameters.device
         self._bfloat16 = bfloat16
-        self._ahead = torch.zeros_like(values, dtype=torch.bfloat16 if bfloat16 else torch.float32)
+        self._x_planes, self._planes = X_PLANES[bfloat16], PLANES[bfloat16]
+        self._ahead = torch.zeros(self._x_planes, values.numel(), dtype=torch.bfloat16, device=device)
         self._rates = torch.zeros(3, device=device)
         self._is_matrix = grains_of([matrix.part for matrix in self.matrices], values.numel()).to(device)
         rows, scales, place, self._tiles = [], [], 0, (0, 0)
@@ -60,7 +65,8 @@ class GPUMuon(Muon):
                 self._tiles = max(self._tiles[0], high * high), max(self._tiles[1], high * wide)
         self._rows_of_blocks, self._scales = torch.tensor(rows, device=device), torch.tensor(scales, device=device)
         self._shrinks = torch.zeros_like(self._scales)
-        self._squares = [torch.zeros(place, device=device) for _ in range(6)]
+        self._size = place  # numbers in the Gram matrices of all blocks
+        self._squares = [torch.zeros(self._planes, place, dtype=torch.bfloat16, device=device) for _ in range(6)]
         sizes = [size for row in rows for size in (*row[:4], row[5])]
         self._settings = {"ALIGNED": math.gcd(MOST_ALIGNED, *sizes), "TILE": TILE, "DEPTH": DEPTH}
 
@@ -74,31 +80,35 @@ class GPUMuon(Muon):
         kernels.muon_prepare[kernels.parts_of(values.numel(), ELEMENTS)](
             values, gradient, gradient if of_matrices is None else of_matrices, self.mean, self.square, self._ahead,
             self._is_matrix, self._rates, values.numel(), MOMENTUM=MOMENTUM, BETA1=BETAS[0], BETA2=BETAS[1],
-            EPSILON=EPSILON, GRAIN=ALIGNMENT, BLOCK=ELEMENTS,
+            EPSILON=EPSILON, PLANES=self._x_planes, GRAIN=ALIGNMENT, BLOCK=ELEMENTS,
         )  # fmt: skip
         if self.matrices:
             product = self._iterate()
             kernels.muon_update[self._tiles[1], len(self._rows_of_blocks)](
-                values, values if copy is None else copy, self._ahead, product, self._rows_of_blocks, self._shrinks,
-                self._scales, rate, self.ratio, self.weight_decay, BF16=copy is not None, **self._settings,
+                values, values if copy is None else copy, self._ahead, values.numel(), product, self._size,
+                self._rows_of_blocks, self._shrinks, self._scales, rate, self.ratio, self.weight_decay,
+                BF16=copy is not None, X_PLANES=self._x_planes, **self._settings,
             )  # fmt: skip
 
     def _iterate(self) -> Tensor:
         """The matrices that the blocks are to be multiplied by, but for their shrinking; see `Blocks._iterate`."""
         raw, gram, factor, between, product, spare = self._squares
-        kernels, blocks, settings = self._kernels, self._rows_of_blocks, self._settings
+        kernels, blocks, size = self._kernels, self._rows_of_blocks, self._size
+        settings = self._settings | {"PLANES": self._planes}
         grid = self._tiles[0], len(blocks)
 
         def polynomial(of: Tensor, out: Tensor, number: int) -> None:
             kernels.muon_polynomial[grid](
-                of, blocks, out, gram, self._shrinks, *POLYNOMIALS[number], SAFETY=SAFETY, TINY=TINY,
+                of, size, blocks, out, gram, self._shrinks, *POLYNOMIALS[number], SAFETY=SAFETY, TINY=TINY,
                 FIRST=number == 0, **settings,
             )  # fmt: skip
 
         def multiply(*pairs: tuple[Tensor, Tensor, Tensor]) -> None:
-            kernels.muon_multiply[(*grid, len(pairs))](*pairs[0], blocks, *pairs[-1], **settings)
+            kernels.muon_multiply[(*grid, len(pairs))](*pairs[0], size, blocks, *pairs[-1], **settings)
 
-        kernels.muon_gram[grid](self._ahead, blocks, raw, **settings)
+        kernels.muon_gram[grid](
+            self._ahead, self._parameters.numel(), blocks, raw, size, X_PLANES=self._x_planes, **settings
+        )
         polynomial(raw, product, 0)
         multiply((gram, product, between))
         multiply((product, between, gram))
