@@ -239,6 +239,8 @@ def epochs(settings: Settings) -> Rows:
 
 def epoch_end(settings: Settings) -> Rows:
     """Where the time between two epochs' steps goes: its pieces, with a synchronization before and after each."""
+    from torch.profiler import ProfilerActivity
+
     device, took = settings.device, dict[str, list[float]]()
 
     def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -264,13 +266,14 @@ def epoch_end(settings: Settings) -> Rows:
                f"median {statistics.median(later):.2f} ms, most {max(later):.2f}, the first {each[0]:.2f}; "
                f"{len(each)} times")  # fmt: skip
     run = load_data_and_model(config)
+    activities = [ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU]
     for name, record in (("as it is", None), ("launched kernel by kernel", refuse)):
         evaluation = RepeatedEvaluation(
             run.model, (run.test, run.subset), make_objective(config), 0, lambda what, why: None, record
         )
         for _ in range(3):
             evaluation(1.0)
-        with torch.profiler.profile() as seen:
+        with torch.profiler.profile(activities=activities) as seen:
             start = time.perf_counter()
             for _ in range(5):
                 evaluation(1.0)

@@ -94,7 +94,8 @@ def test_a_replayed_evaluation_finds_what_evaluate_finds_of_the_newest_weights(
         for kept, copies in before:  # a later replay overwrites nothing that somebody may still look at
             assert all(torch.equal(*pair) for pair in zip(astuple(kept[1]), copies, strict=True))
         before += [(each, [values.clone() for values in astuple(each[1])]) for each in found]
-    assert ours.notes == [] and ours.answered == 2 + 3  # the batches of the first one, then once each
+    replayed = device == "cpu" or "model" not in more  # a GPU's own time is what counts for convolutions
+    assert ours.notes == [] and ours.answered == (2 + 3 if replayed else 4 * 2)  # once each, or after each batch
     assert device != "cpu" or len(recorded) == 1
 
 

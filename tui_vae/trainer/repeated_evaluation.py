@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tui_vae.core.evaluation.metrics import Batches, Evaluation, Passed, figures_of, pass_over, with_noise
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
-from tui_vae.core.models.own import WrappedModel
+from tui_vae.core.models.mlp import MLP
 from tui_vae.core.models.vae import VAE
 from tui_vae.core.objectives import Objective
 from tui_vae.core.step.cuda_graph import Recorder, on_stream, record_cuda_graph
@@ -36,8 +36,9 @@ class RepeatedEvaluation:
     Args:
         sets: images `(N, …)` each, on the model's device, where weights and images keep their places.
         warn: called once, with the reason, if recording fails.
-        record: how the evaluation is recorded to be replayed; by default as a CUDA graph, on CUDA only, and not of a
-            network of the user's own, whose Python may do another thing each time.
+        record: how the evaluation is recorded to be replayed; by default as a CUDA graph, of a fully connected network
+            on CUDA. Not of a convolutional one: it takes the device longer than the host, and a recording keeps its
+            memory; nor of one of the user's own, whose Python may do another thing each time.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class RepeatedEvaluation:
         self._model, self._sets, self._objective, self._seed = model, sets, objective, seed
         self._warn = warn
         device = sets[0].device
-        if record is None and device.type == "cuda" and not isinstance(model, WrappedModel):
+        if record is None and device.type == "cuda" and isinstance(model, MLP):
             record = record_cuda_graph
         keeps = model.latent_dim * sum(map(len, sets)) <= MOST_NOISE
         self._kept: list[list[tuple[Tensor, Tensor]]] | None = None
