@@ -332,6 +332,24 @@ def test_two_machines_train_one_run_and_begin_again_where_one_loses_a_process(ow
     assert f"(process {far.pid}) was ended by SIGKILL" in err
 
 
+@pytest.mark.long
+def test_a_machine_that_helps_says_in_two_lines_that_machine_0_is_lost(own_runs: Path) -> None:
+    meet = ("--nnodes", 2, "--rdzv-endpoint", f"localhost:{free_port()}", *options({"epochs": 100_000, **LASTING}))
+    helper = command("train", "--name", "far", "--node-rank", 1, *meet)
+    leader = command("train", "--name", "far", "--node-rank", 0, *meet)
+    directory = RunDirectory(own_runs / "far")
+    wait_until(lambda: events(directory, ev.CheckpointEvent))
+    trainer = directory.process()
+    assert trainer is not None
+    lost = [psutil.Process(trainer), *psutil.Process(trainer).children(recursive=True)]
+    for each in lost:
+        each.kill()
+    code, _, err = finish(helper)
+    finish(leader)
+    assert code == 1 and err.count("\n") == 2 and "has lost another process of the run" in err
+    assert "tui-vae: machine 0 of the run cannot be reached any more; go on with the run on all machines" in err
+
+
 @pytest.mark.slow
 def test_a_run_that_waits_for_other_machines_says_so_and_can_be_stopped(own_runs: Path) -> None:
     meet = ("--nnodes", 2, "--node-rank", 0, "--rdzv-endpoint", f"localhost:{free_port()}")

@@ -76,6 +76,8 @@ class Agent(LocalElasticAgent):
         """Those that lived when one was found to be lost."""
         self.processes: dict[int, int] = {}
         """Rank → its process, of those that were started last and may live."""
+        self.has_met = False
+        """Whether the machines have found each other once."""
 
     def end(self) -> None:
         """Have all processes of this machine killed; what they have not written by now is not wanted."""
@@ -88,6 +90,7 @@ class Agent(LocalElasticAgent):
         the addresses of the dead.
         """
         assert worker_group.store is not None
+        self.has_met = True
         key = f"{ROUND}/{worker_group.spec.max_restarts - self._remaining_restarts if self._is_static else 0}"
         if worker_group.group_rank == 0:
             worker_group.store.set(key, uuid.uuid4().hex)
@@ -137,6 +140,8 @@ def _is_healthy(pid: int) -> bool:
 
 
 def _how(code: int) -> str:
+    if code == PEERS_LOST:
+        return "has lost another process of the run"
     if code >= 0:
         return f"ended with code {code}"
     with suppress(ValueError):
@@ -176,6 +181,11 @@ class AgentThread:
         return self._agent.processes if self._agent is not None else {}
 
     @property
+    def has_met(self) -> bool:
+        """Whether the machines have found each other once."""
+        return self._agent is not None and self._agent.has_met
+
+    @property
     def succeeded(self) -> bool:
         """Whether all processes have done what was to be done."""
         return self.result is not None and not self.result.is_failed()
@@ -194,6 +204,7 @@ class AgentThread:
     def _run(self) -> None:
         # It warns that signals are not handled, which this process does better, and tells of what is told in our words.
         logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+        logging.getLogger("torch.distributed.elastic.rendezvous.dynamic_rendezvous").setLevel(logging.ERROR)
         try:
             self._agent = Agent(self._spec(), DefaultLogsSpecs(log_dir=self._folder), self._lost, self._is_done)
             if self._is_over:

@@ -32,6 +32,8 @@ def main() -> int:
     add_machine_options(parser)
     options = parser.parse_args()
     os.nice(NICENESS)
+    # Before PyTorch is imported: it warns of a lost connection with pages of addresses in its libraries.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         from tui_vae.trainer.several.placement import place
 
@@ -79,6 +81,12 @@ def _help(machines: Machines, count: int) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     if isinstance(board.outcome, Failed):
         raise UserError(board.outcome.message, board.outcome.hint)
+    if agent.error is not None and agent.has_met:
+        from torch.distributed.elastic.rendezvous import RendezvousConnectionError
+
+        why = "" if isinstance(agent.error, RendezvousConnectionError) else f": {agent.error}"
+        raise UserError(f"machine 0 of the run cannot be reached any more{why}",
+                        "go on with the run on all machines; its last checkpoint lies on machine 0")  # fmt: skip
     if agent.error is not None:
         raise UserError(f"the machines of the run have not met: {agent.error}", "see that machine 0 can be reached")
     return 0 if agent.succeeded else 130 if came else 1
