@@ -86,6 +86,10 @@ def test_a_flipped_bit_of_a_mapped_archive_is_found(tmp_path: Path, monkeypatch:
         load(str(tmp_path / "x.npz"))
 
 
+@pytest.mark.skipif(
+    tuple(map(int, safetensors.__version__.split(".")[:2])) < (0, 8),
+    reason="older versions, up to 0.5.3 at least, write it as it is",
+)
 def test_safetensors_scrambles_what_is_not_contiguous() -> None:
     turned = np.arange(6, dtype=np.float32).reshape(2, 3).T
     assert not np.array_equal(safetensors.numpy.load(safetensors.numpy.save({"x": turned}))["x"], turned)
