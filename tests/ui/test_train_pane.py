@@ -324,10 +324,18 @@ def test_the_load_is_of_the_device_that_the_run_sees(monkeypatch: pytest.MonkeyP
     assert load.percent is not None and load.memory is not None and load.temperature is None
 
 
+def test_a_run_on_one_device_is_asked_for_without_a_look_at_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        for name in ("pids", "_ppid_map"):
+            patched.setattr(psutil, name, lambda: pytest.fail("looked at all"))
+        assert device_load.Sampler("cpu", os.getpid()).sample().memory
+
+
 def test_the_memory_is_that_of_all_processes_and_one_gpus_figures_say_whose_they_are() -> None:
     with subprocess.Popen([sys.executable, "-c", "data = b'.' * (1 << 27); input()"], stdin=subprocess.PIPE) as child:
         alone = psutil.Process().memory_info().rss
-        wait_until(lambda: (device_load.Sampler("cpu", os.getpid()).sample().memory or 0) > alone + (1 << 27))
+        several = device_load.Sampler("cpu", os.getpid(), several=True)
+        wait_until(lambda: (several.sample().memory or 0) > alone + (1 << 27))
         child.communicate(b"\n")
     history = History()
     for devices, says in ((1, " 38% 1.0 GiB"), (2, "cuda:0  38% 1.0 GiB")):

@@ -153,8 +153,9 @@ class StatusLine(StripWidget):
         run, holder = self.session.history.run, self.session.holder
         if run is None or holder is None:
             return
-        if self._sampler is None or (self._sampler.device, self._sampler.pid) != (run.device, holder.pid):
-            self._sampler = Sampler(run.device, holder.pid)
+        wanted = run.device, holder.pid, run.config.get("devices", 1) != 1
+        if self._sampler is None or (self._sampler.device, self._sampler.pid, self._sampler.several) != wanted:
+            self._sampler = Sampler(*wanted)
         self._load = await asyncio.to_thread(self._sampler.sample)
 
     def refresh_history(self) -> None:
