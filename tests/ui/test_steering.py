@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_run import FakeProcess
+from tests.support.fake_run import FakeProcess, make_run
 from tests.support.launches import FakeLauncher
 from tests.support.piloting import in_event_loop, notifications, opened, seen, until
 from tui_vae.runs import protocol
@@ -17,6 +17,7 @@ from tui_vae.ui import steering
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.dialogs import Choose, Confirm, Dialog
 from tui_vae.ui.pending_change import SEND_AFTER
+from tui_vae.ui.runs.pane import RunsPane
 from tui_vae.ui.session import RunSession
 
 
@@ -151,6 +152,22 @@ async def test_a_run_that_keeps_only_its_best_weights_says_so_before_it_asks(run
         await until(pilot, lambda: any("it has its best weights only" in each for each in notifications(app)))
         run.files.last.touch()
         await seen(app, pilot, "r resume")
+
+
+@in_event_loop
+async def test_runs_asks_no_epochs_for_a_run_that_keeps_only_its_best_weights(run: RunDirectory) -> None:
+    run.files.best.touch()
+    app = TuiVae(run.path.parent, make_run(run.path.parent, "other"))
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("4")
+        await seen(app, pilot, "fashion-1")
+        pane = app.screen.query_one(RunsPane)
+        pane.cursor = run.path
+        await until(pilot, lambda: pane.selected is not None and pane.selected.state == "finished")
+        await pilot.press("R")
+        await until(pilot, lambda: any("'fashion-1' has only its best" in each for each in notifications(app)))
+        assert not isinstance(app.screen, Dialog)
 
 
 @in_event_loop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from tui_vae.config.end_command import check_end_command
 from tui_vae.config.own_code import NotTrusted, allow, check_allowed
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, manage
-from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.directory import RunDirectory, check_resumable
 from tui_vae.runs.history import read_history
 from tui_vae.runs.run_records import Record
 from tui_vae.runs.tags import Tags, parse_tags, write_tags
@@ -122,7 +122,7 @@ class RunActions(Pane):
         elif record.state in ("loading", "training"):
             self.notify(f"{record.name} is {record.state} already.", severity="warning", markup=False)
         elif record.state == "finished":
-            if not self._is_own(record):
+            if not self._is_own(record, check_resumable):  # before a dialog asks for what comes to nothing
                 return
             ask = AskMoreEpochs(record.name, record.planned)
             run = record.directory
@@ -279,10 +279,11 @@ class RunActions(Pane):
         self.notify(said, severity="warning", markup=False)
         return False
 
-    def _is_own(self, record: Record) -> bool:
-        """Whether a run is this user's to change; where it is not, the user is told why."""
+    def _is_own(self, record: Record, check: Callable[[RunDirectory], None] = lambda run: None) -> bool:
+        """Whether a run is this user's to change, and passes the check; where it is not, the user is told why."""
         try:
             record.directory.check_own()
+            check(record.directory)
         except UserError as error:
             self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
             return False
