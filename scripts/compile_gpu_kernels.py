@@ -18,7 +18,7 @@ from triton.compiler import ASTSource
 from tui_vae.core.step import triton_kernels as kernels
 from tui_vae.core.step.fused_step import ACTIVATION_NAMES, BERNOULLI, OUTPUT_NAMES
 from tui_vae.core.step.gpu import warps_for
-from tui_vae.core.step.gpu_muon import DEPTH, PLANES, TILE, X_PLANES
+from tui_vae.core.step.gpu_muon import DEPTH, PLANES, TILES, X_PLANES
 
 Settings = dict[str, Any]
 
@@ -91,7 +91,7 @@ def launches() -> Iterator[tuple[Any, Settings, dict[str, str]]]:
     yield kernels.adam, adam | {"BF16": True}, {"gradient": "*fp32"}
     for bfloat16 in (True, False):
         count = {"X_PLANES": X_PLANES[bfloat16]}
-        tile = {"ALIGNED": 8, "TILE": TILE, "DEPTH": DEPTH}
+        tile = {"ALIGNED": 8, "TILE": TILES[bfloat16], "DEPTH": DEPTH}
         planes = tile | {"PLANES": PLANES[bfloat16]}
         parts = {"of_matrices": "*bf16" if bfloat16 else "*fp32", "gradient": "*fp32"}
         yield kernels.muon_prepare, adam | {"MOMENTUM": 0.95, "PLANES": X_PLANES[bfloat16]}, parts

@@ -73,7 +73,7 @@ def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     if not HAS_CUDA:
         monkeypatch.setattr(gpu_step, "BLOCK", 1 << 14)  # interpreted, one after the other
         monkeypatch.setattr(gpu_muon, "ELEMENTS", 1 << 14)
-        monkeypatch.setattr(gpu_muon, "TILE", 128)
+        monkeypatch.setattr(gpu_muon, "TILES", {False: 128, True: 128})
         monkeypatch.setattr(interpreter, "_convert_float", rounded(interpreter._convert_float))
         builder = type(interpreter.interpreter_builder)
         monkeypatch.setattr(builder, "create_dot", of_numbers(builder.create_dot))
@@ -320,7 +320,7 @@ def test_a_muon_of_kernels_that_fail_or_are_wrong_is_done_without(error: Excepti
 @pytest.mark.parametrize(("bfloat16", "far"), [(False, 1e-4), (True, 0.02)])
 def test_muons_update_is_that_of_float32(bfloat16: bool, far: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of wide, tall, odd and zero matrices in one or several blocks, and of vectors; also the copy in bfloat16."""
-    monkeypatch.setattr(gpu_muon, "TILE", 16)
+    monkeypatch.setattr(gpu_muon, "TILES", {bfloat16: 16})
     shapes = [(35, 24), (18, 40), (3, 3, 5, 5), (1, 5), (8, 8), (12,)]
     copies, zeros = [], 4
     for _ in range(2):
