@@ -137,12 +137,7 @@ class Inference:
         else:
             self._jobs.append(Waiting(ticket, job, time.monotonic() + (rest or 0.0)))
 
-    def preview_images(self) -> NDArray[np.uint8]:
-        """The preview images as the model reconstructs them now, `(N, height, width)` or `(N, height, width, 3)`."""
-        chosen = self._run.test[torch.tensor(self._run.previews, device=self._run.device)]
-        return self._shown(reconstruct(self._run.model, chosen).images)
-
-    def _shown(self, decoded: Tensor) -> NDArray[np.uint8]:
+    def shown(self, decoded: Tensor) -> NDArray[np.uint8]:
         """Decoded images `(N, D)` in [0, 1] as they are looked at, `(N, height, width)` or `(N, height, width, 3)`."""
         return unit_to_grey_levels(as_images(decoded, self._run.dataset.shape))
 
@@ -227,7 +222,7 @@ class Inference:
         return protocol.Reconstructions(
             epoch=epoch, step=step, indices=tuple(indices), labels=self._label_bytes(indices),
             originals=grey_levels(dataset.test_images[indices]).tobytes(),
-            reconstructions=self._shown(result.images).tobytes(),
+            reconstructions=self.shown(result.images).tobytes(),
             mse=tuple(result.mse.tolist()), mu=_float_bytes(result.mu), width=width, channels=channels,
         )  # fmt: skip
 
@@ -242,7 +237,7 @@ class Inference:
             return _failure(f"at most {most} latents can be decoded at once")
         epoch, step = self._where()
         channels, _, width = self._run.dataset.shape
-        images = self._shown(decode(self._run.model, z.to(self._run.device))).tobytes()
+        images = self.shown(decode(self._run.model, z.to(self._run.device))).tobytes()
         return protocol.Images(epoch=epoch, step=step, images=images, width=width, channels=channels)
 
     def _test_errors(self, cached: CachedStatistics) -> protocol.Errors:
@@ -360,7 +355,7 @@ class Inference:
         most = most_images(model.pixels, model.latent_dim)
         if request.count > most:
             return _failure(f"at most {most} samples of this run fit into one reply, not {request.count}")
-        images = self._shown(decode(model, z.to(self._run.device))).tobytes()
+        images = self.shown(decode(model, z.to(self._run.device))).tobytes()
         return protocol.Samples(
             epoch=epoch, step=step, source=request.source, images=images, width=width, channels=channels,
             z=_float_bytes(z),

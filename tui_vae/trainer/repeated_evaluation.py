@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tui_vae.core.evaluation.forward import reconstruct
 from tui_vae.core.evaluation.metrics import Batches, Evaluation, Passed, figures_of, pass_over, with_noise
 from tui_vae.core.evaluation.posteriors import PosteriorStatistics
 from tui_vae.core.models.mlp import MLP
@@ -35,19 +36,25 @@ class RepeatedEvaluation:
 
     Args:
         sets: images `(N, …)` each, on the model's device, where weights and images keep their places.
+        previews: further images `(n, …)` there, at least one, which each evaluation also reconstructs.
         warn: called once, with the reason, if recording fails.
         record: how the evaluation is recorded to be replayed; by default as a CUDA graph, of a fully connected network
             on CUDA. Not of a convolutional one: it takes the device longer than the host, and a recording keeps its
             memory; nor of one of the user's own, whose Python may do another thing each time.
+
+    Attributes:
+        reconstructed: the previews as the last evaluation decoded them at z = μ, `(n, D)` in [0, 1]; the next one
+            overwrites them.
     """
 
     def __init__(
-        self, model: VAE, sets: Sequence[Tensor], objective: Objective, seed: int,
+        self, model: VAE, sets: Sequence[Tensor], previews: Tensor, objective: Objective, seed: int,
         warn: Callable[[str, str], None] = lambda what, why: None, record: Recorder | None = None,
     ) -> None:  # fmt: skip
         self._model, self._sets, self._objective, self._seed = model, sets, objective, seed
         self._warn = warn
-        device = sets[0].device
+        self._previews, device = previews, sets[0].device
+        self.reconstructed = torch.zeros(len(previews), model.pixels, device=device)
         if record is None and device.type == "cuda" and isinstance(model, MLP):
             record = record_cuda_graph
         keeps = model.latent_dim * sum(map(len, sets)) <= MOST_NOISE
@@ -87,6 +94,7 @@ class RepeatedEvaluation:
         return with_noise(images, self._model.latent_dim, self._seed)
 
     def _pass_over_all(self, after_batch: Callable[[], None] = lambda: None) -> list[Passed]:
+        self.reconstructed.copy_(reconstruct(self._model, self._previews).images)
         batches: Sequence[Batches] = self._kept or [self._with_noise(images) for images in self._sets]
         return [
             pass_over(self._model, each, self._objective, len(images), after_batch)

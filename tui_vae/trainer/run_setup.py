@@ -107,7 +107,8 @@ class LoadedRun:
         `warn` is told what makes that slower than it could be, and why.
         """
         sets, objective = (self.test, self.subset), make_objective(self.config)
-        return RepeatedEvaluation(self.model, sets, objective, self._evaluation_seed, warn)
+        previews = self.test[torch.tensor(self.previews, device=self.device)]
+        return RepeatedEvaluation(self.model, sets, previews, objective, self._evaluation_seed, warn)
 
     @property
     def _evaluation_seed(self) -> int:

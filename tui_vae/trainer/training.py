@@ -186,7 +186,7 @@ class Training:
     def _preview(self) -> None:
         epoch = self._progress.evaluated
         if is_due(epoch) or epoch == self._progress.planned_epochs:
-            self._previews.write(epoch, self._inference.preview_images())
+            self._previews.write(epoch, self._inference.shown(self._evaluation.reconstructed))
 
     def _checkpoint(self) -> None:
         """Write a checkpoint of this very step.
