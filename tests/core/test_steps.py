@@ -16,11 +16,13 @@ from tui_vae.config.run_config import options
 from tui_vae.core.evaluation.metrics import evaluate
 from tui_vae.core.models.build import build_model
 from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.own import WrappedModel
 from tui_vae.core.models.vae import ACTIVATIONS, NORMS, OUTPUTS
 from tui_vae.core.objectives import OBJECTIVES
 from tui_vae.core.seeds import epoch_order
 from tui_vae.core.step import load_kernels as kernel_loader
 from tui_vae.core.step.adam import FlatAdam
+from tui_vae.core.step.choose import repeats_itself
 from tui_vae.core.step.flat_parameters import flatten_parameters
 from tui_vae.core.step.fused_step import ACTIVATION_NAMES
 from tui_vae.core.step.load_kernels import Kernels, load_kernels
@@ -223,3 +225,38 @@ def test_a_model_that_waits_for_the_device_still_learns() -> None:
     assert len(notes) == 1
     means = learner.take_means()
     assert means.images == 2 * len(IMAGES) and math.isfinite(means.loss)
+
+
+class Own(nn.Module):
+    """A network as a user writes one; `cuda_graph` is what its class may say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inwards, self.outwards = nn.Linear(28 * 28, 6), nn.Sequential(nn.Linear(3, 28 * 28), nn.Dropout(0.1))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = self.inwards(x.flatten(1)).chunk(2, dim=1)
+        return mu, logvar
+
+    def decode(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.outwards(z))
+
+
+class SameEachTime(Own):
+    cuda_graph = True
+
+
+@pytest.mark.parametrize("made", [Own, SameEachTime])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, without_cuda])])
+def test_an_own_network_is_recorded_where_its_class_says_that_it_repeats_itself(made: type[Own], device: str) -> None:
+    torch.manual_seed(0)
+    own = WrappedModel(made(), (1, 28, 28), 3)
+    assert repeats_itself(own) == (made is SameEachTime)
+    if device == "cuda":
+        settings, notes, found = config(**{"latent-dim": 3}), [[], []], []  # type: ignore[var-annotated]
+        for record, said in zip((None, refuse), notes, strict=True):
+            each = Learner(settings, copy.deepcopy(own), torch.device(device), warn=into(said), record=record)
+            torch.cuda.manual_seed(0)
+            found.append(taught(each))
+        assert_same(*found)
+        assert ["cuda_graph = True" in note for note in notes[0]] == ([] if made is SameEachTime else [True])

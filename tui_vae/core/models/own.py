@@ -51,11 +51,16 @@ class OwnModel(Protocol):
 
 
 class WrappedModel(VAE):
-    """A user's own network as one of ours: it takes and gives flat images, `(N, D)`."""
+    """A user's own network as one of ours: it takes and gives flat images, `(N, D)`.
+
+    Attributes:
+        repeats_itself: whether the class says, by `cuda_graph = True`, that its Python does the same in every step.
+    """
 
     def __init__(self, own: nn.Module, shape: Shape, latent_dim: int) -> None:
         super().__init__(prod(shape), latent_dim, callable(getattr(own, "decode_logits", None)))
         self.own: Any = own
+        self.repeats_itself = getattr(own, "cuda_graph", False) is True
         self._shape = shape
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

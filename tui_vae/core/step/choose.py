@@ -4,7 +4,7 @@
     every layer has a kernel (*)       CPU      a C build that the CPU can run     CPUStep (**)   kernel by kernel
     every layer has a kernel (*)       CUDA     Triton's, which agree with         GPUStep        as a CUDA graph
                                                 autograd on this device
-    an own model of the user           CUDA     -                                  AutogradStep   kernel by kernel
+    an own model of the user (***)     CUDA     -                                  AutogradStep   kernel by kernel
     anything else                      CUDA     -                                  AutogradStep   as a CUDA graph
     anything else                      other    -                                  AutogradStep   kernel by kernel
     on several devices: batch          any      -                                  AutogradStep   kernel by kernel
@@ -15,6 +15,7 @@
 `beta_vae` or `sigma_vae`; where the objective is `bce`, the output must be `logits`. Where such a model has no kernels
 on its device, it is "anything else". On CUDA the total correlation alone is left to autograd.
 (**) `ConvCPUStep` for the convolutional network.
+(***) As "anything else" where its class has `cuda_graph = True`.
 """
 
 from __future__ import annotations
@@ -168,10 +169,15 @@ def choose_step(
     if step is None:
         step = AutogradStep(model, objective, parameters, optimizer, bfloat16, train_size, config.reports_legacy, ranks)
 
-    as_cuda_graph = device.type == "cuda" and not isinstance(model, WrappedModel) and ranks.world == 1
+    as_cuda_graph = device.type == "cuda" and repeats_itself(model) and ranks.world == 1
     if device.type == "cuda" and ranks.world > 1:
         refusals.append((NO_CUDA_GRAPH, "devices exchange their gradients in the middle of it"))
     elif device.type == "cuda" and not as_cuda_graph:
-        why = "it is a network of the user's own, whose Python may do another thing in every step"
+        why = "its Python may do another thing in every step; cuda_graph = True in its class says that it does not"
         refusals.append((NO_CUDA_GRAPH, why))
     return Choice(step, level, as_cuda_graph, tuple(refusals))
+
+
+def repeats_itself(model: VAE) -> bool:
+    """Whether a step recorded once is every step: of our networks, and of one of the user's own that says so."""
+    return not isinstance(model, WrappedModel) or model.repeats_itself
