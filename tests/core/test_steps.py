@@ -253,7 +253,8 @@ def test_an_own_network_is_recorded_where_its_class_says_that_it_repeats_itself(
     own = WrappedModel(made(), (1, 28, 28), 3)
     assert repeats_itself(own) == (made is SameEachTime)
     if device == "cuda":
-        settings, notes, found = config(**{"latent-dim": 3}), [[], []], []  # type: ignore[var-annotated]
+        settings, found = config(**{"latent-dim": 3}), list[Learner]()
+        notes: tuple[list[str], list[str]] = [], []
         for record, said in zip((None, refuse), notes, strict=True):
             each = Learner(settings, copy.deepcopy(own), torch.device(device), warn=into(said), record=record)
             torch.cuda.manual_seed(0)
