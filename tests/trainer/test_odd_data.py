@@ -21,6 +21,8 @@ from tui_vae.runs import events as ev
 from tui_vae.runs import protocol
 from tui_vae.runs.create import create_run
 from tui_vae.runs.directory import RunDirectory
+from tui_vae.runs.history import read_history
+from tui_vae.runs.summary import summarize
 
 SIDE = 8
 
@@ -64,9 +66,13 @@ def test_sets_and_batches_of_one_image_train_and_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], train: int, test: int,
     options: dict[str, Any],
 ) -> None:  # fmt: skip
-    """The total correlation of one image is 0 in training and in evaluation; the variance over one image is 0."""
+    """The total correlation of one image is 0 in training and in evaluation; the variance over one image is 0, which
+    is no collapse."""
     give(monkeypatch, dataset(one_class(train), one_class(test), classes=1))
     directory = trained(tmp_path, **options)
+    if test == 1:
+        assert not [message for message in warnings(directory) if "collapse" in message]
+        assert summarize(directory).health == read_history(directory.events).health("finished") == ()
     last = events(directory, ev.EpochEvent)[-1]
     assert all(figures.loss is not None and math.isfinite(figures.loss) for figures in (last.train, last.test))
     source = ImageSource(directory, None)

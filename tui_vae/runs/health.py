@@ -34,9 +34,15 @@ INFORMATIVE_KL = 0.1
 by the variance of the posterior mean, takes in dimensions of a few thousandths of a nat, which the decoder ignores."""
 
 
+def tell_apart(images: int) -> bool:
+    """Whether that many test images can show which latent dimensions tell images apart: of one, all seem idle."""
+    return images != 1  # 0: an old log, which does not tell
+
+
 def health(
-    newest: ev.EpochEvent | None, said: Iterable[str], state: str, dimensions: int | None = None
-) -> tuple[str, ...]:
+    newest: ev.EpochEvent | None, said: Iterable[str], state: str, dimensions: int | None = None,
+    run: ev.RunEvent | None = None,
+) -> tuple[str, ...]:  # fmt: skip
     """The words, the worst first; none for a run in which nothing was found.
 
     Args:
@@ -44,6 +50,7 @@ def health(
         said: messages of the warnings and errors of the run's newest process.
         state: of the run. One that trains no more is judged however short it was.
         dimensions: of the latent space; None: as many as `newest` tells of.
+        run: what its newest process said of it; None: not known.
     """
     words = dict.fromkeys(word for text in said for start, word in WARNED.items() if text.startswith(start))
     if newest is None:
@@ -53,7 +60,8 @@ def health(
         words["diverged"] = None
     count = len(test.kl_per_dim) if dimensions is None else dimensions
     is_young = state in ("loading", "training", "paused") and newest.step < JUDGED_FROM
-    if count and not is_young and "diverged" not in words:
+    is_judged = not is_young and (run is None or tell_apart(run.dataset.test))
+    if count and is_judged and "diverged" not in words:
         if test.active_units == 0:
             words["collapsed"] = None
         elif test.active_units < FEW_ACTIVE * count:

@@ -154,6 +154,7 @@ class History:
             self._said,
             state,
             dimensions if isinstance(dimensions, int) else 0,
+            self.run,
         )
 
     def extend(self, events: Iterable[ev.AnyEvent]) -> None:

@@ -167,7 +167,7 @@ class Ledger:
         return Record(
             directory=self.directory,
             state=state,
-            health=health(self._newest if figures else None, self._said, state),
+            health=health(self._newest if figures else None, self._said, state, run=run),
             steered=tuple(self._steering.changes),
             why=self._why or (self._state.reason if self._state else "") if state == "failed" else "",
             epochs=figures[-1].epoch if figures else 0,

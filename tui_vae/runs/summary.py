@@ -117,7 +117,7 @@ def _summarize(directory: RunDirectory) -> RunSummary:
     return RunSummary(
         name=directory.name,
         state=now,
-        health=health(epoch, reversed(said), now),
+        health=health(epoch, reversed(said), now, run=run),
         epochs=epoch.epoch if epoch else 0,
         planned=run.epochs if run else 0,
         test_loss=test.loss if test else None,

@@ -85,7 +85,7 @@ class SymptomReporter:
         self._run = run
         self._limit = WarningLimit()
         self._alike = are_alike(run.train)
-        self._diagnosis = Diagnosis(lambda: pixel_variance(run.test), progress.diagnosis)
+        self._diagnosis = Diagnosis(lambda: pixel_variance(run.test), progress.diagnosis, len(run.test))
         newer = ev.LogTail(directory.files.events, progress.log_size).read_all()
         self._logged = {event.message for event in newer if isinstance(event, ev.WarningEvent)}
         if progress.diagnosis is None:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from tui_vae.runs import events as ev
-from tui_vae.runs.health import FEW_ACTIVE, JUDGED_FROM
+from tui_vae.runs.health import FEW_ACTIVE, JUDGED_FROM, tell_apart
 
 Symptom = Literal["diverging", "posterior collapse", "inactive dimensions", "dead decoder", "overfitting"]
 
@@ -101,13 +101,17 @@ class DiagnosisState(msgspec.Struct):
 class Diagnosis:
     """Takes one epoch after the other and returns each symptom once, when it begins."""
 
-    def __init__(self, variance: Callable[[], float] | None = None, state: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, variance: Callable[[], float] | None = None, state: dict[str, Any] | None = None, test_images: int = 0
+    ) -> None:
         """Args:
         variance: gives that of a pixel over the test images on [0, 1], mean over the pixels: the mse of their mean
             picture, which no decoder that ignores z can beat. It is called at most once, after the first epochs. None:
             unknown, and dead decoders are not looked for.
         state: what `state` returned earlier, to continue from there.
+        test_images: how many the figures are of; 0: unknown.
         """
+        self._judges_dimensions = tell_apart(test_images)
         self._variance = cache(variance) if variance else None
         self._state = msgspec.convert(state or {}, DiagnosisState)
         self._newest: ev.EpochEvent | None = None
@@ -215,7 +219,7 @@ class Diagnosis:
 
     def _collapsed(self, epoch: ev.EpochEvent) -> Finding | None:
         test = epoch.test
-        if test.active_units or test.kl is None:
+        if test.active_units or test.kl is None or not self._judges_dimensions:
             return None
         return Finding(
             "posterior collapse",
