@@ -103,7 +103,7 @@ async def test_from_a_sample_to_the_training_images_nearest_to_it(run: RunDirect
             asked = process.asked[-1]
             assert isinstance(asked, protocol.Nearest) and asked.z == pack(*latent_of(2))
             assert near.pictures[0].image == board.pictures[2].image
-            text = await seen(app, pilot, "nearest 0.0040 · test reconstructions 0.0050 … 0.0300 · memorized?")
+            text = await seen(app, pilot, "nearest: mse 0.0040 · test reconstructions 0.0050 … 0.0300 · memorized?")
             assert "0.0050 Trouser" in text
             await pilot.press("escape")
             assert not near.display and board.display and pane.choices.sample == 2

@@ -32,7 +32,7 @@ def choose_device(wanted: str) -> torch.device:
             return torch.device("cuda", most_free)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(wanted)
-    hint = "train without --device, or with --device cpu"
+    hint = "take --device auto, or --device cpu"
     if device.type == "cuda":
         if not cuda_devices:
             why = "PyTorch sees no CUDA device" if torch.version.cuda else "this PyTorch was built without CUDA"

@@ -41,7 +41,10 @@ class Entry:
     def has(self, words: str) -> bool:
         """Whether all these words stand in its keys, its text or its ids."""
         told = " ".join((*self.keys, self.text, *self.ids)).lower()
-        return all(word in told for word in words.lower().split())
+        wanted = words.lower()
+        if len(wanted) > 1:
+            wanted = wanted.removeprefix("/")  # typed out of habit: it begins a search in pagers and in Runs
+        return all(word in told for word in wanted.split())
 
 
 def _joined(words: Sequence[str], ends: str, between: str) -> str:

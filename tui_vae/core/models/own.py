@@ -279,5 +279,5 @@ def _message_of(error: BaseException) -> str:
 
 
 def _misfit(config: RunConfig, why: str) -> UserError:
-    hint = "tui_vae.core.models.own.OwnModel says what a model must offer"
+    hint = "docs/own-model.md says what a model must offer"
     return UserError(f"model {config.model} cannot be used: {why}", hint)

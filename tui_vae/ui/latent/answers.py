@@ -202,7 +202,7 @@ def verdict(reply: protocol.Neighbours) -> Line:
     """How near the nearest training image is, measured by how near reconstructions of test images are to theirs."""
     found, usual = reply.mse[0], reply.usual
     nearer = sum(found < each for each in usual)
-    line: list[tuple[str, str]] = [("nearest ", "label"), (f"{found:.4f}", "text")]
+    line: list[tuple[str, str]] = [("nearest: mse ", "label"), (f"{found:.4f}", "text")]
     if usual:
         line += [(f" · test reconstructions {usual[0]:.4f} … {usual[-1]:.4f}", "label")]
         far = "memorized?" if nearer == len(usual) else f"nearer than {nearer} of {len(usual)}"

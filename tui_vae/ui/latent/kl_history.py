@@ -72,7 +72,7 @@ class KlHistory(LatentCanvas):
 
     def _update_frame(self) -> None:
         titles = "KL of each dimension, epoch by epoch", "KL by epoch"
-        ramps = f"faint 0 … bold {self.highest:.1f} nats, as its root", f"0 … {self.highest:.1f} nats"
+        ramps = f"the brighter, the higher: 0 … {self.highest:.1f} nats", f"0 … {self.highest:.1f} nats"
         room = self.size.width - 4
         self.border_title, self.border_subtitle = (legible(first_that_fits(each, room)) for each in (titles, ramps))
 

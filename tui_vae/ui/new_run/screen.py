@@ -287,7 +287,9 @@ class NewRun(ModalScreen[StartRun | None], KeysInContext):
     def makes_sense_now(self, action: str) -> bool:
         return action != "start_next" or self._before is not None
 
-    def action_start_next(self) -> None:
+    async def action_start_next(self) -> None:
+        with suppress(UserError):  # asked again: the look around may not have come so far, and runs begin and end
+            self._before = await asyncio.to_thread(to_wait_for, self._runs_dir)
         if self._before is None:
             self.app.notify("No run trains now: enter starts it at once.", severity="warning")
         else:
