@@ -1,6 +1,7 @@
 """Steering a run by keys, noticing its crash, and continuing it."""
 
 import asyncio
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -152,6 +153,19 @@ async def test_a_run_that_keeps_only_its_best_weights_says_so_before_it_asks(run
         await until(pilot, lambda: any("it has its best weights only" in each for each in notifications(app)))
         run.files.last.touch()
         await seen(app, pilot, "r resume")
+
+
+@in_event_loop
+async def test_a_run_that_has_been_deleted_says_so_before_it_asks(run: RunDirectory) -> None:
+    app = TuiVae(run.path.parent, run)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        await seen(app, pilot, "r trains more epochs")
+        shutil.rmtree(run.path)
+        await seen(app, pilot, "finished · has been deleted")
+        await pilot.press("r")
+        await until(pilot, lambda: any("'fashion-1' has been deleted" in each for each in notifications(app)))
+        assert not isinstance(app.screen, Dialog)
 
 
 @in_event_loop

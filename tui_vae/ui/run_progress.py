@@ -153,14 +153,10 @@ def _figures(epoch: EpochEvent) -> str:
     return f" · recon {numbers.metric(epoch.test.recon, 0)} · KL {numbers.metric(epoch.test.kl, 0)}"
 
 
-ONLY_BEST = "has its best weights only"
-"""Why a run cannot go on, in place of the key that continues it; the key itself says more."""
-
-
-def sentence(history: History, state: str, resumable: bool = True) -> str:
+def sentence(history: History, state: str, unresumable: str = "") -> str:
     """A sentence about the run's state; empty while it trains, as the curves show that.
 
-    `resumable`: whether the run has what training it further needs.
+    `unresumable`: why the run cannot go on, in place of the key that continues it; empty where it can.
     """
     reason = history.state.reason if history.state else ""
     error = next((message for message in reversed(history.messages) if isinstance(message, ErrorEvent)), None)
@@ -176,23 +172,23 @@ def sentence(history: History, state: str, resumable: bool = True) -> str:
             wrong = history.health(state)
             words = f"finished, {', '.join(wrong)} · w says why" if wrong else "finished"
             words += f": {reason}" if reason else ""
-            return f"{words} · {'r trains more epochs' if resumable else ONLY_BEST} · {reached(history)}"
+            return f"{words} · {unresumable or 'r trains more epochs'} · {reached(history)}"
         case "stopped" if reason and not history.step:
             return f"stopped: {reason} · r begins it"
         case "stopped":
-            return f"stopped · {'r continues it' if resumable else ONLY_BEST} · {reached(history)}"
+            return f"stopped · {unresumable or 'r continues it'} · {reached(history)}"
         case "failed":
             what = f"failed: {(error.message if error else reason) or 'see its trainer.log'}"
-            return f"{what} · {remedy(error, history) if resumable else ONLY_BEST}"
+            return f"{what} · {unresumable or remedy(error, history)}"
         case "crashed":
-            return f"its process has died · {again(history, resumable)} · {reached(history)}"
+            return f"its process has died · {again(history, unresumable)} · {reached(history)}"
     return ""
 
 
-def again(history: History, resumable: bool) -> str:
-    """What trains a run further whose process has died."""
-    if not resumable:
-        return ONLY_BEST
+def again(history: History, unresumable: str) -> str:
+    """What trains a run further whose process has died. `unresumable`: as of `sentence`."""
+    if unresumable:
+        return unresumable
     return "r continues from the last checkpoint" if history.checkpoint else "r starts it again"
 
 

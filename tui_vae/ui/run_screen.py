@@ -25,7 +25,7 @@ from tui_vae.ui.messages import HistoryChanged, LookInLatent, PreferencesChanged
 from tui_vae.ui.notices import RunNotices, TerminalNotices
 from tui_vae.ui.pane import Pane
 from tui_vae.ui.run_controls import RunControls
-from tui_vae.ui.session import RunSession
+from tui_vae.ui.session import RunSession, Unresumable
 from tui_vae.ui.settings import Preferences
 from tui_vae.ui.status_line import StatusLine
 from tui_vae.ui.workarounds.style_sheets import read_style_sheet
@@ -136,7 +136,7 @@ class RunScreen(RunControls):
         self.preferences = preferences
         self._start = start
         self._crash_notified = False
-        self._state_of_bindings = "", False, ""
+        self._state_of_bindings = "", False, Unresumable()
         self._theme = ""
         self._outdated = False
         """Whether the history has changed since it was last drawn."""
@@ -303,7 +303,7 @@ class RunScreen(RunControls):
         self._notices.update(ended_here=self.steering.ended)
         crashed = state == "crashed"
         if crashed and not self._crash_notified and not self.steering.killed:
-            way_out = f"{run_progress.again(self.session.history, not self.session.unresumable)}."
+            way_out = f"{run_progress.again(self.session.history, self.session.unresumable.brief)}."
             output = self.session.log_tail()
             self.notify(
                 f"{output}\n\n{way_out}" if output else way_out,

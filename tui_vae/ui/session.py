@@ -12,7 +12,7 @@ from tui_vae.config.own_code import NotTrusted
 from tui_vae.errors import UserError
 from tui_vae.runs import launch, protocol
 from tui_vae.runs.client import ANSWER_LIMIT, Caller, NoProcess, request
-from tui_vae.runs.directory import Living, RunDirectory, check_resumable
+from tui_vae.runs.directory import Living, RunDirectory, check_resumable, deleted_error
 from tui_vae.runs.events import LIVING, AnyEvent, LogTail, StateEvent
 from tui_vae.runs.history import History, read_newest
 from tui_vae.runs.holder import Holder
@@ -51,14 +51,21 @@ OUTPUT_BYTES = 4096
 ReplyType = TypeVar("ReplyType", bound=protocol.Reply)
 
 
+class Unresumable(NamedTuple):
+    """Why no process could train a run further: what it is, or has; and the whole message, with what to do."""
+
+    brief: str = ""
+    message: str = ""
+
+
 class Look(NamedTuple):
     """What a look at the run's directory has found.
 
-    unresumable: why no process could train the run further, as a message; empty where one could, or trains it.
+    unresumable: empty where a process could train the run further, or trains it.
     """
 
     living: Living
-    unresumable: str = ""
+    unresumable: Unresumable = Unresumable()
 
 
 class RunSession:
@@ -104,7 +111,7 @@ class RunSession:
         return self._seen.living
 
     @property
-    def unresumable(self) -> str:
+    def unresumable(self) -> Unresumable:
         """Why no process could train the run further, as of a second ago at most; empty where one could."""
         return self._seen.unresumable
 
@@ -238,10 +245,12 @@ class RunSession:
         """Asks the file system, which may take its time over a network."""
         living = self.directory.living()
         if living.holder is None or living.holder.mode != "train":
+            if self.directory.changed() is None:
+                return Look(living, Unresumable("has been deleted", str(deleted_error(self.directory))))
             try:
                 check_resumable(self.directory)
             except UserError as error:
-                return Look(living, str(error))
+                return Look(living, Unresumable("has its best weights only", str(error)))
             except OSError:  # it cannot be looked at for the moment
                 pass
         return Look(living)

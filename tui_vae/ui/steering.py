@@ -11,7 +11,6 @@ from tui_vae.runs.events import LIVING
 from tui_vae.runs.launch import signal_trainer
 from tui_vae.ui.damaged_last import went_back
 from tui_vae.ui.key_advice import with_keys
-from tui_vae.ui.run_progress import ONLY_BEST
 from tui_vae.ui.session import RunSession
 
 
@@ -115,8 +114,8 @@ class Steering:
         """Why the run cannot be continued now; empty where it can."""
         if self.session.living.not_own:
             return self._not_own()
-        if not self.session.alive and self.session.unresumable:
-            return with_keys(self.session.unresumable)  # before a dialog asks for what comes to nothing
+        if not self.session.alive and self.session.unresumable.message:
+            return with_keys(self.session.unresumable.message)  # before a dialog asks for what comes to nothing
         if not self.session.alive or self.session.state in ("paused", "queued"):
             return ""
         return f"{self.session.name} is {self.session.state} already."
@@ -153,8 +152,8 @@ class Steering:
             return
         state = self.session.state
         how = "r trains more epochs" if state == "finished" else "r continues it"
-        if self.session.unresumable:
-            how = f"it {ONLY_BEST}"
+        if self.session.unresumable.brief:
+            how = f"it {self.session.unresumable.brief}"
         state = "not training any more" if state in LIVING else state
         raise Refused(f"There is nothing to {what}: {self.session.name} is {state}; {how}.")
 

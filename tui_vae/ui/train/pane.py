@@ -159,7 +159,7 @@ class TrainPane(ChartPane):
         history, state = self.session.history, self.session.state
         if not self.session.caught_up:
             return "loading", f"reading the log… {self.session.share_read:.0%}"
-        settings, sentence = self._settings(), run_progress.sentence(history, state, not self.session.unresumable)
+        settings, sentence = self._settings(), run_progress.sentence(history, state, self.session.unresumable.brief)
         answering = bool(settings) and time.monotonic() < self._answer_until
         if self.cursor is not None and not answering:
             return "settings", f"{self._place_of_the_cursor()} · escape leaves the cursor"
