@@ -187,6 +187,15 @@ def test_training_with_ones_own_model_needs_no_place_for_the_record(own_runs: Pa
     assert code == 0, out + err
 
 
+def test_weights_that_a_changed_class_does_not_fit_are_refused_by_its_name(world: World) -> None:
+    world.module.write_text(MODULE.replace("nn.Linear(4, 784)", "nn.Sequential(nn.Linear(4, 784))"))
+    try:
+        output = finish(command("show", "brought", "--trust"))
+    finally:
+        world.module.write_text(MODULE)  # other tests' too
+    assert_one_sentence(output, 1, "does not fit the class brought:Brought as it is now; put the class back")
+
+
 def test_the_panes_ask_first(world: World) -> None:
     """Browse, Latent and `r` in the real app; T allows it, after a question."""
     before = world.contents()

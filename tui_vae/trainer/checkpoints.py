@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tui_vae.config import RunConfig
 from tui_vae.errors import UserError, first_line
 from tui_vae.runs import advice
 from tui_vae.runs.checkpoint_file import (
@@ -119,3 +120,11 @@ def _as_bytes(name: str, tensor: Tensor) -> TensorBytes:
     """A contiguous tensor of any shape on the CPU; its bytes are shared, not copied."""
     data = tensor.reshape(-1).view(torch.uint8).numpy()
     return TensorBytes(name, str(tensor.dtype), tuple(tensor.shape), [data.data])
+
+
+def misfit(path: Path, config: RunConfig) -> CheckpointError:
+    """The error for a checkpoint of another network than its configuration's, whose code may be the user's own."""
+    if ":" not in config.model:
+        return CheckpointError(f"{path} does not fit the network of its configuration")
+    hint = "put the class back as it was when the run was trained, or train a new run"
+    return CheckpointError(f"{path} does not fit the class {config.model} as it is now", hint)

@@ -43,7 +43,7 @@ from tui_vae.runs.log_search import mentions_run
 from tui_vae.runs.previews import Originals, remove_previews_after, write_originals
 from tui_vae.runs.write_errors import unwritable
 from tui_vae.trainer.batches import fits
-from tui_vae.trainer.checkpoints import load_checkpoint
+from tui_vae.trainer.checkpoints import load_checkpoint, misfit
 from tui_vae.trainer.crew import NO_CREW, Crew
 from tui_vae.trainer.learner import Learner
 from tui_vae.trainer.repeated_evaluation import RepeatedEvaluation
@@ -169,7 +169,7 @@ def set_up_training(
     progress.train_images, progress.data = len(run.train), run.dataset.fingerprint
     learner = Learner(config, run.model, run.device, train_size=len(run.train), warn=warn, ranks=crew.ranks)
     if tensors is not None:
-        _restore(directory, learner, tensors)
+        _restore(directory, config, learner, tensors)
     crew.begin(learner, run.dataset)
     remove_previews_after(directory.files.previews, progress.evaluated)
     try:
@@ -355,7 +355,7 @@ def _read_last_checkpoint(directory: RunDirectory) -> tuple[Progress, dict[str, 
     return progress, tensors
 
 
-def _restore(directory: RunDirectory, learner: Learner, tensors: dict[str, Tensor]) -> None:
+def _restore(directory: RunDirectory, config: RunConfig, learner: Learner, tensors: dict[str, Tensor]) -> None:
     """
     Raises:
         CheckpointError: the tensors are of another network.
@@ -363,7 +363,7 @@ def _restore(directory: RunDirectory, learner: Learner, tensors: dict[str, Tenso
     try:
         learner.restore(tensors)
     except (KeyError, RuntimeError):
-        raise CheckpointError(f"{directory.last} does not fit the network of its configuration") from None
+        raise misfit(directory.last, config) from None
 
 
 # -- What the log says of a run ----------------------------------------------------------------------------------------

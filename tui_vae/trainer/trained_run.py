@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tui_vae.config import recorded_config
+from tui_vae.config import RunConfig, recorded_config
 from tui_vae.core.data.check import of_run
 from tui_vae.core.devices import choose_device
 from tui_vae.core.models.vae import VAE
@@ -21,7 +21,7 @@ from tui_vae.runs.history import read_history
 from tui_vae.runs.log_search import mentions_run
 from tui_vae.runs.newer import check_not_newer
 from tui_vae.runs.other_checkpoints import choose_another, go_on_or_look
-from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint
+from tui_vae.trainer.checkpoints import checkpoint_path, load_checkpoint, misfit
 from tui_vae.trainer.learner import restore_weights
 from tui_vae.trainer.run_setup import LoadedRun, build_network, check_data, load_data_and_model, on_available_device
 
@@ -48,7 +48,7 @@ def load_trained_run(
     with of_run(config, directory.name):
         run = load_data_and_model(config, progress)
     check_data(directory, run.dataset, state)
-    _restore(path, run.model, tensors)
+    _restore(path, config, run.model, tensors)
     return run, state
 
 
@@ -74,7 +74,7 @@ def load_trained_network(directory: RunDirectory, which: str | None = None) -> T
     shape = full_shape(event.dataset.shape) if event and event.dataset.shape else OLDER_SHAPE
     name = event.dataset.name if event else config.dataset
     model, device = build_network(config, shape), choose_device(config.device)
-    _restore(path, model, tensors)
+    _restore(path, config, model, tensors)
     return TrainedNetwork(model.to(device).eval(), device, shape, name, state)
 
 
@@ -92,8 +92,8 @@ def _checkpoint(directory: RunDirectory, which: str | None, chooses: bool) -> tu
     return path, state, tensors
 
 
-def _restore(path: Path, model: VAE, tensors: dict[str, Tensor]) -> None:
+def _restore(path: Path, config: RunConfig, model: VAE, tensors: dict[str, Tensor]) -> None:
     try:
         restore_weights(model, tensors)
     except RuntimeError:
-        raise CheckpointError(f"{path} does not fit the network that its own configuration describes") from None
+        raise misfit(path, config) from None
