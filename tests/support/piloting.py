@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest import mock
 
+from textual._context import visible_screen_stack
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -38,6 +39,7 @@ async def until(pilot: Pilot[Any] | None, reached: Callable[[], bool], seconds: 
 
 def screen(app: App[Any]) -> str:
     """The screen's text."""
+    visible_screen_stack.set(app._background_screens)  # as when the app draws: the help takes what is below from there
     return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
 
 
