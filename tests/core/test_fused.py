@@ -56,10 +56,10 @@ class Fused:
 def test_figures_and_gradients_are_those_of_autograd(
     kernels: Kernels, name: str, free_bits: float, tc_weight: float
 ) -> None:
-    """Widths that fill no vector, and every row of the tables of layers; autograd works in float64."""
+    """Narrow and wide layers whose widths fill no vector, and every row of the tables; autograd works in float64."""
     objective = replace(OBJECTIVES[name], free_bits=free_bits, tc_weight=tc_weight)
     outputs = ["logits"] if name == "bce" else list(OUTPUT_NAMES.values())
-    kinds = product(ACTIVATION_NAMES.values(), ["none", *norms_with_kernels()], outputs, ((24, 17), (9,)))
+    kinds = product(ACTIVATION_NAMES.values(), ["none", *norms_with_kernels()], outputs, ((24, 17), (140,)))
     for activation, norm, output, hidden in kinds:
         vae = model(hidden, activation, norm, output)
         fused = Fused(kernels, vae, objective)

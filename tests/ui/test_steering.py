@@ -137,6 +137,29 @@ async def test_a_finished_run_asks_for_more_epochs(run: RunDirectory, launcher: 
         await until(pilot, lambda: app.session is not None and app.session.state == "training")
 
 
+@pytest.mark.parametrize("key", ["r", "R"])
+@in_event_loop
+async def test_a_run_that_failed_after_all_its_epochs_asks_for_more(
+    key: str, tmp_path: Path, launcher: FakeLauncher
+) -> None:
+    """As one whose `resume --epochs` failed before its first step: to go on without a number would fail again."""
+    done, shown = make_run(tmp_path, "done", epochs=3, planned=3, state="failed"), make_run(tmp_path, "shown")
+    app = TuiVae(tmp_path, done if key == "r" else shown)
+    async with app.run_test(size=(120, 32)) as pilot:
+        await opened(app, pilot)
+        if key == "R":
+            await pilot.press("4")
+            await seen(app, pilot, "done")
+            pane = app.screen.query_one(RunsPane)
+            pane.cursor = done.path
+            await until(pilot, lambda: pane.selected is not None and pane.selected.state == "failed")
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, Dialog))
+        await pilot.press(*"5", "enter")
+        await until(pilot, lambda: bool(launcher.started))
+        assert launcher.started == [(done, 5)]
+
+
 @in_event_loop
 async def test_a_run_that_keeps_only_its_best_weights_says_so_before_it_asks(run: RunDirectory) -> None:
     run.files.last.unlink(missing_ok=True)

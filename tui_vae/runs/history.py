@@ -146,6 +146,14 @@ class History:
         best = self._epochs.best
         return None if best is None else unpack(best)
 
+    @property
+    def has_trained_all(self) -> bool:
+        """Whether the newest checkpoint is of all planned epochs: to go on then takes more of them."""
+        if self.run is None or self.checkpoint is None or not self.epochs:
+            return False
+        newest = self.epochs[-1]
+        return newest.epoch >= self.run.epochs and self.checkpoint.step >= newest.step
+
     def health(self, state: str) -> tuple[str, ...]:
         """What is wrong with the run, as of `health.health`. `state`: of the run."""
         dimensions = self.run.config.get("latent-dim") if self.run else 0

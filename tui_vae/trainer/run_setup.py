@@ -294,8 +294,12 @@ def _check_batches(config: RunConfig, model: VAE, images: int) -> None:
     last = (images - 1) % config.batch_size + 1
     if last == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
         raise UserError(
-            f"the last step of an epoch of {images} images would have one image, and batch normalization needs two",
-            f"choose another --batch-size than {config.batch_size}, or --norm layer",
+            f"the last step of an epoch of {images:,} images would have one image, and batch normalization needs two"
+            if images > 1
+            else "there is one training image, and batch normalization needs two",
+            f"choose another --batch-size than {config.batch_size}, or --norm layer"
+            if images > 1
+            else "choose --norm layer",
         )
 
 

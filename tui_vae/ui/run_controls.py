@@ -203,7 +203,7 @@ class RunControls(Screen[None], KeysInContext):
             self.notify(refusal, severity="warning", markup=False)
         elif self.session.state == "paused":
             self._steer(self.steering.pause_or_resume())
-        elif self.session.state == "finished":
+        elif self.session.state == "finished" or self.session.history.has_trained_all:
             planned = self.session.history.run.epochs if self.session.history.run else 0
             question = AskMoreEpochs(self.session.name, planned)
             self.app.push_screen(question, lambda more: self._go_on(more) if more else None)

@@ -122,20 +122,25 @@ class RunActions(Pane):
         elif record.state in ("loading", "training"):
             self.notify(f"{record.name} is {record.state} already.", severity="warning", markup=False)
         elif record.state == "finished":
-            if not self._is_own(record, check_resumable):  # before a dialog asks for what comes to nothing
-                return
-            ask = AskMoreEpochs(record.name, record.planned)
-            run = record.directory
-            self.app.push_screen(ask, lambda more: self._go_on(run, more) if more else None)
+            if self._is_own(record, check_resumable):  # before a dialog asks for what comes to nothing
+                self._ask_more_epochs(record)
         elif record.state == "failed":
-            self.run_worker(self._ask_and_go_on(record.directory))
+            self.run_worker(self._ask_and_go_on(record))
         else:
             self._go_on(record.directory)
 
-    async def _ask_and_go_on(self, run: RunDirectory) -> None:
+    def _ask_more_epochs(self, record: Record) -> None:
+        ask, run = AskMoreEpochs(record.name, record.planned), record.directory
+        self.app.push_screen(ask, lambda more: self._go_on(run, more) if more else None)
+
+    async def _ask_and_go_on(self, record: Record) -> None:
         from tui_vae.ui.lower_rate import ask_for_lower_rate
 
+        run = record.directory
         history = await asyncio.to_thread(read_history, run.events)
+        if history.has_trained_all:
+            self._ask_more_epochs(record)
+            return
         ask_for_lower_rate(self, run.name, history, lambda factor: self._go_on(run, 0, factor))
 
     def _go_on(self, run: RunDirectory, more_epochs: int = 0, lr_factor: float | None = None) -> None:

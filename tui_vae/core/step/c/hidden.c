@@ -74,7 +74,7 @@ INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int 
 }
 
 /* Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) and activation. Each thread takes
- * columns, so that nothing is added up between threads. */
+ * columns, so that nothing is added up between threads; of a narrow layer, as a convolution's, it takes rows. */
 INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
                                   int activation) {
     const Count width = layer->width;
@@ -138,6 +138,97 @@ INLINE void batch_backward_columns(const Hidden *layer, Count rows, Count from, 
     }
 }
 
+/* A thread takes so many columns at least, 128 bytes of bfloat16: processors fetch cache lines in pairs, and threads that
+ * write to the same one wait for each other at every row. The sums of a layer's rows fit on a thread's stack. */
+enum { LEAST_COLUMNS = 64, MOST_NARROW = 2048 };
+
+INLINE int is_narrow(const Hidden *layer, int threads) {
+    return threads > 1 && layer->width < LEAST_COLUMNS * threads && layer->width <= MOST_NARROW;
+}
+
+/* The sums that each thread has made of its rows, added up by one of them into `total`; then all go on. `place`: the row
+ * of the scratch memory for that. */
+INLINE void add_up_sums(const Hidden *layer, const float *sums, Count place, float *total) {
+    const Count width = layer->width;
+    float *mine = layer->scratch + (omp_get_thread_num() * SCRATCH + place) * width;
+    memcpy(mine, sums, width * sizeof *mine);
+#pragma omp barrier
+#pragma omp single
+    add_up(layer->scratch + place * width, SCRATCH * width, total, width);
+}
+
+INLINE void batch_forward_rows(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
+                               int activation) {
+    const Count width = layer->width;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
+    const float momentum = layer->momentum;
+    const void *product = layer->product;
+    float *mean = layer->statistics, *scale = mean + width, sums[MOST_NARROW];
+    (void)norm;
+    memset(sums, 0, width * sizeof *sums);
+    for (Count row = from; row < to; row++)
+        SIMD for (Count i = 0; i < width; i++) sums[i] += load(product, row * width + i, bf16) + bias[i];
+    add_up_sums(layer, sums, 0, mean);
+    for (Count i = 0; i < width; i++) sums[i] = 0;
+    for (Count row = from; row < to; row++) {
+        SIMD for (Count i = 0; i < width; i++) {
+            float centred = load(product, row * width + i, bf16) + bias[i] - mean[i] / rows;
+            sums[i] += centred * centred;
+        }
+    }
+    add_up_sums(layer, sums, 1, scale);
+#pragma omp single
+    for (Count i = 0; i < width; i++) {
+        float variance = scale[i] / rows, unbiased = scale[i] / (rows > 1 ? rows - 1 : 1);
+        mean[i] /= rows;
+        layer->running_mean[i] += momentum * (mean[i] - layer->running_mean[i]);
+        layer->running_variance[i] += momentum * (unbiased - layer->running_variance[i]);
+        scale[i] = 1.0f / sqrtf(variance + layer->epsilon);
+    }
+    for (Count row = from; row < to; row++) {
+        SIMD for (Count i = 0; i < width; i++) {
+            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            store(layer->out, row * width + i, activated(x * norm_weight[i] + norm_bias[i], activation), bf16);
+        }
+    }
+}
+
+INLINE void batch_backward_rows(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
+                                int activation) {
+    const Count width = layer->width;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
+    const float *mean = layer->statistics, *scale = mean + width;
+    const void *product = layer->product;
+    void *gradient = layer->gradient;
+    float sums[MOST_NARROW], along[MOST_NARROW];
+    (void)norm;
+    memset(sums, 0, width * sizeof *sums);
+    memset(along, 0, width * sizeof *along);
+    for (Count row = from; row < to; row++) {
+        SIMD for (Count i = 0; i < width; i++) {
+            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            float g = load(gradient, row * width + i, bf16);
+            g = through_activation(g, x * norm_weight[i] + norm_bias[i], activation);
+            sums[i] += g;
+            along[i] += g * x;
+        }
+    }
+    add_up_sums(layer, sums, 0, layer->to_norm_bias);
+    add_up_sums(layer, along, 1, layer->to_norm_weight);
+    const float *to_norm_weight = layer->to_norm_weight, *to_norm_bias = layer->to_norm_bias;
+#pragma omp single nowait
+    memset(layer->to_bias, 0, width * sizeof *layer->to_bias);
+    for (Count row = from; row < to; row++) {
+        SIMD for (Count i = 0; i < width; i++) {
+            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            float g = load(gradient, row * width + i, bf16);
+            g = through_activation(g, x * norm_weight[i] + norm_bias[i], activation);
+            g = (g - (to_norm_bias[i] + x * to_norm_weight[i]) / rows) * norm_weight[i] * scale[i];
+            store(gradient, row * width + i, g, bf16);
+        }
+    }
+}
+
 /* Calls `body` with the layer's kind as constants, so that its loops have no branches. */
 #define KIND_CASE(activation, body, ...)                                                                               \
     case activation << 2 | 0: body(__VA_ARGS__, 0, 0, activation); break;                                              \
@@ -181,8 +272,13 @@ void batch_forward(const Hidden *layer, Count rows, int threads) {
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
-        share(layer->width, &from, &to);
-        FOR_KIND(batch_forward_columns, layer, rows, from, to)
+        if (is_narrow(layer, threads)) {
+            share(rows, &from, &to);
+            FOR_KIND(batch_forward_rows, layer, rows, from, to)
+        } else {
+            share(layer->width, &from, &to);
+            FOR_KIND(batch_forward_columns, layer, rows, from, to)
+        }
     }
 }
 
@@ -190,7 +286,12 @@ void batch_backward(const Hidden *layer, Count rows, int threads) {
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
-        share(layer->width, &from, &to);
-        FOR_KIND(batch_backward_columns, layer, rows, from, to)
+        if (is_narrow(layer, threads)) {
+            share(rows, &from, &to);
+            FOR_KIND(batch_backward_rows, layer, rows, from, to)
+        } else {
+            share(layer->width, &from, &to);
+            FOR_KIND(batch_backward_columns, layer, rows, from, to)
+        }
     }
 }
