@@ -36,7 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 SUITS = {
     "default": "small images of any kind; with --model conv also larger ones, such as 64×64 in colour",
     "quick": "the same as default, and a first look at new data",
-    "best": "images where there is time: convolutions, 20 epochs of some eight times the work of each",
+    "best": "images where there is time: convolutions, 20 epochs, each of four times the work",
     "adam": "what default suits, to compare with runs of version 0.1",
     "seed": "FashionMNIST, to compare with the original notebook's table",
     "pytorch-examples": "nearly black and white images such as MNIST's: bce takes grey levels for probabilities",
