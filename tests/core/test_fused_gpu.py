@@ -308,7 +308,7 @@ def test_kernels_that_fail_or_are_wrong_are_found_out_and_done_without(broken: s
     assert_same(taught_little(found), taught_little(plain))
 
 
-@pytest.mark.parametrize("error", [None, NO_COMPILER])
+@pytest.mark.parametrize("error", [None, pytest.param(NO_COMPILER, marks=pytest.mark.slow)])
 def test_a_muon_of_kernels_that_fail_or_are_wrong_is_done_without(error: Exception | None) -> None:
     notes: list[str] = []
     library = with_broken("muon_multiply", error)
@@ -317,7 +317,7 @@ def test_a_muon_of_kernels_that_fail_or_are_wrong_is_done_without(error: Excepti
     assert notes[0].endswith("no C compiler") if error else "away from PyTorch's" in notes[0]
 
 
-@pytest.mark.parametrize(("bfloat16", "far"), [(False, 1e-4), (True, 0.02)])
+@pytest.mark.parametrize(("bfloat16", "far"), [pytest.param(False, 1e-4, marks=pytest.mark.slow), (True, 0.02)])
 def test_muons_update_is_that_of_float32(bfloat16: bool, far: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of wide, tall, odd and zero matrices in one or several blocks, and of vectors; also the copy in bfloat16."""
     monkeypatch.setattr(gpu_muon, "TILES", {bfloat16: 16})

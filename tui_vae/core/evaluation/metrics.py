@@ -228,8 +228,10 @@ def _evaluate_batch(
         sampled, distortion = objective.decode(model, z, x)
         decoded = model.decode(mu).clamp(-1, 1)
     error = squared_error(decoded, x) / 4
+    recon = squared_error(sampled, x) if objective.bernoulli else distortion
+    right = torch.count_nonzero((decoded > 0) == (x > 0))  # a sum would first make whole numbers of them
     sums = [
-        squared_error(sampled, x).sum(), distortion.sum(), error.sum(), ((decoded > 0) == (x > 0)).sum().float(),
+        recon.sum(), distortion.sum(), error.sum(), right.float(),
         _total_correlation_sum(z, mu, logvar, count) if objective.tc_weight else mu.new_zeros(()),
     ]  # fmt: skip
     return torch.stack(sums), mu, logvar, error

@@ -17,6 +17,8 @@ class Tanh(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x of any shape → tanh(x) of the same."""
+        if torch.is_inference_mode_enabled():  # the same in place: memory that was just written is in the cache
+            return (2 * x).sigmoid_().mul_(2).sub_(1)
         return (2 * x).sigmoid() * 2 - 1
 
 
