@@ -73,13 +73,57 @@ INLINE void hidden_backward_rows(const Hidden *layer, Count from, Count to, int 
     }
 }
 
+/* From the columns' means and their sums of squares: what is kept of them, and by what a centred value is multiplied. */
+INLINE void end_statistics(const Hidden *layer, Count rows, Count from, Count to) {
+    float *mean = layer->statistics, *scale = mean + layer->width;
+    const float momentum = layer->momentum;
+    SIMD for (Count i = from; i < to; i++) {
+        float variance = scale[i] / rows, unbiased = scale[i] / (rows > 1 ? rows - 1 : 1);
+        layer->running_mean[i] += momentum * (mean[i] - layer->running_mean[i]);
+        layer->running_variance[i] += momentum * (unbiased - layer->running_variance[i]);
+        scale[i] = 1.0f / sqrtf(variance + layer->epsilon);
+    }
+}
+
+/* Batch normalization and activation of the rows [from, to) and the columns [left, right), by the layer's statistics. */
+INLINE void normalize_tile(const Hidden *layer, Count from, Count to, Count left, Count right, int bf16,
+                           int activation) {
+    const Count width = layer->width;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
+    const float *mean = layer->statistics, *scale = mean + width;
+    for (Count row = from; row < to; row++) {
+        SIMD for (Count i = left; i < right; i++) {
+            float x = (load(layer->product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            store(layer->out, row * width + i, activated(x * norm_weight[i] + norm_bias[i], activation), bf16);
+        }
+    }
+}
+
+/* The way back through it, once the gradients of the norm's weight and bias are known. */
+INLINE void differentiate_tile(const Hidden *layer, Count rows, Count from, Count to, Count left, Count right, int bf16,
+                               int activation) {
+    const Count width = layer->width;
+    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
+    const float *mean = layer->statistics, *scale = mean + width;
+    const float *to_norm_weight = layer->to_norm_weight, *to_norm_bias = layer->to_norm_bias;
+    void *gradient = layer->gradient;
+    for (Count row = from; row < to; row++) {
+        SIMD for (Count i = left; i < right; i++) {
+            float x = (load(layer->product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
+            float g = load(gradient, row * width + i, bf16);
+            g = through_activation(g, x * norm_weight[i] + norm_bias[i], activation);
+            g = (g - (to_norm_bias[i] + x * to_norm_weight[i]) / rows) * norm_weight[i] * scale[i];
+            store(gradient, row * width + i, g, bf16);
+        }
+    }
+}
+
 /* Batch normalization (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) and activation. Each thread takes
  * columns, so that nothing is added up between threads; of a narrow layer, as a convolution's, it takes rows. */
 INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
                                   int activation) {
     const Count width = layer->width;
-    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
-    const float momentum = layer->momentum;
+    const float *bias = layer->bias;
     const void *product = layer->product;
     float *mean = layer->statistics, *scale = mean + width;
     (void)norm;
@@ -93,18 +137,8 @@ INLINE void batch_forward_columns(const Hidden *layer, Count rows, Count from, C
             scale[i] += centred * centred;
         }
     }
-    SIMD for (Count i = from; i < to; i++) {
-        float variance = scale[i] / rows, unbiased = scale[i] / (rows > 1 ? rows - 1 : 1);
-        layer->running_mean[i] += momentum * (mean[i] - layer->running_mean[i]);
-        layer->running_variance[i] += momentum * (unbiased - layer->running_variance[i]);
-        scale[i] = 1.0f / sqrtf(variance + layer->epsilon);
-    }
-    for (Count row = 0; row < rows; row++) {
-        SIMD for (Count i = from; i < to; i++) {
-            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
-            store(layer->out, row * width + i, activated(x * norm_weight[i] + norm_bias[i], activation), bf16);
-        }
-    }
+    end_statistics(layer, rows, from, to);
+    normalize_tile(layer, 0, rows, from, to, bf16, activation);
 }
 
 /* The gradient of the product's bias is 0, as subtracting the mean removes the bias. */
@@ -127,15 +161,7 @@ INLINE void batch_backward_columns(const Hidden *layer, Count rows, Count from, 
             to_norm_weight[i] += g * x;
         }
     }
-    for (Count row = 0; row < rows; row++) {
-        SIMD for (Count i = from; i < to; i++) {
-            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
-            float g = load(gradient, row * width + i, bf16);
-            g = through_activation(g, x * norm_weight[i] + norm_bias[i], activation);
-            g = (g - (to_norm_bias[i] + x * to_norm_weight[i]) / rows) * norm_weight[i] * scale[i];
-            store(gradient, row * width + i, g, bf16);
-        }
-    }
+    differentiate_tile(layer, rows, 0, rows, from, to, bf16, activation);
 }
 
 /* A thread takes so many columns at least, 128 bytes of bfloat16: processors fetch cache lines in pairs, and threads that
@@ -160,8 +186,7 @@ INLINE void add_up_sums(const Hidden *layer, const float *sums, Count place, flo
 INLINE void batch_forward_rows(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
                                int activation) {
     const Count width = layer->width;
-    const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
-    const float momentum = layer->momentum;
+    const float *bias = layer->bias;
     const void *product = layer->product;
     float *mean = layer->statistics, *scale = mean + width, sums[MOST_NARROW];
     (void)norm;
@@ -178,19 +203,11 @@ INLINE void batch_forward_rows(const Hidden *layer, Count rows, Count from, Coun
     }
     add_up_sums(layer, sums, 1, scale);
 #pragma omp single
-    for (Count i = 0; i < width; i++) {
-        float variance = scale[i] / rows, unbiased = scale[i] / (rows > 1 ? rows - 1 : 1);
-        mean[i] /= rows;
-        layer->running_mean[i] += momentum * (mean[i] - layer->running_mean[i]);
-        layer->running_variance[i] += momentum * (unbiased - layer->running_variance[i]);
-        scale[i] = 1.0f / sqrtf(variance + layer->epsilon);
+    {
+        for (Count i = 0; i < width; i++) mean[i] /= rows;
+        end_statistics(layer, rows, 0, width);
     }
-    for (Count row = from; row < to; row++) {
-        SIMD for (Count i = 0; i < width; i++) {
-            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
-            store(layer->out, row * width + i, activated(x * norm_weight[i] + norm_bias[i], activation), bf16);
-        }
-    }
+    normalize_tile(layer, from, to, 0, width, bf16, activation);
 }
 
 INLINE void batch_backward_rows(const Hidden *layer, Count rows, Count from, Count to, int bf16, int norm,
@@ -215,18 +232,9 @@ INLINE void batch_backward_rows(const Hidden *layer, Count rows, Count from, Cou
     }
     add_up_sums(layer, sums, 0, layer->to_norm_bias);
     add_up_sums(layer, along, 1, layer->to_norm_weight);
-    const float *to_norm_weight = layer->to_norm_weight, *to_norm_bias = layer->to_norm_bias;
 #pragma omp single nowait
     memset(layer->to_bias, 0, width * sizeof *layer->to_bias);
-    for (Count row = from; row < to; row++) {
-        SIMD for (Count i = 0; i < width; i++) {
-            float x = (load(product, row * width + i, bf16) + bias[i] - mean[i]) * scale[i];
-            float g = load(gradient, row * width + i, bf16);
-            g = through_activation(g, x * norm_weight[i] + norm_bias[i], activation);
-            g = (g - (to_norm_bias[i] + x * to_norm_weight[i]) / rows) * norm_weight[i] * scale[i];
-            store(gradient, row * width + i, g, bf16);
-        }
-    }
+    differentiate_tile(layer, rows, from, to, 0, width, bf16, activation);
 }
 
 /* Calls `body` with the layer's kind as constants, so that its loops have no branches. */
