@@ -30,7 +30,7 @@ RUNTIMES = ("libgomp", "libomp", "libiomp")
 """How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
 
-KERNELS_VERSION = 6
+KERNELS_VERSION = 7
 """`KERNELS_VERSION` of c/kernels.h: a build of another one would read other structures from the same bytes."""
 
 
@@ -116,6 +116,16 @@ class Muon(Structure):
     )  # fmt: skip
 
 
+class Operands(Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("left", "right", "out")),
+        *((name, c_int64) for name in ("left_stride", "right_stride", "out_stride")),
+        *((name, c_int) for name in ("left_turned", "right_turned", "by_columns")),
+        *((name, c_int64) for name in ("rows", "columns", "depth")),
+        ("scratch", c_void_p),
+    )  # fmt: skip
+
+
 SIGNATURES: dict[str, list[Any]] = {
     "normalize": [c_void_p, c_void_p, c_void_p, c_int64, c_int],
     "hidden_forward": [POINTER(Hidden), c_int64, c_int],
@@ -133,6 +143,7 @@ SIGNATURES: dict[str, list[Any]] = {
     "compute_loss": [POINTER(LossSums), c_int64, c_double],
     "adam_step": [POINTER(Adam), c_double, c_int],
     "muon_step": [POINTER(Muon), c_double, c_int],
+    "multiply": [POINTER(Operands), c_int],
 }
 
 
@@ -201,6 +212,7 @@ def _library(path: Path) -> ctypes.CDLL:
     for name, arguments in SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None
+    library.multiply_scratch.argtypes, library.multiply_scratch.restype = [c_int64] * 3, c_int64
     library.muon_scratch.argtypes, library.muon_scratch.restype = [POINTER(MuonBlock)], c_int64
     return library
 

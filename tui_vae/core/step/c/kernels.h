@@ -26,7 +26,7 @@ __asm__(".symver pow,pow@GLIBC_2.2.5");
 
 /* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
  * after an update without a new build, the functions that lie there are of the old one. */
-enum { KERNELS_VERSION = 6 };
+enum { KERNELS_VERSION = 7 };
 
 typedef int64_t Count;
 
@@ -147,6 +147,16 @@ typedef struct {
     Count scratch_stride;             /* as much as `muon_scratch` says of the block that needs the most */
     double momentum, safety, tiny, weight_decay;
 } Muon;
+
+/* A product of two matrices of bfloat16, (rows, depth) and (depth, columns). A turned one lies the other way around. */
+typedef struct {
+    const uint16_t *left, *right;
+    uint16_t *out;                                /* (rows, columns) */
+    Count left_stride, right_stride, out_stride;  /* from one line in memory to the next */
+    int left_turned, right_turned, by_columns;    /* whether threads take columns of `out`, or rows */
+    Count rows, columns, depth;
+    uint16_t *scratch;                            /* as much as `multiply_scratch` says; 64 divides its address */
+} Operands;
 
 /* This thread's share of `count` things, in a parallel region. */
 INLINE void share(Count count, Count *from, Count *to) {
