@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.step.load_kernels import Patches
+from tui_vae.core.step.products import Prepare, prepare_mm
 
 Shape = tuple[int, int, int]
 """Channels, height and width; a linear layer's features are channels of one pixel."""
@@ -49,18 +50,19 @@ class Convolver(ABC):
 
 
 class OfPatches(Convolver):
-    """As PyTorch's products of patches, which c/patches.c gathers and adds up.
+    """As products of patches, which c/patches.c gathers and adds up.
 
     Args:
         patches: memory for those of a batch, which all layers use in turn; of the type of all other tensors.
-        array: allocates memory of a shape.
+        array: allocates memory of a shape. prepare: what does the products.
     """
 
     def __init__(
         self, image: Shape, weight: Tensor, to_weight: Tensor, functions: Any, threads: int, patches: Tensor,
-        array: Callable[..., Tensor],
+        array: Callable[..., Tensor], prepare: Prepare = prepare_mm,
     ) -> None:  # fmt: skip
         super().__init__(image, weight, to_weight)
+        self._prepare = prepare
         channels, height, width = image
         self._functions, self._threads, self._memory = functions, threads, patches
         self._given = Patches(
@@ -91,18 +93,18 @@ class OfPatches(Convolver):
     def convolve(self, images: Tensor, halves: Tensor, again: bool = False) -> None:
         """One product: each patch becomes a place."""
         patches = self._patches(len(images)) if again else self._gather(images)
-        torch.mm(patches, self._weight().t(), out=halves.view(len(patches), -1))
+        self._prepare(patches, self._weight().t(), halves.view(len(patches), -1))()
 
     def transpose(self, halves: Tensor, images: Tensor) -> None:
         """One product: each place becomes a patch; where they overlap, their sum."""
         patches, functions = self._patches(len(images)), self._functions
-        torch.mm(halves.view(len(patches), -1), self._weight(), out=patches)
+        self._prepare(halves.view(len(patches), -1), self._weight(), patches)()
         functions.scatter_patches(byref(self._given), patches.data_ptr(), images.data_ptr(), len(images), self._threads)
 
     def write_weight_gradient(self, images: Tensor, halves: Tensor) -> None:
         """One product, over all places."""
         patches = self._gather(images)
-        torch.mm(halves.view(len(patches), -1).t(), patches, out=self._to_matrix)
+        self._prepare(halves.view(len(patches), -1).t(), patches, self._to_matrix)()
         self.to_weight.copy_(self._to_matrix.view(len(self.weight), 4, 4, -1).permute(0, 3, 1, 2))
 
 

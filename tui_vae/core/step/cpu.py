@@ -14,6 +14,7 @@ from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
 from tui_vae.core.step.fused_step import BERNOULLI, ConvNorm, FusedStep, Kernel, Norm, gradient_of
 from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, LossSums, Segment, TotalCorrelation
 from tui_vae.core.step.muon import Muon
+from tui_vae.core.step.products import MatrixUnit
 
 SCRATCH = 5
 """Rows of a hidden layer's scratch memory, for each thread: SCRATCH of kernels.h; hidden.c says what they hold."""
@@ -39,6 +40,8 @@ class CPUStep(FusedStep):
         super().__init__(model, objective, parameters, optimizer, bfloat16, train_size)
         self._functions = kernels.library
         self._threads = torch.get_num_threads()
+        if bfloat16 and kernels.has_matrix_unit:
+            self._prepare = MatrixUnit(kernels, self._threads).prepare
         self._adam = self._adam_structure(optimizer) if isinstance(optimizer, FlatAdam) else None
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)
         self._figures = torch.zeros(FIGURES, dtype=torch.float64)

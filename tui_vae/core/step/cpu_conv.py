@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import byref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -35,15 +35,8 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d
 class ConvolutionProduct(Product):
     """A convolution's operands; x and product are images and halves, or, if `upwards`, halves and images."""
 
-    convolver: Convolver
-    upwards: bool
-
-    def rows(self, count: int) -> ConvolutionProduct:
-        """The operands for the first `count` images, as views."""
-        to_x = None if self.to_x is None else self.to_x[:count]
-        return replace(
-            self, x=self.x[:count], product=self.product[:count], to_x=to_x, to_product=self.to_product[:count]
-        )
+    convolver: Convolver = field(kw_only=True)
+    upwards: bool = field(kw_only=True)
 
     def forward(self) -> None:
         """product = x ∗ weight."""
@@ -229,15 +222,15 @@ class ConvCPUStep(CPUStep):
         weight, to_weight = self._matrices(layer.weight)
         x, product, to_x, to_product = buffers
         if isinstance(layer, nn.Linear):
-            return Product(weight, to_weight, x, product, to_x, to_product)
+            return Product(weight, to_weight, x, product, to_x, to_product, self._prepare)
         upwards = isinstance(layer, nn.ConvTranspose2d)
         image = after if upwards else before
         convolver: Convolver = (
-            OfPatches(image, weight, to_weight, self._functions, self._threads, patches, self._array)
+            OfPatches(image, weight, to_weight, self._functions, self._threads, patches, self._array, self._prepare)
             if self._is_of_patches(layer)
             else Direct(image, weight, to_weight)
         )
-        return ConvolutionProduct(weight, to_weight, x, product, to_x, to_product, convolver, upwards)
+        return ConvolutionProduct(weight, to_weight, x, product, to_x, to_product, convolver=convolver, upwards=upwards)
 
 
 def shape_after(layer: nn.Linear | Convolution, shape: Shape) -> Shape:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeGuard
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from tui_vae.core.ranks import ALONE, Ranks, draw_noise
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat_parameters import part_of
 from tui_vae.core.step.muon import Muon
+from tui_vae.core.step.products import Multiplication, Prepare, prepare_mm
 
 # The modules that have kernels, and their names in the tables.
 ACTIVATION_NAMES = {row.module: name for name, row in ACTIVATIONS.items() if row.kernel_code is not None}
@@ -66,24 +68,39 @@ class Product:
     product: Tensor
     to_x: Tensor | None
     to_product: Tensor
+    prepare: Prepare = prepare_mm
 
-    def rows(self, count: int) -> Product:
+    def rows(self, count: int) -> Self:
         """The operands for the first `count` images, as views."""
         to_x = None if self.to_x is None else self.to_x[:count]
-        return Product(self.weight, self.to_weight, self.x[:count], self.product[:count], to_x, self.to_product[:count])
+        return replace(
+            self, x=self.x[:count], product=self.product[:count], to_x=to_x, to_product=self.to_product[:count]
+        )
 
     def forward(self) -> None:
         """product = x · weightᵀ."""
-        torch.mm(self.x, self.weight.t(), out=self.product)
+        self._forward()
 
     def backward_to_weight(self) -> None:
         """The gradient of the weight, from that of the product and x."""
-        torch.mm(self.to_product.t(), self.x, out=self.to_weight)
+        self._backward_to_weight()
 
     def backward_to_x(self) -> None:
         """The gradient of x, from that of the product and the weight, if it is needed."""
-        if self.to_x is not None:
-            torch.mm(self.to_product, self.weight, out=self.to_x)
+        if self._backward_to_x is not None:
+            self._backward_to_x()
+
+    @cached_property
+    def _forward(self) -> Multiplication:
+        return self.prepare(self.x, self.weight.t(), self.product)
+
+    @cached_property
+    def _backward_to_weight(self) -> Multiplication:
+        return self.prepare(self.to_product.t(), self.x, self.to_weight)
+
+    @cached_property
+    def _backward_to_x(self) -> Multiplication | None:
+        return None if self.to_x is None else self.prepare(self.to_product, self.weight, self.to_x)
 
 
 class FusedStep(ABC):
@@ -115,6 +132,7 @@ class FusedStep(ABC):
         self.bfloat16_copy = parameters.detach().to(torch.bfloat16) if bfloat16 else None
         self._bfloat16_gradient = None if self.bfloat16_copy is None else torch.zeros_like(self.bfloat16_copy)
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
+        self._prepare: Prepare = prepare_mm
         self._batch = 0  # images that there is memory for
         self.ranks: Ranks = ALONE
 
@@ -250,7 +268,7 @@ class FusedStep(ABC):
                 self._add_hidden_kernels(linear, product, out, to_product, norm, activation)
                 next_x, next_to_x = out, to_product
             weight, to_weight = self._matrices(linear.weight)
-            self._products.append(Product(weight, to_weight, x, product, to_x, to_product))
+            self._products.append(Product(weight, to_weight, x, product, to_x, to_product, self._prepare))
             x, to_x = next_x, next_to_x
 
     def _begin_building(self, batch: int) -> None:

@@ -18,10 +18,14 @@ from typing import Any
 import torch  # noqa: F401  # loads the OpenMP runtime that the kernels share
 
 LEVELS = {
+    "amx": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "amx_tile", "amx_bf16", "avx512_bf16"},
     "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"},
     "avx2": {"avx2", "fma"},
 }
-"""Builds of the C kernels, the best first, and the flags in /proc/cpuinfo of a CPU that can run them."""
+"""What the C kernels can use, the best first, and the flags in /proc/cpuinfo of a CPU that has it."""
+
+BUILDS = {"amx": "avx512", "avx512": "avx512", "avx2": "avx2"}
+"""The build for each level. With "amx" products of bfloat16 are done by the CPU's matrix unit as well."""
 
 SUFFIXES = (".abi3.so", *EXTENSION_SUFFIXES)
 """How the files of a build end: one for every Python (setup.py), or, of an older build, for this one alone."""
@@ -164,6 +168,11 @@ class Kernels:
     def __bool__(self) -> bool:
         return self.library is not None
 
+    @property
+    def has_matrix_unit(self) -> bool:
+        """Whether `MatrixUnit` can be used."""
+        return self.level == "amx"
+
 
 def load_kernels(device: str = "cpu") -> Kernels:
     """The best kernels for devices of this type (`torch.device.type`) that are here and that the CPU can run."""
@@ -183,7 +192,7 @@ def _triton_kernels() -> Kernels:
 
 @cache
 def usable_kernels() -> tuple[Kernels, ...]:
-    """Every C build that is here and that this CPU can run, the best first; else one `Kernels` with the reason."""
+    """Every level that is built and that this CPU can run, the best first; else one `Kernels` with the reason."""
     able = [level for level, needs in LEVELS.items() if needs <= _cpu_flags()]
     built = [(level, path) for level in able if (path := _built(level)) is not None]
     if not able:
@@ -191,7 +200,8 @@ def usable_kernels() -> tuple[Kernels, ...]:
     if not built:
         return (Kernels(reason="tui-vae was installed without a C compiler with OpenMP, or from its pure wheel"),)
     try:
-        kernels = tuple(Kernels(level, library=_library(path)) for level, path in built)
+        loaded = [Kernels(level, library=_library(path)) for level, path in built]
+        kernels = tuple(each for each in loaded if not each.has_matrix_unit or each.library.may_multiply())
     except OSError as error:
         return (Kernels(reason=f"they cannot be loaded: {error}"),)
     except AttributeError:
@@ -218,7 +228,7 @@ def _library(path: Path) -> ctypes.CDLL:
 
 
 def _built(level: str) -> Path | None:
-    candidates = (Path(__file__).with_name(f"kernels_{level}{suffix}") for suffix in SUFFIXES)
+    candidates = (Path(__file__).with_name(f"kernels_{BUILDS[level]}{suffix}") for suffix in SUFFIXES)
     return next((path for path in candidates if path.exists()), None)
 
 
