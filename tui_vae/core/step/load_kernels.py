@@ -124,7 +124,7 @@ class Operands(Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("left", "right", "out")),
         *((name, c_int64) for name in ("left_stride", "right_stride", "out_stride")),
-        *((name, c_int) for name in ("left_turned", "right_turned", "by_columns")),
+        *((name, c_int) for name in ("left_turned", "right_turned")),
         *((name, c_int64) for name in ("rows", "columns", "depth")),
         ("scratch", c_void_p),
     )  # fmt: skip

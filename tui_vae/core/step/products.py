@@ -46,18 +46,18 @@ class MatrixUnit:
         operands = Operands(
             left=left.data_ptr(), right=right.data_ptr(), out=out.data_ptr(), left_stride=left_stride,
             right_stride=right_stride, out_stride=out.stride(0), left_turned=left_turned, right_turned=right_turned,
-            by_columns=not left_turned, rows=rows, columns=columns, depth=depth,
+            rows=rows, columns=columns, depth=depth,
         )  # fmt: skip
         needed = self._functions.multiply_scratch(rows, columns, depth)
         if needed > len(self._scratch):
             self._reserve(needed)
         function, threads = self._functions.multiply, self._threads
 
-        def multiply() -> None:
+        def multiply(*alive: Tensor) -> None:
             operands.scratch = self._address
             function(byref(operands), threads)
 
-        return multiply
+        return partial(multiply, left, right, out)  # the structure alone would not keep their memory
 
 
 def _layout(matrix: Tensor) -> tuple[int, bool]:

@@ -88,14 +88,14 @@ AMX static inline void turn(__m512i *rows) {
 
 /* LINES lines of DEPTH numbers, as they lie; zeros for what lies beyond `lines` and `numbers`. */
 AMX static inline void load_lines(const uint16_t *from, Count stride, Count lines, Count numbers, __m512i *rows) {
-    const __mmask32 used = numbers >= DEPTH ? 0xffffffffu : (1u << numbers) - 1;
+    const __mmask32 used = numbers >= DEPTH ? 0xffffffffu : (1u << (numbers > 0 ? numbers : 0)) - 1;
     for (int i = 0; i < LINES; i++)
         rows[i] = i < lines ? _mm512_maskz_loadu_epi16(used, from + i * stride) : _mm512_setzero_si512();
 }
 
 /* DEPTH lines of LINES numbers, each two lines in pairs; zeros for what lies beyond `lines` and `numbers`. */
 AMX static inline void load_pairs(const uint16_t *from, Count stride, Count lines, Count numbers, __m512i *rows) {
-    const __mmask16 used = numbers >= LINES ? 0xffff : (1u << numbers) - 1;
+    const __mmask16 used = numbers >= LINES ? 0xffff : (1u << (numbers > 0 ? numbers : 0)) - 1;
     for (int i = 0; i < LINES; i++) {
         __m256i even = _mm256_setzero_si256(), odd = even;
         if (2 * i < lines) even = _mm256_maskz_loadu_epi16(used, from + 2 * i * stride);

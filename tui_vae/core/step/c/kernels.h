@@ -153,7 +153,7 @@ typedef struct {
     const uint16_t *left, *right;
     uint16_t *out;                                /* (rows, columns) */
     Count left_stride, right_stride, out_stride;  /* from one line in memory to the next */
-    int left_turned, right_turned, by_columns;    /* whether threads take columns of `out`, or rows */
+    int left_turned, right_turned;
     Count rows, columns, depth;
     uint16_t *scratch;                            /* as much as `multiply_scratch` says; 64 divides its address */
 } Operands;

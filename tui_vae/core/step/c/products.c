@@ -57,8 +57,8 @@ AMX static void write_block(const Operands *given, const float *sums, Count row,
         _mm256_mask_storeu_epi16(out, used, (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(sums + i * LINES)));
 }
 
-/* A thread's part: it packs stripes, waits for the others', and multiplies those blocks whose stripes it packed itself,
- * where they are still in its cache. */
+/* A thread's part: it packs stripes, waits for the others', and multiplies the rows that it packed itself, which are still
+ * in its cache. */
 AMX static void multiply_share(const Operands *given) {
     const Count depth_tiles = tiles_of(given->depth, DEPTH), stripe = depth_tiles * TILE;
     const Count across = tiles_of(given->rows, 2 * LINES), along = tiles_of(given->columns, 2 * LINES);
@@ -73,7 +73,7 @@ AMX static void multiply_share(const Operands *given) {
     begin_tiles();
     share(across * along, &from, &to);
     for (Count i = from; i < to; i++) {
-        const Count row = given->by_columns ? i % across : i / along, column = given->by_columns ? i / across : i % along;
+        const Count row = i / along, column = i % along;
         const uint16_t *mine = left + 2 * row * stripe, *other = right + 2 * column * stripe;
         clear_sums();
         add_products(mine, mine + stripe, other, other + stripe, depth_tiles);
