@@ -56,12 +56,17 @@ def test_a_mapped_file_larger_than_memory_is_read_a_batch_ahead(
         assert start <= begin < start + mmap.PAGESIZE and start + length == begin + size
 
 
-def test_a_small_mapped_file_is_copied_and_stays_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["mapped", "bytes"])
+def test_images_in_small_pages_are_copied_and_stay_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
     np.save(tmp_path / "x.npy", images)
-    array = np.load(tmp_path / "x.npy", "c")
+    of_bytes = np.frombuffer(bytearray(images.tobytes()), np.uint8).reshape(images.shape)  # as of an idx file
+    array = np.load(tmp_path / "x.npy", "c") if kind == "mapped" else of_bytes
     copy = mapped.in_large_pages(array)
     assert not np.shares_memory(copy, array)
     assert (copy == images).all() and (array == images).all()
+    assert mapped.in_large_pages(copy[:20]).base is copy, "numpy's own memory is not copied again"
     monkeypatch.setattr(mapped, "SHARE_TO_COPY", 0)
     assert mapped.in_large_pages(array) is array, "it would take too much of the memory"

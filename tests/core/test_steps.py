@@ -193,6 +193,19 @@ def test_images_on_the_host_come_in_the_same_order(device: str) -> None:
     assert torch.equal(torch.cat(here), torch.cat(there)) and torch.equal(torch.cat(here), IMAGES[order])
 
 
+@pytest.mark.parametrize("shape", [(3,), (28, 28), (5, 7, 3), (64, 64, 3)], ids=str)
+def test_a_batch_holds_the_chosen_images_of_any_size_and_type(shape: tuple[int, ...]) -> None:
+    order = torch.randperm(300)
+    for images in (torch.randint(0, 256, (300, *shape), dtype=torch.uint8), torch.rand(300, *shape)):
+        apart = images.repeat_interleave(2, 0)[::2]
+        for source in (images, apart):
+            assert all(torch.equal(got, images[places]) for got, places in zip(
+                batches(source, order, 128, CPU), order.split(128), strict=True))  # fmt: skip
+        for wrong in (-1, 300):
+            with pytest.raises(IndexError):
+                list(batches(images, torch.tensor([0, wrong]), 2, CPU))
+
+
 @pytest.mark.gpu
 @without_cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -10,6 +10,7 @@ from torch import Tensor
 from tui_vae.core.data.mapped import ReadAhead, nothing_ahead
 from tui_vae.core.ranks import ALONE, Ranks, share_of
 from tui_vae.core.seeds import epoch_order
+from tui_vae.core.step.load_kernels import load_kernels
 
 SHARE_OF_FREE = 0.5  # of the device's free memory; the rest is for the network, its gradients and other people
 
@@ -70,7 +71,27 @@ def batches(
         yield from _streamed(images, _shares(order, size, ranks), size, device, ahead)
     else:
         for chosen in _announced(_shares(order, size, ranks), ahead):
-            yield images.index_select(0, chosen).to(device)
+            yield _gathered(images, chosen).to(device)
+
+
+def _gathered(images: Tensor, chosen: Tensor) -> Tensor:
+    """`images[chosen]` of images `(N, …)` on the host, for places `(M,)` int64: by the kernels, where they are.
+
+    Raises:
+        IndexError: a place is not in [0, N).
+    """
+    kernels = load_kernels()
+    if not kernels or not images.is_contiguous():
+        return images.index_select(0, chosen)
+    chosen = chosen.contiguous()
+    batch = images.new_empty((len(chosen), *images.shape[1:]))
+    inside = kernels.library.gather_images(
+        images.data_ptr(), len(images), chosen.data_ptr(), batch.data_ptr(), len(chosen),
+        images[:1].nbytes, torch.get_num_threads(),
+    )  # fmt: skip
+    if not inside:
+        raise IndexError(f"a place is not among the {len(images)} images")
+    return batch
 
 
 def _shares(order: Tensor, size: int, ranks: Ranks) -> Sequence[Tensor]:

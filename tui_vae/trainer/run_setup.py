@@ -261,7 +261,8 @@ def load_data_and_model(
         if config.data_on == "device" or (config.data_on == "auto" and fits(train.nbytes, device)):
             train = train.to(device)
         if to_train and train.device.type == device.type == "cpu":
-            train = torch.from_numpy(in_large_pages(dataset.train_images))
+            dataset = replace(dataset, train_images=in_large_pages(dataset.train_images))
+            train = torch.from_numpy(dataset.train_images)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -222,6 +222,7 @@ def _library(path: Path) -> ctypes.CDLL:
     for name, arguments in SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None
+    library.gather_images.argtypes = [c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_int]
     library.multiply_scratch.argtypes, library.multiply_scratch.restype = [c_int64] * 3, c_int64
     library.muon_scratch.argtypes, library.muon_scratch.restype = [POINTER(MuonBlock)], c_int64
     return library

@@ -3,6 +3,31 @@
 
 #define WHITE 0.999999f  /* x on [-1, 1] above which a pixel is white, 1: the next byte, 254, is 0.992 */
 
+enum { CACHE_LINE = 64, BYTES_AHEAD = 8192 };  /* of rows that are asked for while others are copied: a sixth of a first cache */
+
+INLINE void copy_rows(const char *images, const Count *order, char *batch, Count from, Count to, Count bytes) {
+    const Count ahead = bytes < BYTES_AHEAD ? BYTES_AHEAD / bytes : 1;
+    for (Count row = from; row < to; row++) {
+        if (row + ahead < to)
+            for (Count at = 0; at < bytes; at += CACHE_LINE) __builtin_prefetch(images + order[row + ahead] * bytes + at);
+        memcpy(batch + row * bytes, images + order[row] * bytes, bytes);
+    }
+}
+
+/* The images, of `bytes` each, at the places `order` among `count`: a batch. They lie anywhere in memory, and a processor
+ * waits for it at each one that it was not told of before. Returns whether all places are among them; else copies none. */
+int gather_images(const char *images, Count count, const Count *order, char *batch, Count rows, Count bytes, int threads) {
+    for (Count row = 0; row < rows; row++)
+        if (order[row] < 0 || order[row] >= count) return 0;
+#pragma omp parallel num_threads(threads)
+    {
+        Count from, to;
+        share(rows, &from, &to);
+        copy_rows(images, order, batch, from, to, bytes);
+    }
+    return 1;
+}
+
 /* uint8 → x in [-1, 1], `count` numbers; also as bfloat16, unless `x_bf16` is NULL. */
 void normalize(const uint8_t *images, float *x, uint16_t *x_bf16, Count count, int threads) {
 #pragma omp parallel num_threads(threads)

@@ -48,13 +48,15 @@ AMX static void pack_right(const Operands *given, Count stripe, Count depth_tile
     }
 }
 
-AMX static void write_block(const Operands *given, const float *sums, Count row, Count column) {
+/* Writes two blocks of sums that lie side by side. */
+AMX static void write_lines(const Operands *given, const float *sums, Count row, Count column) {
     const Count rows = given->rows - row, columns = given->columns - column;
-    if (rows <= 0 || columns <= 0) return;
-    const __mmask16 used = columns >= LINES ? 0xffff : (1u << columns) - 1;
+    const __mmask32 used = columns >= 2 * LINES ? 0xffffffffu : (1u << columns) - 1;
     uint16_t *out = given->out + row * given->out_stride + column;
-    for (Count i = 0; i < LINES && i < rows; i++, out += given->out_stride)
-        _mm256_mask_storeu_epi16(out, used, (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(sums + i * LINES)));
+    for (Count i = 0; i < LINES && i < rows; i++, out += given->out_stride) {
+        const __m512 first = _mm512_load_ps(sums + i * LINES), second = _mm512_load_ps(sums + SUMS + i * LINES);
+        _mm512_mask_storeu_epi16(out, used, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+    }
 }
 
 /* A thread's part: it packs stripes, waits for the others', and multiplies the rows that it packed itself, which are still
@@ -78,8 +80,8 @@ AMX static void multiply_share(const Operands *given) {
         clear_sums();
         add_products(mine, mine + stripe, other, other + stripe, depth_tiles);
         store_sums(sums);
-        for (int block = 0; block < 4; block++)
-            write_block(given, sums + block * SUMS, (2 * row + block / 2) * LINES, (2 * column + block % 2) * LINES);
+        write_lines(given, sums, 2 * row * LINES, 2 * column * LINES);
+        write_lines(given, sums + 2 * SUMS, (2 * row + 1) * LINES, 2 * column * LINES);
     }
     _tile_release();
 }
