@@ -1,4 +1,4 @@
-"""A training step of the fully connected VAE: PyTorch's matrix products, and compiled kernels between them.
+"""A training step of the fully connected VAE: matrix products (products.py), and compiled kernels between them.
 
 Autograd does every stretch between two products in a handful of PyTorch's kernels, each of which goes through memory
 and through Python. Here a stretch is one kernel, gradients are written straight to their places, and no memory is
