@@ -18,6 +18,9 @@ from tui_vae.runs.trust import find_to_load
 SETTABLE = tuple(name.replace("_", "-") for name in protocol.Set.__struct_fields__ if not name.endswith("_factor"))
 """What `set` changes, by the names of the options."""
 
+EXAMPLES = {"lr": "3e-4", "muon-lr": "0.03", "beta": "2"}
+"""Values for sentences that show how a change is written."""
+
 
 def pause(options: argparse.Namespace) -> int:
     """Pause a run after the step under way, with a checkpoint.
@@ -114,6 +117,8 @@ def set_values(options: argparse.Namespace) -> int:
         name, _, text = change.partition("=")
         if name not in SETTABLE:
             raise UsageError(f"{change!r} is not a change of {', '.join(SETTABLE)}", "write it like lr=3e-4 or beta=2")
+        if not text:
+            raise UsageError(f"{change!r} has no value", f"write both in one word, like {name}={EXAMPLES[name]}")
         values[name.replace("-", "_")] = _checked_value(name, text)
     directory = _training_run(options)
     done = request(directory, protocol.Set(**values), protocol.Done, LOADING_LIMIT)
