@@ -25,25 +25,48 @@ def unit(threads: int = 2) -> MatrixUnit:
     return MatrixUnit(load_kernels(), threads)
 
 
+TYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+
+
+@TYPES
 @settings(deadline=None)
-@given(SIZES, SIZES, SIZES, st.booleans(), st.booleans(), st.integers(0, 2**32))
+@given(SIZES, SIZES, SIZES, st.booleans(), st.booleans(), st.integers(-12, 12), st.integers(0, 2**32))
 def test_a_product_is_the_exact_one_rounded(
-    rows: int, columns: int, depth: int, left_turned: bool, right_turned: bool, seed: int
+    dtype: torch.dtype,
+    rows: int,
+    columns: int,
+    depth: int,
+    left_turned: bool,
+    right_turned: bool,
+    scale: int,
+    seed: int,
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    left, right = (torch.randn(shape, generator=generator).bfloat16() for shape in ((rows, depth), (depth, columns)))
-    around = torch.full((rows + 1, columns + 3), 7.0, dtype=torch.bfloat16)
+    left, right = (torch.randn(shape, generator=generator).to(dtype) for shape in ((rows, depth), (depth, columns)))
+    left, right = left * 10.0**scale, right * torch.rand(columns, generator=generator).pow(4).to(dtype)
+    around = torch.full((rows + 1, columns + 3), 7.0, dtype=dtype)
     unit().prepare(lying(left, left_turned), lying(right, right_turned), around[:rows, :columns])()
     exact = left.double() @ right.double()
-    # bfloat16 has 8 digits: half of the last one is lost; the sums themselves are float32's.
-    allowed = exact.abs() * 2**-8 + (left.double().abs() @ right.double().abs()) * depth * 2**-24
+    # Half of a result's last digit is lost: bfloat16 has 8, float32 24. The sums themselves are float32's.
+    digits = 8 if dtype == torch.bfloat16 else 24
+    allowed = exact.abs() * 2.0**-digits + (left.double().abs() @ right.double().abs()) * (depth + 2) * 2**-24
     assert ((around[:rows, :columns].double() - exact).abs() <= allowed).all()
     assert (around[rows:] == 7).all() and (around[:, columns:] == 7).all(), "it writes nowhere else"
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
-    left, right = torch.randn(300, 784).bfloat16(), torch.randn(784, 130).bfloat16()
-    results = [torch.zeros(300, 130, dtype=torch.bfloat16) for _ in range(3)]
+@TYPES
+def test_float32_is_no_less_exact_than_pytorchs_own(dtype: torch.dtype) -> None:
+    left, right = torch.randn(256, 784).to(dtype), torch.randn(784, 256).to(dtype)
+    out, exact = torch.zeros(256, 256, dtype=dtype), left.double() @ right.double()
+    unit().prepare(left, right, out)()
+    theirs = (torch.mm(left, right).double() - exact).norm()
+    assert (out.double() - exact).norm() <= 1.2 * theirs
+
+
+@TYPES
+def test_the_number_of_threads_changes_no_bit(dtype: torch.dtype) -> None:
+    left, right = torch.randn(300, 784).to(dtype), torch.randn(784, 130).to(dtype)
+    results = [torch.zeros(300, 130, dtype=dtype) for _ in range(3)]
     for threads, out in zip((1, 2, 5), results, strict=True):
         unit(threads).prepare(left, right, out)()
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
@@ -56,12 +79,13 @@ def test_a_product_over_no_images_is_zero_and_of_none_is_nothing() -> None:
     products.prepare(torch.zeros(0, 20).bfloat16(), torch.zeros(20, 30).bfloat16(), out[:0])()
 
 
-def test_what_is_not_finite_stays_in_its_row() -> None:
-    left, right = torch.ones(40, 50).bfloat16(), torch.ones(50, 40).bfloat16()
+@TYPES
+def test_what_is_not_finite_stays_in_its_row(dtype: torch.dtype) -> None:
+    left, right = torch.ones(40, 50, dtype=dtype), torch.ones(50, 40, dtype=dtype)
     left[3, 4], left[5, 6] = float("nan"), float("inf")
-    out = torch.zeros(40, 40, dtype=torch.bfloat16)
+    out = torch.zeros(40, 40, dtype=dtype)
     unit().prepare(left, right, out)()
-    assert out[3].isnan().all() and out[5].isinf().all()
+    assert out[3].isnan().all() and not out[5].isfinite().any()
     assert (out[[row for row in range(40) if row not in (3, 5)]] == 50).all()
 
 

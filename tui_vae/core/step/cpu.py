@@ -40,7 +40,7 @@ class CPUStep(FusedStep):
         super().__init__(model, objective, parameters, optimizer, bfloat16, train_size)
         self._functions = kernels.library
         self._threads = torch.get_num_threads()
-        if bfloat16 and kernels.has_matrix_unit:
+        if kernels.has_matrix_unit:
             self._prepare = MatrixUnit(kernels, self._threads).prepare
         self._adam = self._adam_structure(optimizer) if isinstance(optimizer, FlatAdam) else None
         self._kl = torch.zeros(model.latent_dim, dtype=torch.float64)

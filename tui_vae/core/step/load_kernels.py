@@ -25,7 +25,7 @@ LEVELS = {
 """What the C kernels can use, the best first, and the flags in /proc/cpuinfo of a CPU that has it."""
 
 BUILDS = {"amx": "avx512", "avx512": "avx512", "avx2": "avx2"}
-"""The build for each level. With "amx" products of bfloat16 are done by the CPU's matrix unit as well."""
+"""The build for each level. With "amx" products are done by the CPU's matrix unit as well."""
 
 SUFFIXES = (".abi3.so", *EXTENSION_SUFFIXES)
 """How the files of a build end: one for every Python (setup.py), or, of an older build, for this one alone."""
@@ -124,7 +124,7 @@ class Operands(Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("left", "right", "out")),
         *((name, c_int64) for name in ("left_stride", "right_stride", "out_stride")),
-        *((name, c_int) for name in ("left_turned", "right_turned")),
+        *((name, c_int) for name in ("left_turned", "right_turned", "is_float32")),
         *((name, c_int64) for name in ("rows", "columns", "depth")),
         ("scratch", c_void_p),
     )  # fmt: skip
@@ -223,7 +223,7 @@ def _library(path: Path) -> ctypes.CDLL:
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None
     library.gather_images.argtypes = [c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_int]
-    library.multiply_scratch.argtypes, library.multiply_scratch.restype = [c_int64] * 3, c_int64
+    library.multiply_scratch.argtypes, library.multiply_scratch.restype = [*[c_int64] * 3, c_int], c_int64
     library.muon_scratch.argtypes, library.muon_scratch.restype = [POINTER(MuonBlock)], c_int64
     return library
 

@@ -24,7 +24,7 @@ def prepare_mm(left: Tensor, right: Tensor, out: Tensor) -> Multiplication:
 
 
 class MatrixUnit:
-    """Products of bfloat16 on a CPU's matrix unit (c/products.c). Their operands in its order share one memory.
+    """Products of bfloat16 or float32 on a CPU's matrix unit (c/products.c). Operands in its order share one memory.
 
     Args:
         kernels: those with `has_matrix_unit`.
@@ -40,15 +40,15 @@ class MatrixUnit:
         self._address = self._scratch.data_ptr()
 
     def prepare(self, left: Tensor, right: Tensor, out: Tensor) -> Multiplication:
-        """Prepare a product of bfloat16: see `Prepare`. Each operand's rows, or its columns, are contiguous."""
+        """Prepare a product of one type: see `Prepare`. Each operand's rows, or its columns, are contiguous."""
         (rows, depth), columns = left.shape, right.shape[1]
         (left_stride, left_turned), (right_stride, right_turned) = _layout(left), _layout(right)
         operands = Operands(
             left=left.data_ptr(), right=right.data_ptr(), out=out.data_ptr(), left_stride=left_stride,
             right_stride=right_stride, out_stride=out.stride(0), left_turned=left_turned, right_turned=right_turned,
-            rows=rows, columns=columns, depth=depth,
+            is_float32=out.dtype == torch.float32, rows=rows, columns=columns, depth=depth,
         )  # fmt: skip
-        needed = self._functions.multiply_scratch(rows, columns, depth)
+        needed = self._functions.multiply_scratch(rows, columns, depth, operands.is_float32)
         if needed > len(self._scratch):
             self._reserve(needed)
         function, threads = self._functions.multiply, self._threads

@@ -86,6 +86,9 @@ AMX static inline void turn(__m512i *rows) {
     }
 }
 
+/* The first `numbers` of LINES. */
+INLINE AMX __mmask16 mask_of(Count numbers) { return numbers >= LINES ? 0xffff : (1u << (numbers > 0 ? numbers : 0)) - 1; }
+
 /* LINES lines of DEPTH numbers, as they lie; zeros for what lies beyond `lines` and `numbers`. */
 AMX static inline void load_lines(const uint16_t *from, Count stride, Count lines, Count numbers, __m512i *rows) {
     const __mmask32 used = numbers >= DEPTH ? 0xffffffffu : (1u << (numbers > 0 ? numbers : 0)) - 1;
@@ -95,12 +98,63 @@ AMX static inline void load_lines(const uint16_t *from, Count stride, Count line
 
 /* DEPTH lines of LINES numbers, each two lines in pairs; zeros for what lies beyond `lines` and `numbers`. */
 AMX static inline void load_pairs(const uint16_t *from, Count stride, Count lines, Count numbers, __m512i *rows) {
-    const __mmask16 used = numbers >= LINES ? 0xffff : (1u << (numbers > 0 ? numbers : 0)) - 1;
+    const __mmask16 used = mask_of(numbers);
     for (int i = 0; i < LINES; i++) {
         __m256i even = _mm256_setzero_si256(), odd = even;
         if (2 * i < lines) even = _mm256_maskz_loadu_epi16(used, from + 2 * i * stride);
         if (2 * i + 1 < lines) odd = _mm256_maskz_loadu_epi16(used, from + (2 * i + 1) * stride);
         rows[i] = _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+    }
+}
+
+/* A float32 number is the sum of so many of bfloat16, each of what the ones before leave. Of an infinity they leave NaN. */
+enum { PLANES = 3 };
+
+/* The planes of twice LINES numbers: in each register those of `first`, then those of `second`. */
+AMX static inline void split(__m512 first, __m512 second, __m512i *planes) {
+    for (int plane = 0; plane < PLANES; plane++) {
+        const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+        const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(both));
+        const __m512i high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(both, 1));
+        const __m512 of_first = _mm512_castsi512_ps(_mm512_slli_epi32(low, 16));
+        const __m512 of_second = _mm512_castsi512_ps(_mm512_slli_epi32(high, 16));
+        planes[plane] = both;
+        first = _mm512_sub_ps(first, of_first);
+        second = _mm512_sub_ps(second, of_second);
+    }
+}
+
+/* As `load_lines`, of float32, in planes. */
+AMX static inline void load_float_lines(const float *from, Count stride, Count lines, Count numbers,
+                                        __m512i (*tiles)[LINES]) {
+    const __mmask16 near = mask_of(numbers), far = mask_of(numbers - LINES);
+    for (int i = 0; i < LINES; i++) {
+        __m512 low = _mm512_setzero_ps(), high = low;
+        if (i < lines) {
+            low = _mm512_maskz_loadu_ps(near, from + i * stride);
+            high = _mm512_maskz_loadu_ps(far, from + i * stride + LINES);
+        }
+        __m512i planes[PLANES];
+        split(low, high, planes);
+        for (int plane = 0; plane < PLANES; plane++) tiles[plane][i] = planes[plane];
+    }
+}
+
+/* As `load_pairs`, of float32, in planes. */
+AMX static inline void load_float_pairs(const float *from, Count stride, Count lines, Count numbers,
+                                        __m512i (*tiles)[LINES]) {
+    static const uint16_t PLACES[] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i places = _mm512_loadu_si512(PLACES);
+    const __mmask16 used = mask_of(numbers);
+    for (int i = 0; i < LINES; i++) {
+        __m512 even = _mm512_setzero_ps(), odd = even;
+        if (2 * i < lines) even = _mm512_maskz_loadu_ps(used, from + 2 * i * stride);
+        if (2 * i + 1 < lines) odd = _mm512_maskz_loadu_ps(used, from + (2 * i + 1) * stride);
+        __m512i planes[PLANES];
+        split(even, odd, planes);
+        for (int plane = 0; plane < PLANES; plane++)
+            tiles[plane][i] = _mm512_permutexvar_epi16(places, planes[plane]);
     }
 }
 

@@ -148,12 +148,13 @@ typedef struct {
     double momentum, safety, tiny, weight_decay;
 } Muon;
 
-/* A product of two matrices of bfloat16, (rows, depth) and (depth, columns). A turned one lies the other way around. */
+/* A product of two matrices of bfloat16 or float32, (rows, depth) and (depth, columns). A turned one lies the other way
+ * around. */
 typedef struct {
-    const uint16_t *left, *right;
-    uint16_t *out;                                /* (rows, columns) */
+    const void *left, *right;
+    void *out;                                /* (rows, columns) */
     Count left_stride, right_stride, out_stride;  /* from one line in memory to the next */
-    int left_turned, right_turned;
+    int left_turned, right_turned, is_float32;
     Count rows, columns, depth;
     uint16_t *scratch;                            /* as much as `multiply_scratch` says; 64 divides its address */
 } Operands;

@@ -1,7 +1,9 @@
-/* Products of two matrices of bfloat16, summed in float32, on a CPU's matrix unit (amx.h).
+/* Products of two matrices on a CPU's matrix unit (amx.h), summed in float32.
  *
- * PyTorch's take twice the time at a step's sizes: its library first brings one operand into the unit's order with one
- * thread's work for each call. Here all threads bring both into tiles, and then multiply. */
+ * Of bfloat16, PyTorch's take up to twice the time at a step's sizes: its library brings an operand into the unit's order
+ * for each call. Here all threads bring both into tiles, and then multiply. PyTorch has none of float32 there. A number
+ * of float32 has 24 digits, three of bfloat16 8 each: as their sum it is whole, and six of the nine products of two such
+ * sums are as exact as float32 (Henry, Tang & Heinecke 2019, https://arxiv.org/abs/1904.06376). */
 #include "amx.h"
 
 #if HAS_AMX
@@ -15,74 +17,110 @@ int may_multiply(void) { return syscall(SYS_arch_prctl, ASK_FOR_UNIT, TILE_DATA)
 
 INLINE Count tiles_of(Count size, Count tile) { return (size + tile - 1) / tile; }
 
-/* A stripe of LINES rows or columns as tiles, one after the other. */
-AMX static void pack_left(const Operands *given, Count stripe, Count depth_tiles, uint16_t *to) {
-    const Count row = stripe * LINES, rows = given->rows - row, stride = given->left_stride;
-    const uint16_t *left = given->left;
-    __m512i lines[LINES];
+/* One operand: a left one's rows, or a right one's columns, are cut into stripes of LINES. */
+typedef struct {
+    const void *numbers;
+    Count stride, size;        /* from one line in memory to the next; rows or columns */
+    int along_depth, is_left;  /* whether a line in memory is what a row or column is */
+    uint16_t *tiles;           /* plane by plane, stripe by stripe */
+    Count stripes;
+} Operand;
+
+/* Brings a stripe into tiles, one after the other. */
+AMX static void pack(const Operands *given, const Operand *operand, Count number, Count depth_tiles) {
+    const Count begin = number * LINES, rest = operand->size - begin, stride = operand->stride;
+    const int planes = given->is_float32 ? PLANES : 1;
+    uint16_t *to = operand->tiles + number * depth_tiles * TILE;
+    __m512i tiles[PLANES][LINES];
     for (Count tile = 0; tile < depth_tiles; tile++, to += TILE) {
-        const Count at = tile * DEPTH, rest = given->depth - at;
-        if (given->left_turned) {
-            load_pairs(left + at * stride + row, stride, rest, rows, lines);
-            turn(lines);
+        const Count at = tile * DEPTH, deep = given->depth - at;
+        const Count place = operand->along_depth ? begin * stride + at : at * stride + begin;
+        if (given->is_float32) {
+            const float *from = (const float *)operand->numbers + place;
+            if (operand->along_depth) load_float_lines(from, stride, rest, deep, tiles);
+            else load_float_pairs(from, stride, deep, rest, tiles);
         } else {
-            load_lines(left + row * stride + at, stride, rows, rest, lines);
+            const uint16_t *from = (const uint16_t *)operand->numbers + place;
+            if (operand->along_depth) load_lines(from, stride, rest, deep, tiles[0]);
+            else load_pairs(from, stride, deep, rest, tiles[0]);
         }
-        store_tile(to, lines);
+        for (int plane = 0; plane < planes; plane++) {
+            if (operand->along_depth != operand->is_left) turn(tiles[plane]);
+            store_tile(to + plane * operand->stripes * depth_tiles * TILE, tiles[plane]);
+        }
     }
 }
 
-AMX static void pack_right(const Operands *given, Count stripe, Count depth_tiles, uint16_t *to) {
-    const Count column = stripe * LINES, columns = given->columns - column, stride = given->right_stride;
-    const uint16_t *right = given->right;
-    __m512i lines[LINES];
-    for (Count tile = 0; tile < depth_tiles; tile++, to += TILE) {
-        const Count at = tile * DEPTH, rest = given->depth - at;
-        if (given->right_turned) {
-            load_lines(right + column * stride + at, stride, columns, rest, lines);
-            turn(lines);
+/* Two by two blocks of sums, which are written to `out` while the next ones are computed. */
+typedef struct {
+    float sums[4 * SUMS] __attribute__((aligned(64)));
+    Count place, line, lines, columns;  /* of `out`; the next line to be written, and all */
+} Pending;
+
+INLINE AMX void write_lines(const Operands *given, Pending *pending, Count count) {
+    const Count left = pending->lines - pending->line, end = pending->line + (count < left ? count : left);
+    const __mmask16 near = mask_of(pending->columns), far = mask_of(pending->columns - LINES);
+    for (Count i = pending->line; i < end; i++) {
+        const float *sums = pending->sums + (i / LINES * 2 * LINES + i % LINES) * LINES;
+        const __m512 first = _mm512_load_ps(sums), second = _mm512_load_ps(sums + SUMS);
+        const Count place = pending->place + i * given->out_stride;
+        if (given->is_float32) {
+            _mm512_mask_storeu_ps((float *)given->out + place, near, first);
+            _mm512_mask_storeu_ps((float *)given->out + place + LINES, far, second);
         } else {
-            load_pairs(right + at * stride + column, stride, rest, columns, lines);
+            _mm512_mask_storeu_epi16((uint16_t *)given->out + place, near | (__mmask32)far << LINES,
+                                     (__m512i)_mm512_cvtne2ps_pbh(second, first));
         }
-        store_tile(to, lines);
     }
+    pending->line = end;
 }
 
-/* Writes two blocks of sums that lie side by side. */
-AMX static void write_lines(const Operands *given, const float *sums, Count row, Count column) {
-    const Count rows = given->rows - row, columns = given->columns - column;
-    const __mmask32 used = columns >= 2 * LINES ? 0xffffffffu : (1u << columns) - 1;
-    uint16_t *out = given->out + row * given->out_stride + column;
-    for (Count i = 0; i < LINES && i < rows; i++, out += given->out_stride) {
-        const __m512 first = _mm512_load_ps(sums + i * LINES), second = _mm512_load_ps(sums + SUMS + i * LINES);
-        _mm512_mask_storeu_epi16(out, used, (__m512i)_mm512_cvtne2ps_pbh(second, first));
-    }
-}
+/* The planes of left and right that are multiplied, the smallest products first; what is left out is smaller than the
+ * rounding of the sum. Of bfloat16 there is one plane. */
+static const uint8_t PAIRS[][2] = {{1, 1}, {0, 2}, {2, 0}, {0, 1}, {1, 0}, {0, 0}};
+enum { ALL_PAIRS = 6 };
 
 /* A thread's part: it packs stripes, waits for the others', and multiplies the rows that it packed itself, which are still
  * in its cache. */
 AMX static void multiply_share(const Operands *given) {
     const Count depth_tiles = tiles_of(given->depth, DEPTH), stripe = depth_tiles * TILE;
     const Count across = tiles_of(given->rows, 2 * LINES), along = tiles_of(given->columns, 2 * LINES);
-    uint16_t *left = given->scratch, *right = left + 2 * across * stripe;
-    float sums[4 * SUMS] __attribute__((aligned(64)));
+    const int first = given->is_float32 ? 0 : ALL_PAIRS - 1, planes = given->is_float32 ? PLANES : 1;
+    const Operand left = {given->left,   given->left_stride, given->rows, !given->left_turned, 1,
+                          given->scratch, 2 * across};
+    const Operand right = {given->right, given->right_stride, given->columns, given->right_turned, 0,
+                           left.tiles + planes * left.stripes * stripe, 2 * along};
+    const Count steps = (ALL_PAIRS - first) * depth_tiles, quota = 2 * LINES / (steps ? steps : 1) + 1;
+    Pending pending[2];
     Count from, to;
-    share(2 * across, &from, &to);
-    for (Count i = from; i < to; i++) pack_left(given, i, depth_tiles, left + i * stripe);
-    share(2 * along, &from, &to);
-    for (Count i = from; i < to; i++) pack_right(given, i, depth_tiles, right + i * stripe);
+    pending[0].line = pending[0].lines = pending[1].line = pending[1].lines = 0;
+    share(left.stripes, &from, &to);
+    for (Count i = from; i < to; i++) pack(given, &left, i, depth_tiles);
+    share(right.stripes, &from, &to);
+    for (Count i = from; i < to; i++) pack(given, &right, i, depth_tiles);
 #pragma omp barrier
     begin_tiles();
     share(across * along, &from, &to);
     for (Count i = from; i < to; i++) {
         const Count row = i / along, column = i % along;
-        const uint16_t *mine = left + 2 * row * stripe, *other = right + 2 * column * stripe;
+        Pending *former = pending + i % 2, *next = pending + (i + 1) % 2;
         clear_sums();
-        add_products(mine, mine + stripe, other, other + stripe, depth_tiles);
-        store_sums(sums);
-        write_lines(given, sums, 2 * row * LINES, 2 * column * LINES);
-        write_lines(given, sums + 2 * SUMS, (2 * row + 1) * LINES, 2 * column * LINES);
+        for (int pair = first; pair < ALL_PAIRS; pair++) {
+            const uint16_t *mine = left.tiles + (PAIRS[pair][0] * left.stripes + 2 * row) * stripe;
+            const uint16_t *other = right.tiles + (PAIRS[pair][1] * right.stripes + 2 * column) * stripe;
+            for (Count k = 0; k < depth_tiles; k++, mine += TILE, other += TILE) {
+                add_products(mine, mine + stripe, other, other + stripe, 1);
+                write_lines(given, former, quota);
+            }
+        }
+        write_lines(given, former, 2 * LINES);
+        store_sums(next->sums);
+        next->place = 2 * LINES * (row * given->out_stride + column);
+        next->line = 0;
+        next->lines = given->rows - 2 * LINES * row < 2 * LINES ? given->rows - 2 * LINES * row : 2 * LINES;
+        next->columns = given->columns - 2 * LINES * column;
     }
+    write_lines(given, pending + to % 2, 2 * LINES);
     _tile_release();
 }
 
@@ -92,14 +130,17 @@ void multiply(const Operands *given, int threads) {
 }
 
 /* Numbers of the scratch memory of a product. */
-Count multiply_scratch(Count rows, Count columns, Count depth) {
-    return 2 * (tiles_of(rows, 2 * LINES) + tiles_of(columns, 2 * LINES)) * tiles_of(depth, DEPTH) * TILE;
+Count multiply_scratch(Count rows, Count columns, Count depth, int is_float32) {
+    const Count stripes = 2 * (tiles_of(rows, 2 * LINES) + tiles_of(columns, 2 * LINES));
+    return (is_float32 ? PLANES : 1) * stripes * tiles_of(depth, DEPTH) * TILE;
 }
 
 #else
 
 int may_multiply(void) { return 0; }
 void multiply(const Operands *given, int threads) { (void)given, (void)threads; }
-Count multiply_scratch(Count rows, Count columns, Count depth) { return 0 * (rows + columns + depth); }
+Count multiply_scratch(Count rows, Count columns, Count depth, int is_float32) {
+    return 0 * (rows + columns + depth + is_float32);
+}
 
 #endif
