@@ -22,6 +22,7 @@ from tui_vae.core.step.load_kernels import Kernels, load_kernels, usable_kernels
 from tui_vae.core.step.muon import Muon, block_rows
 from tui_vae.trainer.learner import Learner
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
 CPU = torch.device("cpu")
 LR, MUON_LR, DECAY = 2**-9, 0.05, 0.1  # a rate that float32 holds exactly
 SHAPES = [(150, 40), (40, 150), (260, 300), (7, 3, 5, 5), (12,)]
@@ -34,7 +35,7 @@ def parts_of(shapes: list[tuple[int, ...]], seed: int = 0) -> tuple[nn.Parameter
     return flatten_parameters(module), list(module)
 
 
-def orthogonal(x: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def orthogonal(x: Array) -> Array:
     """Four iterations of Polar Express on the matrix itself, as its authors' algorithm 1 writes them, in float64."""
     x = x / (np.linalg.norm(x) * 1.01 + 1e-7)
     for a, b, c in (
@@ -48,10 +49,26 @@ def orthogonal(x: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.d
     return x
 
 
+def expected_update(momentum: Array, gradient: Array) -> Array:
+    """What is subtracted from a parameter of `SHAPES`, but for the learning rate. Renews the momentum."""
+    momentum += 0.05 * (gradient - momentum)
+    ahead = (gradient + 0.95 * (momentum - gradient)).reshape(len(gradient), -1)
+    tall = ahead.shape[0] > ahead.shape[1]
+    wide = ahead.T if tall else ahead
+    rows = {40: 40, 260: 65, 7: 7}[len(wide)]  # the largest divisor up to 128
+    update = np.concatenate([orthogonal(wide[at : at + rows]) for at in range(0, len(wide), rows)])
+    scale = math.sqrt(max(1, ahead.shape[0] / ahead.shape[1]))
+    return scale * (update.T if tall else update).reshape(gradient.shape)
+
+
 MuonOf = Callable[..., Muon]
-BUILDS = [pytest.param(partial(CPUMuon, kernels), id=kernels.level) for kernels in usable_kernels() if kernels]
+KERNELS = [kernels for kernels in usable_kernels() if kernels]
+BUILDS = [pytest.param(partial(CPUMuon, kernels), id=kernels.level) for kernels in KERNELS]
 WAYS = [pytest.param(Muon, id="torch"), *BUILDS]
-"""How an update is made: of PyTorch's products, and of each build of the C kernel that this CPU can run."""
+"""How an update is made: of PyTorch's products, and of each way of the C kernels that this CPU can run."""
+
+WITH_UNIT = [kernels for kernels in KERNELS if kernels.has_matrix_unit]
+NEEDS_UNIT = pytest.mark.skipif(not WITH_UNIT, reason="there is no matrix unit (AMX), or no kernels that can use it")
 
 
 @pytest.mark.parametrize("make", WAYS)
@@ -68,17 +85,8 @@ def test_an_update_is_that_of_float64_arithmetic(make: MuonOf) -> None:
         gradients = [into_float64(part.grad) for part in parts]
         muon.step(LR / step)
         for values, momentum, gradient in zip(expected[:-1], momenta[:-1], gradients[:-1], strict=True):
-            momentum += 0.05 * (gradient - momentum)
-            ahead = (gradient + 0.95 * (momentum - gradient)).reshape(len(values), -1)
-            tall = ahead.shape[0] > ahead.shape[1]
-            wide = ahead.T if tall else ahead
-            rows = {40: 40, 260: 130, 7: 7}[len(wide)]
-            rows = 65 if rows == 130 else rows  # the largest divisor of 260 up to 128
-            blocks = [orthogonal(wide[at : at + rows]) for at in range(0, len(wide), rows)]
-            update = np.concatenate(blocks).T if tall else np.concatenate(blocks)
-            scale = math.sqrt(max(1, ahead.shape[0] / ahead.shape[1]))
             values *= 1 - MUON_LR / step * DECAY
-            values -= MUON_LR / step * scale * update.reshape(values.shape)
+            values -= MUON_LR / step * expected_update(momentum, gradient)
         first += 0.1 * (gradients[-1] - first)
         second += 0.001 * (gradients[-1] ** 2 - second)
         expected[-1] *= 1 - LR / step * DECAY
@@ -87,9 +95,52 @@ def test_an_update_is_that_of_float64_arithmetic(make: MuonOf) -> None:
         np.testing.assert_allclose(part.detach().numpy(), values, rtol=0, atol=3e-5)
 
 
-def into_float64(gradient: Tensor | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+def into_float64(gradient: Tensor | None) -> Array:
     assert gradient is not None
     return gradient.numpy().astype(np.float64)
+
+
+def updates_on_unit(gradients: Callable[[tuple[int, ...]], Tensor], steps: int) -> list[tuple[Array, Array]]:
+    """The last of some updates of bfloat16 gradients for each matrix of `SHAPES`, and what float64 arithmetic finds."""
+    flat, parts = parts_of(SHAPES[:-1])
+    muon, copy = CPUMuon(WITH_UNIT[0], flat, parts, 1.0), flat.detach().bfloat16()
+    momenta = [np.zeros(part.shape) for part in parts]
+    expected = []
+    for _ in range(steps):
+        flat.data.zero_()
+        of_matrices = torch.zeros_like(copy)
+        for part in parts:
+            part_of(of_matrices, part).copy_(gradients(tuple(part.shape)))
+        muon.step(1.0, of_matrices, copy)
+        pairs = zip(momenta, parts, strict=True)
+        expected = [expected_update(mean, into_float64(part_of(of_matrices, part).float())) for mean, part in pairs]
+    assert torch.equal(copy, flat.detach().bfloat16())
+    return [(into_float64(-part.detach()), other) for part, other in zip(parts, expected, strict=True)]
+
+
+@NEEDS_UNIT
+@pytest.mark.parametrize("scale", [1.0, 1e-20, 1e20])
+def test_a_matrix_units_update_is_that_of_float64_arithmetic(scale: float) -> None:
+    for mine, expected in updates_on_unit(lambda shape: torch.randn(shape) * scale, steps=3):
+        assert np.linalg.norm(mine - expected) < 0.01 * np.linalg.norm(expected)
+
+
+@NEEDS_UNIT
+@pytest.mark.parametrize("columns", [torch.ones, torch.randn])
+def test_on_a_matrix_unit_no_rounding_error_grows(columns: Callable[[int], Tensor]) -> None:
+    """Gradients of one direction: all other singular values are rounding errors, which the iterations multiply most."""
+
+    def of_one_direction(shape: tuple[int, ...]) -> Tensor:
+        return torch.outer(torch.randn(shape[0]), columns(math.prod(shape[1:]))).view(shape)
+
+    for mine, expected in updates_on_unit(of_one_direction, steps=2):
+        assert np.linalg.norm(mine - expected) < 0.6 * np.linalg.norm(expected)
+
+
+@NEEDS_UNIT
+def test_on_a_matrix_unit_zeros_stay_zeros() -> None:
+    for mine, expected in updates_on_unit(torch.zeros, steps=1):
+        assert not mine.any() and not expected.any()
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim has a Muon from 2.9 on")
@@ -114,8 +165,8 @@ def test_with_whole_matrices_it_is_torchs(bfloat16: bool) -> None:
         assert mine.norm().item() == pytest.approx(usuals.norm().item(), rel=0.15)
 
 
-@pytest.mark.parametrize("make", BUILDS)
-def test_compiled_it_keeps_what_pytorchs_products_do(make: MuonOf) -> None:
+@pytest.mark.parametrize("kernels", [pytest.param(kernels, id=kernels.level) for kernels in KERNELS])
+def test_compiled_it_keeps_what_pytorchs_products_do(kernels: Kernels) -> None:
     """With any number of threads, from bfloat16 gradients, nearly of few directions, and into a copy."""
     shapes: list[tuple[int, ...]] = [(512, 784), (784, 512), (64, 256), (33, 7), (1, 5), (19,)]
     plain_flat, plain = parts_of(shapes)
@@ -126,7 +177,7 @@ def test_compiled_it_keeps_what_pytorchs_products_do(make: MuonOf) -> None:
         for count in (1, 3):
             torch.set_num_threads(count)
             flat, parts = parts_of(shapes)
-            found.append((flat, parts, make(flat, parts, MUON_LR / LR, DECAY), flat.detach().bfloat16()))
+            found.append((flat, parts, CPUMuon(kernels, flat, parts, MUON_LR / LR, DECAY), flat.detach().bfloat16()))
     finally:
         torch.set_num_threads(threads)
     for step in range(3):
@@ -143,7 +194,11 @@ def test_compiled_it_keeps_what_pytorchs_products_do(make: MuonOf) -> None:
         usual.step(LR)
     (flat, parts, muon, copy), (other, *_, other_copy) = found
     assert torch.equal(flat, other) and torch.equal(copy, other_copy)
-    assert (flat - plain_flat).abs().max() < 1e-3 * MUON_LR
+    start, _ = parts_of(shapes)
+    far = 0.05 if kernels.has_matrix_unit else 1e-4
+    assert (flat - plain_flat).norm() < far * (plain_flat - start).norm()
+    if not kernels.has_matrix_unit:
+        assert (flat - plain_flat).abs().max() < 1e-3 * MUON_LR
     assert torch.allclose(muon.mean, usual.mean, rtol=1e-6, atol=1e-7)
     assert all(torch.equal(part_of(copy, part), part.bfloat16()) for part in parts if part.dim() > 1)
 

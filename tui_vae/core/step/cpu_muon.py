@@ -1,4 +1,4 @@
-"""Muon on a CPU: the matrices' update by the C kernel, one block a thread (c/muon.c)."""
+"""Muon on a CPU: the matrices' update by the C kernel, one block a thread (c/muon.c; c/muon_amx.c)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from tui_vae.core.step.muon import BLOCK, MOMENTUM, POLYNOMIALS, SAFETY, TINY, M
 
 
 class CPUMuon(Muon):
-    """`Muon`, all of it in float32. Uses as many OpenMP threads as PyTorch has when it is made.
+    """`Muon`, all of it in float32, but where gradients are bfloat16 and the CPU has a matrix unit: that multiplies
+    bfloat16, with X in one plane and Gram matrices in two, as a GPU does (`gpu_muon.py`).
+
+    Uses as many OpenMP threads as PyTorch has when it is made.
 
     Args:
         kernels: C kernels. The others as of `Muon`; the parameters are float32.
@@ -25,6 +28,7 @@ class CPUMuon(Muon):
         weight_decay: float = 0.0, block: int = BLOCK,
     ) -> None:  # fmt: skip
         self._functions, self._threads = kernels.library, torch.get_num_threads()
+        self._has_matrix_unit = kernels.has_matrix_unit
         super().__init__(parameters, parts, ratio, weight_decay, block=block)
 
     def _prepare(self, bfloat16: bool) -> None:
@@ -38,8 +42,8 @@ class CPUMuon(Muon):
         self._structure = load_kernels.Muon(
             values=self._parameters.data_ptr(), mean=self.mean.data_ptr(),
             blocks=self._blocks_memory, count=len(blocks), iterations=len(POLYNOMIALS),
-            polynomials=(c_float * len(polynomials))(*polynomials), ratio=self.ratio.data_ptr(),
-            scratch=self._scratch.data_ptr(), scratch_stride=stride,
+            matrix_unit=self._has_matrix_unit, polynomials=(c_float * len(polynomials))(*polynomials),
+            ratio=self.ratio.data_ptr(), scratch=self._scratch.data_ptr(), scratch_stride=stride,
             momentum=MOMENTUM, safety=SAFETY, tiny=TINY, weight_decay=self.weight_decay,
         )  # fmt: skip
 

@@ -114,7 +114,8 @@ class MuonBlock(Structure):
 class Muon(Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("values", "gradient", "mean", "bfloat16_gradient", "bfloat16_copy")),
-        ("blocks", POINTER(MuonBlock)), ("count", c_int64), ("iterations", c_int64), ("polynomials", POINTER(c_float)),
+        ("blocks", POINTER(MuonBlock)), ("count", c_int64), ("iterations", c_int64), ("matrix_unit", c_int),
+        ("polynomials", POINTER(c_float)),
         ("ratio", c_void_p), ("scratch", c_void_p), ("scratch_stride", c_int64),
         *((name, c_double) for name in ("momentum", "safety", "tiny", "weight_decay")),
     )  # fmt: skip

@@ -141,6 +141,7 @@ typedef struct {
     uint16_t *bfloat16_copy;          /* gets the new values as well */
     const MuonBlock *blocks;
     Count count, iterations;
+    int matrix_unit;                  /* whether bfloat16 gradients are multiplied by a CPU's matrix unit */
     const float *polynomials;         /* (iterations, 3) */
     const float *ratio;               /* Muon's learning rate over Adam's, which the kernel is given */
     float *scratch;                   /* (threads, scratch_stride) */

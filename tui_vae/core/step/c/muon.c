@@ -1,9 +1,10 @@
 /* Muon's update of a model's matrices (Jordan et al. 2024); muon.py says which iterations these are and why.
  *
  * A thread takes a whole block, so that nobody waits for another between a block's products, whose operands stay in the
- * thread's own cache. All arithmetic is float32. Every product but the last is a polynomial of one symmetric matrix and
- * so symmetric itself: the half above the diagonal is computed, and mirrored. */
-#include "kernels.h"
+ * thread's own cache. All arithmetic here is float32; muon_amx.c does the same with another kind. Every product but the
+ * last is a polynomial of one symmetric matrix and so symmetric itself: the half above the diagonal is computed, and
+ * mirrored. */
+#include "muon.h"
 
 #ifdef __AVX512F__
 enum { LANES = 16 };
@@ -114,28 +115,6 @@ static void gram_of_columns(const float *x, Count length, Count stride, float *g
         }
 }
 
-/* Renews a line of the momentum and writes the momentum that looks ahead. */
-INLINE void look_ahead(const Muon *muon, Count at, Count length, float *x, int bf16) {
-    const void *gradient = bf16 ? (const void *)muon->bfloat16_gradient : muon->gradient;
-    const float rest = 1 - muon->momentum;
-    float *mean = muon->mean + at;
-    SIMD for (Count i = 0; i < length; i++) {
-        const float g = load(gradient, at + i, bf16), m = mean[i] + rest * (g - mean[i]);
-        mean[i] = m;
-        x[i] = m - rest * (m - g);
-    }
-}
-
-/* Subtracts a line of the update from the weights. */
-INLINE void apply(const Muon *muon, Count at, Count length, const float *update, float rate, float keep, int bf16) {
-    float *values = muon->values + at;
-    SIMD for (Count i = 0; i < length; i++) {
-        const float value = values[i] * keep - rate * update[i];
-        values[i] = value;
-        if (bf16) store(muon->bfloat16_copy, at + i, value, 1);
-    }
-}
-
 /* The product of all iterations' factors, times the shrinking of the first: what X is multiplied by. Returns which of
  * the four matrices at `gram` holds it. */
 static float *product_of_iterations(const Muon *muon, float *gram, Count size, Count stride) {
@@ -180,13 +159,16 @@ INLINE Layout layout_of(const MuonBlock *block) {
     return layout;
 }
 
+/* Floats of scratch memory for a block, whichever way it is updated. */
 Count muon_scratch(const MuonBlock *block) {
     const Layout layout = layout_of(block);
-    return 4 * layout.size * layout.gram_stride + padded(layout.lines) * layout.stride;
+    const Count mine = 4 * layout.size * layout.gram_stride + padded(layout.lines) * layout.stride;
+    const Count of_unit = matrix_unit_scratch(block);
+    return mine > of_unit ? mine : of_unit;
 }
 
 INLINE void update_block(const Muon *muon, const MuonBlock *block, float *scratch, double lr, int bf16) {
-    const float rate = lr * *muon->ratio * block->scale, keep = 1 - lr * *muon->ratio * muon->weight_decay;
+    const float rate = rate_of(muon, block, lr), keep = kept(muon, lr);
     const Layout layout = layout_of(block);
     const Count lines = layout.lines, length = layout.length, stride = layout.stride;
     const Count size = layout.size, gram_stride = layout.gram_stride, tall = block->is_tall;
@@ -218,7 +200,8 @@ void muon_step(const Muon *muon, double lr, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (Count i = 0; i < muon->count; i++) {
         float *scratch = muon->scratch + omp_get_thread_num() * muon->scratch_stride;
-        if (muon->bfloat16_gradient) update_block(muon, muon->blocks + i, scratch, lr, 1);
+        if (muon->bfloat16_gradient && muon->matrix_unit) update_on_matrix_unit(muon, muon->blocks + i, scratch, lr);
+        else if (muon->bfloat16_gradient) update_block(muon, muon->blocks + i, scratch, lr, 1);
         else update_block(muon, muon->blocks + i, scratch, lr, 0);
     }
 }
