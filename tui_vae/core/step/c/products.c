@@ -27,8 +27,9 @@ typedef struct {
 } Operand;
 
 /* Brings a stripe into tiles, one after the other. */
-AMX static void pack(const Operands *given, const Operand *operand, Count number, Count depth_tiles) {
-    const Count begin = number * LINES, rest = operand->size - begin, stride = operand->stride;
+AMX static void pack(const Operands *given, const Operand *operand, Count number) {
+    const Count depth_tiles = tiles_of(given->depth, DEPTH), begin = number * LINES;
+    const Count rest = operand->size - begin, stride = operand->stride;
     const int planes = given->is_float32 ? PLANES : 1;
     uint16_t *to = operand->tiles + number * depth_tiles * TILE;
     __m512i tiles[PLANES][LINES];
@@ -80,47 +81,57 @@ INLINE AMX void write_lines(const Operands *given, Pending *pending, Count count
 static const uint8_t PAIRS[][2] = {{1, 1}, {0, 2}, {2, 0}, {0, 1}, {1, 0}, {0, 0}};
 enum { ALL_PAIRS = 6 };
 
+/* Computes a block of 2·LINES rows and columns, and writes `former` meanwhile. */
+AMX static void multiply_block(const Operands *given, const Operand *left, const Operand *right, Count row, Count column,
+                               Pending *former, Pending *next) {
+    const Count depth_tiles = tiles_of(given->depth, DEPTH), stripe = depth_tiles * TILE;
+    const Count quota = 2 * LINES / (depth_tiles ? depth_tiles : 1) + 1, rows = given->rows - 2 * LINES * row;
+    const uint16_t *mine = left->tiles + 2 * row * stripe, *other = right->tiles + 2 * column * stripe;
+    clear_sums();
+    for (Count k = 0; k < depth_tiles; k++, mine += TILE, other += TILE) {
+        for (int pair = given->is_float32 ? 0 : ALL_PAIRS - 1; pair < ALL_PAIRS; pair++) {
+            const uint16_t *a = mine + PAIRS[pair][0] * left->stripes * stripe;
+            const uint16_t *b = other + PAIRS[pair][1] * right->stripes * stripe;
+            add_products(a, a + stripe, b, b + stripe, 1);
+        }
+        write_lines(given, former, quota);
+    }
+    write_lines(given, former, 2 * LINES);
+    store_sums(next->sums);
+    next->place = 2 * LINES * (row * given->out_stride + column);
+    next->line = 0;
+    next->lines = rows < 2 * LINES ? rows : 2 * LINES;
+    next->columns = given->columns - 2 * LINES * column;
+}
+
+enum { NEAR = 512 << 10 };  /* numbers of the right operand's tiles that are used for all rows in turn: half of a second cache */
+
 /* A thread's part: it packs stripes, waits for the others', and multiplies the rows that it packed itself, which are still
  * in its cache. */
 AMX static void multiply_share(const Operands *given) {
-    const Count depth_tiles = tiles_of(given->depth, DEPTH), stripe = depth_tiles * TILE;
+    const Count stripe = tiles_of(given->depth, DEPTH) * TILE, planes = given->is_float32 ? PLANES : 1;
     const Count across = tiles_of(given->rows, 2 * LINES), along = tiles_of(given->columns, 2 * LINES);
-    const int first = given->is_float32 ? 0 : ALL_PAIRS - 1, planes = given->is_float32 ? PLANES : 1;
     const Operand left = {given->left,   given->left_stride, given->rows, !given->left_turned, 1,
                           given->scratch, 2 * across};
     const Operand right = {given->right, given->right_stride, given->columns, given->right_turned, 0,
                            left.tiles + planes * left.stripes * stripe, 2 * along};
-    const Count steps = (ALL_PAIRS - first) * depth_tiles, quota = 2 * LINES / (steps ? steps : 1) + 1;
+    const Count near = NEAR / (2 * planes * stripe + 1) + 1;
     Pending pending[2];
-    Count from, to;
-    pending[0].line = pending[0].lines = pending[1].line = pending[1].lines = 0;
+    Count from, to, turn = 0;
+    pending[0].line = pending[0].lines = 0;
     share(left.stripes, &from, &to);
-    for (Count i = from; i < to; i++) pack(given, &left, i, depth_tiles);
+    for (Count i = from; i < to; i++) pack(given, &left, i);
     share(right.stripes, &from, &to);
-    for (Count i = from; i < to; i++) pack(given, &right, i, depth_tiles);
+    for (Count i = from; i < to; i++) pack(given, &right, i);
 #pragma omp barrier
     begin_tiles();
-    share(across * along, &from, &to);
-    for (Count i = from; i < to; i++) {
-        const Count row = i / along, column = i % along;
-        Pending *former = pending + i % 2, *next = pending + (i + 1) % 2;
-        clear_sums();
-        for (int pair = first; pair < ALL_PAIRS; pair++) {
-            const uint16_t *mine = left.tiles + (PAIRS[pair][0] * left.stripes + 2 * row) * stripe;
-            const uint16_t *other = right.tiles + (PAIRS[pair][1] * right.stripes + 2 * column) * stripe;
-            for (Count k = 0; k < depth_tiles; k++, mine += TILE, other += TILE) {
-                add_products(mine, mine + stripe, other, other + stripe, 1);
-                write_lines(given, former, quota);
-            }
-        }
-        write_lines(given, former, 2 * LINES);
-        store_sums(next->sums);
-        next->place = 2 * LINES * (row * given->out_stride + column);
-        next->line = 0;
-        next->lines = given->rows - 2 * LINES * row < 2 * LINES ? given->rows - 2 * LINES * row : 2 * LINES;
-        next->columns = given->columns - 2 * LINES * column;
+    for (Count first = 0; first < along; first += near) {
+        const Count width = along - first < near ? along - first : near;
+        share(across * width, &from, &to);
+        for (Count i = from; i < to; i++, turn = !turn)
+            multiply_block(given, &left, &right, i / width, first + i % width, pending + turn, pending + !turn);
     }
-    write_lines(given, pending + to % 2, 2 * LINES);
+    write_lines(given, pending + turn, 2 * LINES);
     _tile_release();
 }
 
