@@ -273,7 +273,9 @@ def test_compiled_steps_do_what_autograds_do(precision: str, far: float) -> None
         assert (one - other).norm() < far * other.norm() + 1e-4
 
 
-@pytest.mark.parametrize("options", [{}, {"model": "conv"}, {"norm": "batch", "weight-decay": 0.1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"precision": "bfloat16"}, {"model": "conv"}, {"norm": "batch", "weight-decay": 0.1}]
+)
 def test_a_restored_learner_goes_on_bit_for_bit(options: dict[str, Any]) -> None:
     whole = taught(learner(**options))
     state = {name: tensor.clone() for name, tensor in whole.tensors().items()}
