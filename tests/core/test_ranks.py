@@ -39,7 +39,9 @@ def test_every_image_of_a_batch_has_one_rank(count: int, world: int) -> None:
 def test_no_image_of_an_epoch_is_taken_twice_or_left_out(count: int, size: int, world: int) -> None:
     images, order = torch.arange(count), epoch_order(0, 0, count)
     whole = [batch.tolist() for batch in batches(images, order, size, CPU)]
-    shares = [list(batches(images, order, size, CPU, ranks=rank)) for rank in thread_ranks(world)]
+    shares = [
+        [share.clone() for share in batches(images, order, size, CPU, ranks=rank)] for rank in thread_ranks(world)
+    ]
     assert all(len(each) == len(whole) for each in shares)  # a rank takes part in every step
     together = [[index for part in parts for index in part.tolist()] for parts in zip(*shares, strict=True)]
     assert together == whole

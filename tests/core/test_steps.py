@@ -186,8 +186,8 @@ def test_bfloat16_learns_what_float32_learns() -> None:
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, without_cuda])])
 def test_images_on_the_host_come_in_the_same_order(device: str) -> None:
     order = epoch_order(3, 5, len(IMAGES))
-    here = [batch.cpu() for batch in batches(IMAGES, order, 16, torch.device(device))]
-    there = [batch.cpu() for batch in batches(IMAGES.to(device), order, 16, torch.device(device))]
+    here = [batch.cpu().clone() for batch in batches(IMAGES, order, 16, torch.device(device))]
+    there = [batch.cpu().clone() for batch in batches(IMAGES.to(device), order, 16, torch.device(device))]
     assert [len(batch) for batch in here] == [16, 16, 16, 16, 16, 10]
     assert list(batches(IMAGES, order[:0], 16, torch.device(device))) == []
     assert torch.equal(torch.cat(here), torch.cat(there)) and torch.equal(torch.cat(here), IMAGES[order])

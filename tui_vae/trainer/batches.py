@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from tui_vae.core.data.mapped import ReadAhead, nothing_ahead
 from tui_vae.core.ranks import ALONE, Ranks, share_of
 from tui_vae.core.seeds import epoch_order
-from tui_vae.core.step.load_kernels import load_kernels
+from tui_vae.core.step.load_kernels import Kernels, load_kernels
 
 SHARE_OF_FREE = 0.5  # of the device's free memory; the rest is for the network, its gradients and other people
 
@@ -70,28 +70,32 @@ def batches(
     elif device.type == "cuda":
         yield from _streamed(images, _shares(order, size, ranks), size, device, ahead)
     else:
-        for chosen in _announced(_shares(order, size, ranks), ahead):
-            yield _gathered(images, chosen).to(device)
+        for batch in _gathered(images, _announced(_shares(order, size, ranks), ahead), min(size, len(order))):
+            yield batch.to(device)
 
 
-def _gathered(images: Tensor, chosen: Tensor) -> Tensor:
-    """`images[chosen]` of images `(N, …)` on the host, for places `(M,)` int64: by the kernels, where they are.
+def _gathered(images: Tensor, parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """`images[part]` of images `(N, …)` on the host, by the kernels where they are, into one of two buffers in turn.
+
+    New memory for each batch would have to be found page by page: half of what gathering one takes.
 
     Raises:
         IndexError: a place is not in [0, N).
     """
-    kernels = load_kernels()
-    if not kernels or not images.is_contiguous():
-        return images.index_select(0, chosen)
-    chosen = chosen.contiguous()
-    batch = images.new_empty((len(chosen), *images.shape[1:]))
-    inside = kernels.library.gather_images(
-        images.data_ptr(), len(images), chosen.data_ptr(), batch.data_ptr(), len(chosen),
-        images[:1].nbytes, torch.get_num_threads(),
-    )  # fmt: skip
-    if not inside:
-        raise IndexError(f"a place is not among the {len(images)} images")
-    return batch
+    kernels = load_kernels() if images.is_contiguous() else Kernels()
+    buffers = [images.new_empty((size, *images.shape[1:])) for _ in range(2)]
+    count, start, image, threads = len(images), images.data_ptr(), images[:1].nbytes, torch.get_num_threads()
+    for number, part in enumerate(parts):
+        batch = buffers[number % 2]
+        if len(part) < size:
+            batch = batch[: len(part)]
+        if not kernels:
+            torch.index_select(images, 0, part, out=batch)
+        elif not kernels.library.gather_images(
+            start, count, part.data_ptr(), batch.data_ptr(), len(part), image, threads
+        ):
+            raise IndexError(f"a place is not among the {count} images")
+        yield batch
 
 
 def _shares(order: Tensor, size: int, ranks: Ranks) -> Sequence[Tensor]:
