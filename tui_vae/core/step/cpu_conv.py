@@ -27,6 +27,7 @@ from tui_vae.core.step.fused_step import (
     Product,
     gradient_of,
 )
+from tui_vae.core.step.products import prepare_mm
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
@@ -225,8 +226,10 @@ class ConvCPUStep(CPUStep):
             return Product(weight, to_weight, x, product, to_x, to_product, self._prepare)
         upwards = isinstance(layer, nn.ConvTranspose2d)
         image = after if upwards else before
+        # Of few channels, splitting float32 for the matrix unit takes longer than its products save.
+        prepare = prepare_mm if self.bfloat16_copy is None else self._prepare
         convolver: Convolver = (
-            OfPatches(image, weight, to_weight, self._functions, self._threads, patches, self._array, self._prepare)
+            OfPatches(image, weight, to_weight, self._functions, self._threads, patches, self._array, prepare)
             if self._is_of_patches(layer)
             else Direct(image, weight, to_weight)
         )
