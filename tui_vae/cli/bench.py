@@ -24,10 +24,10 @@ CANDIDATES = {
     "ours": "tui-vae's training step",
     "ordinary": "DataLoader, transforms, Adam, loss.item() each step",
     "ordinary-2-workers": "the same, 2 loader workers",
-    "products": "bare matrix products, the limit",
+    "products": "bare matrix products, PyTorch's",
 }
 
-LIMIT = "products"
+PRODUCTS = "products"
 """The candidate that is no way to train: networks that are more than matrix products do without it."""
 
 
@@ -99,7 +99,7 @@ def bench(options: argparse.Namespace) -> int:
         print(busy, file=sys.stderr)
     results = [_result(candidate, candidates[0]) for candidate in candidates]
     ordinary = max((r for r in results if r["name"].startswith("ordinary")), key=lambda r: r["images_per_s"])
-    limit = results[-1] if results[-1]["name"] == LIMIT else None
+    limit = results[-1] if results[-1]["name"] == PRODUCTS else None
     gain, share = ordinary["ours_over_this"], limit["ours_over_this"] if limit else None
     until = time_until(config, options.until) if options.until else None
     if options.json:
@@ -127,7 +127,7 @@ def _run_candidates(
     """Let the candidates train in turn, so that other processes on the machine slow all of them alike. Gives also how
     many cores those have used meanwhile, and the percentage of the time for which they used the GPU before."""
     wanted = {name: toml_value(name, getattr(config, name)) for name in vars(config)}
-    names = [name for name in CANDIDATES if name != LIMIT or config.model == "mlp"]
+    names = [name for name in CANDIDATES if name != PRODUCTS or config.model == "mlp"]
     candidates: list[CandidateProcess] = []
     try:
         candidates.extend(CandidateProcess(name, wanted) for name in names)
@@ -153,7 +153,7 @@ def _print_results(results: list[dict[str, Any]], gain: float, share: float | No
     ]  # fmt: skip
     print_table([("", "images/s", "range", "ours/this", "MiB", "threads"), *rows], left=(0,))
     print(f"tui-vae is {gain:.2f} times as fast as the faster ordinary loop{'' if gain >= 1 else ': it loses'}"
-          f"{'' if share is None else f', and reaches {share:.0%} of the limit'}")  # fmt: skip
+          f"{'' if share is None else f', and {share:.0%} as fast as the bare products'}")  # fmt: skip
 
 
 def _mebibytes(result: dict[str, Any]) -> str:

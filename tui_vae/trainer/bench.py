@@ -158,7 +158,7 @@ def ordinary(config: RunConfig, workers: int) -> Candidate:
 
 @torch.no_grad()
 def products(config: RunConfig) -> Candidate:
-    """The limit: nothing but the matrix products of the network's linear layers on batches of the data's own shape.
+    """Nothing but PyTorch's matrix products of the network's linear layers on batches of the data's own shape.
 
     Each layer has its product forward and the two of its gradients. On CUDA all are one graph.
     """
@@ -208,7 +208,7 @@ CANDIDATES: dict[str, Callable[[RunConfig], Candidate]] = {
     "ordinary-2-workers": lambda config: ordinary(config, workers=2),
     "products": products,
 }
-"""What is compared, by the names in the results: `ours` first, the limit last."""
+"""What is compared, by the names in the results: `ours` first, the bare products last."""
 
 
 def main() -> int:
