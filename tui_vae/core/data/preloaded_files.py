@@ -6,16 +6,20 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class FileRead(NamedTuple):
     """A file as it was read.
 
-    version: what tells it from its other versions. digest: its size and MD5. contents: decompressed.
+    version: what tells it from its other versions. digest: its size and MD5. contents: decompressed, in numpy's memory,
+    where images stay: see `mapped.in_large_pages`.
     """
 
     version: tuple[int, ...]
     digest: tuple[int, str]
-    contents: bytearray
+    contents: NDArray[np.uint8]
 
 
 _files: dict[Path, FileRead] = {}

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tui_vae.config.data_places import cache_home, system_place
 from tui_vae.core.data import preloaded_files, reading
 from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
@@ -78,7 +81,7 @@ def _files_in(info: DatasetInfo, directory: Path) -> dict[str, Path]:
     return found
 
 
-def read_file(path: Path) -> bytearray:
+def read_file(path: Path) -> bytearray | NDArray[np.uint8]:
     """A file's contents, unpacked if gzip has packed them. The packed data are never in memory as a whole.
 
     Raises:
@@ -97,7 +100,8 @@ def preload_file(path: Path) -> None:
         DatasetError, OSError: as of `read_file`; then it will be read when it is asked for.
     """
     version = preloaded_files.version_of(path)
-    preloaded_files.keep(path, preloaded_files.FileRead(version, _digest(path), read_file(path)))
+    contents = np.array(read_file(path), np.uint8)
+    preloaded_files.keep(path, preloaded_files.FileRead(version, _digest(path), contents))
 
 
 class Contents(NamedTuple):
@@ -141,7 +145,7 @@ def _check(info: DatasetInfo, role: str, path: Path) -> Contents:
         return Contents(file.shape, True)
     try:
         data = read_file(path)
-        if hashlib.md5(data, usedforsecurity=False).hexdigest() == file.md5:
+        if hashlib.md5(bytes(data), usedforsecurity=False).hexdigest() == file.md5:
             return Contents(file.shape, True)
         header = parse_header(bytes(data[:64]), path)
         whole = header.kind == BYTES and len(header.shape) == len(file.shape)

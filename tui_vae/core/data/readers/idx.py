@@ -66,7 +66,7 @@ def _unpack(file: BinaryIO, header: Header, path: Path) -> NDArray[Any]:
     return _array(header, elements)
 
 
-def as_array(contents: bytearray, path: Path) -> NDArray[Any]:
+def as_array(contents: bytearray | NDArray[np.uint8], path: Path) -> NDArray[Any]:
     """The array in the contents of an idx file; `path` names it in errors.
 
     Raises:
