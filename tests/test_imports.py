@@ -206,10 +206,11 @@ def running(*arguments: str) -> str:
             "import tui_vae.cli.sweep.command, tui_vae.cli.sweep.table",
             {*HEAVY, "textual"},
         ),
+        ("import tui_vae.core.data.sources", {*HEAVY, "numpy"}),
         ("import tui_vae.cli.evaluate", {*HEAVY, "textual", "numpy", "sklearn"}),
         ("import tui_vae.trainer.__main__, tui_vae.trainer.server", HEAVY),
     ],
-    ids=["help", "train-help", "ls", "data", "open_app", "app", "runs", "commands", "evaluate", "trainer"],
+    ids=["help", "train-help", "ls", "data", "open_app", "app", "runs", "commands", "sources", "evaluate", "trainer"],
 )
 def test_it_opens_without_the_heavy_packages(code: str, without: set[str]) -> None:
     assert not loaded(code) & without

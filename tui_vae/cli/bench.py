@@ -99,8 +99,8 @@ def bench(options: argparse.Namespace) -> int:
         print(busy, file=sys.stderr)
     results = [_result(candidate, candidates[0]) for candidate in candidates]
     ordinary = max((r for r in results if r["name"].startswith("ordinary")), key=lambda r: r["images_per_s"])
-    limit = results[-1] if results[-1]["name"] == PRODUCTS else None
-    gain, share = ordinary["ours_over_this"], limit["ours_over_this"] if limit else None
+    bare = results[-1] if results[-1]["name"] == PRODUCTS else None
+    gain, share = ordinary["ours_over_this"], bare["ours_over_this"] if bare else None
     until = time_until(config, options.until) if options.until else None
     if options.json:
         settings = {"preset": config.preset, "batch_size": config.batch_size, "hidden": list(config.hidden),

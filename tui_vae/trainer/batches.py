@@ -58,9 +58,9 @@ def batches(
 
     Of each batch a rank gets its share, which may be none of a small batch.
 
-    Images on the device are gathered there. Images on the host are gathered into one of two pinned buffers and copied
-    while the device computes on the batch before. A batch stays valid while the next one is used. `ahead` is told the
-    rows of each batch while the one before is used.
+    Images on a GPU are gathered there. Images on the host are gathered into one of two buffers; for a GPU these are
+    pinned, and copied while it computes on the batch before. A batch stays valid while the next one is used. `ahead` is
+    told the rows of each batch while the one before is used.
     """
     if not len(order):
         return  # torch.split would give one empty batch

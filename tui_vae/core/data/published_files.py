@@ -1,13 +1,12 @@
 """The four files of FashionMNIST in a directory: finding them, and telling whether they are the published ones."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from tui_vae.config.data_places import cache_home, system_place
 from tui_vae.core.data import preloaded_files, reading
@@ -15,6 +14,10 @@ from tui_vae.core.data.published import DatasetError, DatasetInfo, PublishedFile
 from tui_vae.core.data.readers.idx_header import BYTES, parse_header
 from tui_vae.core.data.reading import PART, opened
 from tui_vae.main_memory import free_main_memory
+
+if TYPE_CHECKING:  # numpy takes longer to import than what quick commands ask of this module
+    import numpy as np
+    from numpy.typing import NDArray
 
 HINTS = {
     "data-dir": "put its files there (.gz or not), or train without --data-dir",
@@ -99,6 +102,8 @@ def preload_file(path: Path) -> None:
     Raises:
         DatasetError, OSError: as of `read_file`; then it will be read when it is asked for.
     """
+    import numpy as np
+
     version = preloaded_files.version_of(path)
     contents = np.array(read_file(path), np.uint8)
     preloaded_files.keep(path, preloaded_files.FileRead(version, _digest(path), contents))

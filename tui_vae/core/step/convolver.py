@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tui_vae.core.step.load_kernels import Patches
-from tui_vae.core.step.products import Prepare, prepare_mm
+from tui_vae.core.step.products import Prepare
 
 Shape = tuple[int, int, int]
 """Channels, height and width; a linear layer's features are channels of one pixel."""
@@ -59,7 +59,7 @@ class OfPatches(Convolver):
 
     def __init__(
         self, image: Shape, weight: Tensor, to_weight: Tensor, functions: Any, threads: int, patches: Tensor,
-        array: Callable[..., Tensor], prepare: Prepare = prepare_mm,
+        array: Callable[..., Tensor], prepare: Prepare,
     ) -> None:  # fmt: skip
         super().__init__(image, weight, to_weight)
         self._prepare = prepare

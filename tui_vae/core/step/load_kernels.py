@@ -17,9 +17,10 @@ from typing import Any
 
 import torch  # noqa: F401  # loads the OpenMP runtime that the kernels share
 
+AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"}
 LEVELS = {
-    "amx": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "amx_tile", "amx_bf16", "avx512_bf16"},
-    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"},
+    "amx": AVX512 | {"amx_tile", "amx_bf16", "avx512_bf16"},
+    "avx512": AVX512,
     "avx2": {"avx2", "fma"},
 }
 """What the C kernels can use, the best first, and the flags in /proc/cpuinfo of a CPU that has it."""

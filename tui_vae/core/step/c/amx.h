@@ -91,7 +91,7 @@ INLINE AMX __mmask16 mask_of(Count numbers) { return numbers >= LINES ? 0xffff :
 
 /* LINES lines of DEPTH numbers, as they lie; zeros for what lies beyond `lines` and `numbers`. */
 AMX static inline void load_lines(const uint16_t *from, Count stride, Count lines, Count numbers, __m512i *rows) {
-    const __mmask32 used = numbers >= DEPTH ? 0xffffffffu : (1u << (numbers > 0 ? numbers : 0)) - 1;
+    const __mmask32 used = mask_of(numbers) | (__mmask32)mask_of(numbers - LINES) << LINES;
     for (int i = 0; i < LINES; i++)
         rows[i] = i < lines ? _mm512_maskz_loadu_epi16(used, from + i * stride) : _mm512_setzero_si512();
 }

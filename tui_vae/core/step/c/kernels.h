@@ -153,7 +153,7 @@ typedef struct {
  * around. */
 typedef struct {
     const void *left, *right;
-    void *out;                                /* (rows, columns) */
+    void *out;                                    /* (rows, columns) */
     Count left_stride, right_stride, out_stride;  /* from one line in memory to the next */
     int left_turned, right_turned, is_float32;
     Count rows, columns, depth;
