@@ -6,6 +6,7 @@ import copy
 import math
 import subprocess
 import sys
+from ctypes import byref
 from dataclasses import replace
 from itertools import product
 
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 
 from tests.support.steps import BETA, IN_ALL, LATENT, LR, SIDE, by_autograd, images, model, norms_with_kernels
 from tui_vae.core.models.mlp import MLP
+from tui_vae.core.models.vae import ACTIVATIONS
 from tui_vae.core.objectives import LEAST_SQUARE, OBJECTIVES, Objective
 from tui_vae.core.step.adam import FlatAdam
-from tui_vae.core.step.cpu import CPUStep
+from tui_vae.core.step.cpu import SCRATCH, CPUStep
 from tui_vae.core.step.flat_parameters import flatten_parameters
 from tui_vae.core.step.fused_step import ACTIVATION_NAMES, OUTPUT_NAMES, has_kernels
-from tui_vae.core.step.load_kernels import Kernels, load_kernels, usable_kernels
+from tui_vae.core.step.load_kernels import Hidden, Kernels, load_kernels, usable_kernels
 
 BUILDS = [pytest.param(kernels, id=kernels.level) for kernels in usable_kernels() if kernels]
 
@@ -204,6 +206,30 @@ def test_far_values_stay_numbers_and_what_is_none_is_not_hidden(kernels: Kernels
         next(vae.parameters())[0, 0] = torch.nan
     spoilt = Fused(kernels, vae, OBJECTIVES["mse"], bfloat16)
     assert spoilt.learn(images())[0].isnan() and not torch.isfinite(spoilt.flat).all()
+
+
+@pytest.mark.parametrize("kernels", BUILDS)
+@pytest.mark.parametrize("name", [name for name, row in ACTIVATIONS.items() if row.kernel_code is not None])
+def test_activations_are_exact_near_and_far_from_zero(kernels: Kernels, name: str) -> None:
+    near = torch.linspace(-12, 12, 4001)
+    far = torch.tensor([1e-30, 43.7, 86.9, 87.1, 88.8, 104.0, 1e4, 4e6, 1e20, 1e30])
+    x = torch.cat([near, far, -far, torch.tensor([torch.nan])])
+    out, to_x, bias, width = torch.zeros_like(x), torch.ones_like(x), torch.zeros_like(x), len(x)
+    scratch, to_bias = torch.zeros(SCRATCH * width), torch.zeros_like(x)
+    layer = Hidden(
+        width=width, activation=ACTIVATIONS[name].kernel_code, bias=bias.data_ptr(), product=x.data_ptr(),
+        out=out.data_ptr(), gradient=to_x.data_ptr(), to_bias=to_bias.data_ptr(), scratch=scratch.data_ptr(),
+    )  # fmt: skip
+    kernels.library.hidden_forward(byref(layer), 1, 1)
+    kernels.library.hidden_backward(byref(layer), 1, 1)
+
+    exact = x.double().requires_grad_()
+    expected = ACTIVATIONS[name].module()(exact)
+    expected.sum().backward()
+    torch.testing.assert_close(out.double(), expected.detach(), rtol=3e-6, atol=5e-7, equal_nan=True)
+    gradient = exact.grad
+    assert gradient is not None and out[-1].isnan()
+    torch.testing.assert_close(to_x[:-1].double(), gradient[:-1], rtol=3e-6, atol=2e-6)
 
 
 def test_what_has_no_kernels_is_left_to_autograd() -> None:

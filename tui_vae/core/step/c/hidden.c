@@ -1,29 +1,40 @@
 /* Hidden layers, from a product to its activation and back. */
 #include "kernels.h"
 
-/* Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450) and activation. */
+enum { PARTS = 64 };  /* of a sum: four registers of AVX-512. One addition waits for the one before in its part only. */
+
+/* Σ (x - centre)·(y - centre) over a row; Σ (x - centre) if `y` is NULL. */
+INLINE float sum_of(const float *x, const float *y, float centre, Count width) {
+    float parts[PARTS] = {0};
+    Count i = 0;
+    for (; i + PARTS <= width; i += PARTS)
+        SIMD for (Count j = 0; j < PARTS; j++) parts[j] += (x[i + j] - centre) * (y ? y[i + j] - centre : 1);
+    SIMD for (Count j = 0; j < width - i; j++) parts[j] += (x[i + j] - centre) * (y ? y[i + j] - centre : 1);
+    SIMD for (int j = 0; j < 16; j++) parts[j] = (parts[j] + parts[j + 32]) + (parts[j + 16] + parts[j + 48]);
+    for (int j = 0; j < 4; j++) parts[j] = (parts[j] + parts[j + 8]) + (parts[j + 4] + parts[j + 12]);
+    return (parts[0] + parts[2]) + (parts[1] + parts[3]);
+}
+
+/* Layer normalization (Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450) and activation. The first row of a
+ * thread's scratch holds an image's product with its bias. */
 INLINE void hidden_forward_rows(const Hidden *layer, Count from, Count to, int bf16, int norm, int activation) {
     const Count width = layer->width;
     const float *bias = layer->bias, *norm_weight = layer->norm_weight, *norm_bias = layer->norm_bias;
     const void *product = layer->product;
+    float *values = layer->scratch + omp_get_thread_num() * SCRATCH * width;
     void *out = layer->out;
     for (Count row = from; row < to; row++) {
         const Count at = row * width;
         float mean = 0, scale = 1;
         if (norm) {
-            float sum = 0, squares = 0;
-            SIMD_SUM(sum) for (Count i = 0; i < width; i++) sum += load(product, at + i, bf16) + bias[i];
-            mean = sum / width;
-            SIMD_SUM(squares) for (Count i = 0; i < width; i++) {
-                float centred = load(product, at + i, bf16) + bias[i] - mean;
-                squares += centred * centred;
-            }
-            scale = 1.0f / sqrtf(squares / width + layer->epsilon);
+            SIMD for (Count i = 0; i < width; i++) values[i] = load(product, at + i, bf16) + bias[i];
+            mean = sum_of(values, NULL, 0, width) / width;
+            scale = 1.0f / sqrtf(sum_of(values, values, mean, width) / width + layer->epsilon);
             layer->statistics[2 * row] = mean;
             layer->statistics[2 * row + 1] = scale;
         }
         SIMD for (Count i = 0; i < width; i++) {
-            float v = load(product, at + i, bf16) + bias[i];
+            float v = norm ? values[i] : load(product, at + i, bf16) + bias[i];
             if (norm) v = (v - mean) * scale * norm_weight[i] + norm_bias[i];
             store(out, at + i, activated(v, activation), bf16);
         }
