@@ -1,6 +1,6 @@
 /* Functions of one number, which compilers vectorize: bfloat16, exponential functions, activations.
  *
- * NaN stays NaN in all of them.
+ * NaN stays NaN, but in those that say otherwise: whoever calls them multiplies by NaN anyway.
  */
 #ifndef KERNELS_MATH_H
 #define KERNELS_MATH_H
@@ -45,7 +45,7 @@ INLINE void store(void *array, int64_t at, float value, int bf16) {
 }
 
 /* x, but no farther from 0 than 87, where exp underflows; NaN becomes 87. Whole numbers are compared: compilers take a
- * choice between floating-point numbers apart, and compute both ways to the end. */
+ * choice between floating-point numbers apart, and compute both ways to the end (GCC 12). */
 INLINE float clamped(float x) {
     int32_t bits = to_bits(x), size = bits & 0x7fffffff, most = to_bits(87.0f);
     return from_bits((size < most ? size : most) | (bits & 0x80000000));
@@ -53,7 +53,7 @@ INLINE float clamped(float x) {
 
 #define TO_WHOLE 12582912.0f  /* 1.5·2²³: adding it to a much smaller number leaves a whole one in the last digits */
 
-/* exp(x) for |x| ≤ 87, relative error < 2e-7: argument reduction by ln 2 in two parts, then the polynomial 1 + r + ... of
+/* exp(x) for |x| ≤ 87, not of NaN, relative error < 2e-7: argument reduction by ln 2 in two parts, then the polynomial 1 + r + ... of
  * degree 6 that is nearest to exp on ±½·ln 2 (fitted to relative error, 3e-9). */
 INLINE float small_exponential(float x) {
     float shifted = x * 1.44269504f + TO_WHOLE, n = shifted - TO_WHOLE;
@@ -67,6 +67,7 @@ INLINE float small_exponential(float x) {
     return from_bits(to_bits(p) + (to_bits(shifted) << 23));
 }
 
+/* exp(x), as of ±87 farther from 0. */
 INLINE float exponential(float x) { return x == x ? small_exponential(clamped(x)) : x; }
 
 /* 1/x for x in [1, 2¹²⁶), relative error < 1e-7. A division keeps a processor waiting for three times as long as this:
