@@ -61,7 +61,7 @@ class Means:
 class Learner:
     """A model that learns from images on its device.
 
-    No step waits for the device: sums are kept there, and `take_means` reads them. The model's parameters become views
+    No step waits for the device: its sums stay there, and `take_means` reads them. The model's parameters become views
     of one vector, so that the model must not be moved to another device afterwards.
     """
 
@@ -84,9 +84,7 @@ class Learner:
         self.optimizer = make_optimizer(config, model, self._parameters, kernels)
         self._optimizer_name = config.optimizer
         self._noise = torch.Generator(device).manual_seed(derived_seed(config.seed, 0, 1))
-        # Sums over images of a step's figures, and the number of these images, since the last `take_means`.
-        self._sums = torch.zeros(4, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
-        self._images = 0
+        self._images = 0  # that the step's sums are of
 
         choice = choose_step(
             config, model, make_objective(config), self._parameters, self.optimizer, train_size, kernels, ranks
@@ -121,7 +119,7 @@ class Learner:
 
         images: `(N, height, width)`. lr, beta: numbers, or tensors without dimensions.
         """
-        self._sums.add_(self._step(images, self._noise, lr, beta, count), alpha=count)
+        self._step(images, self._noise, lr, beta, count)
 
     def _learn_alone(self, images: Tensor, lr: float | Tensor, beta: float | Tensor) -> None:
         self._learn(images, lr, beta, len(images))
@@ -133,9 +131,9 @@ class Learner:
 
     def take_means(self) -> Means:
         """Means over the images of all steps since the last call. Waits for the device."""
-        sums = self._sums.tolist()
+        sums = self._step.sums.tolist()
         images = self._images
-        self._sums.zero_()
+        self._step.sums.zero_()
         self._images = 0
         return Means(images, *(value / images for value in sums)) if images else Means()
 

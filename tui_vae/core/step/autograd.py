@@ -23,6 +23,9 @@ class AutogradStep:
         train_size: images of the training set, for the estimate of the total correlation.
         counts_white: whether to count white pixels (the last figure), which costs an operation on the images.
         ranks: those that share each batch.
+
+    Attributes:
+        sums: see `choose.Step`.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class AutogradStep:
         self._train_size = train_size
         self._counts_white = counts_white
         self._ranks = ranks
+        dtype = torch.float64 if parameters.device.type != "mps" else torch.float32  # which has no float64
+        self.sums = torch.zeros(4, dtype=dtype, device=parameters.device)
         self._shares_norms = ranks.world > 1 and share_norms(model, ranks)
 
     def __call__(
@@ -61,7 +66,9 @@ class AutogradStep:
         self._optimizer.step(lr)
         with torch.no_grad():
             recon, white = seen.mean(dim=0)
-            return torch.stack([loss.detach(), recon, kl_per_dimension(mu, logvar).sum(dim=1).mean(), white])
+            figures = torch.stack([loss.detach(), recon, kl_per_dimension(mu, logvar).sum(dim=1).mean(), white])
+            self.sums.add_(figures, alpha=count)
+            return figures
 
     def _forward(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The distortion `(N,)` of images `(N, …)`; z, μ and log σ², each `(N, latent_dim)`; recon and the share of

@@ -52,7 +52,13 @@ NO_CUDA_GRAPH = "steps are launched one by one: this model's cannot be captured 
 
 
 class Step(Protocol):
-    """Learns from batches of images."""
+    """Learns from batches of images.
+
+    Attributes:
+        sums: the figures of all steps, each times its count of images, `(4,)` on the device, since somebody zeroed it.
+    """
+
+    sums: Tensor
 
     def __call__(
         self, images: Tensor, generator: torch.Generator, lr: float | Tensor, beta: float | Tensor,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ctypes import addressof, byref, c_double
+from ctypes import Structure, addressof, byref, c_double, sizeof
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from tui_vae.core.models.vae import ACTIVATIONS, OUTPUTS, SequentialVAE
 from tui_vae.core.objectives import Objective, sigma_vae
 from tui_vae.core.step.adam import BETAS, EPSILON, FlatAdam
-from tui_vae.core.step.fused_step import BERNOULLI, ConvNorm, FusedStep, Kernel, Norm, gradient_of
+from tui_vae.core.step.fused_step import BERNOULLI, ConvNorm, FusedStep, Norm, gradient_of
 from tui_vae.core.step.load_kernels import Adam, Decoded, Hidden, Kernels, Latent, LossSums, Segment, TotalCorrelation
 from tui_vae.core.step.muon import Muon
+from tui_vae.core.step.native_calls import Kernel, NativeKernel
 from tui_vae.core.step.products import MatrixUnit
 
 SCRATCH = 5
@@ -55,6 +56,8 @@ class CPUStep(FusedStep):
             kl=self._kl.data_ptr(), total_correlation=self._total_correlation.data_ptr(),
             results=addressof(self._results),
         )  # fmt: skip
+        self._sums = (c_double * 4)()
+        self.sums = torch.frombuffer(self._sums, dtype=torch.float64)
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
         x_bf16 = None if self._x_bfloat16 is None else self._x_bfloat16.data_ptr()
@@ -72,9 +75,11 @@ class CPUStep(FusedStep):
             self._add_batch_norm_kernels(layer, norm)
             return
         layer.statistics = self._array(self._batch, 2).data_ptr()
-        functions, threads = self._functions, self._threads
-        self._forward.append(lambda rows: functions.hidden_forward(byref(layer), rows, threads))
-        self._backward.append(lambda rows: functions.hidden_backward(byref(layer), rows, threads))
+        self._forward.append(self._kernel("hidden_forward", layer))
+        self._backward.append(self._kernel("hidden_backward", layer))
+
+    def _kernel(self, name: str, given: Structure, places: int = 1) -> NativeKernel:
+        return NativeKernel(self._functions, name, given, self._threads, places)
 
     def _hidden(
         self, pairs: Sequence[tuple[Tensor, Tensor]], norm: Norm | ConvNorm | None, product: Tensor, out: Tensor,
@@ -100,50 +105,44 @@ class CPUStep(FusedStep):
         assert mean is not None and variance is not None and count is not None and norm.momentum is not None
         layer.momentum = norm.momentum
         layer.running_mean, layer.running_variance = mean.data_ptr(), variance.data_ptr()
+        layer.batches = count.data_ptr()
         layer.statistics = self._array(2, norm.num_features).data_ptr()
-        functions, threads = self._functions, self._threads
-
-        def forward(rows: int) -> None:
-            count.add_(1)
-            functions.batch_forward(byref(layer), rows * places, threads)
-
-        self._forward.append(forward)
-        self._backward.append(lambda rows: functions.batch_backward(byref(layer), rows * places, threads))
+        self._forward.append(self._kernel("batch_forward", layer, places))
+        self._backward.append(self._kernel("batch_backward", layer, places))
 
     def _add_latent_kernels(
         self, head: nn.Linear, product: Tensor, to_product: Tensor, z: Tensor, to_z: Tensor
     ) -> None:
         mu, sigma = (self._array(*z.shape) for _ in range(2))
         latent = Latent(
-            width=z.shape[1], bf16=self.bfloat16_copy is not None,
+            width=z.shape[1], bf16=self.bfloat16_copy is not None, free_bits=self._objective.free_bits,
+            weight=addressof(self._results) + 5 * sizeof(c_double),
             bias=head.bias.data_ptr(), to_bias=gradient_of(head.bias).data_ptr(),
             product=product.data_ptr(), to_product=to_product.data_ptr(), z=z.data_ptr(), to_z=to_z.data_ptr(),
             noise=self._noise.data_ptr(), mu=mu.data_ptr(), sigma=sigma.data_ptr(), kl=self._kl.data_ptr(),
         )  # fmt: skip
-        functions, results, free_bits = self._functions, self._results, self._objective.free_bits
-        if self._objective.tc_weight:
-            self._forward.append(self._with_total_correlation(latent))
-        else:
-            self._forward.append(lambda rows: functions.latent_forward(byref(latent), rows))
-        self._backward.append(lambda rows: functions.latent_backward(byref(latent), rows, results[5], free_bits))
+        forward = self._kernel("latent_forward", latent)
+        self._forward.append(self._with_total_correlation(forward, latent) if self._objective.tc_weight else forward)
+        self._backward.append(self._kernel("latent_backward", latent))
 
-    def _with_total_correlation(self, latent: Latent) -> Kernel:
+    def _with_total_correlation(self, to_z: Kernel, latent: Latent) -> Kernel:
         """The kernel from the head's product to z, then that of the total correlation and its gradients."""
         width, batch = latent.width, self._batch
         z, mu, precision, constant = (self._array(width, batch).data_ptr() for _ in range(4))
-        to_z, to_mu, to_logvar = (self._array(batch, width).data_ptr() for _ in range(3))
-        latent.more_to_z, latent.more_to_mu, latent.more_to_logvar = to_z, to_mu, to_logvar
+        gradients = [self._array(batch, width).data_ptr() for _ in range(3)]
+        latent.more_to_z, latent.more_to_mu, latent.more_to_logvar = gradients
         stride = (3 * width + 1) * batch
         given = TotalCorrelation(
             width=width, stride=stride, weight=self._objective.tc_weight, images=self._train_size,
-            z=z, mu=mu, precision=precision, constant=constant, to_z=to_z, to_mu=to_mu, to_logvar=to_logvar,
+            z=z, mu=mu, precision=precision, constant=constant,
+            to_z=gradients[0], to_mu=gradients[1], to_logvar=gradients[2],
             scratch=self._array(self._threads, stride).data_ptr(),
             values=self._array(batch, dtype=torch.float64).data_ptr(), value=self._total_correlation.data_ptr(),
         )  # fmt: skip
         functions, threads = self._functions, self._threads
 
         def forward(rows: int) -> None:
-            functions.latent_forward(byref(latent), rows)
+            to_z(rows)
             functions.total_correlation(byref(given), byref(latent), rows, threads)
 
         return forward
@@ -159,17 +158,13 @@ class CPUStep(FusedStep):
         decoded = Decoded(
             width=pixels, bf16=self.bfloat16_copy is not None,
             output=BERNOULLI_CODE if output == BERNOULLI else OUTPUTS[output].kernel_code,
-            bias=bias.data_ptr(), to_bias=to_bias.data_ptr(),
+            weight=addressof(self._results) + 4 * sizeof(c_double), bias=bias.data_ptr(), to_bias=to_bias.data_ptr(),
             x=self._x.data_ptr(), product=product.data_ptr(),
             slope=self._array(self._batch, pixels).data_ptr(), figures=self._figures.data_ptr(),
             scratch=self._array(self._threads, pixels).data_ptr(),
             partial=self._array(self._threads, FIGURES, dtype=torch.float64).data_ptr(),
         )  # fmt: skip
-        functions, results, threads = self._functions, self._results, self._threads
-        return (
-            lambda rows: functions.decoded_forward(byref(decoded), rows, threads),
-            lambda rows: functions.decoded_backward(byref(decoded), rows, results[4], threads),
-        )
+        return self._kernel("decoded_forward", decoded), self._kernel("decoded_backward", decoded)
 
     def _add_up_sums(self, rows: int, count: int) -> None:
         latents = self._kl.numel()  # whose KLs are means
@@ -182,6 +177,10 @@ class CPUStep(FusedStep):
         # In C for a dozen numbers: after a large product each small operation on tensors takes 20 µs and more.
         self._functions.compute_loss(byref(self._loss_sums), rows, float(beta))
         return self._results_figures
+
+    def _add_to_sums(self, figures: Tensor, count: int) -> None:
+        for place, figure in enumerate(self._results[:4]):  # not by tensors: see `_compute_loss`
+            self._sums[place] += count * figure
 
     def _update_by_adam(self, optimizer: FlatAdam, lr: float | Tensor) -> None:
         assert self._adam is not None

@@ -7,8 +7,8 @@ of an image lie apart. Here those of a pixel lie side by side, in all but the li
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import byref
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -27,7 +27,8 @@ from tui_vae.core.step.fused_step import (
     Product,
     gradient_of,
 )
-from tui_vae.core.step.products import prepare_mm
+from tui_vae.core.step.native_calls import Kernel
+from tui_vae.core.step.products import Multiplication, prepare_mm
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
@@ -39,21 +40,22 @@ class ConvolutionProduct(Product):
     convolver: Convolver = field(kw_only=True)
     upwards: bool = field(kw_only=True)
 
-    def forward(self) -> None:
-        """product = x ∗ weight."""
-        (self.convolver.transpose if self.upwards else self.convolver.convolve)(self.x, self.product)
+    def forward(self) -> Multiplication:
+        """For product = x ∗ weight."""
+        return partial(self.convolver.transpose if self.upwards else self.convolver.convolve, self.x, self.product)
 
-    def backward_to_weight(self) -> None:
-        """The gradient of the weight, from that of the product and x."""
+    def backward_to_weight(self) -> Multiplication:
+        """For the gradient of the weight, from that of the product and x."""
         images, halves = (self.to_product, self.x) if self.upwards else (self.x, self.to_product)
-        self.convolver.write_weight_gradient(images, halves)
+        return partial(self.convolver.write_weight_gradient, images, halves)
 
-    def backward_to_x(self) -> None:
-        """The gradient of x, if it is needed, right after that of the weight."""
-        if self.to_x is not None and self.upwards:
-            self.convolver.convolve(self.to_product, self.to_x, again=True)
-        elif self.to_x is not None:
-            self.convolver.transpose(self.to_product, self.to_x)
+    def backward_to_x(self) -> Multiplication | None:
+        """For the gradient of x, if it is needed, right after that of the weight."""
+        if self.to_x is None:
+            return None
+        if self.upwards:
+            return partial(self.convolver.convolve, self.to_product, self.to_x, again=True)
+        return partial(self.convolver.transpose, self.to_product, self.to_x)
 
 
 class Spread:
@@ -69,15 +71,25 @@ class Spread:
         self._gradients = [array(places, len(vector)) for vector in vectors]
         self.pairs = list(zip(self._values, self._gradients, strict=True))
 
-    def write(self) -> None:
-        """Copy the parameters to every place."""
-        for values, parameter in zip(self._values, self._parameters, strict=True):
-            values.copy_(parameter.detach())
+    def before(self, kernel: Kernel) -> Kernel:
+        """`kernel` with the parameters' present values at every place."""
 
-    def add_up(self) -> None:
-        """Write the parameters' gradients, the sums over places."""
-        for gradients, parameter in zip(self._gradients, self._parameters, strict=True):
-            torch.sum(gradients, dim=0, out=gradient_of(parameter))
+        def forward(images: int) -> None:
+            for values, parameter in zip(self._values, self._parameters, strict=True):
+                values.copy_(parameter.detach())
+            kernel(images)
+
+        return forward
+
+    def after(self, kernel: Kernel) -> Kernel:
+        """`kernel`, and then the parameters' gradients, the sums over places."""
+
+        def backward(images: int) -> None:
+            kernel(images)
+            for gradients, parameter in zip(self._gradients, self._parameters, strict=True):
+                torch.sum(gradients, dim=0, out=gradient_of(parameter))
+
+        return backward
 
 
 class ConvCPUStep(CPUStep):
@@ -155,18 +167,8 @@ class ConvCPUStep(CPUStep):
         spread = Spread(parameters, places, self._array)
         hidden = self._hidden(spread.pairs, norm, product, out, gradient, code)
         hidden.statistics = self._array(self._batch, 2).data_ptr()
-        functions, threads = self._functions, self._threads
-
-        def forward(rows: int) -> None:
-            spread.write()
-            functions.hidden_forward(byref(hidden), rows, threads)
-
-        def backward(rows: int) -> None:
-            functions.hidden_backward(byref(hidden), rows, threads)
-            spread.add_up()
-
-        self._forward.append(forward)
-        self._backward.append(backward)
+        self._forward.append(spread.before(self._kernel("hidden_forward", hidden)))
+        self._backward.append(spread.after(self._kernel("hidden_backward", hidden)))
         return following
 
     def _in_order_for(
@@ -203,17 +205,8 @@ class ConvCPUStep(CPUStep):
         assert last.bias is not None
         spread = Spread([last.bias], self._model.pixels, self._array)
         forward, backward = self._decoded(*spread.pairs[0], product, BERNOULLI if self._objective.bernoulli else output)
-
-        def forward_with_bias(rows: int) -> None:
-            spread.write()
-            forward(rows)
-
-        def backward_with_bias(rows: int) -> None:
-            backward(rows)
-            spread.add_up()
-
-        self._forward.append(forward_with_bias)
-        self._backward.append(backward_with_bias)
+        self._forward.append(spread.before(forward))
+        self._backward.append(spread.after(backward))
 
     def _operands(
         self, layer: nn.Linear | Convolution, before: Shape, after: Shape, patches: Tensor,

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Self, TypeGuard
 
 import torch
@@ -26,6 +25,7 @@ from tui_vae.core.ranks import ALONE, Ranks, draw_noise
 from tui_vae.core.step.adam import FlatAdam
 from tui_vae.core.step.flat_parameters import part_of
 from tui_vae.core.step.muon import Muon
+from tui_vae.core.step.native_calls import Kernel, bound, joined
 from tui_vae.core.step.products import Multiplication, Prepare, prepare_mm
 
 # The modules that have kernels, and their names in the tables.
@@ -36,9 +36,6 @@ BERNOULLI = "bernoulli"
 
 Norm = nn.LayerNorm | nn.BatchNorm1d
 ConvNorm = nn.GroupNorm | nn.BatchNorm2d  # of one group
-
-Kernel = Callable[[int], None]
-"""Launches a kernel for so many images."""
 
 
 def has_kernels(model: VAE, objective: Objective, device: str) -> TypeGuard[SequentialVAE]:
@@ -77,30 +74,27 @@ class Product:
             self, x=self.x[:count], product=self.product[:count], to_x=to_x, to_product=self.to_product[:count]
         )
 
-    def forward(self) -> None:
-        """product = x · weightᵀ."""
-        self._forward()
-
-    def backward_to_weight(self) -> None:
-        """The gradient of the weight, from that of the product and x."""
-        self._backward_to_weight()
-
-    def backward_to_x(self) -> None:
-        """The gradient of x, from that of the product and the weight, if it is needed."""
-        if self._backward_to_x is not None:
-            self._backward_to_x()
-
-    @cached_property
-    def _forward(self) -> Multiplication:
+    def forward(self) -> Multiplication:
+        """For product = x · weightᵀ."""
         return self.prepare(self.x, self.weight.t(), self.product)
 
-    @cached_property
-    def _backward_to_weight(self) -> Multiplication:
+    def backward_to_weight(self) -> Multiplication:
+        """For the gradient of the weight, from that of the product and x."""
         return self.prepare(self.to_product.t(), self.x, self.to_weight)
 
-    @cached_property
-    def _backward_to_x(self) -> Multiplication | None:
+    def backward_to_x(self) -> Multiplication | None:
+        """For the gradient of x, from that of the product and the weight, if it is needed."""
         return None if self.to_x is None else self.prepare(self.to_product, self.weight, self.to_x)
+
+
+@dataclass
+class Passes:
+    """A step of so many images: both passes through the network, and the images' rows of x and of the noise."""
+
+    x: Tensor
+    noise: Tensor
+    forward: list[Callable[[], object]]
+    backward: list[Callable[[], object]]
 
 
 class FusedStep(ABC):
@@ -115,6 +109,7 @@ class FusedStep(ABC):
     Attributes:
         bfloat16_copy: that copy, or None.
         ranks: those that share each batch. Nothing then may depend on several images but the sums of a step.
+        sums: see `choose.Step`.
 
     Raises:
         ValueError: there are no kernels for this model or objective.
@@ -129,6 +124,7 @@ class FusedStep(ABC):
         self._model, self._objective, self._train_size = model, objective, train_size
         self._parameters, self._optimizer = parameters, optimizer
         self._device = parameters.device
+        self.sums = torch.zeros(4, dtype=torch.float64, device=self._device)
         self.bfloat16_copy = parameters.detach().to(torch.bfloat16) if bfloat16 else None
         self._bfloat16_gradient = None if self.bfloat16_copy is None else torch.zeros_like(self.bfloat16_copy)
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
@@ -141,11 +137,16 @@ class FusedStep(ABC):
         count: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Do one step on images `(N, …)`; return its figures, `(4,)` float64: see `choose.Step`."""
-        figures = self._differentiate(images, generator, beta, len(images) if count is None else count)
+        count = len(images) if count is None else count
+        figures = self._differentiate(images, generator, beta, count)
         if self.ranks.world > 1:
             self._add_up_gradients()
         self._update(lr)
+        self._add_to_sums(figures, count)
         return figures
+
+    def _add_to_sums(self, figures: Tensor, count: int) -> None:
+        self.sums.add_(figures, alpha=count)
 
     def _update(self, lr: float | Tensor) -> None:
         """Update the parameters from their gradients, and renew the copy in bfloat16."""
@@ -178,27 +179,35 @@ class FusedStep(ABC):
         rows = len(images)
         if max(rows, 1) > self._batch:
             self._build(max(rows, 1))
-        if self.ranks.world > 1:
-            noise = draw_noise(self.ranks, count, self._model.latent_dim, generator)
-            if not rows:
-                return self._differentiate_nothing(count, beta)
-            self._noise[:rows].copy_(noise)
+        noise = draw_noise(self.ranks, count, self._model.latent_dim, generator) if self.ranks.world > 1 else None
+        if noise is not None and not rows:
+            return self._differentiate_nothing(count, beta)
+        if rows not in self._passes:
+            self._passes[rows] = self._passes_of(rows)
+        passes = self._passes[rows]
+        if noise is None:
+            passes.noise.normal_(generator=generator)
         else:
-            self._noise[:rows].normal_(generator=generator)
-        if rows not in self._products_of:
-            self._products_of[rows] = [product.rows(rows) for product in self._products]
-        products = self._products_of[rows]
-        self._write_x(images)
-        for product, kernel in zip(products, self._forward, strict=True):
-            product.forward()
-            kernel(rows)
+            passes.noise.copy_(noise)
+        self._write_x(images, passes.x)
+        for call in passes.forward:
+            call()
         if self.ranks.world > 1:
             self._add_up_sums(rows, count)
         figures = self._compute_loss(count, beta)
-        for product, kernel in zip(reversed(products), reversed(self._backward), strict=True):
-            kernel(rows)
-            self._backward_of(product)
+        for call in passes.backward:
+            call()
         return figures
+
+    def _passes_of(self, rows: int) -> Passes:
+        """The passes of so many images, whose calls are prepared once. Memory allocated anew makes them void."""
+        products = [product.rows(rows) for product in self._products]
+        forward, backward = [], []
+        for product, kernel in zip(products, self._forward, strict=True):
+            forward += [product.forward(), bound(kernel, rows)]
+        for product, kernel in zip(reversed(products), reversed(self._backward), strict=True):
+            backward += [bound(kernel, rows), *self._backward_of(product)]
+        return Passes(self._x[:rows], self._noise[:rows], joined(forward), joined(backward))
 
     def _differentiate_nothing(self, count: int, beta: float | Tensor) -> Tensor:
         """As `_differentiate`, where all images are other ranks'."""
@@ -208,13 +217,15 @@ class FusedStep(ABC):
             self._bfloat16_gradient.zero_()
         return self._compute_loss(count, beta)
 
-    def _backward_of(self, product: Product) -> None:
-        product.backward_to_weight()
-        product.backward_to_x()
+    def _backward_of(self, product: Product) -> list[Multiplication]:
+        """The calls for a product's gradients."""
+        to_x = product.backward_to_x()
+        return [product.backward_to_weight()] if to_x is None else [product.backward_to_weight(), to_x]
 
-    def _write_x(self, images: Tensor) -> None:
-        """Write the images `(N, …)` to x, `(N, pixels)` in [-1, 1]."""
-        x, pixels = self._x[: len(images)], self._in_order(images)
+    def _write_x(self, images: Tensor, x: Tensor) -> None:
+        """Write the images `(N, …)` to `x`, `(N, pixels)` in [-1, 1]."""
+        # Grey ones are in every order.
+        pixels = images if images.dim() < 4 else self._in_order(images)
         if pixels.dtype == torch.uint8 and pixels.numel() == x.numel():
             self._normalize(pixels.contiguous(), x)
         else:
@@ -276,7 +287,7 @@ class FusedStep(ABC):
         model = self._model
         self._batch = batch
         self._kernel_memory: list[Tensor] = []  # keeps alive what only the kernels' structures point to
-        self._products_of: dict[int, list[Product]] = {}
+        self._passes: dict[int, Passes] = {}  # of as many images as the key says
         self._x = self._array(batch, model.pixels)
         self._x_bfloat16 = None if self.bfloat16_copy is None else self._array(batch, model.pixels, dtype=self._dtype)
         self._noise = self._array(batch, model.latent_dim)

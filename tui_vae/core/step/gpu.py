@@ -22,6 +22,7 @@ from tui_vae.core.step.flat_parameters import ALIGNMENT, part_of
 from tui_vae.core.step.fused_step import FusedStep, Norm, Product, gradient_of
 from tui_vae.core.step.gpu_muon import grains_of
 from tui_vae.core.step.muon import Muon
+from tui_vae.core.step.products import Multiplication
 
 WIDEST, WIDEST_IMAGE = 8192, 16384
 """Elements in the widest row, of a hidden layer or of an image, that kernels take: a row is one tile, held in
@@ -198,14 +199,18 @@ class GPUStep(FusedStep):
         )  # fmt: skip
         return figures
 
-    def _backward_of(self, product: Product) -> None:
-        if self._weight_stream is None:
-            super()._backward_of(product)
-            return
-        self._weight_stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(self._weight_stream):
-            product.backward_to_weight()
-        product.backward_to_x()
+    def _backward_of(self, product: Product) -> list[Multiplication]:
+        to_weight, *to_x = super()._backward_of(product)
+        stream = self._weight_stream
+        if stream is None:
+            return [to_weight, *to_x]
+
+        def to_weight_beside() -> None:
+            stream.wait_stream(torch.cuda.current_stream(self._device))
+            with torch.cuda.stream(stream):
+                to_weight()
+
+        return [to_weight_beside, *to_x]
 
     def _normalize(self, images: Tensor, x: Tensor) -> None:
         kernels, x_bf16 = self._kernels, self._x_bfloat16

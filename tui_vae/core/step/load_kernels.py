@@ -35,28 +35,32 @@ RUNTIMES = ("libgomp", "libomp", "libiomp")
 """How the file names of OpenMP runtimes begin: GCC's, LLVM's, Intel's."""
 
 
-KERNELS_VERSION = 7
+KERNELS_VERSION = 8
 """`KERNELS_VERSION` of c/kernels.h: a build of another one would read other structures from the same bytes."""
 
 
-class Hidden(Structure):
-    """`Hidden` of c/kernels.h, which explains its fields; so do the structures below."""
+class Call(Structure):
+    """`Call` of c/kernels.h, which explains its fields; so do the structures below."""
 
+    _fields_ = (("kernel", c_void_p), ("given", c_void_p), ("rows", c_int64), ("threads", c_int))
+
+
+class Hidden(Structure):
     _fields_ = (
         ("width", c_int64), ("bf16", c_int), ("activation", c_int), ("epsilon", c_float),
         ("momentum", c_float),
         *((name, c_void_p) for name in (
             "bias", "norm_weight", "norm_bias", "product", "out", "gradient", "statistics",
-            "to_bias", "to_norm_weight", "to_norm_bias", "scratch", "running_mean", "running_variance",
+            "to_bias", "to_norm_weight", "to_norm_bias", "scratch", "running_mean", "running_variance", "batches",
         )),
     )  # fmt: skip
 
 
 class Latent(Structure):
     _fields_ = (
-        ("width", c_int64), ("bf16", c_int),
+        ("width", c_int64), ("bf16", c_int), ("free_bits", c_double),
         *((name, c_void_p) for name in (
-            "bias", "product", "z", "noise", "mu", "sigma", "kl", "to_z", "to_product", "to_bias",
+            "weight", "bias", "product", "z", "noise", "mu", "sigma", "kl", "to_z", "to_product", "to_bias",
             "more_to_z", "more_to_mu", "more_to_logvar",
         )),
     )  # fmt: skip
@@ -81,7 +85,7 @@ class Decoded(Structure):
     _fields_ = (
         ("width", c_int64), ("bf16", c_int), ("output", c_int),
         *((name, c_void_p) for name in (
-            "bias", "x", "product", "slope", "figures", "to_bias", "scratch", "partial",
+            "weight", "bias", "x", "product", "slope", "figures", "to_bias", "scratch", "partial",
         )),
     )  # fmt: skip
 
@@ -132,24 +136,23 @@ class Operands(Structure):
     )  # fmt: skip
 
 
+CALLABLE = (
+    "hidden_forward", "hidden_backward", "batch_forward", "batch_backward", "latent_forward", "latent_backward",
+    "decoded_forward", "decoded_backward", "multiply",
+)  # fmt: skip
+"""The kernels that a `Call` can be of."""
+
 SIGNATURES: dict[str, list[Any]] = {
+    **{name: [c_void_p, c_int64, c_int] for name in CALLABLE},
+    "run_calls": [POINTER(Call), c_int64],
     "normalize": [c_void_p, c_void_p, c_void_p, c_int64, c_int],
-    "hidden_forward": [POINTER(Hidden), c_int64, c_int],
-    "hidden_backward": [POINTER(Hidden), c_int64, c_int],
-    "batch_forward": [POINTER(Hidden), c_int64, c_int],
-    "batch_backward": [POINTER(Hidden), c_int64, c_int],
-    "latent_forward": [POINTER(Latent), c_int64],
-    "latent_backward": [POINTER(Latent), c_int64, c_double, c_double],
     "total_correlation": [POINTER(TotalCorrelation), POINTER(Latent), c_int64, c_int],
     "gather_patches": [POINTER(Patches), c_void_p, c_void_p, c_int64, c_int],
     "scatter_patches": [POINTER(Patches), c_void_p, c_void_p, c_int64, c_int],
     "transpose": [c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int, c_int],
-    "decoded_forward": [POINTER(Decoded), c_int64, c_int],
-    "decoded_backward": [POINTER(Decoded), c_int64, c_double, c_int],
     "compute_loss": [POINTER(LossSums), c_int64, c_double],
     "adam_step": [POINTER(Adam), c_double, c_int],
     "muon_step": [POINTER(Muon), c_double, c_int],
-    "multiply": [POINTER(Operands), c_int],
 }
 
 

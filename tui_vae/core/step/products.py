@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import byref
+from ctypes import addressof, c_void_p
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from tui_vae.core.step.load_kernels import Kernels, Operands
+from tui_vae.core.step.native_calls import NativeKernel
 
 Multiplication = Callable[[], object]
 """Does a product whose operands have been named before."""
@@ -33,11 +34,12 @@ class MatrixUnit:
 
     def __init__(self, kernels: Kernels, threads: int) -> None:
         self._functions, self._threads = kernels.library, threads
+        self._address = c_void_p()  # of `_scratch`, for products prepared before it grew too
         self._reserve(0)
 
     def _reserve(self, numbers: int) -> None:
         self._scratch = torch.zeros(numbers, dtype=torch.bfloat16)
-        self._address = self._scratch.data_ptr()
+        self._address.value = self._scratch.data_ptr()
 
     def prepare(self, left: Tensor, right: Tensor, out: Tensor) -> Multiplication:
         """Prepare a product of one type: see `Prepare`. Each operand's rows, or its columns, are contiguous."""
@@ -47,17 +49,13 @@ class MatrixUnit:
             left=left.data_ptr(), right=right.data_ptr(), out=out.data_ptr(), left_stride=left_stride,
             right_stride=right_stride, out_stride=out.stride(0), left_turned=left_turned, right_turned=right_turned,
             is_float32=out.dtype == torch.float32, rows=rows, columns=columns, depth=depth,
+            scratch=addressof(self._address),
         )  # fmt: skip
         needed = self._functions.multiply_scratch(rows, columns, depth, operands.is_float32)
         if needed > len(self._scratch):
             self._reserve(needed)
-        function, threads = self._functions.multiply, self._threads
-
-        def multiply(*alive: Tensor) -> None:
-            operands.scratch = self._address
-            function(byref(operands), threads)
-
-        return partial(multiply, left, right, out)  # the structure alone would not keep their memory
+        alive = self, left, right, out
+        return NativeKernel(self._functions, "multiply", operands, self._threads, alive=alive).bound(0)
 
 
 def _layout(matrix: Tensor) -> tuple[int, bool]:

@@ -1,8 +1,6 @@
 /* The update of the parameters. */
 #include "kernels.h"
 
-int kernels_version(void) { return KERNELS_VERSION; }
-
 /* Adam (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980) with the decoupled weight decay of
  * https://arxiv.org/abs/1711.05101. `rate` and `root` are the learning rate and the factor of √v, with the corrections
  * of their bias; the weights are first multiplied by `keep`. */

@@ -259,7 +259,8 @@ INLINE void batch_backward_rows(const Hidden *layer, Count rows, Count from, Cou
         EACH_ACTIVATION(KIND_CASE, body, layer, __VA_ARGS__)                                                           \
     }
 
-void hidden_forward(const Hidden *layer, Count rows, int threads) {
+void hidden_forward(const void *given, Count rows, int threads) {
+    const Hidden *layer = given;
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
@@ -268,7 +269,8 @@ void hidden_forward(const Hidden *layer, Count rows, int threads) {
     }
 }
 
-void hidden_backward(const Hidden *layer, Count rows, int threads) {
+void hidden_backward(const void *given, Count rows, int threads) {
+    const Hidden *layer = given;
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
@@ -287,7 +289,9 @@ void hidden_backward(const Hidden *layer, Count rows, int threads) {
     }
 }
 
-void batch_forward(const Hidden *layer, Count rows, int threads) {
+void batch_forward(const void *given, Count rows, int threads) {
+    const Hidden *layer = given;
+    *layer->batches += 1;
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
@@ -301,7 +305,8 @@ void batch_forward(const Hidden *layer, Count rows, int threads) {
     }
 }
 
-void batch_backward(const Hidden *layer, Count rows, int threads) {
+void batch_backward(const void *given, Count rows, int threads) {
+    const Hidden *layer = given;
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;

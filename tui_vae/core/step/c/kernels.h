@@ -26,9 +26,17 @@ __asm__(".symver pow,pow@GLIBC_2.2.5");
 
 /* The number of this interface. It changes with every structure, argument or meaning here, and in load_kernels.py:
  * after an update without a new build, the functions that lie there are of the old one. */
-enum { KERNELS_VERSION = 7 };
+enum { KERNELS_VERSION = 8 };
 
 typedef int64_t Count;
+
+/* A kernel for so many rows, with the structure that it knows. A pass through the network is a list of these. */
+typedef struct {
+    void (*kernel)(const void *given, Count rows, int threads);
+    const void *given;
+    Count rows;
+    int threads;
+} Call;
 
 #define SIMD _Pragma("omp simd")
 #define SIMD_SUM(...) SIMD_SUM_(omp simd reduction(+ : __VA_ARGS__))
@@ -55,12 +63,15 @@ typedef struct {
     float *to_bias, *to_norm_weight, *to_norm_bias;
     float *scratch;       /* (threads, SCRATCH, width) */
     float *running_mean, *running_variance;  /* (width), of batch normalization */
+    int64_t *batches;                        /* so far, of batch normalization */
 } Hidden;
 
 /* From the head's product, μ and log σ² side by side, to z. */
 typedef struct {
     Count width;  /* latent dimensions */
     int bf16;
+    double free_bits;
+    const double *weight;     /* of an image's KL in the loss */
     const float *bias;        /* (2·width) */
     void *product, *z;        /* (rows, 2·width), (rows, width) */
     const float *noise;       /* (rows, width): ε */
@@ -92,13 +103,14 @@ typedef struct {
 typedef struct {
     Count width;  /* pixels */
     int bf16, output;
+    const double *weight;  /* of an image's distortion in the loss */
     const float *bias, *x;
-    void *product;      /* (rows, width); the kernel back replaces it by its gradient */
-    float *slope;       /* (rows, width): ∂ distortion of an image / ∂ product */
-    double *figures;    /* FIGURES sums over images and pixels: recon, distortion, legacy accuracy */
+    void *product;         /* (rows, width); the kernel back replaces it by its gradient */
+    float *slope;          /* (rows, width): ∂ distortion of an image / ∂ product */
+    double *figures;       /* FIGURES sums over images and pixels: recon, distortion, legacy accuracy */
     float *to_bias;
-    float *scratch;     /* (threads, width) */
-    double *partial;    /* (threads, FIGURES) */
+    float *scratch;        /* (threads, width) */
+    double *partial;       /* (threads, FIGURES) */
 } Decoded;
 
 #define LEAST_SQUARE (4.0 / (12.0 * 255.0 * 255.0))  /* of objectives.py: recon / pixels counts as no less in `sigma` */
@@ -157,7 +169,7 @@ typedef struct {
     Count left_stride, right_stride, out_stride;  /* from one line in memory to the next */
     int left_turned, right_turned, is_float32;
     Count rows, columns, depth;
-    uint16_t *scratch;                            /* as much as `multiply_scratch` says; 64 divides its address */
+    uint16_t *const *scratch;                     /* as much as `multiply_scratch` says; 64 divides its address */
 } Operands;
 
 /* This thread's share of `count` things, in a parallel region. */

@@ -26,16 +26,19 @@ INLINE void latent_forward_rows(const Latent *latent, Count rows, int bf16) {
     for (Count i = 0; i < width; i++) kl[i] *= 0.5 / rows;
 }
 
-void latent_forward(const Latent *latent, Count rows) {
+void latent_forward(const void *given, Count rows, int threads) {
+    const Latent *latent = given;
+    (void)threads;
     if (latent->bf16) latent_forward_rows(latent, rows, 1);
     else latent_forward_rows(latent, rows, 0);
 }
 
 /* The gradient of the head's product, from that of z and from the KL: ∂KL/∂μ = μ and ∂KL/∂log σ² = ½(σ² - 1), times
  * `weight`, or times 0 in a dimension whose KL is below its free bits; and from what the total correlation adds. */
-INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight, double free_bits, int bf16,
-                                 int more) {
+INLINE void latent_backward_rows(const Latent *latent, Count rows, int bf16, int more) {
     const Count width = latent->width;
+    const float weight = *latent->weight;
+    const double free_bits = latent->free_bits;
     const float *mu = latent->mu, *sigmas = latent->sigma, *noise = latent->noise;
     const double *kl = latent->kl;
     const void *to_z = latent->to_z;
@@ -60,12 +63,14 @@ INLINE void latent_backward_rows(const Latent *latent, Count rows, float weight,
     }
 }
 
-void latent_backward(const Latent *latent, Count rows, double weight, double free_bits) {
+void latent_backward(const void *given, Count rows, int threads) {
+    const Latent *latent = given;
+    (void)threads;
     const int more = latent->more_to_z != NULL;
-    if (latent->bf16 && more) latent_backward_rows(latent, rows, weight, free_bits, 1, 1);
-    else if (latent->bf16) latent_backward_rows(latent, rows, weight, free_bits, 1, 0);
-    else if (more) latent_backward_rows(latent, rows, weight, free_bits, 0, 1);
-    else latent_backward_rows(latent, rows, weight, free_bits, 0, 0);
+    if (latent->bf16 && more) latent_backward_rows(latent, rows, 1, 1);
+    else if (latent->bf16) latent_backward_rows(latent, rows, 1, 0);
+    else if (more) latent_backward_rows(latent, rows, 0, 1);
+    else latent_backward_rows(latent, rows, 0, 0);
 }
 
 /* The step's figures: loss, recon and KL, means over images, and the legacy accuracy; then the weights of an

@@ -88,7 +88,8 @@ INLINE void distortion_rows(const Decoded *last, Count from, Count to, double *f
 #define FOR_OUTPUT(bf16) \
     switch (last->output) { EACH_OUTPUT(DISTORTION_CASE, bf16) }
 
-void decoded_forward(const Decoded *last, Count rows, int threads) {
+void decoded_forward(const void *given, Count rows, int threads) {
+    const Decoded *last = given;
 #pragma omp parallel num_threads(threads)
     {
         Count from, to;
@@ -104,9 +105,10 @@ void decoded_forward(const Decoded *last, Count rows, int threads) {
     }
 }
 
-/* The gradient of the product, `factor` times the slope, in its place. */
-void decoded_backward(const Decoded *last, Count rows, double factor_, int threads) {
-    const float factor = factor_;
+/* The gradient of the product, `weight` times the slope, in its place. */
+void decoded_backward(const void *given, Count rows, int threads) {
+    const Decoded *last = given;
+    const float weight = *last->weight;
 #pragma omp parallel num_threads(threads)
     {
         const Count width = last->width;
@@ -116,10 +118,10 @@ void decoded_backward(const Decoded *last, Count rows, double factor_, int threa
         memset(to_bias, 0, width * sizeof *to_bias);
         for (Count row = from; row < to; row++) {
             const float *slope = last->slope + row * width;
-            SIMD for (Count i = 0; i < width; i++) to_bias[i] += slope[i] * factor;
+            SIMD for (Count i = 0; i < width; i++) to_bias[i] += slope[i] * weight;
             if (last->bf16)
-                SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * factor, 1);
-            else SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * factor, 0);
+                SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * weight, 1);
+            else SIMD for (Count i = 0; i < width; i++) store(last->product, row * width + i, slope[i] * weight, 0);
         }
 #pragma omp barrier
 #pragma omp single

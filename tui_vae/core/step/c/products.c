@@ -112,7 +112,7 @@ AMX static void multiply_share(const Operands *given) {
     const Count stripe = tiles_of(given->depth, DEPTH) * TILE, planes = given->is_float32 ? PLANES : 1;
     const Count across = tiles_of(given->rows, 2 * LINES), along = tiles_of(given->columns, 2 * LINES);
     const Operand left = {given->left,   given->left_stride, given->rows, !given->left_turned, 1,
-                          given->scratch, 2 * across};
+                          *given->scratch, 2 * across};
     const Operand right = {given->right, given->right_stride, given->columns, given->right_turned, 0,
                            left.tiles + planes * left.stripes * stripe, 2 * along};
     const Count near = NEAR / (2 * planes * stripe + 1) + 1;
@@ -135,7 +135,9 @@ AMX static void multiply_share(const Operands *given) {
     _tile_release();
 }
 
-void multiply(const Operands *given, int threads) {
+/* The operands have their own numbers of rows. */
+void multiply(const void *given, Count rows, int threads) {
+    (void)rows;
 #pragma omp parallel num_threads(threads)
     multiply_share(given);
 }
@@ -149,7 +151,7 @@ Count multiply_scratch(Count rows, Count columns, Count depth, int is_float32) {
 #else
 
 int may_multiply(void) { return 0; }
-void multiply(const Operands *given, int threads) { (void)given, (void)threads; }
+void multiply(const void *given, Count rows, int threads) { (void)given, (void)rows, (void)threads; }
 Count multiply_scratch(Count rows, Count columns, Count depth, int is_float32) {
     return 0 * (rows + columns + depth + is_float32);
 }
