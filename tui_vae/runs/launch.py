@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +86,7 @@ def start_training(
     tied: bool = False,
     devices: Devices | None = None,
     machines: Machines | None = None,
+    under_way: Callable[[], None] = lambda: None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
@@ -93,6 +94,7 @@ def start_training(
     process that waits for a run, and gets this one. `after`: a run that is to end first. `lr_factor`: what the learning
     rate is multiplied by before the first step. `tied`: it stops after a checkpoint when this process has gone.
     `devices`: how many train it from now on, by default as many as it says. `machines`: those that train it together.
+    `under_way`: called once the process knows its run; what follows is waiting for it.
 
     Raises:
         RunError: a process already trains it, or what resuming needs is not there. ReadOnlyRun: it is another user's.
@@ -117,7 +119,8 @@ def start_training(
     options += [TIED, str(os.getpid())] if tied else []
     options += ["--devices", str(devices)] if devices else []
     options += machines.words() if machines else []
-    return _start(directory, [*options, "--leave-core"] if leave_core else options, warm=warm)
+    options += ["--leave-core"] if leave_core else []
+    return _start(directory, options, warm=warm, under_way=under_way)
 
 
 def start_warm() -> WarmTrainer | None:
@@ -257,8 +260,9 @@ def trainer_environment() -> dict[str, str]:
 
 
 def _start(
-    directory: RunDirectory, options: list[str], read_only: bool = False, warm: WarmTrainer | None = None
-) -> subprocess.Popen[bytes]:
+    directory: RunDirectory, options: list[str], read_only: bool = False, warm: WarmTrainer | None = None,
+    under_way: Callable[[], None] = lambda: None,
+) -> subprocess.Popen[bytes]:  # fmt: skip
     check_not_newer(directory)
     code = check_code(directory)
     if code is not None:  # the record of what is allowed may be where nothing can be written
@@ -284,6 +288,7 @@ def _start(
         raise StartError(what, hint) from None
     finally:
         os.close(log)
+    under_way()
     began = time.monotonic()
     while (waited := time.monotonic() - began) < START_LIMIT:
         holder = directory.living().server

@@ -10,7 +10,10 @@ from contextlib import suppress
 from tui_vae.runs.warm_trainer import wait_for_run
 from tui_vae.trainer.spare_cores import SpareCores
 
-MODULES = ("torch", "tui_vae.trainer.process", "tui_vae.trainer.training", "PIL.Image", "numpy.random")
+MODULES = (
+    "torch", "tui_vae.trainer.process", "tui_vae.trainer.training", "tui_vae.trainer.several.placement", "PIL.Image",
+    "numpy.random", "tomllib",
+)  # fmt: skip
 """What a run needs. PyTorch comes first, and whole, before anything imports a part of it."""
 
 MEASURE_FOR = 2.0

@@ -13,7 +13,7 @@ from tui_vae.runs.warm_trainer import WarmTrainer
 AFTER = 0.3
 """Seconds after the screen's first paint, in which the app lists its runs. A passer-by starts no process then."""
 
-NEXT_MODULES = ("tui_vae.ui.run_screen", "tui_vae.ui.train.pane", "tomllib")
+NEXT_MODULES = ("tui_vae.ui.run_screen", "tui_vae.ui.train.pane", "tomllib", "tomli_w", "PIL.Image")
 """What Enter needs in the app itself; imported while nobody waits."""
 
 GRACE = 1.0

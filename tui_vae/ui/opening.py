@@ -78,7 +78,7 @@ class RunOpener(ImageApp[str]):
         warm = await self._warm_keeper.take() if start else None
         self.session = await asyncio.to_thread(RunSession, run, None, warm)  # it looks at files
         if start:
-            self.session.begin_training()  # while the screen is made, which takes longer
+            await self.session.begin_training()  # it gets ready while the screen is made, which takes longer
         await self.switch_screen(self._run_screen(self.session, start, pane))
 
     def on_run_may_start(self, message: RunMayStart) -> None:

@@ -320,11 +320,15 @@ class RunSession:
             self._starting = False
             self._end_warm()
 
-    def begin_training(self) -> None:
-        """Start the process of a new run, beside whatever else goes on; `train` waits for it and tells what fails."""
-        self._starting = True
-        starting = asyncio.to_thread(launch.start_training, self.directory, leave_core=True, warm=self._warm)
-        self._begun = asyncio.create_task(starting)
+    async def begin_training(self) -> None:
+        """Start the process of a new run; return once it knows its run. `train` waits for it and tells what fails."""
+        self._starting, loop, known = True, asyncio.get_running_loop(), asyncio.Event()
+        self._begun = asyncio.create_task(asyncio.to_thread(
+            launch.start_training, self.directory, leave_core=True, warm=self._warm,
+            under_way=lambda: loop.call_soon_threadsafe(known.set),
+        ))  # fmt: skip
+        self._begun.add_done_callback(lambda _: known.set())
+        await known.wait()
 
     @contextmanager
     def _noting_untrusted(self) -> Iterator[None]:
