@@ -182,6 +182,21 @@ def test_where_a_mark_has_no_room_for_its_label_it_has_its_first_word() -> None:
     assert "┊paused 0:09" in text(draw_chart(sources([50.0] * 100), marks, View(120, 12, to(100.0)), UNICODE))[0]
 
 
+def test_marks_in_one_place_name_the_newest_of_each_kind_and_values_that_were_set_first() -> None:
+    marks = [
+        Control(50.0, "lr 1e-3", True),
+        Control(50.0, "saved"),
+        Control(50.2, "lr 5e-4", True),
+        Control(50.2, "β 2", True),
+    ]
+
+    def top(width: int) -> str:
+        return text(draw_chart(sources([50.0] * 100), marks, View(width, 12, to(100.0)), UNICODE))[0]
+
+    assert "┊lr 5e-4 · β 2 · saved" in top(60)
+    assert "┊lr 5e-4 · β 2 " in top(44) and "saved" not in top(44)
+
+
 def test_a_chart_draws_band_train_test_and_marks_of_controls() -> None:
     points = [50 * math.exp(-step / 30) + 20 + 5 * (step % 2) for step in range(100)]
     chart = draw_chart(sources(points), [Control(50.0, "β 2")], View(60, 12, to(100.0)), UNICODE)

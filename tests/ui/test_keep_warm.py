@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import psutil
 import pytest
@@ -20,13 +17,10 @@ from tests.support.processes import wait_until
 from tests.support.terminal import Terminal
 from tui_vae import main_memory
 from tui_vae.runs import launch, warm_trainer
-from tui_vae.runs.directory import RunDirectory
 from tui_vae.runs.warm_trainer import WARM
 from tui_vae.ui import keep_warm
 from tui_vae.ui.app import TuiVae
 from tui_vae.ui.new_run.screen import NewRun
-from tui_vae.ui.run_screen import RunScreen
-from tui_vae.ui.start_screen import StartScreen
 
 
 class FakeWarm:
@@ -61,34 +55,6 @@ async def test_the_run_that_is_started_gets_it(tmp_path: Path, launcher: FakeLau
         await until(pilot, lambda: app.session is not None and app.session.state == "training")
         assert launcher.warm == waiting
         assert len(waiting) == 1
-
-
-@in_event_loop
-async def test_the_screen_of_a_run_comes_once_its_trainer_knows_it_and_not_later(
-    tmp_path: Path, launcher: FakeLauncher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Making the screen takes time from the thread that starts the trainer, which has the longer way to go."""
-    asked, known, ready = Event(), Event(), Event()
-
-    def start(run: RunDirectory, under_way: Callable[[], None], **rest: Any) -> None:
-        asked.set()
-        known.wait(10)
-        under_way()
-        ready.wait(10)
-        launcher.start(run)
-
-    monkeypatch.setattr(launch, "start_training", start)
-    app = TuiVae(tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("enter")
-        await until(pilot, asked.is_set)
-        await pilot.pause(0.1)
-        assert isinstance(app.screen, StartScreen)
-        known.set()
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        assert app.session is not None and app.session.state == "loading"
-        ready.set()
-        await until(pilot, lambda: app.session is not None and app.session.state == "training")
 
 
 @in_event_loop

@@ -73,6 +73,34 @@ async def test_seeds_of_one_recipe_are_one_row_with_mean_and_spread_and_a_band(t
 
 
 @in_event_loop
+async def test_different_runs_of_a_group_have_no_mean_and_say_what_they_differ_in(tmp_path: Path) -> None:
+    runs = [shifted(tmp_path, f"s-{width}", by, latent_dim=width) for width, by in ((2, 0.6), (8, 0.3), (32, 0.0))]
+    for run in runs:
+        write_tags(run, Tags((), "sweep"))
+    other = shifted(tmp_path, "alone", 0.9, seed=3)
+    app = TuiVae(tmp_path, other)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("4")
+        await seen(app, pilot, "▸ sweep ×3")
+        pane = app.screen.query_one(RunsPane)
+        values = [bits(run) for run in runs]
+        shown = screen(app)
+        assert f"{min(values):.3f}…{max(values):.3f}" in shown and "±" not in shown
+        await pilot.press("g" if isinstance(pane.rows[0], Group) else "G")
+        await seen(app, pilot, "lowest … highest of the 3 that have finished; they differ in latent-dim")
+        assert "config, where they differ" in await seen(app, pilot, "2, 8, 32")
+        chart = app.screen.query_one(OverlayChart)
+        await pilot.press(*"yyyy")
+        await until(pilot, lambda: chart._state is not None and chart._state.measure.name == "elbo_bpd")
+        assert chart._state is not None
+        (series,) = chart._state.series
+        assert series.points[-1][1] + series.spreads[-1] == pytest.approx(max(values))
+        assert series.points[-1][1] - series.spreads[-1] == pytest.approx(min(values))
+        await pilot.press("m", "G" if isinstance(pane.rows[0], Group) else "g", "m")
+        assert "2, 8, 32" in await seen(app, pilot, "2 marked")
+
+
+@in_event_loop
 async def test_tags_are_kept_found_and_put_runs_into_a_group(tmp_path: Path) -> None:
     one, two = make_run(tmp_path, "one", epochs=2), make_run(tmp_path, "two", epochs=2)
     make_run(tmp_path, "three", epochs=2)

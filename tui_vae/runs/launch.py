@@ -86,7 +86,7 @@ def start_training(
     tied: bool = False,
     devices: Devices | None = None,
     machines: Machines | None = None,
-    under_way: Callable[[], None] = lambda: None,
+    under_way: Callable[[], object] = lambda: None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that trains this run, from its last checkpoint if it has one.
 
@@ -261,7 +261,7 @@ def trainer_environment() -> dict[str, str]:
 
 def _start(
     directory: RunDirectory, options: list[str], read_only: bool = False, warm: WarmTrainer | None = None,
-    under_way: Callable[[], None] = lambda: None,
+    under_way: Callable[[], object] = lambda: None,
 ) -> subprocess.Popen[bytes]:  # fmt: skip
     check_not_newer(directory)
     code = check_code(directory)

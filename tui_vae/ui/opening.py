@@ -8,6 +8,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from textual.screen import Screen
 from textual.worker import Worker
@@ -40,6 +41,8 @@ class RunOpener(ImageApp[str]):
         self.runs_dir = runs_dir
         self.session = session
         """The run on screen."""
+        self._switching = asyncio.Lock()
+        """Held while a screen takes the place of another: one that has to go while it is being made would fail."""
         self._left: RunSession | None = None
         """The run that was on screen before the start screen."""
         self._warm_keeper = WarmKeeper(self, warm)
@@ -66,20 +69,32 @@ class RunOpener(ImageApp[str]):
 
     async def action_start_screen(self) -> None:
         """Go back to the start screen; whatever trains goes on."""
-        self._left, self.session = self.session or self._left, None
-        await self.switch_screen(self._start_screen())
+        async with self._switching:
+            self._left, self.session = self.session or self._left, None
+            await self.switch_screen(self._start_screen())
 
     def _run_screen(self, session: RunSession, start: bool = False, pane: str = "") -> Screen[None]:
         from tui_vae.ui.run_screen import RunScreen
 
         return RunScreen(session, self.preferences, self.notices, start, pane)
 
-    async def _show_run(self, run: RunDirectory, start: bool = False, pane: str = "") -> None:
-        warm = await self._warm_keeper.take() if start else None
-        self.session = await asyncio.to_thread(RunSession, run, None, warm)  # it looks at files
-        if start:
-            await self.session.begin_training()  # it gets ready while the screen is made, which takes longer
-        await self.switch_screen(self._run_screen(self.session, start, pane))
+    async def _show_run(self, run: RunDirectory, pane: str = "") -> None:
+        async with self._switching:
+            session = await asyncio.to_thread(RunSession, run)  # it looks at files
+            self.session = session
+            await self.switch_screen(self._run_screen(session, pane=pane))
+
+    async def _show_start(self, run: RunDirectory, seen: Screen[Any]) -> None:
+        """Train a new run, and show it, unless the user looks at something else than the screen `seen` by then."""
+        async with self._switching:
+            warm = await self._warm_keeper.take() if self.screen is seen else None
+            session = await asyncio.to_thread(RunSession, run, None, warm)
+            await session.begin_training()  # it gets ready while the screen is made, which takes longer
+            if self.screen is seen:
+                self.session = session
+                await self.switch_screen(self._run_screen(session, start=True))
+                return
+        await notify_outcome(self.screen, self._start_unseen(session))
 
     def on_run_may_start(self, message: RunMayStart) -> None:
         self._warm_keeper.count(message.here)
@@ -99,7 +114,7 @@ class RunOpener(ImageApp[str]):
     def on_start_run(self, message: StartRun) -> None:
         """Start a run behind the screen, which goes on answering keys: reading the data may take minutes."""
         if self._starting is not None and not self._starting.is_finished:
-            self.notify("The data of another run are being read; it starts first.", severity="warning")
+            self.notify("Another run is being started; it goes first.", severity="warning")
         else:
             self._starting = self.run_worker(self._start_run(message), group="start")
 
@@ -119,14 +134,15 @@ class RunOpener(ImageApp[str]):
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
             return
-        if self.screen is screen:
-            await self._show_run(directory, start=True)
-        else:  # the user is looking at something else by now
-            await notify_outcome(self.screen, self._start_unseen(directory))
+        await self._show_start(directory, screen)
 
-    async def _start_unseen(self, run: RunDirectory) -> str:
-        await asyncio.to_thread(launch.start_training, run, leave_core=True)
-        return f"{run.name} has begun to train."
+    @staticmethod
+    async def _start_unseen(session: RunSession) -> str:
+        try:
+            await session.train()
+        finally:
+            session.close()
+        return f"{session.name} has begun to train."
 
     async def _check_data(self, config: RunConfig) -> None:
         """See whether the data can be used, and say from time to time how far that is.
@@ -152,8 +168,9 @@ class RunOpener(ImageApp[str]):
         """Leave nothing of a run that the trainer has refused, and go back to what was asked for."""
         with suppress(UserError, OSError):
             await asyncio.to_thread(clear_failed, message.run)
-        self.session = None
-        await self.switch_screen(self._start_screen())
+        async with self._switching:
+            self.session = None
+            await self.switch_screen(self._start_screen())
         self._ask_again(message.why)
 
     def _ask_again(self, why: str) -> None:

@@ -14,7 +14,7 @@ from tui_vae.ui.charts.curves import Column, Curve
 from tui_vae.ui.charts.raster import BLANK, Point
 from tui_vae.ui.charts.scales import Scale, Tick
 from tui_vae.ui.charts.x_axis import Axis
-from tui_vae.ui.fitting import first_that_fits
+from tui_vae.ui.fitting import SEPARATOR, first_that_fits
 from tui_vae.ui.glyphs import Glyphs
 from tui_vae.ui.numbers import metric, short
 
@@ -51,10 +51,11 @@ class Span(NamedTuple):
 
 
 class Control(NamedTuple):
-    """A mark at the step where a user changed something."""
+    """A mark at the step where a user did something. `sets`: whether that set a value, such as the learning rate."""
 
     step: float
     label: str
+    sets: bool = False
 
 
 class Points(Sequence[Point]):
@@ -174,8 +175,8 @@ def draw_chart(sources: Sources, controls: Sequence[Control], view: View, glyphs
     if scale.clipped is not None and scale.clipped > scale.high:
         for column in _cells_above([*steps, *train, *test], scale.high, dots.across):
             canvas.put(column, 0, glyphs.above, "mark")
-    for column, label in columns.items():
-        canvas.label(column, glyphs.plain(label))
+    for column, labels in columns.items():
+        canvas.label(column, [glyphs.plain(label) for label in labels], glyphs.plain(SEPARATOR))
     if view.cursor is not None and 0 <= view.axis.place(view.cursor) <= 1:
         canvas.vertical(_cell(view.cursor, view), glyphs.cursor, "cursor", through=True)
     gutter = gutter_labels(scale, height, dots.down, glyphs)
@@ -256,9 +257,16 @@ def _cell(step: float, view: View) -> int:
     return min(view.plot_width - 1, max(0, int(view.axis.place(step) * view.plot_width)))
 
 
-def _control_columns(controls: Sequence[Control], view: View) -> dict[int, str]:
-    """The label of the newest control in each column that has one."""
-    return {_cell(control.step, view): control.label for control in controls if 0 <= view.axis.place(control.step) <= 1}
+def _control_columns(controls: Sequence[Control], view: View) -> dict[int, list[str]]:
+    """The labels in each column that has one: the newest of each kind, those that set a value first."""
+    found: dict[int, dict[str, Control]] = {}
+    for control in controls:
+        if 0 <= view.axis.place(control.step) <= 1:
+            found.setdefault(_cell(control.step, view), {})[control.label.partition(" ")[0]] = control
+    return {
+        column: [each.label for each in sorted(kinds.values(), key=lambda each: not each.sets)]
+        for column, kinds in found.items()
+    }
 
 
 def _thinned(points: Points, view: View) -> list[Point]:
@@ -356,9 +364,11 @@ class Canvas:
         if -MARKER_MARGIN <= (place := scale.place(value)) <= 1 + MARKER_MARGIN:
             self.put(x, row_at(place, self.height, self._down), marker, role)
 
-    def label(self, x: int, label: str) -> None:
-        """Put a label beside a vertical line, at the top or the bottom: whole, or its first word, if there is room."""
-        for text in dict.fromkeys((label, label.partition(" ")[0])):
+    def label(self, x: int, labels: Sequence[str], separator: str) -> None:
+        """Put labels beside a vertical line, at the top or the bottom: as many as there is room for from the first on,
+        or the first word."""
+        several = (separator.join(labels[:count]) for count in range(len(labels), 0, -1))
+        for text in dict.fromkeys((*several, labels[0].partition(" ")[0])):
             cells = range(x + 1, x + 1 + len(text))
             for y in (0, self.height - 1) if cells.stop <= self.width else ():
                 if all(self._roles[y][cell] in ("ground", "grid") for cell in cells):

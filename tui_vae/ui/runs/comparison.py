@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,12 +11,13 @@ from rich.style import Style
 from rich.text import Text
 from textual.widget import Widget
 
+from tui_vae.config import RunConfig
 from tui_vae.runs.comparison import Difference, differences, whole
 from tui_vae.runs.run_records import Record
 from tui_vae.runs.steering import wordings
 from tui_vae.ui.fitting import first_that_fits
 from tui_vae.ui.glyphs import glyphs, shortened
-from tui_vae.ui.runs.groups import Row
+from tui_vae.ui.runs.groups import Group, Row
 from tui_vae.ui.runs.marks import SERIES_COLOURS, series_marker, series_role
 
 LEAST_VALUE, USUAL_VALUE, LARGEST_VALUE = 8, 18, 20
@@ -52,14 +54,14 @@ class Comparison(Widget):
 
     def show(self, records: Sequence[Row], slots: Sequence[int]) -> None:
         """Compare these runs; the whole config of a single one is shown beside its preset."""
-        configs = [record.config for record in records]
         heads = tuple(Head(record.name, slot) for record, slot in zip(records, slots, strict=True))
-        known = next((config for config in configs if config is not None), None)
-        if len(records) == 1 and known is not None:
+        known = next((record.config for record in records if record.config is not None), None)
+        varied = any(isinstance(record, Group) and record.varied for record in records)
+        if len(records) == 1 and known is not None and not varied:
             heads = (*heads, Head(f"preset {known.preset}"))
             found = whole(known)
         else:
-            found = differences(configs)
+            found = _differences(records)
         steered = [record.steered if isinstance(record, Record) else () for record in records]
         if any(steered):
             found.insert(0, Difference(STEERED, tuple(", ".join(map(str, changes)) for changes in steered)))
@@ -70,7 +72,7 @@ class Comparison(Widget):
         if (heads, found, message) != (self._heads, self._differences, self._message):
             self._heads, self._differences, self._message = heads, found, message
             self._first = 0
-            self.border_title = "config" if len(records) < 2 else "config, where they differ"
+            self.border_title = "config" if len(records) < 2 and not varied else "config, where they differ"
             self._update_subtitle()
             self.refresh()
 
@@ -136,6 +138,27 @@ class Comparison(Widget):
 
     def _text_style(self, name: str) -> Style:
         return self.get_component_rich_style(f"runs--{name}", partial=True)
+
+
+def _differences(rows: Sequence[Row]) -> list[Difference]:
+    """The options in which runs differ, or those of a group among each other: then with all that they have."""
+    configs: list[Sequence[RunConfig | None]] = [
+        row.configs or [None] if isinstance(row, Group) else [row.config] for row in rows
+    ]
+    found = []
+    for each in differences([config for several in configs for config in several]):
+        values = iter(each.values)
+        of_rows = [{value for value in [next(values) for _ in several] if value} for several in configs]
+        found.append(Difference(each.name, tuple(", ".join(sorted(texts, key=_size)) or None for texts in of_rows)))
+    return [each for each in found if len(rows) == 1 or not each.same]
+
+
+def _size(text: str) -> tuple[float, str]:
+    """What values of an option are sorted by: numbers as such."""
+    try:
+        return float(text), text
+    except ValueError:
+        return math.inf, text
 
 
 def _cut(text: str, width: int) -> str:

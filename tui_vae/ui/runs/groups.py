@@ -1,4 +1,8 @@
-"""Groups of runs, a sweep or seeds of one recipe: each is a row with mean and spread, which unfolds into its runs."""
+"""Groups of runs, a sweep or seeds of one recipe: each is a row, which unfolds into its runs.
+
+Of runs of one recipe it has mean and spread. Of others, as of a sweep, these would be the figures of nothing: it has
+the lowest and the highest.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import math
 import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from tui_vae.config import RunConfig
+from tui_vae.config import RunConfig, option_name
+from tui_vae.runs.comparison import differences
 from tui_vae.runs.run_records import Record
-from tui_vae.runs.tags import group_of_seeds
+from tui_vae.runs.tags import NOT_THE_RECIPE, group_of_seeds
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.runs.columns import DECIMALS, Column, SortKey, matches, sort_rows
@@ -34,6 +40,17 @@ class Group:
         """That of its first run."""
         return self.members[0].config
 
+    @cached_property
+    def configs(self) -> list[RunConfig]:
+        """Those of its runs that can be read."""
+        return [each.config for each in self.members if each.config is not None]
+
+    @cached_property
+    def varied(self) -> list[str]:
+        """The options that make its runs different ones, and not the same with other seeds."""
+        kept = {option_name(name) for name in NOT_THE_RECIPE}
+        return [each.name for each in differences(self.configs) if each.name not in kept]
+
     @property
     def test_images(self) -> int | None:
         return self.members[0].test_images
@@ -54,10 +71,11 @@ class Group:
         return [value for value in found if isinstance(value, (int, float))]
 
     def key(self, column: Column) -> SortKey:
-        """What the group is sorted by in a column: the mean of its figures, else the first of its words."""
+        """What the group is sorted by in a column: the mean or the best of its figures; else the first of its words."""
         if column.name in DECIMALS:
             values = self.values(column)
-            return statistics.fmean(values) if values else None
+            best = max if column.down else min
+            return (best(values) if self.varied else statistics.fmean(values)) if values else None
         if column.name == "name":
             return self.name.lower()
         keys = [key for each in self.members if column.key is not None and (key := column.key(each)) is not None]
@@ -66,14 +84,14 @@ class Group:
         return (max if column.down else min)(figures) if figures else min(words, default=None)
 
     def text(self, column: Column) -> str:
-        """What stands in a column: `6.741±0.012`, of a figure; the common word; else nothing."""
+        """What stands in a column: `6.741±0.012` or `6.714…7.503`, of a figure; the common word; else nothing."""
         if column.name == "name":
             sign = ("▸" if self.folded else "▾") if glyphs().braille else ("+" if self.folded else "-")
             return f"{sign} {self.name} ×{len(self.members)}"
         if column.name == "state":
             return f"{glyphs().states.get(self.state, ' ')} {self._states()}"
         if column.name in DECIMALS:
-            return self._mean_and_spread(column)
+            return self._figures(column)
         if column.name in ("age", "started"):
             newest = (min if column.name == "started" else max)(self.members, key=lambda each: each.changed)
             return column.text(newest)
@@ -88,17 +106,20 @@ class Group:
         done = states.count("finished")
         return states[0] if len(set(states)) == 1 else f"{alive} train" if alive else f"{done}/{len(states)} done"
 
-    def _mean_and_spread(self, column: Column) -> str:
+    def _figures(self, column: Column) -> str:
         values = self.values(column)
         if not values:
             return numbers.UNKNOWN
         decimals = DECIMALS[column.name]
-        mean = f"{statistics.fmean(values):.{decimals}f}".replace("-", numbers.MINUS)
-        return mean + (f"±{statistics.stdev(values):.{decimals}f}" if len(values) > 1 else "")
+        shown = [min(values), max(values)] if self.varied else [statistics.fmean(values)]
+        texts = (f"{value:.{decimals}f}".replace("-", numbers.MINUS) for value in shown)
+        spread = "" if self.varied or len(values) < 2 else f"±{statistics.stdev(values):.{decimals}f}"
+        return "…".join(dict.fromkeys(texts)) + spread
 
     def curve(self, measure: str) -> list[tuple[float, float, float]]:
         """Epoch, mean and sample standard deviation of a figure, over the runs that have reached the epoch.
 
+        Of different runs (`varied`) the middle between the lowest and the highest value, and how far that is from both.
         Epochs that only one run has reached are left out: they have no spread.
         """
         found: dict[int, list[float]] = {}
@@ -107,15 +128,15 @@ class Group:
                 value = getattr(figures, measure)
                 if value is not None and math.isfinite(value):
                     found.setdefault(figures.epoch, []).append(value)
-        return [
-            (float(epoch), statistics.fmean(values), statistics.stdev(values))
-            for epoch, values in sorted(found.items())
-            if len(values) > 1
-        ]
+        several = [(float(epoch), values) for epoch, values in sorted(found.items()) if len(values) > 1]
+        if self.varied:
+            edges = [(epoch, min(values), max(values)) for epoch, values in several]
+            return [(epoch, (low + high) / 2, (high - low) / 2) for epoch, low, high in edges]
+        return [(epoch, statistics.fmean(values), statistics.stdev(values)) for epoch, values in several]
 
     @property
     def losses(self) -> list[float | None]:
-        """The means of the test losses, for the small curve."""
+        """The test losses of `curve`, for the small one."""
         return [mean for _, mean, _ in self.curve("loss")]
 
 

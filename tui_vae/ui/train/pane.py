@@ -91,6 +91,8 @@ class TrainPane(ChartPane):
         self.call_after_refresh(self.refresh_history)
 
     def _arrange(self, size: Size) -> None:
+        if not self.query(PreviewStrip):
+            return  # the pane goes before it has come
         chosen = arrangement(size.width, size.height)
         for each in ARRANGEMENTS:
             self.set_class(each == chosen, f"-{each}")

@@ -159,7 +159,7 @@ def control_marks(history: History) -> list[Control]:
             label = f"paused {numbers.duration(event.t - paused.t, 0)}"
             marks.pop()
         paused = event if event.command == "pause" else None
-        marks.append(Control(float(event.step), label))
+        marks.append(Control(float(event.step), label, event.command.removeprefix("set ") in ("lr", "muon-lr", "beta")))
     return marks
 
 
