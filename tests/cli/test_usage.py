@@ -126,6 +126,11 @@ def test_a_run_that_cannot_do_it_is_one_sentence(tui_vae: Run, own_runs: Path, t
         assert_one_sentence(tui_vae(*arguments), 1, "is not training")
     assert_one_sentence(tui_vae("eval", "fresh"), 1, "no checkpoint yet")
     assert_one_sentence(tui_vae("show", "fresh"), 1, "no checkpoint yet")
+    best_alone = new_run(own_runs, name="best-alone")
+    best_alone.best.write_bytes(b"")
+    for arguments in (["stop", "best-alone"], ["train", "--name", "best-alone"]):  # no advice that would be refused
+        code, _, said = tui_vae(*arguments)
+        assert code == 1 and "best-alone" in said and "tui-vae resume" not in said
     export = ("export", "fresh", "--out", tmp_path / "x", "--what")
     assert_one_sentence(tui_vae(*export, "metrics"), 1, "not finished an epoch")
     assert_one_sentence(tui_vae(*export, "reconstructions"), 1, "no checkpoint yet")

@@ -102,7 +102,7 @@ def test_a_run_recorded_before_there_was_muon_is_adams(tmp_path: Path) -> None:
     [
         ("latent-dim = " + "9" * 5000, "a number of more than 4,300 digits"),
         ("latent-dim = 0x" + "f" * 5000, "latent-dim must be a whole number of at least 1 and at most 4096, not a num"),
-        ("hidden = [0x" + "f" * 5000 + "]", "hidden must be a whole number of at least 1"),
+        ("hidden = [0x" + "f" * 5000 + "]", "hidden must be whole numbers with commas between them"),
         ("latent-dim = " + "9" * 4000, "not '9999"),
         ("hidden = " + "[" * 5000, "too many brackets"),
         ("latent-dim = 3\nlatent_dim = 4", "gives latent-dim twice, once as latent_dim"),

@@ -71,6 +71,10 @@ async def test_the_key_bar_says_what_a_key_does_now(run: RunDirectory) -> None:
             await until(pilot, lambda: "enter large" in keys(app))
             await pilot.press("W")
             await until(pilot, lambda: "enter list" in keys(app))
+            for pane in "1234":  # where there is little room, the key that pauses is among those that stay
+                await pilot.resize_terminal(80, 24)
+                await pilot.press(pane)
+                await until(pilot, lambda: "space go on" in keys(app) and len(keys(app)) == 78)
 
 
 @in_event_loop

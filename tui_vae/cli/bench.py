@@ -113,8 +113,9 @@ def bench(options: argparse.Namespace) -> int:
     facts = candidates[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
     versions += f", kernels {facts['kernels']}"
+    rounds = f"medians of {options.rounds} rounds" if options.rounds > 1 else "one round"
     print(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, batch {config.batch_size}, {versions}; "
-          f"medians of {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
+          f"{rounds} of {options.seconds:g} s")  # fmt: skip
     _print_results(results, gain, share)
     for line in describe(until) if until else ():
         print(line)

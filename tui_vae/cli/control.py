@@ -10,7 +10,7 @@ import time
 from tui_vae.errors import UsageError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
-from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory, RunError, find_run
+from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory, RunError, check_resumable, find_run
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import find_to_load
@@ -164,8 +164,11 @@ def _training_run(options: argparse.Namespace) -> RunDirectory:
     if not directory.is_training():
         directory.check_own()
         state = summarize(directory).state
-        on = advice.of_run("resume", directory.path)
-        further = advice.of_run("resume", directory.path, options=("--epochs", "10"))  # a finished run needs a number
-        raise RunError(f"run {directory.name!r} is not training, it is {state}",
-                       f"continue it with: {further if state == 'finished' else on}")  # fmt: skip
+        more = ("--epochs", "10") if state == "finished" else ()  # a finished run needs a number
+        hint = f"continue it with: {advice.of_run('resume', directory.path, options=more)}"
+        try:
+            check_resumable(directory)
+        except RunError as error:
+            hint = error.hint
+        raise RunError(f"run {directory.name!r} is not training, it is {state}", hint)
     return directory

@@ -95,7 +95,10 @@ def check_value(option: Option, kind: type, value: Any) -> Any:
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple)) or not parts:
             raise NotAllowed(WIDTHS)
-        return tuple(_number(option, int, part) for part in parts)
+        try:
+            return tuple(_number(option, int, part) for part in parts)
+        except NotAllowed:
+            raise NotAllowed(f"{WIDTHS}, each{_bounds(option)}") from None
     if option.alternative and isinstance(value, str) and re.fullmatch(option.alternative.pattern, value):
         return value
     if kind in (int, float):
@@ -134,10 +137,13 @@ def _number(option: Option, kind: type, value: Any) -> int | float:
 
 def number_range(option: Option, kind: type) -> str:
     """`a whole number of at least 1 and at most 4096`."""
+    return ("a whole number" if kind is int else "a number") + _bounds(option)
+
+
+def _bounds(option: Option) -> str:
     low, high = option.minimum, option.maximum
     bounds = "" if low is None else f" above {low:g}" if option.above else f" of at least {low:g}"
-    bounds += "" if high is None else f" and at most {high:g}"
-    return ("a whole number" if kind is int else "a number") + bounds
+    return bounds + ("" if high is None else f" and at most {high:g}")
 
 
 def _numeric_values(option: Option, kind: type) -> str:

@@ -24,6 +24,8 @@ class Hint:
     keys: list[tuple[str, str]]
     """For each key its text and its name."""
     description: str
+    id: str | None
+    """Of its first key's binding."""
 
     @property
     def width(self) -> int:
@@ -37,20 +39,25 @@ def hints(commands: list[Command]) -> list[Hint]:
     for command in commands:
         group = command.binding.group
         description = group.description if group else command.description
-        hint = found.setdefault(group or command.binding.id, Hint([], legible(description)))
+        id = command.binding.id
+        hint = found.setdefault(group or id, Hint([], legible(description), id))
         hint.keys.append((command.keys[0], command.binding.key))
     return list(found.values())
 
 
+FIRST = "run.pause"
+"""The id of the binding that is kept where there is little room: nothing else on screen says that a run is steered."""
+
+
 def fitting(hints: list[Hint], width: int) -> list[Hint]:
-    """As many entries from the left as fit into the width."""
-    kept: list[Hint] = []
-    for hint in hints:
-        width -= hint.width + (GAP if kept else 0)
-        if width < 0:
-            break
-        kept.append(hint)
-    return kept
+    """As many entries as fit into the width: `FIRST`, then from the left."""
+    kept: list[int] = []
+    for at, hint in sorted(enumerate(hints), key=lambda entry: entry[1].id != FIRST):
+        needed = hint.width + (GAP if kept else 0)
+        if needed <= width:
+            width -= needed
+            kept.append(at)
+    return [hints[at] for at in sorted(kept)]
 
 
 class KeyBar(Widget, can_focus=False):
