@@ -65,6 +65,13 @@ class Group:
         """The runs whose figures count: those of a run that was stopped on its way are of another training."""
         return [each for each in self.members if each.state == "finished"]
 
+    @property
+    def note(self) -> str:
+        """What its figures are."""
+        differ = f"; they differ in {', '.join(self.varied)}" if self.varied else ""
+        figures = "lowest … highest" if self.varied else "mean ± standard deviation"
+        return f"{len(self.members)} runs; {figures} of the {len(self.counted)} that have finished{differ}"
+
     def values(self, column: Column) -> list[float]:
         """The values of a column of figures, of the runs that count."""
         found = (column.key(each) for each in self.counted if column.key is not None)

@@ -208,10 +208,7 @@ class RunsPane(RunActions, can_focus=True):
         record, row = self.selected, self.selected_row
         note = record.note if record else ""
         if isinstance(row, Group):
-            figures, differ = "mean ± standard deviation", ""
-            if row.varied:
-                figures, differ = "lowest … highest", f"; they differ in {', '.join(row.varied)}"
-            note = f"{len(row.members)} runs; {figures} of the {len(row.counted)} that have finished{differ}"
+            note = row.note
         if record and record.after:
             note = f"begins when {record.after} has ended" + (f" · {note}" if note else "")
         command = ""
