@@ -15,7 +15,6 @@ from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.visual import Visual
-from textual.widgets import Input
 
 from tui_vae.config.user_file import config_file
 from tui_vae.ui.commands import Command
@@ -23,6 +22,7 @@ from tui_vae.ui.folded import Entry, entries
 from tui_vae.ui.strip_widget import StripWidget
 from tui_vae.ui.terminal import legible
 from tui_vae.ui.workarounds.below import keep_styles, what_is_below
+from tui_vae.ui.workarounds.key_bursts import Input
 
 BESIDE_FROM = 110
 """Cells of the screen's width from which the help stands beside what it explains; on narrower ones, below it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.widget import Widget
-from textual.widgets import Input, Label
+from textual.widgets import Label
 
 from tui_vae.config import check_option
 from tui_vae.errors import UserError
@@ -15,6 +15,7 @@ from tui_vae.runs.lower_rate import Rate, rate_to_lower
 from tui_vae.runs.protocol import MAX_FACTOR
 from tui_vae.ui import numbers
 from tui_vae.ui.dialogs import Dialog
+from tui_vae.ui.workarounds.key_bursts import Input
 
 
 class AskRate(Dialog[float]):

@@ -11,13 +11,14 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.events import Key
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Input, Label
+from textual.widgets import Label
 
 from tui_vae.config import check_option, option_name, options, text_of
 from tui_vae.errors import UserError
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.new_run.this_machine import SUGGESTERS
 from tui_vae.ui.terminal import legible
+from tui_vae.ui.workarounds.key_bursts import Input
 
 
 class Choice(Widget, can_focus=True):

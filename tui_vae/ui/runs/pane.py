@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from tui_vae.config import train_options
 from tui_vae.runs import advice
@@ -35,6 +35,7 @@ from tui_vae.ui.runs.overlay_chart import OverlayChart, OverlayState
 from tui_vae.ui.runs.table import Rows, RunsTable, arrow_of
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.settings import Preferences
+from tui_vae.ui.workarounds.key_bursts import Input
 
 REFRESH_SECONDS = 2.0
 """Seconds between checks of all runs."""

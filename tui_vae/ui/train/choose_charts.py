@@ -9,12 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, OptionList
+from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from tui_vae.ui.list_keys import LIST_KEYS
 from tui_vae.ui.terminal import legible
 from tui_vae.ui.train.figures import FIGURES, MOST_COLUMNS, MOST_ROWS, USUAL, Measure, measure_of
+from tui_vae.ui.workarounds.key_bursts import Input
 
 
 class Charts(NamedTuple):

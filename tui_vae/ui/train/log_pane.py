@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from tui_vae.runs.events import ErrorEvent
 from tui_vae.runs.history import History
@@ -23,6 +23,7 @@ from tui_vae.ui.newest_worker import run_newest
 from tui_vae.ui.run_progress import lower_rate
 from tui_vae.ui.session import RunSession
 from tui_vae.ui.terminal import legible
+from tui_vae.ui.workarounds.key_bursts import Input
 
 TAIL = 64 << 10
 """Bytes of the trainer's output that are shown."""
