@@ -24,7 +24,17 @@ def keys(app: TuiVae) -> str:
     return app.screen.query_one(KeyBar)._line().plain
 
 
-@pytest.mark.parametrize("press", ["1", "2", "3 v", pytest.param("3 v v v v v", marks=pytest.mark.slow), "4", "n"])
+@pytest.mark.parametrize(
+    "press",
+    [
+        "1",
+        "2",
+        "3 v",
+        pytest.param("3 v v v v v", marks=pytest.mark.slow),
+        pytest.param("4", marks=pytest.mark.slow),
+        "n",
+    ],
+)
 def test_after_a_resize_every_word_is_of_the_new_size(run: RunDirectory, press: str) -> None:
     """The screen of a window that grew is that of one which was opened so."""
 
