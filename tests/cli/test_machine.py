@@ -75,6 +75,7 @@ def test_the_app_says_in_a_sentence_where_it_cannot_run(trained: Trained) -> Non
     assert_one_sentence((code, "", err), 1, "TERM")
 
 
+@pytest.mark.slow
 def test_bench_compares_in_one_run_and_hides_no_ratio() -> None:
     options = ("--rounds", 1, "--seconds", 1, "--hidden", 8, "--latent-dim", 2, "--batch-size", 32, "--device", "cpu",
                "--train-limit", 640, "--test-limit", 100, "--until", "mse=0.25")  # fmt: skip
