@@ -10,7 +10,7 @@ import time
 from tui_vae.errors import UsageError
 from tui_vae.runs import advice, protocol
 from tui_vae.runs.client import LOADING_LIMIT, NoProcess, request
-from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory, RunError, check_resumable, find_run
+from tui_vae.runs.directory import HOLDER_PAUSE, RunDirectory, RunError, find_run, is_resumable, train_another
 from tui_vae.runs.runs_directory import runs_directory
 from tui_vae.runs.summary import summarize
 from tui_vae.runs.trust import find_to_load
@@ -165,10 +165,7 @@ def _training_run(options: argparse.Namespace) -> RunDirectory:
         directory.check_own()
         state = summarize(directory).state
         more = ("--epochs", "10") if state == "finished" else ()  # a finished run needs a number
-        hint = f"continue it with: {advice.of_run('resume', directory.path, options=more)}"
-        try:
-            check_resumable(directory)
-        except RunError as error:
-            hint = error.hint
+        way_on = f"continue it with: {advice.of_run('resume', directory.path, options=more)}"
+        hint = way_on if is_resumable(directory) else train_another(directory)
         raise RunError(f"run {directory.name!r} is not training, it is {state}", hint)
     return directory

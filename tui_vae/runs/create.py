@@ -17,7 +17,7 @@ from tui_vae.config.data_options import DEFAULT_SET, is_own
 from tui_vae.config.end_command import allow_end_command
 from tui_vae.config.own_code import allow, with_model_folder
 from tui_vae.runs import advice
-from tui_vae.runs.directory import RunDirectory, RunError, check_resumable
+from tui_vae.runs.directory import RunDirectory, RunError, is_resumable
 from tui_vae.runs.file_locks import WHAT_TO_DO, has_locks
 from tui_vae.runs.files import sync_directory, write_atomic
 from tui_vae.runs.history import read_history
@@ -68,12 +68,8 @@ def create_run(runs_dir: Path, config: RunConfig) -> tuple[RunDirectory, RunConf
 
 
 def _taken(run: RunDirectory) -> RunError:
-    hint = f"choose another --name, or continue it: {advice.of_run('resume', run.path)}"
-    try:
-        check_resumable(run)
-    except RunError:
-        hint = "choose another --name"
-    return RunError(f"run {run.name!r} already exists in {run.path.parent}", hint)
+    way_on = f", or continue it: {advice.of_run('resume', run.path)}" if is_resumable(run) else ""
+    return RunError(f"run {run.name!r} already exists in {run.path.parent}", f"choose another --name{way_on}")
 
 
 def _fill(config: RunConfig, fresh: RunDirectory) -> None:

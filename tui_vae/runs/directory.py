@@ -89,12 +89,17 @@ def train_another(directory: RunDirectory) -> str:
     return f"train a new one like it: {advice.another_like(directory.path)}"
 
 
+def is_resumable(directory: RunDirectory) -> bool:
+    """Whether training would go on, or begin, and not start over and overwrite the weights that are there."""
+    return directory.files.last.exists() or not directory.files.best.exists()
+
+
 def check_resumable(directory: RunDirectory) -> None:
     """
     Raises:
-        RunError: training would start over, and overwrite the weights that are there.
+        RunError: it is not resumable.
     """
-    if directory.files.best.exists() and not directory.files.last.exists():
+    if not is_resumable(directory):
         missing = "has only its best weights, not the optimizer's state that resuming needs"
         raise RunError(f"run {directory.name!r} {missing}", train_another(directory))
 

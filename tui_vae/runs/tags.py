@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tui_vae.config import RunConfig, options
+from tui_vae.config import RunConfig, option_name, options
 from tui_vae.errors import UsageError
 from tui_vae.plain_text import plain
 from tui_vae.runs.directory import RunDirectory
@@ -94,6 +94,12 @@ NOT_THE_RECIPE = ("name", "seed", "device", "threads", "data_on", "checkpoint_ev
 def recipe(config: RunConfig) -> tuple[object, ...]:
     """What runs of one recipe have in common."""
     return tuple(getattr(config, name) for name in options() if name not in NOT_THE_RECIPE)
+
+
+def differing(configs: Sequence[RunConfig]) -> list[str]:
+    """The options in which runs have different recipes."""
+    names = (name for name in options() if name not in NOT_THE_RECIPE)
+    return [option_name(name) for name in names if len({getattr(config, name) for config in configs}) > 1]
 
 
 def group_of_seeds(configs: Mapping[str, RunConfig]) -> dict[str, str]:

@@ -30,6 +30,14 @@ class Pane(Widget, KeysInContext):
         self.session = session
         self.preferences = preferences
 
+    def on_mount(self) -> None:
+        if self.children:  # there are none where the screen has gone while the pane was being made
+            self.begin()
+
+    def begin(self) -> None:
+        """Get ready, once the pane's widgets are there."""
+        raise NotImplementedError
+
     @property
     def history(self) -> History:
         """What is known of the run. Read it anew each time: the session exchanges it when a long log has been read."""

@@ -7,7 +7,7 @@ microseconds. A pass through a network of a dozen products and kernels is theref
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ctypes import Structure, addressof, c_void_p, cast
+from ctypes import Structure, addressof, byref, c_void_p, cast
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,12 +27,12 @@ class NativeCalls:
 
     def __init__(self, library: Any, calls: Iterable[Call], *alive: object) -> None:
         self._library, self._alive = library, alive
-        self._calls = [*calls]
-        self._array = (Call * len(self._calls))(*self._calls)
+        listed = [*calls]
+        self._calls = (Call * len(listed))(*listed)
 
     def __call__(self) -> None:
         """Do them."""
-        self._library.run_calls(self._array, len(self._array))
+        self._library.run_calls(self._calls, len(self._calls))
 
     def __add__(self, other: NativeCalls) -> NativeCalls:
         """These, then the other's."""
@@ -57,7 +57,7 @@ class NativeKernel:
 
     def __call__(self, images: int) -> None:
         """Run it."""
-        self.bound(images)()
+        getattr(self.library, self.name)(byref(self.given), images * self.places, self.threads)
 
     def bound(self, images: int) -> NativeCalls:
         """Its call for so many images."""

@@ -66,7 +66,7 @@ class BrowsePane(ImageActions, can_focus=True):
             yield OneImage()
             yield ClassTable()
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         self.grid.wish = self.preferences.image_size
         self.set_interval(FOLLOW_SECONDS, self._follow)
         self._change_view(View.PAGE)

@@ -81,7 +81,7 @@ class LatentPane(LatentActions, can_focus=True):
             yield ImageBoard(head=1, foot=1, id="latent-nearest")
             yield KlViews(self.session)
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         for board in self.query(ImageBoard):
             board.wish = self.preferences.image_size
         self.set_interval(FOLLOW_SECONDS, self._follow)

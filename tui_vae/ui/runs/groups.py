@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tui_vae.config import RunConfig, option_name
-from tui_vae.runs.comparison import differences
+from tui_vae.config import RunConfig
 from tui_vae.runs.run_records import Record
-from tui_vae.runs.tags import NOT_THE_RECIPE, group_of_seeds
+from tui_vae.runs.tags import differing, group_of_seeds
 from tui_vae.ui import numbers
 from tui_vae.ui.glyphs import glyphs
 from tui_vae.ui.runs.columns import DECIMALS, Column, SortKey, matches, sort_rows
@@ -48,8 +47,7 @@ class Group:
     @cached_property
     def varied(self) -> list[str]:
         """The options that make its runs different ones, and not the same with other seeds."""
-        kept = {option_name(name) for name in NOT_THE_RECIPE}
-        return [each.name for each in differences(self.configs) if each.name not in kept]
+        return differing(self.configs)
 
     @property
     def test_images(self) -> int | None:

@@ -97,7 +97,7 @@ class RunsPane(RunActions, can_focus=True):
             yield OverlayChart(id="runs-curves")
             yield Comparison(id="runs-configs")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         self.set_class(not glyphs().braille, "-ascii")
         self.query_one("#runs-filter").display = False
         self.query_one(RunsTable).border_title = "runs"

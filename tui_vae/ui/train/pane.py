@@ -71,7 +71,7 @@ class TrainPane(ChartPane):
         """All that the zoom can reach, in the order of the key."""
         return [*self.query_one(ChartGrid).charts, self.query_one(PreviewStrip), self.query_one(EpochTable)]
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         self.set_class(not glyphs().braille, "-ascii")
         self._arrange(self.app.size - BARS)  # before the first layout, so that there is only one
         self.run_worker(self._prepare())
@@ -91,8 +91,6 @@ class TrainPane(ChartPane):
         self.call_after_refresh(self.refresh_history)
 
     def _arrange(self, size: Size) -> None:
-        if not self.query(PreviewStrip):
-            return  # the pane goes before it has come
         chosen = arrangement(size.width, size.height)
         for each in ARRANGEMENTS:
             self.set_class(each == chosen, f"-{each}")
